@@ -1,0 +1,1 @@
+"""The marketplace's REST API: client, document edits, status words. Knows nothing of Temporal."""

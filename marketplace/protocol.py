@@ -1,0 +1,101 @@
+"""What the procedures need of a marketplace, whichever of its APIs is behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from marketplace.model import (
+    EditOutcome,
+    HeldImage,
+    Image,
+    OfferKey,
+    Operation,
+    OperationReport,
+    Slot,
+    WhenFull,
+)
+
+
+@dataclass(frozen=True)
+class PutOutcome:
+    """What a put of a whole offer did.
+
+    Attributes:
+        created: Whether the offer is new.
+        operations: Ids of the newest operations before the put, newest first.
+    """
+
+    created: bool
+    operations: list[str]
+
+
+class Marketplace(Protocol):
+    """A marketplace: drafts are edited, slots read, operations started, looked at and cancelled.
+
+    Every method makes a few requests and no retries; each raises the errors of `marketplace.errors`. Writes
+    say in their docstring what makes them safe to repeat.
+    """
+
+    async def put_offer(
+        self, offer: OfferKey, document: str, *, replace: bool, repeated: bool
+    ) -> PutOutcome | None:
+        """Create the offer, or replace its draft, with ``document`` (JSON text, sent as it is).
+
+        Safe to repeat: with ``repeated`` (an earlier try may have had its effect) an offer that already says
+        what ``document`` says counts as created by us.
+
+        Returns:
+            ``None`` when the offer exists and ``replace`` is off: nothing was sent.
+        """
+        ...
+
+    async def edit_images(
+        self, offer: OfferKey, images: Sequence[Image], *, when_full: WhenFull, limit: int | None
+    ) -> EditOutcome:
+        """Put the images into the draft in one write; read and apply again when somebody was faster.
+
+        Safe to repeat: an image that is there already is left alone.
+
+        Args:
+            offer: The offer.
+            images: The images wanted, of any number of plans.
+            when_full: What to do with a full plan.
+            limit: Versions a plan may hold, 0 for any number, ``None`` for what the offer type allows.
+        """
+        ...
+
+    async def read_slot(self, offer: OfferKey, slot: Slot) -> list[HeldImage] | None:
+        """Return the image versions a slot holds, ``None`` when nothing is there."""
+        ...
+
+    async def operations(self, offer: OfferKey) -> list[Operation]:
+        """Return the offer's operations, newest first; empty when it has never been published.
+
+        Raises:
+            NotFound: There is no such offer.
+        """
+        ...
+
+    async def awaits_sign_off(self, offer: OfferKey) -> bool:
+        """Tell whether the offer's preview waits for the publisher's sign-off."""
+        ...
+
+    async def look(self, offer: OfferKey, operation_id: str) -> OperationReport:
+        """Look at one operation."""
+        ...
+
+    async def publish(self, offer: OfferKey, notification_emails: Sequence[str]) -> str | None:
+        """Publish the draft; answers with the operation's id where the service named it.
+
+        Repeated while the same draft is being published it joins that operation; `operations` tells what an
+        earlier try did.
+        """
+        ...
+
+    async def go_live(self, offer: OfferKey) -> str | None:
+        """Promote the preview; answers with the operation's id where the service named it. Not repeatable."""
+        ...
+
+    async def cancel(self, offer: OfferKey, notification_emails: Sequence[str]) -> None:
+        """Ask for the running operation to be cancelled; `look` tells when it is."""
+        ...
