@@ -1,0 +1,277 @@
+"""Shared access signatures (SAS) of disks: what they allow, what must not be shown of them, and new ones.
+
+A VHD is named by a URL whose query is the permission to read it. What the marketplace wants of it, after its
+documentation of VHD addresses: a SAS of the container (``sr=c``) that may read and list (``sp=rl``), valid
+since a day at least and for three weeks more, both given with their time of day.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+RECOMMENDED_VALIDITY = timedelta(weeks=3)
+"""What is left of a SAS should be at least this; certification alone takes days."""
+
+RECOMMENDED_AGE = timedelta(days=1)
+"""A SAS should be valid since this long, so that no clock of the service is behind it."""
+
+SIGNED_VALIDITY = timedelta(days=92)
+"""How long a SAS of ours is valid: longer than any certification and approval."""
+
+_PARAMETERS = re.compile(
+    "sv|sr|sig|st|se|sp|spr|sip|si|ss|srt|sdd|ses|scid|tn|spk|srk|epk|erk|srh|srq|saoid|suoid|sduoid|"
+    "skoid|sktid|skt|ske|sks|skv|skdutid|rscc|rscd|rsce|rscl|rsct|api-version",
+    re.IGNORECASE,
+)
+
+_EQUALS = r"(?:=|%(?:25)*3D|\\+u003D|\\+x3D|&#x0*3D;|&#0*61;|&equals;|\\*[\"']\s*:\s*\[?\s*\\*[\"'])"
+_SIGNATURE_CHARACTER = (
+    r"(?:[A-Za-z0-9+/=%_.~*$-]|\\+u[0-9A-F]{4}|\\+x[0-9A-F]{2}|\\+/|&#x?[0-9A-F]+;|&equals;)"
+)
+# "sig" within a longer word counts too: what stands before it may be the end of an escape, such as `%3Fsig`
+# or `\nsig`, and a signature shown is worse than a word hidden.
+_SIGNATURE = re.compile(f"(sig{_EQUALS}){_SIGNATURE_CHARACTER}+", re.IGNORECASE)
+
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_BLOB_HOST = re.compile(
+    r"([a-z0-9]{3,24})\.blob\.(core\.(windows\.net|chinacloudapi\.cn|usgovcloudapi\.net|cloudapi\.de))"
+)
+
+
+@dataclass(frozen=True)
+class Problems:
+    """What is wrong with a SAS, in words for a person that never hold its signature.
+
+    Attributes:
+        errors: The service cannot read the disk with it.
+        warnings: It works now, and not the way or not as long as the service asks for.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def address(url: str) -> str:
+    """Return a disk's address without its SAS, which tells whether two URLs name the same disk.
+
+    Scheme and host in lower case, the path with its escapes in one spelling, and of the query what is not
+    part of a SAS: a ``snapshot`` or ``versionid`` is another disk. Credentials in front of the host are
+    dropped. Text that is no URL comes back as it is, signatures hidden.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return redacted(url)
+    if not parts.scheme or not host:
+        return redacted(url)
+    if port is not None and (parts.scheme, port) not in {("https", 443), ("http", 80)}:
+        host = f"{host}:{port}"
+    query = "&".join(
+        _spelled(part)
+        for part in parts.query.split("&")
+        if part and not _PARAMETERS.fullmatch(unquote(part.split("=", 1)[0]))
+    )
+    return redacted(urlunsplit((parts.scheme, host, _spelled(parts.path), query, "")))
+
+
+def redacted(text: str) -> str:
+    """Return ``text`` with the signature of every SAS in it replaced by ``REDACTED``.
+
+    For free text: URLs plain, percent-encoded (once or more), HTML-escaped or JSON-escaped, and ``sig`` as a
+    member of an object, in any letter case. Where the end of a signature cannot be told, more is hidden.
+    """
+    return _SIGNATURE.sub(r"\1REDACTED", text)
+
+
+def unsigned(url: str) -> bool:
+    """Tell whether a URL has no query at all: a disk that our worker is asked to sign."""
+    try:
+        return not urlsplit(url).query
+    except ValueError:
+        return False
+
+
+def account(url: str) -> str:
+    """Return the storage account of a disk's URL; of an unusual host its first part."""
+    try:
+        return (urlsplit(url).hostname or "").split(".")[0]
+    except ValueError:
+        return ""
+
+
+def problems(url: str, now: datetime) -> Problems:
+    """Check a SAS against what the marketplace asks for, and the clock. An unsigned URL has no problems here.
+
+    A SAS that refers to a stored access policy (``si``) may leave permissions and times to the policy.
+
+    Args:
+        url: A disk's URL with its SAS.
+        now: The present time, with a time zone.
+    """
+    if unsigned(url):
+        return Problems()
+    found = Problems()
+    values = _parameters(url)
+    if not values.get("sig"):
+        found.errors.append("sig (the signature) is missing")
+    resource, permissions = values.get("sr", ""), values.get("sp")
+    if resource not in {"c", "b"}:
+        said = f"is {_shown(resource)}" if resource else "is missing"
+        found.errors.append(f"sr (what the SAS is for) {said}; make a SAS of the container, sr=c")
+    if permissions is not None or "si" not in values:
+        lacking = [
+            letter for letter in ("rl" if resource == "c" else "r") if letter not in (permissions or "")
+        ]
+        if lacking:
+            said = f"{_shown(permissions)} lacks {' and '.join(lacking)}" if permissions else "is missing"
+            found.errors.append(f"sp (permissions) {said}; use sp=rl")
+    _check_start(values, now, found)
+    _check_expiry(values, now, found)
+    return found
+
+
+def usable(url: str, now: datetime) -> bool:
+    """Tell whether a URL has a SAS that works and goes on working for three weeks."""
+    if unsigned(url) or problems(url, now).errors:
+        return False
+    expiry = _moment(_parameters(url).get("se", ""))
+    return expiry is None or expiry >= now + RECOMMENDED_VALIDITY
+
+
+class Signer:
+    """Makes the SAS of disks whose storage account's key we hold, so that no input needs to hold a secret."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        """Take the keys.
+
+        Args:
+            keys: Storage account to its key (base64), as ``AZURE_STORAGE_ACCOUNT_KEYS`` gives them.
+
+        Raises:
+            ValueError: A key is not base64; the message names the account only.
+        """
+        for name, key in keys.items():
+            try:
+                base64.b64decode(key, validate=True)
+            except (binascii.Error, ValueError):
+                raise ValueError(f"the key of storage account {name} is not base64") from None
+        self._keys = {name.lower(): key for name, key in keys.items()}
+
+    def __repr__(self) -> str:
+        """Name the accounts, never the keys."""
+        return f"Signer({', '.join(sorted(self._keys))})"
+
+    def signed(self, url: str, now: datetime) -> str | None:
+        """Return ``url`` with a SAS of its container that may read and list.
+
+        Valid from a day ago until 92 days from now, in whole seconds UTC.
+
+        Args:
+            url: A disk's URL.
+            now: The present time, with a time zone.
+
+        Returns:
+            ``None`` when the URL has a query already, or is not of an account whose key we hold. Only Azure's
+            own hosts count: a SAS of ours must not be written into the address of somebody else's server.
+        """
+        try:
+            parts = urlsplit(url)
+            host = _BLOB_HOST.fullmatch(parts.hostname or "")
+        except ValueError:
+            return None
+        if parts.query or not host or host[1] not in self._keys:
+            return None
+        # Imported here: it takes most of a second, and few workers sign.
+        from azure.storage.blob import generate_container_sas  # noqa: PLC0415
+
+        folders = unquote(parts.path).lstrip("/").split("/")
+        moment = now.astimezone(UTC).replace(microsecond=0)
+        query = generate_container_sas(
+            account_name=host[1],
+            container_name=folders[0] if len(folders) > 1 else "$root",
+            account_key=self._keys[host[1]],
+            permission="rl",
+            start=moment - RECOMMENDED_AGE,
+            expiry=moment + SIGNED_VALIDITY,
+        )
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+
+def _check_start(values: Mapping[str, str], now: datetime, found: Problems) -> None:
+    text = values.get("st")
+    if not text:
+        return
+    start = _moment(text)
+    if start is None:
+        found.warnings.append(f"st (start) {_shown(text)} is not a date-time such as 2024-05-31T00:00:00Z")
+        return
+    if start > now:
+        found.errors.append(f"st (start) {_shown(text)} is in the future: the SAS is not valid yet")
+    elif start > now - RECOMMENDED_AGE:
+        found.warnings.append(f"st (start) {_shown(text)} should be a day in the past at least")
+    _check_time_of_day("st (start)", text, found)
+
+
+def _check_expiry(values: Mapping[str, str], now: datetime, found: Problems) -> None:
+    text = values.get("se")
+    if not text:
+        if "si" not in values:
+            found.errors.append("se (expiry) is missing")
+        return
+    expiry = _moment(text)
+    if expiry is None:
+        found.warnings.append(f"se (expiry) {_shown(text)} is not a date-time such as 2024-05-31T00:00:00Z")
+        return
+    if expiry <= now:
+        found.errors.append(f"se (expiry) {_shown(text)} has passed: make a new SAS")
+    elif expiry < now + RECOMMENDED_VALIDITY:
+        found.warnings.append(f"se (expiry) {_shown(text)} should be three weeks ahead at least")
+    _check_time_of_day("se (expiry)", text, found)
+
+
+def _check_time_of_day(name: str, text: str, found: Problems) -> None:
+    if ":" not in text:
+        found.warnings.append(
+            f"{name} {_shown(text)} has no time of day; the service asks for a full date-time"
+        )
+
+
+def _parameters(url: str) -> dict[str, str]:
+    """Return the query's parameters, names in lower case, of duplicates the first."""
+    values: dict[str, str] = {}
+    for part in url.partition("#")[0].partition("?")[2].split("&"):
+        name, _, value = part.partition("=")
+        values.setdefault(unquote(name).lower(), unquote(value).strip())
+    return values
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a time as SAS tools write it: without seconds, with fractions, an offset, encoded twice."""
+    text = unquote(text).strip()
+    # An offset's plus sign may have been decoded as a space.
+    text = re.sub(r" (?=\d\d:?\d\d$)", "+", text)
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _shown(text: str | None) -> str:
+    return redacted(text or "")[:40]
+
+
+def _spelled(text: str) -> str:
+    """Return a path or parameter with its escapes in one spelling: none where none is needed."""
+
+    def escape(found: re.Match[str]) -> str:
+        character = chr(int(found[1], 16))
+        return character if _UNRESERVED.fullmatch(character) else f"%{found[1].upper()}"
+
+    return quote(_ESCAPE.sub(escape, text), safe="%!$&'()*+,;=:@/?-._~", errors="replace")
