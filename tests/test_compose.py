@@ -1,0 +1,179 @@
+"""The container stack as a file: what must hold before anybody starts it."""
+
+import json
+import re
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+from temporalio.common import SearchAttributeIndexedValueType as Type
+
+from workflows.search_attributes import ALL
+
+ROOT = Path(__file__).parent.parent
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {"worker", "sandbox"}
+# A backslash at the end of a line continues it, in the middle of a word too.
+DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+DOCKERIGNORE = (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def gates(service: str) -> dict[str, str]:
+    return {name: gate["condition"] for name, gate in SERVICES[service].get("depends_on", {}).items()}
+
+
+def instruction(name: str) -> list[str]:
+    return re.findall(rf"^{name} +(.*)", DOCKERFILE, re.MULTILINE)
+
+
+def test_each_step_waits_for_the_one_before_it() -> None:
+    assert gates("schema") == {"postgres": "service_healthy"}
+    assert gates("temporal") == {"schema": "service_completed_successfully"}
+    assert gates("namespace") == {"temporal": "service_healthy"}
+    assert gates("worker") == {"namespace": "service_completed_successfully"}
+    assert gates("ui") == {"temporal": "service_healthy"}
+
+
+def test_every_program_that_stays_up_has_a_health_check_and_restarts_and_the_one_shots_do_neither() -> None:
+    for name, service in SERVICES.items():
+        one_shot = name in {"schema", "namespace"}
+        assert ("restart" in service) != one_shot, name
+        # The worker's health check is the image's.
+        assert ("healthcheck" in service) != (one_shot or name == "worker"), name
+
+
+def test_every_image_is_pinned_in_one_place_to_a_version() -> None:
+    foreign = {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
+    assert set(foreign.values()) == set(COMPOSE["x-images"].values())
+    for image in COMPOSE["x-images"].values():
+        assert re.search(r":\d+\.\d+", image), image
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert all(text.count(image) == 1 for image in COMPOSE["x-images"].values())
+    assert "latest" not in text
+
+
+def test_the_stack_runs_the_server_and_ui_versions_of_the_demo() -> None:
+    temporal = Path(sys.executable).with_name("temporal")
+    shown = subprocess.run([temporal, "--version"], capture_output=True, text=True, check=True).stdout
+    server, ui = re.findall(r"(?:Server|UI) ([\d.]+)", shown)
+    images = COMPOSE["x-images"]
+    assert images["server"].endswith(f":{server}")
+    assert images["admin-tools"].endswith(f":{server}")  # the schema lies there
+    assert images["ui"].endswith(f":{ui}")
+
+
+def test_ports_are_published_on_the_loopback_address_only() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published.keys() == {"temporal", "ui", "sandbox"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_the_worker_can_be_scaled_because_it_has_no_fixed_name_and_no_published_port() -> None:
+    assert not {"container_name", "hostname", "ports"} & SERVICES["worker"].keys()
+
+
+def test_data_lies_in_named_volumes() -> None:
+    mounts = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", [])}
+    assert mounts == set(COMPOSE["volumes"]) == {"postgres", "sandbox"}
+
+
+def test_only_the_sandbox_waits_for_its_profile_and_nothing_needs_it() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"sandbox"}
+    assert not any("sandbox" in gates(name) for name in SERVICES)
+    assert SERVICES["worker"]["environment"]["MARKETPLACE_URL"] is None  # the real one unless set
+
+
+def test_our_containers_have_no_rights_and_write_nowhere_but_in_tmp_and_their_volume() -> None:
+    for name in OURS:
+        service = SERVICES[name]
+        assert service["read_only"] is True
+        assert service["init"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["tmpfs"] == ["/tmp"]
+        assert "privileged" not in service
+
+
+def test_no_secret_of_the_user_is_written_in_the_file_or_the_image() -> None:
+    environment = SERVICES["worker"]["environment"]
+    given = {name for name, value in environment.items() if value is not None}
+    assert given == {"TEMPORAL_ADDRESS"}
+    assert not re.findall(r"(?i)^(?:ARG|ENV).*(?:token|secret|password|key)", DOCKERFILE, re.MULTILINE)
+    assert DOCKERIGNORE[1] == "*"  # nothing enters the build unless it is named
+    assert not any("env" in line for line in DOCKERIGNORE if line.startswith("!"))
+
+
+def test_the_image_holds_the_locked_packages_and_our_five() -> None:
+    (install,) = [line for line in instruction("RUN") if "-r /requirements.txt" in line]
+    assert {"--require-hashes", "--only-binary"} <= set(install.split())
+    copied = {line.split()[0] for line in instruction("COPY") if not line.startswith("--from")}
+    assert copied == {"requirements.txt", "activities", "marketplace", "sandbox", "worker", "workflows"}
+    assert {line[1:] for line in DOCKERIGNORE if line.startswith("!")} == copied
+
+
+def test_the_image_runs_as_a_numbered_user_who_is_not_root_on_a_base_one_can_replace() -> None:
+    assert instruction("USER") == ["10001:10001"]
+    assert instruction("STOPSIGNAL") == ["SIGTERM"]
+    assert instruction("CMD") == ['["python", "-m", "worker"]']
+    (base,) = instruction("ARG")
+    assert re.fullmatch(r"BASE_IMAGE=python:3\.\d+-slim-\w+", base)
+    assert all(line.startswith("${BASE_IMAGE}") for line in instruction("FROM"))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "healthy"),
+    [
+        ('temporal_num_pollers{poller_type="workflow_task"} 1\n', True),
+        ('temporal_num_pollers{poller_type="workflow_task"} 0\n', False),
+        ("# TYPE temporal_num_pollers gauge\ntemporal_request{} 7\n", False),
+        (None, False),
+    ],
+    ids=["polls", "has stopped polling", "never polled", "no answer"],
+)
+def test_the_health_check_tells_a_worker_that_polls_from_one_that_does_not(
+    metrics: str | None, *, healthy: bool
+) -> None:
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if metrics is not None else 500)
+            self.end_headers()
+            self.wfile.write((metrics or "").encode())
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    (check,) = instruction("HEALTHCHECK")
+    _, _, command = check.partition("CMD ")
+    (*_, code) = json.loads(command)
+    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        code = code.replace(":9464/", f":{server.server_port}/")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=20)
+        server.shutdown()
+    assert (done.returncode == 0) is healthy
+
+
+def test_the_stack_registers_the_search_attributes_that_the_workflows_set() -> None:
+    (script,) = SERVICES["namespace"]["command"]
+    registered = dict(re.findall(r"\b([A-Z]\w+):(Keyword\w*)", script))
+    keys: list[Any] = [*ALL]
+    types = {Type.KEYWORD: "Keyword", Type.KEYWORD_LIST: "KeywordList"}
+    assert registered == {key.name: types[key.indexed_value_type] for key in keys}
+
+
+def test_the_shell_of_the_one_shots_is_sound() -> None:
+    for name in ("schema", "namespace"):
+        assert SERVICES[name]["entrypoint"] == ["/bin/sh", "-euc"]  # the first failure ends the step
+        (script,) = SERVICES[name]["command"]
+        assert "$$" in script
+        assert not re.search(r"(?<!\$)\$(?!\$)", script)  # Compose would take a single dollar for itself
+        subprocess.run(["sh", "-n"], input=script.replace("$$", "$"), text=True, check=True, timeout=20)
+    schema = SERVICES["schema"]["command"][0]
+    assert "migrate temporal temporal\n" in schema
+    assert "migrate temporal_visibility visibility\n" in schema
