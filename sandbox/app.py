@@ -1,0 +1,92 @@
+"""The web application: the API, the token endpoint, the control API and the page."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.api import answer_call
+from sandbox.connection import BreakableApp
+from sandbox.control import control_routes
+from sandbox.marketplace import SandboxMarketplace
+from sandbox.page import render_page
+from sandbox.refusals import RefusedError, error_response
+from sandbox.switches import Switches
+from sandbox.tokens import bearer_of, is_valid, token_response
+
+_OFFERS = "/api/publishers/{publisher}/offers"
+_OFFER = _OFFERS + "/{offer}"
+_API_ROUTES = (
+    ("GET", _OFFERS, "list_offers"),
+    ("GET", _OFFER, "read_offer"),
+    ("GET", _OFFER + "/versions/{version}", "read_offer"),
+    ("GET", _OFFER + "/slot/{slot}", "read_offer"),
+    ("PUT", _OFFER, "put_offer"),
+    ("GET", _OFFER + "/status", "offer_status"),
+    ("POST", _OFFER + "/publish", "publish"),
+    ("POST", _OFFER + "/golive", "go_live"),
+    ("POST", _OFFER + "/cancel", "cancel"),
+    ("GET", _OFFER + "/submissions", "list_operations"),
+    ("GET", _OFFER + "/submissions/", "list_operations"),
+    ("GET", _OFFER + "/operations/{operation}", "read_operation"),
+    ("GET", "/api/operations/{publisher}${offer}$2${stage}", "read_operation"),
+)
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(marketplace: SandboxMarketplace) -> Starlette:
+    """Build the application around a marketplace."""
+
+    def endpoint_of(call: str) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            return await answer_call(marketplace, call, request)
+
+        return endpoint
+
+    async def offer_types(request: Request) -> Response:
+        if is_valid(bearer_of(request.headers), marketplace.token, marketplace.state, None):
+            return JSONResponse([])
+        refused = RefusedError(401, "Unauthorized", "The access token is missing, unknown or expired.")
+        return error_response(refused, Switches().error_shape)
+
+    async def token(request: Request) -> Response:
+        response = await token_response(request, marketplace.state, marketplace.token_lifetime)
+        marketplace.save(await marketplace.clock.now())
+        return response
+
+    async def page(_request: Request) -> Response:
+        now = await marketplace.clock.now()
+        for publisher in marketplace.state.publishers.values():
+            marketplace.settle(publisher, now)
+        return HTMLResponse(render_page(marketplace, now))
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def icon(_request: Request) -> Response:
+        return Response(status_code=204)
+
+    async def not_found(_request: Request, _error: Exception) -> Response:
+        return error_response(RefusedError(404, "NotFound", "There is no such call."), "documented")
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        marketplace.save(await marketplace.clock.now())
+
+    routes = [Route(path, endpoint_of(call), methods=[method]) for method, path, call in _API_ROUTES]
+    routes += [
+        Route("/api/offerTypes", offer_types, methods=["GET"]),
+        Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
+        Route("/{tenant}/oauth2/token", token, methods=["POST"]),
+        Route("/healthz", health, methods=["GET"]),
+        Route("/favicon.ico", icon, methods=["GET"]),
+        Route("/", page, methods=["GET"]),
+        *control_routes(marketplace),
+    ]
+    return BreakableApp(routes=routes, lifespan=lifespan, exception_handlers={404: not_found})

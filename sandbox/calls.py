@@ -1,0 +1,233 @@
+"""The nine calls, each as it is when nothing goes wrong; refusals are raised."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sandbox import answers, documents, offers
+from sandbox.documents import members_of
+from sandbox.json_text import parse_plain
+from sandbox.marketplace import SandboxMarketplace
+from sandbox.refusals import RefusedError
+from sandbox.state import Offer, Operation, Publisher, Snapshot
+from sandbox.switches import Switches
+
+
+@dataclass
+class Visit:
+    """One request on its way through the sandbox, and what it led to."""
+
+    marketplace: SandboxMarketplace
+    request: Request
+    call: str
+    body: bytes
+    publisher_id: str
+    now: datetime
+    effect: bool = False
+    operation_id: str | None = None
+
+    @property
+    def publisher(self) -> Publisher:
+        """The publisher; refuses when there is none."""
+        known = self.marketplace.state.publishers.get(self.publisher_id)
+        if known is None:
+            raise RefusedError(404, "NotFound", f"There is no publisher '{self.publisher_id}'.")
+        return known
+
+    @property
+    def switches(self) -> Switches:
+        """The switches of the publisher."""
+        known = self.marketplace.state.publishers.get(self.publisher_id)
+        return known.switches if known else self.marketplace.default_switches
+
+    @property
+    def offer_id(self) -> str:
+        """The offer in the address."""
+        return str(self.request.path_params["offer"])
+
+    @property
+    def offer(self) -> Offer:
+        """The offer; refuses when there is none."""
+        known = self.publisher.offers.get(self.offer_id)
+        if known is None:
+            raise RefusedError(
+                404, "NotFound", f"The publisher '{self.publisher_id}' has no offer '{self.offer_id}'."
+            )
+        return known
+
+    def tick(self) -> int:
+        """A number for a change."""
+        return self.marketplace.tick(self.now)
+
+
+def list_offers(visit: Visit) -> Response:
+    """Call 1."""
+    publisher = visit.publisher
+    return JSONResponse([answers.summary_answer(publisher, offer) for offer in publisher.offers.values()])
+
+
+def read_offer(visit: Visit) -> Response:
+    """Call 2: the draft, a version or a slot."""
+    offer, switches = visit.offer, visit.switches
+    snapshot: Snapshot | None = offer.draft
+    version = offer.version
+    if "version" in visit.request.path_params:
+        version = _whole_number(str(visit.request.path_params["version"]))
+        snapshot = offer.draft if version == offer.version else offer.versions.get(version)
+    elif "slot" in visit.request.path_params:
+        slot = str(visit.request.path_params["slot"])
+        if slot.casefold() not in ("draft", "preview", "production"):
+            raise RefusedError(400, "InvalidSlot", f"'{slot}' is not one of Draft, Preview, Production.")
+        snapshot = answers.slot_of(offer, slot)
+        version = snapshot.version if snapshot and snapshot is not offer.draft else version
+    if snapshot is None:
+        raise RefusedError(404, "NotFound", f"Nothing of the offer '{offer.id}' is in that slot or version.")
+    text = _document(visit, offer, snapshot, version)
+    if switches.windows_os_type_dropped == "everywhere":
+        text = documents.without_windows_os_type(text)
+    headers = {"ETag": offer.etag} if switches.etag_on_get else {}
+    return Response(text, 200, headers, "application/json")
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise RefusedError(400, "InvalidVersion", f"'{text}' is not a version: it must be a whole number.")
+    return int(text)
+
+
+def _document(visit: Visit, offer: Offer, snapshot: Snapshot, version: int) -> str:
+    switches = visit.switches
+    text = documents.normalize(snapshot.text) if switches.normalize_documents else snapshot.text
+    if not switches.secrets_returned:
+        text = documents.without_secrets(text)
+    members: dict[str, object] = {
+        "status": answers.offer_status_word(offer, switches),
+        "version": version,
+        "changedTime": answers.timestamp(snapshot.changed, switches),
+    }
+    if switches.etag_in_body:
+        members["eTag"] = offer.etag
+    return documents.with_members(
+        text, members, changed_time_in_definition=switches.changed_time_in_definition
+    )
+
+
+def put_offer(visit: Visit) -> Response:
+    """Call 3."""
+    try:
+        text = visit.body.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(400, "InvalidRequest", "The body is not UTF-8.") from None
+    publisher = visit.marketplace.state.publishers.get(visit.publisher_id)
+    new = publisher is None
+    publisher = publisher or Publisher(id=visit.publisher_id, switches=visit.switches)
+    if_match = visit.request.headers.get("if-match")
+    offer, created = offers.put(publisher, visit.offer_id, text, if_match, visit.now, visit.tick)
+    if new:
+        visit.marketplace.state.publishers[publisher.id] = publisher
+    visit.effect = True
+    switches = publisher.switches
+    answer = _document(visit, offer, offer.draft, offer.version)
+    if switches.windows_os_type_dropped != "never" and switches.normalize_documents:
+        answer = documents.without_windows_os_type(answer)
+    headers = {"ETag": offer.etag} if switches.etag_on_put else {}
+    return Response(answer, switches.create_status if created else 200, headers, "application/json")
+
+
+def offer_status(visit: Visit) -> Response:
+    """Call 4."""
+    return JSONResponse(answers.status_answer(visit.offer, visit.switches, visit.now))
+
+
+def publish(visit: Visit) -> Response:
+    """Call 5."""
+    offer = visit.offer
+    emails = _emails(visit.body, required=visit.switches.publish_body_required)
+    return _accepted(visit, offer, offers.publish(visit.publisher, offer, emails, visit.now, visit.tick))
+
+
+def _emails(body: bytes, *, required: bool = False) -> str:
+    if not body.strip():
+        if required:
+            raise RefusedError(400, "InvalidRequest", "The body with 'metadata' is required.")
+        return ""
+    try:
+        content = parse_plain(body.decode())
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "InvalidRequest", "The body is not JSON.") from None
+    emails = members_of(members_of(content).get("metadata")).get("notification-emails", "")
+    if not isinstance(content, dict) or not isinstance(emails, str):
+        raise RefusedError(400, "InvalidRequest", "metadata.notification-emails must be one text.")
+    return emails
+
+
+def go_live(visit: Visit) -> Response:
+    """Call 6."""
+    offer = visit.offer
+    return _accepted(visit, offer, offers.go_live(visit.publisher, offer, visit.now, visit.tick))
+
+
+def cancel(visit: Visit) -> Response:
+    """Call 7."""
+    offer = visit.offer
+    _emails(visit.body)
+    return _accepted(visit, offer, offers.cancel(visit.publisher, offer, visit.now, visit.tick))
+
+
+def _accepted(visit: Visit, offer: Offer, accepted: offers.Accepted) -> Response:
+    visit.effect = accepted.effect
+    if accepted.operation is None or accepted.status == 200:  # noqa: PLR2004
+        visit.operation_id = accepted.operation.id if accepted.operation else None
+        return Response(status_code=accepted.status)
+    visit.operation_id = accepted.operation.id
+    base_url = str(visit.request.base_url)
+    headers = answers.location_headers(visit.publisher, offer, accepted.operation, base_url)
+    if visit.call == "cancel" and visit.switches.cancel_location == "body":
+        return JSONResponse({"location": next(iter(headers.values()), None)}, accepted.status)
+    return Response(status_code=accepted.status, headers=headers)
+
+
+def list_operations(visit: Visit) -> Response:
+    """Call 8."""
+    offer = visit.offer
+    if not visit.switches.submissions_available:
+        raise RefusedError(404, "NotFound", "There is no such call.")
+    return JSONResponse(
+        answers.submissions_answer(visit.publisher, offer, visit.request.query_params.get("status") or None)
+    )
+
+
+def read_operation(visit: Visit) -> Response:
+    """Call 9."""
+    offer = visit.offer
+    operation = _wanted_operation(visit, offer)
+    if operation is None:
+        raise RefusedError(404, "NotFound", f"The offer '{offer.id}' has no such operation.")
+    visit.operation_id = operation.id
+    answer = answers.operation_answer(offer, operation, visit.switches, visit.now)
+    return JSONResponse([answer] if visit.switches.operation_as_array else answer)
+
+
+def _wanted_operation(visit: Visit, offer: Offer) -> Operation | None:
+    parameters = visit.request.path_params
+    if "operation" in parameters:
+        return offer.operation(str(parameters["operation"]).casefold())
+    # The oldest form of address names no operation: the newest of that kind is meant.
+    kind = "goLive" if parameters["stage"] == "production" else "publish"
+    return next((known for known in reversed(offer.operations) if known.kind == kind), None)
+
+
+CALLS: Mapping[str, Callable[[Visit], Response]] = {
+    "list_offers": list_offers,
+    "read_offer": read_offer,
+    "put_offer": put_offer,
+    "offer_status": offer_status,
+    "publish": publish,
+    "go_live": go_live,
+    "cancel": cancel,
+    "list_operations": list_operations,
+    "read_operation": read_operation,
+}

@@ -1,0 +1,244 @@
+"""The control API: what a test or a rehearsal may ask of the sandbox itself."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox import answers
+from sandbox.api import act_as_stranger
+from sandbox.faults import Fault, StepFault, Stranger
+from sandbox.marketplace import SandboxMarketplace
+from sandbox.state import Offer, Publisher, Snapshot
+from sandbox.switches import Switches
+
+_STRANGER: TypeAdapter[Any] = TypeAdapter(Stranger)
+_PUBLISHER = "/_control/publishers/{publisher}"
+_OFFER = "/_control/offers/{publisher}/{offer}"
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class _AskedError(Exception):
+    """The control API was asked for something impossible."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Advance(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    advance_seconds: float = Field(ge=0)
+
+
+class _TokenLifetime(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    lifetime_seconds: float = Field(ge=0)
+
+
+def _explained(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
+        for problem in error.errors()
+    )
+
+
+async def _object_of(request: Request) -> dict[str, Any]:
+    try:
+        content = json.loads(await request.body() or b"{}")
+    except ValueError:
+        raise _AskedError(400, "the body is not JSON") from None
+    if not isinstance(content, dict):
+        raise _AskedError(400, "the body must be an object")
+    return content
+
+
+def _publisher_of(marketplace: SandboxMarketplace, request: Request) -> Publisher:
+    return marketplace.publisher(str(request.path_params["publisher"]))
+
+
+def _offer_of(marketplace: SandboxMarketplace, request: Request) -> tuple[Publisher, Offer]:
+    publisher = marketplace.state.publishers.get(str(request.path_params["publisher"]))
+    offer = publisher.offers.get(str(request.path_params["offer"])) if publisher else None
+    if publisher is None or offer is None:
+        raise _AskedError(404, "no such offer")
+    return publisher, offer
+
+
+def control_routes(marketplace: SandboxMarketplace) -> Sequence[Route]:
+    """The routes below `/_control`."""
+
+    def route(path: str, method: str, endpoint: Endpoint) -> Route:
+        async def guarded(request: Request) -> Response:
+            try:
+                response = await endpoint(request)
+            except _AskedError as asked:
+                return JSONResponse({"error": str(asked)}, asked.status)
+            except ValidationError as error:
+                return JSONResponse({"error": _explained(error)}, 400)
+            if method != "GET":
+                marketplace.save(await marketplace.clock.now())
+            return response
+
+        return Route(path, guarded, methods=[method])
+
+    return [
+        *_switch_routes(marketplace, route),
+        *_fault_routes(marketplace, route),
+        *_clock_routes(marketplace, route),
+        *_offer_routes(marketplace, route),
+    ]
+
+
+_Routed: TypeAlias = Callable[[str, str, Endpoint], Route]
+
+
+def _switch_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route]:
+    async def read(request: Request) -> Response:
+        return JSONResponse(_publisher_of(marketplace, request).switches.model_dump(mode="json"))
+
+    async def change(request: Request) -> Response:
+        publisher = _publisher_of(marketplace, request)
+        changes = await _object_of(request)
+        marketplace.settle(publisher, await marketplace.clock.now())
+        publisher.switches = Switches.model_validate(publisher.switches.model_dump() | changes)
+        return JSONResponse(publisher.switches.model_dump(mode="json"))
+
+    async def reset(request: Request) -> Response:
+        publisher = _publisher_of(marketplace, request)
+        marketplace.settle(publisher, await marketplace.clock.now())
+        publisher.switches = marketplace.default_switches
+        return JSONResponse(publisher.switches.model_dump(mode="json"))
+
+    path = _PUBLISHER + "/switches"
+    return [route(path, "GET", read), route(path, "PUT", change), route(path, "DELETE", reset)]
+
+
+def _fault_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route]:
+    async def read(request: Request) -> Response:
+        return JSONResponse(
+            [fault.model_dump(mode="json") for fault in _publisher_of(marketplace, request).faults]
+        )
+
+    async def add(request: Request) -> Response:
+        fault = Fault.model_validate(await _object_of(request))
+        marketplace.add_fault(_publisher_of(marketplace, request), fault)
+        return JSONResponse(fault.model_dump(mode="json"), 201)
+
+    async def clear(request: Request) -> Response:
+        publisher = _publisher_of(marketplace, request)
+        publisher.faults.clear()
+        publisher.refused_tokens.clear()
+        return Response(status_code=204)
+
+    async def read_steps(request: Request) -> Response:
+        faults = _publisher_of(marketplace, request).step_faults
+        return JSONResponse({step: fault.model_dump(mode="json") for step, fault in faults.items()})
+
+    async def set_step(request: Request) -> Response:
+        fault = StepFault.model_validate(await _object_of(request))
+        publisher, step = _publisher_of(marketplace, request), str(request.path_params["step"])
+        marketplace.set_step_fault(publisher, step, fault, await marketplace.clock.now())
+        return JSONResponse(fault.model_dump(mode="json"))
+
+    async def clear_step(request: Request) -> Response:
+        publisher, step = _publisher_of(marketplace, request), str(request.path_params["step"])
+        marketplace.set_step_fault(publisher, step, None, await marketplace.clock.now())
+        return Response(status_code=204)
+
+    faults, steps = _PUBLISHER + "/faults", _PUBLISHER + "/steps"
+    return [
+        route(faults, "GET", read),
+        route(faults, "POST", add),
+        route(faults, "DELETE", clear),
+        route(steps, "GET", read_steps),
+        route(steps + "/{step}", "PUT", set_step),
+        route(steps + "/{step}", "DELETE", clear_step),
+    ]
+
+
+def _clock_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route]:
+    async def read(_request: Request) -> Response:
+        now = await marketplace.clock.now()
+        return JSONResponse({"now": now.isoformat(), "speed": getattr(marketplace.clock, "speed", None)})
+
+    async def advance(request: Request) -> Response:
+        asked = _Advance.model_validate(await _object_of(request))
+        move = getattr(marketplace.clock, "advance", None)
+        if move is None:
+            raise _AskedError(409, "this clock cannot be moved")
+        move(asked.advance_seconds)
+        return await read(request)
+
+    async def set_lifetime(request: Request) -> Response:
+        marketplace.token_lifetime = _TokenLifetime.model_validate(await _object_of(request)).lifetime_seconds
+        return JSONResponse({"lifetime_seconds": marketplace.token_lifetime})
+
+    return [
+        route("/_control/clock", "GET", read),
+        route("/_control/clock", "POST", advance),
+        route("/_control/tokens", "PUT", set_lifetime),
+    ]
+
+
+def _offer_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route]:
+    async def requests(request: Request) -> Response:
+        wanted = {name: request.query_params.get(name) for name in ("publisher", "offer", "call")}
+        return JSONResponse(
+            [
+                entry
+                for entry in marketplace.requests
+                if all(value is None or entry[name] == value for name, value in wanted.items())
+            ]
+        )
+
+    async def read(request: Request) -> Response:
+        publisher, offer = _offer_of(marketplace, request)
+        now = await marketplace.clock.now()
+        marketplace.settle(publisher, now)
+        operations = [
+            answers.operation_answer(offer, operation, publisher.switches, now)
+            | {"id": operation.id, "kind": operation.kind, "outcome": operation.outcome}
+            for operation in offer.operations
+        ]
+        return JSONResponse(
+            {
+                "id": offer.id,
+                "publisher": publisher.id,
+                "offer_type": offer.offer_type,
+                "status": offer.status,
+                "version": offer.version,
+                "etag": offer.etag,
+                "slots": {
+                    "Draft": _shown(offer.draft),
+                    "Preview": _shown(offer.preview),
+                    "Production": _shown(offer.production),
+                },
+                "operations": operations,
+            }
+        )
+
+    async def let_stranger_act(request: Request) -> Response:
+        publisher, offer = _offer_of(marketplace, request)
+        action = _STRANGER.validate_python(await _object_of(request))
+        now = await marketplace.clock.now()
+        marketplace.settle(publisher, now)
+        refused = act_as_stranger(marketplace, publisher, offer.id, action, now)
+        return JSONResponse({"refused": refused})
+
+    return [
+        route("/_control/requests", "GET", requests),
+        route(_OFFER, "GET", read),
+        route(_OFFER + "/stranger", "POST", let_stranger_act),
+    ]
+
+
+def _shown(snapshot: Snapshot | None) -> object:
+    if snapshot is None:
+        return None
+    return {"version": snapshot.version, "document": json.loads(snapshot.text)}

@@ -1,0 +1,112 @@
+"""The marketplace: everything it remembers, and the file it is kept in."""
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from pydantic import ValidationError
+
+from sandbox.clock import Clock, SpeedClock
+from sandbox.faults import Fault, StepFault
+from sandbox.offers import settle, ticks_of
+from sandbox.state import MarketplaceState, Publisher
+from sandbox.steps import progress_of
+from sandbox.switches import Switches
+
+DEFAULT_TOKEN = "sandbox-token"  # noqa: S105 - a name that everybody may know
+DEFAULT_TOKEN_LIFETIME = 4_500.0
+_KEPT_REQUESTS = 20_000
+
+LogEntry: TypeAlias = dict[str, object]
+
+
+class SandboxMarketplace:
+    """Publishers with their offers, on one clock."""
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        state_path: Path | None = None,
+        token: str = DEFAULT_TOKEN,
+        token_lifetime: float = DEFAULT_TOKEN_LIFETIME,
+        default_switches: Mapping[str, object] | None = None,
+    ) -> None:
+        """Start empty, or from the state file when there is one."""
+        self.clock = clock or SpeedClock()
+        self.token = token
+        self.token_lifetime = token_lifetime
+        self.default_switches = Switches.model_validate(dict(default_switches or {}))
+        self.requests: deque[LogEntry] = deque(maxlen=_KEPT_REQUESTS)
+        self.request_count = 0
+        self._state_path = state_path
+        self.state = self._load()
+
+    def _load(self) -> MarketplaceState:
+        if self._state_path is None or not self._state_path.exists():
+            return MarketplaceState()
+        try:
+            state = MarketplaceState.model_validate_json(self._state_path.read_text("utf-8"))
+        except ValidationError as error:
+            message = f"{self._state_path} is not a state file of this sandbox; remove it to start anew."
+            raise ValueError(message) from error
+        if state.clock and isinstance(self.clock, SpeedClock):
+            self.clock.resume_at(state.clock)
+        return state
+
+    def save(self, now: datetime) -> None:
+        """Write the state file, whole or not at all."""
+        if self._state_path is None:
+            return
+        self.state.clock = now
+        written = self._state_path.with_name(self._state_path.name + ".new")
+        written.write_text(self.state.model_dump_json(), "utf-8")
+        os.replace(written, self._state_path)
+
+    def publisher(self, publisher_id: str) -> Publisher:
+        """The publisher, made when it is new."""
+        known = self.state.publishers.get(publisher_id)
+        if known is None:
+            known = Publisher(id=publisher_id, switches=self.default_switches)
+            self.state.publishers[publisher_id] = known
+        return known
+
+    def settle(self, publisher: Publisher, now: datetime) -> bool:
+        """Bring all offers of a publisher to the present."""
+        return any([settle(offer, publisher.switches, now) for offer in publisher.offers.values()])
+
+    def tick(self, now: datetime) -> int:
+        """A number for a change, above all earlier ones even when the clock stands still."""
+        self.state.last_ticks = max(ticks_of(now), self.state.last_ticks + 10)
+        return self.state.last_ticks
+
+    def add_fault(self, publisher: Publisher, fault: Fault) -> Fault:
+        """Remember what shall go wrong."""
+        self.state.last_fault += 1
+        fault.id = self.state.last_fault
+        publisher.faults.append(fault)
+        return fault
+
+    def set_step_fault(
+        self, publisher: Publisher, step_id: str, fault: StepFault | None, now: datetime
+    ) -> None:
+        """Change how a step ends, also in operations which have not passed it yet."""
+        self.settle(publisher, now)
+        if fault is None:
+            publisher.step_faults.pop(step_id, None)
+        else:
+            publisher.step_faults[step_id] = fault
+        for offer in publisher.offers.values():
+            for operation in offer.operations:
+                if not operation.running:
+                    continue
+                for view in progress_of(operation, now).steps:
+                    if view.plan.id == step_id and view.status != "complete":
+                        view.plan.fault = fault
+
+    def log(self, entry: LogEntry) -> None:
+        """Remember a request."""
+        self.request_count += 1
+        self.requests.append({"number": self.request_count, **entry})

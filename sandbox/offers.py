@@ -1,0 +1,309 @@
+"""The state machine of an offer: put, publish, go live, cancel, and what time alone does."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias
+from urllib.parse import quote
+
+from sandbox.documents import CORE_VM, VIRTUAL_MACHINE, fingerprint_of, image_maps_of, members_of, plans_of
+from sandbox.faults import StepFault
+from sandbox.json_text import parse_plain
+from sandbox.refusals import RefusedError
+from sandbox.sas import complaint_about
+from sandbox.state import Offer, Operation, Outcome, Pending, Publisher, Snapshot
+from sandbox.steps import CERTIFICATION, plan_steps, progress_of
+from sandbox.switches import Switches
+from sandbox.validation import check_publish, check_put
+
+_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+_TICKS_OF_MICROSECOND = 10
+_PRECONDITION_FAILED = 412
+
+Ticker: TypeAlias = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a call led to."""
+
+    status: int
+    operation: Operation | None
+    effect: bool
+
+
+def ticks_of(moment: datetime) -> int:
+    """Units of 100 ns since the year 1: how the service numbers changes."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * _TICKS_OF_MICROSECOND
+
+
+def moment_of(ticks: int) -> datetime:
+    """The inverse of `ticks_of`."""
+    return _EPOCH + timedelta(microseconds=ticks // _TICKS_OF_MICROSECOND)
+
+
+def settle(offer: Offer, switches: Switches, now: datetime) -> bool:
+    """Let everything happen that time has brought; tells whether anything did."""
+    happened = False
+    for operation in offer.operations:
+        if operation.running:
+            happened = _settle_operation(offer, operation, switches, now) or happened
+    for pending in list(offer.pending):
+        if pending.due <= now:
+            offer.pending.remove(pending)
+            setattr(offer, pending.slot, pending.snapshot)
+            if pending.slot == "production" and switches.preview_cleared_after_go_live:
+                offer.preview = None
+            happened = True
+    return happened
+
+
+def _settle_operation(offer: Offer, operation: Operation, switches: Switches, now: datetime) -> bool:
+    until = min(now, operation.cancel_at) if operation.cancel_at else now
+    progress = progress_of(operation, until)
+    happened = False
+    if operation.kind != "cancel" and progress.reached == "failed":
+        _end(operation, "failed", progress.since)
+        offer.status = "failed"
+        happened = True
+    elif (
+        progress.reached == "sign_off" and operation.kind == "publish" and operation.sign_off_reached is None
+    ):
+        _reach_sign_off(offer, operation, switches, progress.since)
+        happened = True
+    elif progress.reached == "done" and operation.kind == "goLive":
+        _arrive_in_production(offer, operation, switches, progress.since)
+        happened = True
+    if operation.running and operation.cancel_at and operation.cancel_at <= now:
+        if operation.kind == "cancel":
+            _end(operation, "completed", operation.cancel_at)
+        else:
+            _end(operation, "canceled", operation.cancel_at)
+            offer.status = "canceled"
+            offer.waiting_operation = None
+        happened = True
+    return happened
+
+
+def _end(operation: Operation, outcome: Outcome, moment: datetime) -> None:
+    operation.outcome = outcome
+    operation.ended = moment
+    operation.changed = max(operation.changed, moment)
+
+
+def _fill_slot(
+    offer: Offer, slot: Literal["preview", "production"], snapshot: Snapshot, moment: datetime, lag: float
+) -> None:
+    offer.pending.append(Pending(slot=slot, snapshot=snapshot, due=moment + timedelta(seconds=lag)))
+
+
+def _reach_sign_off(offer: Offer, operation: Operation, switches: Switches, moment: datetime) -> None:
+    operation.sign_off_reached = moment
+    operation.changed = max(operation.changed, moment)
+    _fill_slot(offer, "preview", operation.snapshot, moment, switches.preview_lag_seconds)
+    offer.waiting_operation = operation.id
+    offer.status = "waitingForPublisherReview"
+    if switches.sign_off_by == "operation_completed":
+        _end(operation, "completed", moment)
+
+
+def _arrive_in_production(offer: Offer, operation: Operation, switches: Switches, moment: datetime) -> None:
+    _end(operation, "completed", moment)
+    offer.status = "succeeded"
+    _fill_slot(offer, "production", operation.snapshot, moment, switches.production_lag_seconds)
+    if switches.version_increment == "go_live":
+        offer.versions[offer.version] = operation.snapshot
+        offer.version += 1
+
+
+def etag_of(ticks: int) -> str:
+    """A weak tag around an OData date, the form in the documentation."""
+    moment = moment_of(ticks)
+    seventh_digit = ticks % _TICKS_OF_MICROSECOND
+    return f"W/\"datetime'{quote(moment.strftime('%Y-%m-%dT%H:%M:%S.%f') + str(seventh_digit) + 'Z')}'\""
+
+
+def put(
+    publisher: Publisher, offer_id: str, text: str, if_match: str | None, now: datetime, tick: Ticker
+) -> tuple[Offer, bool]:
+    """Store a draft; tells whether the offer is new."""
+    offer = publisher.offers.get(offer_id)
+    switches = publisher.switches
+    if offer is None and if_match not in (None, "*"):
+        raise RefusedError(_PRECONDITION_FAILED, "PreconditionFailed", "The offer does not exist.")
+    if offer is not None and if_match is None and switches.if_match_required != "never":
+        raise missing_if_match(switches)
+    if offer is not None and if_match not in (None, "*", offer.etag):
+        message = "The offer has changed since it was read: If-Match differs from its ETag."
+        raise RefusedError(_PRECONDITION_FAILED, "PreconditionFailed", message)
+    offer_type = check_put(text, publisher.id, offer_id, offer.offer_type if offer else None, switches)
+    etag = etag_of(tick())
+    version = offer.version if offer else 1
+    fingerprint = fingerprint_of(text, normalized=switches.normalize_documents)
+    draft = Snapshot(text=text, fingerprint=fingerprint, version=version, changed=now)
+    if offer is None:
+        publisher.offers[offer_id] = Offer(id=offer_id, offer_type=offer_type, etag=etag, draft=draft)
+        return publisher.offers[offer_id], True
+    offer.draft, offer.etag = draft, etag
+    return offer, False
+
+
+def missing_if_match(switches: Switches) -> RefusedError:
+    """The refusal of a call that does not state its concurrency strategy."""
+    message = "The If-Match header is required: the ETag of the last read, or * to overwrite."
+    return RefusedError(switches.if_match_missing_status, "MissingIfMatch", message)
+
+
+def publish(publisher: Publisher, offer: Offer, emails: str, now: datetime, tick: Ticker) -> Accepted:
+    """Start to publish the draft; publishing the draft that is already under way starts nothing."""
+    switches = publisher.switches
+    running = offer.running_operation()
+    waits = running is not None and offer.waiting_operation == running.id
+    if running:
+        same = running.kind == "publish" and running.snapshot.fingerprint == offer.draft.fingerprint
+        if same and running.cancel_at is None:
+            return Accepted(202, running, effect=False)
+        if running.kind == "publish" and not waits and switches.second_publish == "join":
+            return Accepted(202, running, effect=False)
+        replaceable = running.kind == "publish" and (waits or switches.second_publish == "replace")
+        if not replaceable or running.cancel_at:
+            message = f"The operation {running.id} of this offer is in progress; only one can run at a time."
+            raise RefusedError(switches.conflict_status, "OperationInProgress", message)
+    preview = offer.preview.text if offer.preview else None
+    production = offer.production.text if offer.production else None
+    check_publish(offer.draft.text, preview, production, switches)
+    if running:
+        _end(running, "completed" if waits else "canceled", moment_of(tick()))
+    offer.publishings += 1
+    snapshot = offer.draft.model_copy(update={"version": offer.version})
+    operation = _start(publisher, offer, "publish", snapshot, emails, now, tick())
+    if switches.validate_sas:
+        _plan_copying(offer, operation, switches, now)
+    if switches.version_increment == "publish":
+        offer.versions[offer.version] = snapshot
+        offer.version += 1
+    return Accepted(202, operation, effect=True)
+
+
+def _start(
+    publisher: Publisher,
+    offer: Offer,
+    kind: Literal["publish", "goLive"],
+    snapshot: Snapshot,
+    emails: str,
+    now: datetime,
+    ticks: int,
+) -> Operation:
+    document = members_of(parse_plain(snapshot.text))
+    listing = members_of(members_of(document.get("definition")).get("offer"))
+    operation = Operation(
+        id=str(uuid.uuid4()),
+        kind=kind,
+        snapshot=snapshot,
+        publishing_version=max(offer.publishings, 1),
+        ticks=ticks,
+        emails=emails,
+        started=now,
+        changed=moment_of(ticks),
+        steps=plan_steps(
+            going_live=kind == "goLive",
+            test_drive=listing.get("microsoft-azure-marketplace-testdrive.enabled") is True,
+            durations=publisher.switches.step_durations,
+            faults=publisher.step_faults,
+        ),
+    )
+    offer.operations.append(operation)
+    offer.status = "running"
+    offer.waiting_operation = None
+    return operation
+
+
+def _plan_copying(offer: Offer, operation: Operation, switches: Switches, now: datetime) -> None:
+    """Let certification fail where a new disk could not be copied; published disks were copied long ago."""
+    if offer.offer_type not in (VIRTUAL_MACHINE, CORE_VM):
+        return
+    copied = {image for slot in (offer.preview, offer.production) if slot for image in _images(slot.text)}
+    at = now if switches.sas_clock == "sandbox" else datetime.now(UTC)
+    complaints = []
+    for plan_id, version, address in _images(operation.snapshot.text):
+        if (plan_id, version, address) in copied:
+            continue
+        complaint = complaint_about(address, at, switches.sas_hosts, switches.sas_min_days)
+        if complaint:
+            complaints.append(f"Failure: Copying Images of plan {plan_id}, version {version}: {complaint}.")
+    for step in operation.steps:
+        if complaints and step.id == CERTIFICATION and not (step.fault and step.fault.outcome):
+            seconds = step.fault.duration_seconds if step.fault else None
+            step.fault = StepFault(
+                outcome="block", messages=list(dict.fromkeys(complaints)), duration_seconds=seconds
+            )
+
+
+def _images(text: str) -> list[tuple[str, str, str]]:
+    """Plan, version and address of every operating system disk."""
+    return [
+        (str(plan.get("planId")), version, str(members_of(image).get("osVhdUrl", "")))
+        for plan in plans_of(parse_plain(text))
+        for _, images in image_maps_of(plan)
+        for version, image in images.items()
+    ]
+
+
+def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> Accepted:
+    """Promote the preview that waits for sign-off."""
+    waiting = offer.operation(offer.waiting_operation) if offer.waiting_operation else None
+    if waiting is None or (waiting.running and waiting.cancel_at):
+        raise RefusedError(
+            400, "NotWaitingForSignOff", "No preview of this offer waits for the publisher's sign-off."
+        )
+    if waiting.running:
+        _end(waiting, "completed", moment_of(tick()))
+    operation = _start(publisher, offer, "goLive", waiting.snapshot, waiting.emails, now, tick())
+    return Accepted(202, operation, effect=True)
+
+
+def can_cancel(offer: Offer, operation: Operation, switches: Switches) -> bool:
+    """Whether a cancel would be accepted for this operation."""
+    waits = offer.waiting_operation == operation.id
+    allowed = {"any": True, "sign_off_only": waits, "before_sign_off": not waits}[switches.cancel_window]
+    return allowed and operation.kind == "publish" and (operation.running or waits)
+
+
+def cancel(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> Accepted:
+    """Cancel the publish that runs or waits; what is live stays live."""
+    switches = publisher.switches
+    operation = offer.running_operation() or (
+        offer.operation(offer.waiting_operation) if offer.waiting_operation else None
+    )
+    if operation is None:
+        if switches.cancel_idle_status == 200:  # noqa: PLR2004
+            return Accepted(200, None, effect=False)
+        raise RefusedError(400, "NothingToCancel", "No operation of this offer is in progress.")
+    if not can_cancel(offer, operation, switches):
+        raise RefusedError(
+            400, "CannotCancel", f"The operation {operation.id} can no longer, or not yet, be cancelled."
+        )
+    if operation.cancel_at:
+        return Accepted(202, operation, effect=False)
+    if not switches.cancel_async or not operation.running:
+        if operation.running:
+            _end(operation, "canceled", moment_of(tick()))
+        offer.status = "canceled"
+        offer.waiting_operation = None
+        return Accepted(200, operation, effect=True)
+    operation.cancel_at = now + timedelta(seconds=switches.cancel_seconds)
+    if not switches.cancel_has_own_operation:
+        return Accepted(202, operation, effect=True)
+    own = operation.model_copy(
+        update={
+            "id": str(uuid.uuid4()),
+            "kind": "cancel",
+            "steps": [],
+            "ticks": tick(),
+            "started": now,
+            "changed": now,
+        }
+    )
+    offer.operations.append(own)
+    return Accepted(202, own, effect=True)

@@ -1,0 +1,53 @@
+"""Refusals of the API and the forms in which they reach the client."""
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+API_VERSIONS = ("2017-10-31",)
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One member of the document which is at fault."""
+
+    code: str
+    message: str
+    target: str
+
+
+class RefusedError(Exception):
+    """The call is answered with an error."""
+
+    def __init__(self, status: int, code: str, message: str, details: Sequence[Detail] = ()) -> None:
+        """Remember what to answer."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+
+
+def error_response(refused: RefusedError, shape: str) -> Response:
+    """The answer in the given shape; bodies of errors are optional, so a client must live with all of them."""
+    error: dict[str, object] = {"code": refused.code, "message": refused.message}
+    if refused.details:
+        error["details"] = [vars(detail) for detail in refused.details]
+    documented = json.dumps({"error": error}, ensure_ascii=False)
+    bodies = {
+        "string": json.dumps(refused.message),
+        "message_only": json.dumps({"message": refused.message}),
+        "list": json.dumps([error]),
+        "odata": json.dumps(
+            {"odata.error": {"code": refused.code, "message": {"lang": "en-US", "value": refused.message}}}
+        ),
+        "empty": "",
+        "html": f"<html><body><h1>{refused.status}</h1><p>{html.escape(refused.message)}</p></body></html>",
+        "truncated": documented[: len(documented) // 2],
+    }
+    media_type = {"html": "text/html", "empty": None}.get(shape, "application/json")
+    headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None  # noqa: PLR2004
+    return Response(bodies.get(shape, documented), refused.status, headers, media_type)

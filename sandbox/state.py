@@ -1,0 +1,113 @@
+"""What the marketplace remembers. All of it is written to the state file."""
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, Field
+
+from sandbox.faults import Fault, StepFault
+from sandbox.switches import Switches
+
+Outcome: TypeAlias = Literal["completed", "failed", "canceled"]
+
+
+class Snapshot(BaseModel):
+    """A document as it was put at one moment."""
+
+    text: str
+    fingerprint: str
+    version: int
+    changed: datetime
+
+
+class StepPlan(BaseModel):
+    """One step of an operation and how it is going to end."""
+
+    id: str
+    name: str
+    description: str
+    estimate: str
+    seconds: float
+    role: Literal["work", "sign_off", "live"] = "work"
+    done_before: bool = False
+    fault: StepFault | None = None
+
+
+class Operation(BaseModel):
+    """One publish, go-live or cancel run."""
+
+    id: str
+    kind: Literal["publish", "goLive", "cancel"]
+    snapshot: Snapshot
+    publishing_version: int
+    ticks: int
+    emails: str
+    started: datetime
+    changed: datetime
+    steps: list[StepPlan]
+    sign_off_reached: datetime | None = None
+    cancel_at: datetime | None = None
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.outcome is None
+
+
+class Pending(BaseModel):
+    """A snapshot on its way into a slot."""
+
+    slot: Literal["preview", "production"]
+    snapshot: Snapshot
+    due: datetime
+
+
+class Offer(BaseModel):
+    """An offer with its three slots and all operations, oldest first."""
+
+    id: str
+    offer_type: str
+    status: str = "neverPublished"
+    version: int = 1
+    publishings: int = 0
+    etag: str
+    draft: Snapshot
+    preview: Snapshot | None = None
+    production: Snapshot | None = None
+    pending: list[Pending] = Field(default_factory=list)
+    versions: dict[int, Snapshot] = Field(default_factory=dict)
+    operations: list[Operation] = Field(default_factory=list)
+    waiting_operation: str | None = None
+
+    def operation(self, operation_id: str) -> Operation | None:
+        """The operation with that id."""
+        return next((known for known in self.operations if known.id == operation_id), None)
+
+    def running_operation(self) -> Operation | None:
+        """The publish or go-live run that has not ended."""
+        return next(
+            (known for known in reversed(self.operations) if known.running and known.kind != "cancel"), None
+        )
+
+
+class Publisher(BaseModel):
+    """A publisher's offers and the behaviour asked for by the control API."""
+
+    id: str
+    switches: Switches
+    offers: dict[str, Offer] = Field(default_factory=dict)
+    faults: list[Fault] = Field(default_factory=list)
+    step_faults: dict[str, StepFault] = Field(default_factory=dict)
+    refused_tokens: set[str] = Field(default_factory=set)
+
+
+class MarketplaceState(BaseModel):
+    """Everything."""
+
+    publishers: dict[str, Publisher] = Field(default_factory=dict)
+    issued_tokens: dict[str, float] = Field(default_factory=dict)
+    last_ticks: int = 0
+    last_fault: int = 0
+    clock: datetime | None = None
