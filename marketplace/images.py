@@ -1,14 +1,15 @@
 """The image versions of an offer document: which there are, and how new ones get in.
 
-A plan keeps its image versions in a map from version to disks. Of a virtual machine offer that is the member
-``microsoft-azure-virtualmachines.vmImages``; of a core VM offer ``microsoft-azure-corevm.vmImagesPublicAzure``,
-and for a second generation another such map in an object of the array ``diskGenerations``. Maps are found by
-the last part of the member's name, so offers of other types that keep their images alike work as well.
+A plan keeps its image versions in a map from version to disks. In a virtual machine offer that is the
+member ``microsoft-azure-virtualmachines.vmImages``; in a core VM offer it is
+``microsoft-azure-corevm.vmImagesPublicAzure``, and for a second generation another such map in an object of
+the array ``diskGenerations``. Maps are found by the last part of the member's name, so offers of other types
+that keep their images alike work as well.
 
 Generations, as this module reads them: an image without one belongs in the plan's own map and in the map of
 every generation. An image with one belongs in the maps of the objects of ``diskGenerations`` that name it.
 The plan's own map stands for the generation that no such object names: for any where none is named, for
-``1`` where ``1`` is not named, for ``2`` where only ``1`` is; and where both are named it goes along with ``1``.
+``1`` where ``1`` is not named, for ``2`` where only ``1`` is; where both are named it goes along with ``1``.
 
 Everything here works on text (see `marketplace.json_text`): the document that comes out differs from the one
 that went in by the image versions added, dropped and renewed, and by nothing else.
@@ -165,17 +166,18 @@ def edit(
 
     All rules are checked for all images before anything changes. They follow the API's documentation of plans
     and images: a version of a plan never changes its disks, a new one is greater than all before, every
-    version of a plan has as many data disks, a plan of a virtual machine offer holds eight versions. The disks
-    of an image that is in the draft only, never in preview or production, get the given SAS where theirs does
-    not work for three weeks more: the service could not copy them, however often it was asked.
+    version of a plan has as many data disks, a plan of a virtual machine offer holds eight versions.
+
+    An image that is in the draft only, not in preview or production, gets the given SAS where its own does not
+    work for three weeks more: the service could not copy its disks, however often it was asked.
 
     Args:
         document: The draft.
         images: The images wanted, signed where the caller could.
         preview: What the preview slot holds.
         production: What the production slot holds.
-        when_full: What to do with a full plan. Dropped are the numerically smallest versions; never one wanted
-            here, never the newest of the preview or the production, never the last of a map.
+        when_full: What to do with a full plan. Dropped are the numerically smallest versions; never one
+            wanted here, never the newest of the preview or the production, never the last of a map.
         limit: Versions a plan may hold, 0 for any number, ``None`` for what the offer's type allows.
         now: The present time, with a time zone.
 
@@ -207,7 +209,7 @@ def edit(
     outcome = EditOutcome(
         added=_unique(_named(one.image) for one in added),
         removed=[
-            ImageVersion(plan_id=plan_id, version=version)
+            ImageVersion(plan_id=plan_id, version=_printable(version))
             for plan_id, versions in dropped.items()
             for version in versions
         ],
@@ -331,7 +333,7 @@ def _places(generation: str | None, named: set[str]) -> set[str | None]:
     """
     if generation is None:
         return {None, *named}
-    places: set[str | None] = {generation} & named if named else {None}
+    places: set[str | None] = {one for one in named if one == generation} if named else {None}
     if generation == next((one for one in ("1", "2") if one not in named), "1"):
         places.add(None)
     return places
@@ -363,7 +365,8 @@ def _find_plans(root: Node, images: Iterable[Image]) -> dict[str, _Plan]:
     if lacking:
         there = f"it has {_listed(ids)}" if ids else "it has no plans at all"
         raise PlanMissing(
-            f"The draft has no plan {_listed(lacking)}; {there}. Correct plan_id, or add the plan to the offer first."
+            f"The draft has no plan {_listed(lacking)}; {there}. "
+            "Correct plan_id, or add the plan to the offer first."
         )
     return found
 
@@ -441,8 +444,8 @@ def _refuse_old(added: Iterable[_Placement], slots: Mapping[str, _Held]) -> None
         newest = max((held.version for held in standing), key=_order, default=None)
         if newest is not None and sort_key(version) <= sort_key(newest):
             broken.append(
-                f"Plan {plan_id}: version {version} is not greater than {_shown(newest)}, which the plan already has; "
-                f"the marketplace would never show it. Give the image a version above {_shown(newest)}."
+                f"Plan {plan_id}: version {version} is not greater than {_shown(newest)}, which the plan already "
+                f"has; the marketplace would never show it. Give the image a version above {_shown(newest)}."
             )
     _raise(RuleBroken, broken)
 
@@ -463,8 +466,8 @@ def _refuse_disk_counts(added: Iterable[_Placement], slots: Mapping[str, _Held])
         version, other = expected[plan_id]
         if count != other:
             broken.append(
-                f"Plan {plan_id}: version {one.image.version} has {_counted(count)}, but version {_shown(version)} "
-                f"has {_counted(other)}; every version of a plan must have the same number. "
+                f"Plan {plan_id}: version {one.image.version} has {_counted(count)}, but version "
+                f"{_shown(version)} has {_counted(other)}; every version of a plan must have the same number. "
                 "Give as many data disks, or use another plan."
             )
     _raise(RuleBroken, broken)
@@ -477,8 +480,8 @@ def _check_signatures(placements: Iterable[_Placement], now: datetime) -> list[s
     for image in {id(one.image): one.image for one in placements}.values():
         if len(image.data_disks) > _DATA_DISKS_OF_OLD:
             warnings.append(
-                f"{_named(image)}: it has {_counted(len(image.data_disks))}; some pages of the marketplace allow "
-                f"{_DATA_DISKS_OF_OLD} only."
+                f"{_named(image)}: it has {_counted(len(image.data_disks))}; some pages of the "
+                f"marketplace's documentation allow {_DATA_DISKS_OF_OLD} only."
             )
         for name, url in _urls(image):
             if sas.unsigned(url):
@@ -510,8 +513,8 @@ def _renewals(
             renewed.append(one)
         else:
             warnings.append(
-                f"{_named(one.image)}: it is in the draft with a SAS that does not work, or not for three weeks more, "
-                "and the one given is no better; the service may fail to copy the disks."
+                f"{_named(one.image)}: it is in the draft with a SAS that does not work, or not for three "
+                "weeks more, and the one given is no better; the service may fail to copy the disks."
             )
     return renewed, warnings
 
@@ -532,11 +535,11 @@ def _make_room(
     for plan in {one.plan.plan_id: one.plan for one in added}.values() if limit > 0 else ():
         after = plan.versions() | {one.image.version for one in added if one.plan is plan}
         over = len(after) - limit
-        if over <= 0:
+        if over <= 0 or after == plan.versions():
             continue
         kept = wanted[plan.plan_id] | _newest_published(plan.plan_id, slots)
         oldest = _droppable(plan, added, kept)
-        if when_full is WhenFull.REMOVE_OLDEST and len(oldest) >= over:
+        if when_full == WhenFull.REMOVE_OLDEST and len(oldest) >= over:
             dropped[plan.plan_id] = oldest[:over]
             continue
         held = sorted(plan.versions(), key=_order)
@@ -756,9 +759,10 @@ def _same_version(image: Image, by_plan: _Held) -> list[HeldImage]:
 
 def _first_of_each(placements: Iterable[_Placement]) -> list[_Placement]:
     """Keep one placement where the same image is asked for twice."""
-    return list({(id(one.shelf), one.image.version): one for one in reversed(list(placements))}.values())[
-        ::-1
-    ]
+    found: dict[tuple[int, str], _Placement] = {}
+    for one in placements:
+        found.setdefault((id(one.shelf), one.image.version), one)
+    return list(found.values())
 
 
 def _unique(versions: Iterable[ImageVersion]) -> list[ImageVersion]:
