@@ -120,6 +120,11 @@ def held_images(document: str) -> list[HeldImage]:
     ]
 
 
+def is_image_map(key: str) -> bool:
+    """Tell whether a member of that name is a map of image versions."""
+    return _last_part(key) in _MAPS
+
+
 def disks_of(image: Image) -> list[str]:
     """Return the image's disks as `HeldImage.disks` has them."""
     disks = sorted(image.data_disks, key=lambda disk: disk.lun)
@@ -168,8 +173,8 @@ def edit(
     and images: a version of a plan never changes its disks, a new one is greater than all before, every
     version of a plan has as many data disks, a plan of a virtual machine offer holds eight versions.
 
-    An image that is in the draft only, not in preview or production, gets the given SAS where its own does not
-    work for three weeks more: the service could not copy its disks, however often it was asked.
+    An image that is in the draft only, not in preview or production, gets the given SAS where its own does
+    not work for three weeks more: the service could not copy its disks, however often it was asked.
 
     Args:
         document: The draft.
@@ -281,7 +286,7 @@ def _map_member(holder: Node, offer_type: str | None) -> Member | None:
     usual = _MAP_OF_TYPE.get(offer_type or "")
     ranks = {"object": 0, "null": 1}
     # Of duplicate members the last one counts, for JSON readers and for us.
-    members = {one.key: one for one in holder.members() if _last_part(one.key) in _MAPS}
+    members = {one.key: one for one in holder.members() if is_image_map(one.key)}
     return min(
         members.values(),
         key=lambda one: (ranks.get(one.value.kind, 2), one.key != usual),
@@ -444,8 +449,8 @@ def _refuse_old(added: Iterable[_Placement], slots: Mapping[str, _Held]) -> None
         newest = max((held.version for held in standing), key=_order, default=None)
         if newest is not None and sort_key(version) <= sort_key(newest):
             broken.append(
-                f"Plan {plan_id}: version {version} is not greater than {_shown(newest)}, which the plan already "
-                f"has; the marketplace would never show it. Give the image a version above {_shown(newest)}."
+                f"Plan {plan_id}: version {version} is not greater than {_shown(newest)}, which the plan "
+                f"already has; the marketplace would never show it. Give the image a version above {_shown(newest)}."
             )
     _raise(RuleBroken, broken)
 
@@ -467,8 +472,8 @@ def _refuse_disk_counts(added: Iterable[_Placement], slots: Mapping[str, _Held])
         if count != other:
             broken.append(
                 f"Plan {plan_id}: version {one.image.version} has {_counted(count)}, but version "
-                f"{_shown(version)} has {_counted(other)}; every version of a plan must have the same number. "
-                "Give as many data disks, or use another plan."
+                f"{_shown(version)} has {_counted(other)}; every version of a plan must have the same "
+                "number. Give as many data disks, or use another plan."
             )
     _raise(RuleBroken, broken)
 
@@ -487,8 +492,8 @@ def _check_signatures(placements: Iterable[_Placement], now: datetime) -> list[s
             if sas.unsigned(url):
                 account = sas.account(url)
                 errors.append(
-                    f"{_named(image)}: the URL of {name} has no SAS, and the worker has no key of the storage "
-                    f"account {account} to make one. Add a SAS to the URL, or set "
+                    f"{_named(image)}: the URL of {name} has no SAS, and the worker has no key of the "
+                    f"storage account {account} to make one. Add a SAS to the URL, or set "
                     f"AZURE_STORAGE_ACCOUNT_KEYS={account}=<key> for the worker."
                 )
             found = sas.problems(url, now)
@@ -644,7 +649,7 @@ def _entry_text(one: _Placement, now: datetime) -> str:
 
 
 def _data_disks_text(image: Image, plan: _Plan) -> str:
-    """Write data disks as the plan's newest version that has some spells them; their shape is undocumented."""
+    """Write data disks with the names that the plan's newest version with some uses; none are documented."""
     lun_key, url_key, lun_kind = '"lun"', '"vhdUrl"', "number"
     for item in (item for entry in plan.newest_first() for item in _data_disk_nodes(entry.node)):
         lun, url = _disk_members(item)
@@ -693,8 +698,8 @@ def _taken(image: Image, held: HeldImage, slot: str | None = None) -> str:
     where = f" in the {slot}" if slot else ""
     place = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
     return (
-        f"{place} is there{where} with other disks: it has {_counted(len(theirs) - 1)} and {_shown(other, 300)}. "
-        "A version never changes its disks; give the new image a new version."
+        f"{place} is there{where} with other disks: it has {_counted(len(theirs) - 1)} and "
+        f"{_shown(other, 300)}. A version never changes its disks; give the new image a new version."
     )
 
 

@@ -238,6 +238,8 @@ def _decoded(text: str, index: int) -> tuple[Any, int]:
 
 
 def _skip(text: str, index: int) -> int:
+    if text[index : index + 1] not in " \t\n\r":
+        return index  # the usual case, without the price of a match
     found = _WHITESPACE.match(text, index)
     return found.end() if found else index
 
