@@ -1,18 +1,20 @@
 """Run the sandbox: `python -m sandbox`."""
 
 import argparse
+import asyncio
 import json
+import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import uvicorn
 from pydantic import ValidationError
 
-from sandbox.app import create_app
 from sandbox.clock import SpeedClock
 from sandbox.marketplace import DEFAULT_TOKEN, DEFAULT_TOKEN_LIFETIME, SandboxMarketplace
+from sandbox.server import server_of
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -65,30 +67,31 @@ def main(words: Sequence[str] | None = None) -> int:
         )
     except ValidationError as error:
         problem = error.errors()[0]
-        print(f"sandbox: switch {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
+        sys.stderr.write(f"sandbox: switch {'.'.join(map(str, problem['loc']))}: {problem['msg']}\n")
         return 1
     except (ValueError, OSError) as error:
-        print(f"sandbox: {error}", file=sys.stderr)
+        sys.stderr.write(f"sandbox: {error}\n")
         return 1
     try:
         listener = socket.create_server((arguments.host, arguments.port))
     except OSError as error:
-        print(
-            f"sandbox: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}", file=sys.stderr
-        )
+        reason = os.strerror(error.errno) if error.errno else error
+        sys.stderr.write(f"sandbox: cannot listen on {arguments.host}:{arguments.port}: {reason}\n")
         return 1
     port = listener.getsockname()[1]
-    print(f"sandbox: http://{arguments.host}:{port}/ (speed {arguments.speed:g})", flush=True)
-    config = uvicorn.Config(
-        create_app(marketplace), log_level="warning", access_log=False, timeout_graceful_shutdown=1, ws="none"
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    sys.stdout.write(f"sandbox: http://{arguments.host}:{port}/ (speed {arguments.speed:g})\n")
+    sys.stdout.flush()
+    asyncio.run(_serve_until_stopped(marketplace, listener))
     return 0
 
 
+async def _serve_until_stopped(marketplace: SandboxMarketplace, listener: socket.socket) -> None:
+    server = server_of(marketplace)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+    await server.serve(sockets=[listener])
+
+
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        # uvicorn repeats the signal after its clean shutdown.
-        sys.exit(0)
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """JSON that keeps the spelling of every number, string and member name.
 
-A publisher's tool must give back what it did not mean to change. It can only be caught at spoiling `1.10`,
-`1e2` or an 18-digit integer when the sandbox itself spoils nothing, which `json.loads` and `json.dumps` would.
+A publisher's tool must give back what it did not mean to change. It can only be caught at spoiling
+`1.10`, `1e2` or an 18-digit integer when the sandbox itself spoils nothing, unlike the `json` module.
 """
 
 import json
@@ -27,6 +27,8 @@ class Spelled(str):
 
 class Name(str):
     """A member's name which remembers how it was spelled."""
+
+    __slots__ = ("spelling",)
 
     spelling: str
 

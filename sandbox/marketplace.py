@@ -1,6 +1,5 @@
 """The marketplace: everything it remembers, and the file it is kept in."""
 
-import os
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +15,7 @@ from sandbox.state import MarketplaceState, Publisher
 from sandbox.steps import progress_of
 from sandbox.switches import Switches
 
-DEFAULT_TOKEN = "sandbox-token"  # noqa: S105 - a name that everybody may know
+DEFAULT_TOKEN = "sandbox-token"
 DEFAULT_TOKEN_LIFETIME = 4_500.0
 _KEPT_REQUESTS = 20_000
 
@@ -62,8 +61,8 @@ class SandboxMarketplace:
             return
         self.state.clock = now
         written = self._state_path.with_name(self._state_path.name + ".new")
-        written.write_text(self.state.model_dump_json(), "utf-8")
-        os.replace(written, self._state_path)
+        written.write_text(self.state.model_dump_json(exclude_defaults=True), "utf-8")
+        written.replace(self._state_path)
 
     def publisher(self, publisher_id: str) -> Publisher:
         """The publisher, made when it is new."""
@@ -75,7 +74,10 @@ class SandboxMarketplace:
 
     def settle(self, publisher: Publisher, now: datetime) -> bool:
         """Bring all offers of a publisher to the present."""
-        return any([settle(offer, publisher.switches, now) for offer in publisher.offers.values()])
+        happened = False
+        for offer in publisher.offers.values():
+            happened = settle(offer, publisher.switches, now) or happened
+        return happened
 
     def tick(self, now: datetime) -> int:
         """A number for a change, above all earlier ones even when the clock stands still."""

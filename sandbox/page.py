@@ -1,10 +1,200 @@
-"""The page at `/`."""
+"""The page at `/`: what a person wants to see of the sandbox at a glance."""
 
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from html import escape, unescape
+from itertools import islice
 
-from sandbox.marketplace import SandboxMarketplace
+from sandbox.documents import image_maps_of, plans_of, version_order
+from sandbox.json_text import parse_plain
+from sandbox.marketplace import LogEntry, SandboxMarketplace
+from sandbox.page_style import STYLE
+from sandbox.state import Offer, Operation, Publisher, Snapshot
+from sandbox.steps import StepView, progress_of
+
+_MOST_PUBLISHERS = 25
+_MOST_REQUESTS = 25
+_REFRESH_SECONDS = 3
+_TAG = re.compile(r"<[^>]*>")
+_QUERY = re.compile(r"\?[^\s\"'<>]*")
+
+_WORDS = {
+    "notStarted": "not started",
+    "neverPublished": "never published",
+    "inProgress": "in progress",
+    "waitingForPublisherReview": "waits for sign-off",
+    "canceled": "cancelled",
+}
+_COLOURS = {
+    "complete": "good",
+    "completed": "good",
+    "succeeded": "good",
+    "inProgress": "busy",
+    "running": "busy",
+    "waitingForPublisherReview": "wait",
+    "blocked": "bad",
+    "rejected": "bad",
+    "failed": "bad",
+}
+_KINDS = {"publish": "Publish", "goLive": "Go live", "cancel": "Cancel"}
 
 
 def render_page(marketplace: SandboxMarketplace, now: datetime) -> str:
-    """A first page."""
-    return f"<h1>Sandbox</h1><p>{now}</p><p>{len(marketplace.state.publishers)} publishers</p>"
+    """The whole page."""
+    publishers = list(reversed(marketplace.state.publishers.values()))
+    body = "".join(_publisher(publisher, now) for publisher in publishers[:_MOST_PUBLISHERS])
+    if len(publishers) > _MOST_PUBLISHERS:
+        body += f'<p class="soft">and {len(publishers) - _MOST_PUBLISHERS} earlier publishers</p>'
+    if not publishers:
+        body = '<div class="card soft">No offer yet. The first PUT of an offer makes its publisher.</div>'
+    speed = getattr(marketplace.clock, "speed", None)
+    pace = f"{speed:g} times real time" if speed is not None else "clock moved by hand"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Marketplace sandbox</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="refresh" content="{_REFRESH_SECONDS}"><style>{STYLE}</style></head><body>'
+        f'<header><h1>Marketplace sandbox</h1><span class="num">{_time(now)} UTC</span>'
+        f'<span class="soft">{escape(pace)}</span></header>'
+        f"{body}{_requests(list(islice(reversed(marketplace.requests), _MOST_REQUESTS)))}</body></html>"
+    )
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%a %d %b %Y %H:%M:%S}"
+
+
+def _badge(word: str) -> str:
+    return f'<span class="badge {_COLOURS.get(word, "")}">{escape(_WORDS.get(word, word))}</span>'
+
+
+def _chips(title: str, texts: Iterable[str]) -> str:
+    chips = " ".join(f'<span class="chip">{escape(_public(text))}</span>' for text in texts)
+    return f'<div class="row small"><span class="soft">{title}</span> {chips}</div>' if chips else ""
+
+
+def _public(text: str) -> str:
+    """Without the query of an address: a signature in it is a key."""
+    return _QUERY.sub("?…", text)
+
+
+def _publisher(publisher: Publisher, now: datetime) -> str:
+    switches = (f"{name} = {value}" for name, value in publisher.switches.changed().items())
+    faults = (
+        f"{fault.action.kind.replace('_', ' ')} at {fault.call.replace('_', ' ')}"
+        f"{' for ever' if fault.times < 0 else f', {fault.times} more'}"
+        f"{f' after {fault.after}' if fault.after else ''}"
+        for fault in publisher.faults
+    )
+    steps = (f"{step}: {fault.outcome or 'slow'}" for step, fault in publisher.step_faults.items())
+    offers = "".join(_offer(offer, now) for offer in reversed(publisher.offers.values()))
+    offers = offers or '<p class="soft">No offers.</p>'
+    return (
+        f"<h2>{escape(publisher.id)}</h2>"
+        f"{_chips('Switches', switches)}{_chips('Faults ahead', faults)}{_chips('Step faults', steps)}"
+        f"{offers}"
+    )
+
+
+def _offer(offer: Offer, now: datetime) -> str:
+    last, *earlier = [_operation(operation, now) for operation in reversed(offer.operations)] or [""]
+    history = f"<h4>Last operation</h4>{last}" if last else ""
+    if earlier:
+        history += (
+            f'<details><summary class="soft">{len(earlier)} earlier</summary>{"".join(earlier)}</details>'
+        )
+    return (
+        f'<div class="card"><div class="row"><h3>{escape(offer.id)}</h3>{_badge(offer.status)}'
+        f'<span class="soft small">{escape(offer.offer_type)} · offer version {offer.version}</span></div>'
+        f"<h4>Image versions</h4>{_slots(offer)}{history}</div>"
+    )
+
+
+def _slots(offer: Offer) -> str:
+    slots = {"Draft": offer.draft, "Preview": offer.preview, "Production": offer.production}
+    versions = {name: _versions(snapshot) for name, snapshot in slots.items()}
+    plans = list(dict.fromkeys(plan for found in versions.values() for plan in found))
+    rows = "".join(
+        f"<tr><td><code>{escape(plan)}</code></td>"
+        + "".join(f'<td class="num">{_version_list(found.get(plan))}</td>' for found in versions.values())
+        + "</tr>"
+        for plan in plans
+    )
+    empty = ' <span class="soft">(empty)</span>'
+    heads = "".join(f"<th>{name}{'' if snapshot else empty}</th>" for name, snapshot in slots.items())
+    return f'<div class="scroll"><table><tr><th>Plan</th>{heads}</tr>{rows}</table></div>'
+
+
+def _versions(snapshot: Snapshot | None) -> dict[str, list[str]]:
+    """The image versions of each plan, newest first."""
+    if snapshot is None:
+        return {}
+    return {
+        str(plan.get("planId")): sorted(
+            {version for _, images in image_maps_of(plan) for version in images},
+            key=version_order,
+            reverse=True,
+        )
+        for plan in plans_of(parse_plain(snapshot.text))
+    }
+
+
+def _version_list(versions: Sequence[str] | None) -> str:
+    if not versions:
+        return '<span class="soft">-</span>'
+    newest, *rest = (escape(version) for version in versions)
+    return f"<b>{newest}</b>" + (f' <span class="soft">{", ".join(rest)}</span>' if rest else "")
+
+
+def _operation(operation: Operation, now: datetime) -> str:
+    word = operation.outcome or "running"
+    ended = f" · ended {_time(operation.ended)}" if operation.ended else ""
+    steps = "".join(_step(view) for view in progress_of(operation, now).steps)
+    return (
+        f'<div class="row"><b>{_KINDS[operation.kind]}</b> {_badge(word)}'
+        f'<span class="soft small num">started {_time(operation.started)}{ended}</span>'
+        f'<code class="soft">{escape(operation.id)}</code></div>{steps}'
+    )
+
+
+def _step(view: StepView) -> str:
+    colour = _COLOURS.get(view.status, "")
+    word = _WORDS.get(view.status, view.status) + (
+        f" · {view.percent} %" if view.status == "inProgress" else ""
+    )
+    width = 100 if colour in ("wait", "bad") else view.percent
+    messages = view.plan.fault.messages if view.plan.fault and colour == "bad" else []
+    shown = "".join(f'<div class="message">{escape(_public(_plain(text)))}</div>' for text in messages)
+    return (
+        f'<div class="step {colour}"><span>{escape(view.plan.name)}</span>'
+        f'<span class="bar"><i style="width:{width}%"></i></span>'
+        f'<span class="word num">{escape(word)}</span></div>{shown}'
+    )
+
+
+def _plain(text: str) -> str:
+    """Messages may be HTML; only their text is shown."""
+    return unescape(_TAG.sub(" ", text)).strip()
+
+
+def _requests(entries: Sequence[LogEntry]) -> str:
+    if not entries:
+        return ""
+    rows = "".join(_request(entry) for entry in entries)
+    return (
+        '<h2>Last requests</h2><div class="card scroll"><table><tr><th>Sandbox time</th><th>Call</th><th>Offer</th>'
+        f"<th>Answer</th><th>Effect</th></tr>{rows}</table></div>"
+    )
+
+
+def _request(entry: LogEntry) -> str:
+    when = _time(datetime.fromisoformat(str(entry["sandbox_time"])))
+    status = entry["status"]
+    answer = str(status) if status else "dropped"
+    colour = "good" if isinstance(status, int) and status < 400 else "bad"  # noqa: PLR2004
+    offer = "/".join(str(part) for part in (entry["publisher"], entry["offer"]) if part)
+    return (
+        f'<tr><td class="num soft">{when}</td><td>{escape(str(entry["call"]).replace("_", " "))}</td>'
+        f'<td>{escape(offer)}</td><td><span class="badge {colour}">{answer}</span></td>'
+        f"<td>{'yes' if entry['effect'] else ''}</td></tr>"
+    )

@@ -32,7 +32,7 @@ class RefusedError(Exception):
 
 
 def error_response(refused: RefusedError, shape: str) -> Response:
-    """The answer in the given shape; bodies of errors are optional, so a client must live with all of them."""
+    """The answer in the given shape: a body is optional on every error, so all of these occur."""
     error: dict[str, object] = {"code": refused.code, "message": refused.message}
     if refused.details:
         error["details"] = [vars(detail) for detail in refused.details]

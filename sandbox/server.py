@@ -11,12 +11,21 @@ from sandbox.app import create_app
 from sandbox.marketplace import SandboxMarketplace
 
 
-class _QuietServer(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """Leaves the signals to whoever runs the event loop."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
         yield
+
+
+def server_of(marketplace: SandboxMarketplace) -> QuietServer:
+    """A server which does not wait for idle connections when it stops."""
+    app = create_app(marketplace)
+    return QuietServer(
+        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, ws="none")
+    )
 
 
 @asynccontextmanager
@@ -25,10 +34,7 @@ async def serve(
 ) -> AsyncIterator[str]:
     """Serve the marketplace; gives the base address. Port 0 takes a free one."""
     listener = socket.create_server((host, port))
-    config = uvicorn.Config(
-        create_app(marketplace), log_level="warning", access_log=False, timeout_graceful_shutdown=1, ws="none"
-    )
-    server = _QuietServer(config)
+    server = server_of(marketplace)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.state import MarketplaceState, Publisher
 
-WRONG_SECRET = "wrong"  # noqa: S105 - the secret which the sandbox refuses
+WRONG_SECRET = "wrong"
 RESOURCE = "https://cloudpartner.azure.com"
 
 

@@ -16,10 +16,26 @@ _BAD_REQUEST = 400
 _INVALID_ENTITY = 422
 
 _REQUIRED_OF_OFFER = (
-    "title summary longSummary description offerMarketingUrlIdentifier allowedSubscriptions categoryMap smallLogo "
-    "mediumLogo largeLogo wideLogo privacyURL termsOfUse engineeringContactName engineeringContactEmail "
-    "engineeringContactPhone supportContactName supportContactEmail supportContactPhone"
-).split()
+    "title",
+    "summary",
+    "longSummary",
+    "description",
+    "offerMarketingUrlIdentifier",
+    "allowedSubscriptions",
+    "categoryMap",
+    "smallLogo",
+    "mediumLogo",
+    "largeLogo",
+    "wideLogo",
+    "privacyURL",
+    "termsOfUse",
+    "engineeringContactName",
+    "engineeringContactEmail",
+    "engineeringContactPhone",
+    "supportContactName",
+    "supportContactEmail",
+    "supportContactPhone",
+)
 _LONGEST_OF_OFFER = {
     "title": 50,
     "summary": 100,
@@ -28,9 +44,15 @@ _LONGEST_OF_OFFER = {
     "offerMarketingUrlIdentifier": 50,
 }
 _REQUIRED_OF_PLAN = (
-    "skuTitle skuSummary skuDescription hideSKUForSolutionTemplate cloudAvailability operatingSystemFamily "
-    "operationSystem recommendedVMSizes"
-).split()
+    "skuTitle",
+    "skuSummary",
+    "skuDescription",
+    "hideSKUForSolutionTemplate",
+    "cloudAvailability",
+    "operatingSystemFamily",
+    "operationSystem",
+    "recommendedVMSizes",
+)
 _LONGEST_OF_PLAN = {"skuTitle": 50, "skuSummary": 100}
 _MOST_SIZES = 6
 _MOST_SUBSCRIPTIONS = 100
@@ -75,7 +97,9 @@ def _check_version_limit(document: dict[str, Any], limit: int) -> None:
     for plan in plans_of(document):
         for _, images in image_maps_of(plan):
             if len(images) > limit:
-                message = f"Plan '{plan.get('planId')}' has {len(images)} image versions; at most {limit} are allowed."
+                message = (
+                    f"Plan '{plan.get('planId')}' has {len(images)} image versions; at most {limit} fit."
+                )
                 raise RefusedError(_BAD_REQUEST, "TooManyImageVersions", message)
 
 
@@ -228,7 +252,7 @@ def _complaints_about_changed_images(
         for version, image in images.items():
             if version in present and _disks(present[version]) != _disks(image):
                 target = f"{place}{where}['{version}']"
-                message = f"{target}: version {version} of plan '{plan.get('planId')}' is published and cannot change."
+                message = f"{target}: version {version} of plan '{plan.get('planId')}' is published for good."
                 yield Detail("PublishedVersionChanged", message, target)
         counts = {
             len(members_of(image).get("lunVhdDetails") or [])
@@ -240,7 +264,11 @@ def _complaints_about_changed_images(
             yield Detail("DataDisks", message, target)
 
 
-def _disks(image: object) -> tuple[str, list[object]]:
+def _disks(image: object) -> tuple[str, object]:
     """What must not change; a renewed signature of the same blob is no change."""
-    address = str(members_of(image).get("osVhdUrl", "")).split("?", 1)[0]
-    return address, objects_in(members_of(image).get("lunVhdDetails")) if isinstance(image, dict) else []
+    members = members_of(image)
+    disks = [
+        {name: str(value).split("?", 1)[0] for name, value in disk.items()}
+        for disk in objects_in(members.get("lunVhdDetails"))
+    ]
+    return str(members.get("osVhdUrl", "")).split("?", 1)[0], disks

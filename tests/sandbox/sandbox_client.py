@@ -31,10 +31,24 @@ def offer_document(
     listing: dict[str, Any] = {
         f"{LISTING}.{name}": f"The {name}."
         for name in (
-            "title summary longSummary description offerMarketingUrlIdentifier smallLogo mediumLogo largeLogo wideLogo "
-            "privacyURL termsOfUse engineeringContactName engineeringContactEmail engineeringContactPhone "
-            "supportContactName supportContactEmail supportContactPhone"
-        ).split()
+            "title",
+            "summary",
+            "longSummary",
+            "description",
+            "offerMarketingUrlIdentifier",
+            "smallLogo",
+            "mediumLogo",
+            "largeLogo",
+            "wideLogo",
+            "privacyURL",
+            "termsOfUse",
+            "engineeringContactName",
+            "engineeringContactEmail",
+            "engineeringContactPhone",
+            "supportContactName",
+            "supportContactEmail",
+            "supportContactPhone",
+        )
     }
     listing[f"{LISTING}.allowedSubscriptions"] = ["7d3e1f0a-9b52-4c7e-8f61-5a0c2e44d913"]
     listing[f"{LISTING}.categoryMap"] = [{"categoryL1": "compute", "categoryL2-compute": ["other"]}]

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 
+from sandbox import ManualClock, SandboxMarketplace, create_app
 from tests.sandbox.sandbox_client import DAY, HOUR, Client
 
 
@@ -178,8 +179,6 @@ async def test_the_api_version_is_required(client: Client) -> None:
 
 
 async def test_the_same_application_serves_without_a_network(client: Client) -> None:
-    from sandbox import ManualClock, SandboxMarketplace, create_app
-
     transport = httpx.ASGITransport(create_app(SandboxMarketplace(clock=ManualClock())))
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as http:
         inside = Client(http, client.clock, "inside")
