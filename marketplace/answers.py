@@ -1,0 +1,252 @@
+"""What an answer of the marketplace means: the one table from HTTP outcomes to errors, and what headers say.
+
+Pure functions. The service documents its codes per call and says that an error's body is optional, so
+nothing here depends on a body's shape.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from marketplace.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    MarketplaceError,
+    NotFound,
+    Refused,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    Unreadable,
+)
+from marketplace.wording import MAX_READ, identifier, one_line, plain_text, sayings
+
+MAX_WORDS = 600
+"""Characters of the service's own words in an error message."""
+
+LONGEST_RETRY_AFTER = timedelta(hours=1)
+
+_REQUEST_ID_HEADERS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id")
+_LOCATION_HEADERS = ("location", "operation-location")
+_SHORTEST_SECRET = 8
+
+_ERRORS: dict[int, type[MarketplaceError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    408: Unavailable,
+    409: Conflict,
+    412: Conflict,
+    422: Invalid,
+    429: Unavailable,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, read.
+
+    Attributes:
+        text: The body. Of a failure, or of a call whose body nobody needs, what could be read of it.
+    """
+
+    status: int
+    headers: httpx.Headers
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request in the words of a person: ``Call("publish", "fabrikam-linux", "webstack-appliance")``."""
+
+    verb: str
+    publisher_id: str
+    offer_id: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.publisher_id}{'/' if self.offer_id else ''}{self.offer_id}"
+
+
+def failure(
+    call: Call, happened: Answer | Exception, *, now: datetime, secret: str = ""
+) -> MarketplaceError | None:
+    """Return the error that an outcome of a request is, ``None`` when it is a success.
+
+    ==========================  ================  ======================================================
+    outcome                     error             why
+    ==========================  ================  ======================================================
+    200, 201, 202, other 2xx    none
+    1xx, 3xx                    ``Refused``       no call answers so; a redirect could carry the token away
+    401                         ``Unauthorized``  token missing, expired or for another audience
+    403                         ``Forbidden``     the principal has no rights in the publisher
+    404                         ``NotFound``      no such publisher, offer, version, operation, empty slot
+    408, 429, 5xx               ``Unavailable``   with ``retry_after`` where the service names a time
+    409, 412                    ``Conflict``      the ETag is not the current one
+    422                         ``Invalid``       the draft failed validation (publish)
+    400, 411, every other 4xx   ``Refused``       wrong for good
+    no answer, or a broken one  ``Unreachable``   ``httpx.TransportError`` and what the system raises
+    undecodable compression     ``Unreadable``    ``httpx.DecodingError``
+    ==========================  ================  ======================================================
+
+    That a success has a readable body is asked by `json_of`.
+
+    Args:
+        call: What was asked.
+        happened: The answer, or the exception that came in its place.
+        now: What a date in ``Retry-After`` is compared with, unless the answer has a date of its own.
+        secret: The token sent, so that a service which echoes it does not put it into a message.
+    """
+    if isinstance(happened, Exception):
+        # The text of a LocalProtocolError quotes the header it refuses, and that can be the token.
+        told = "" if isinstance(happened, httpx.LocalProtocolError) else _hidden(str(happened), secret)
+        words = one_line(f"{type(happened).__name__}: {told}".rstrip(": "), MAX_WORDS)
+        if isinstance(happened, httpx.DecodingError):
+            return Unreadable(
+                f"{call}: the marketplace's answer cannot be decompressed: {words}", call=str(call)
+            )
+        return Unreachable(f"{call}: no answer from the marketplace: {words}", call=str(call))
+    status = happened.status
+    if httpx.codes.is_success(status):
+        return None
+    error = _ERRORS.get(status, Unavailable if status >= httpx.codes.INTERNAL_SERVER_ERROR else Refused)
+    return error(
+        _sentence(call, happened, secret),
+        call=str(call),
+        status=status,
+        retry_after=retry_after(happened.headers, now) if error is Unavailable else None,
+    )
+
+
+def json_of(call: Call, answer: Answer) -> object:
+    """Return the JSON value that a success answered with.
+
+    Raises:
+        Unreadable: The body is empty, cut off, HTML, or something else that is not JSON.
+    """
+    try:
+        value: object = json.loads(answer.text)
+    except (ValueError, RecursionError) as error:
+        start = plain_text(answer.text, 120) or "nothing"
+        raise unreadable(call, answer, f"is not JSON: {start}") from error
+    return value
+
+
+def unreadable(call: Call, answer: Answer, what: str) -> Unreadable:
+    """Return the error of a success whose body is not what is documented."""
+    return Unreadable(
+        f"{call}: the marketplace answered {answer.status}, but the answer {what}"
+        f"{_request_id(answer.headers)}",
+        call=str(call),
+        status=answer.status,
+    )
+
+
+def words(body: str) -> str:
+    """Return what an error body says, for a person, in at most `MAX_WORDS` characters.
+
+    Reads JSON of the shapes in `marketplace.wording.sayings`, JSON that was cut off, HTML and plain text;
+    secrets are replaced.
+    """
+    body = body.strip()
+    try:
+        return one_line("; ".join(sayings(json.loads(body))), MAX_WORDS)
+    except (ValueError, RecursionError):
+        pass
+    if body[:1] in {"{", "["}:
+        pieces = re.findall(r'"(?i:code|message|value)"\s*:\s*"((?:[^"\\]|\\.)*)', body[:MAX_READ])
+        return plain_text(": ".join(map(_unescaped, pieces)), MAX_WORDS) or one_line(body, MAX_WORDS)
+    return plain_text(body, MAX_WORDS)
+
+
+def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
+    """Return how long the service asked us to stay away, at most `LONGEST_RETRY_AFTER`.
+
+    Throttling is not documented for this API; the header is HTTP's own: seconds, or a date. What is negative,
+    past or garbage says nothing and gives ``None``.
+    """
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d+(\.\d*)?", value, re.ASCII):
+        seconds = float(value)
+    else:
+        wanted = _date(value)
+        if wanted is None:
+            return None
+        seconds = (wanted - (_date(headers.get("date", "")) or now)).total_seconds()
+        if seconds < 0:
+            return None
+    return timedelta(seconds=min(seconds, LONGEST_RETRY_AFTER.total_seconds()))
+
+
+def operation_id(headers: httpx.Headers) -> str | None:
+    """Return the id of the operation that an answer's ``Location`` names, ``None`` where it names none.
+
+    Three generations of the header are documented: ``Location`` with a path that ends in
+    ``/operations/{operationId}``, ``Operation-Location`` with the same as an absolute URL, and, of offers
+    that have not been migrated, ``/api/operations/{publisherId}${offerId}$2$preview``, which holds no id.
+    Only the id is taken: the address is not followed, so it does not matter which host it names.
+    """
+    for name in _LOCATION_HEADERS:
+        for location in headers.get_list(name):
+            try:
+                path = urlsplit(location.strip()).path
+            except ValueError:
+                continue
+            found = re.search(r"/operations/([^/]+)/*$", path, re.IGNORECASE)
+            operation = identifier(unquote(found[1])) if found else None
+            if operation is not None:
+                return operation
+    return None
+
+
+def etag(headers: httpx.Headers) -> str | None:
+    """Return the ETag as it was read, ``None`` where there is none that could be sent back."""
+    value = headers.get("etag", "").strip()
+    return value if re.fullmatch(r"[\x20-\x7e]{1,1024}", value) else None
+
+
+def _sentence(call: Call, answer: Answer, secret: str) -> str:
+    said = words(_hidden(answer.text, secret))
+    sentence = f"{call}: the marketplace answered {answer.status}{': ' if said else ''}{said}"
+    hint = ""
+    if answer.status == httpx.codes.UNAUTHORIZED:
+        hint = (
+            "the token is missing, expired or for another audience; check MARKETPLACE_ACCESS_TOKEN, or the"
+            " AZURE_* variables and that the token is for https://cloudpartner.azure.com"
+        )
+    elif answer.status == httpx.codes.FORBIDDEN:
+        hint = (
+            f"the principal has no rights in publisher {call.publisher_id}; check that it was added to this"
+            " publisher, with the Object ID of the enterprise application rather than that of the app"
+            " registration, and that the publisher id is right"
+        )
+    return f"{sentence}{' - ' if hint else ''}{hint}{_request_id(answer.headers)}"
+
+
+def _request_id(headers: httpx.Headers) -> str:
+    found = next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), "")
+    return f" (request id {one_line(found, 100)})" if found else ""
+
+
+def _hidden(text: str, secret: str) -> str:
+    return text.replace(secret, "…") if len(secret) >= _SHORTEST_SECRET else text
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _unescaped(piece: str) -> str:
+    try:
+        return str(json.loads(f'"{piece}"', strict=False))
+    except ValueError:
+        return piece

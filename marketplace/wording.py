@@ -1,0 +1,153 @@
+"""What the service says, made fit for a person: one clean line, bounded, without secrets.
+
+Everything here is a pure function over text or JSON that somebody else wrote, so none of them raises.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+
+from marketplace.sas import redacted
+
+MAX_READ = 20_000
+"""Characters of a message that are looked at: a person reads a few hundred, and parsing HTML takes time."""
+
+MAX_SAYINGS = 20
+MAX_DEPTH = 8
+
+_INLINE = frozenset(
+    {"a", "abbr", "b", "code", "em", "font", "i", "s", "small", "span", "strong", "sub", "sup", "tt", "u"}
+)
+_UNSPOKEN = frozenset({"script", "style"})
+_BEARER = re.compile(r"\b(bearer\s+)[^\s\"',;<>]+", re.IGNORECASE)
+_JWT = re.compile(r"\beyJ[\w-]{5,}(\.[\w-]*){0,4}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,199}")
+
+_MESSAGE = ("message", "messagehtml", "value", "error_description", "errormessage", "detail", "description")
+_NESTED = ("error", "odata.error", "errors", "details", "innererror", "messages", "modelstate")
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return ``text`` as one line of at most ``limit`` printable characters, its secrets replaced.
+
+    Control characters, marks that turn the writing direction and lone surrogates (which no JSON payload can
+    carry) are dropped; a line that was cut ends with an ellipsis.
+    """
+    text = "".join(_printable(character) for character in text[:MAX_READ])
+    text = _JWT.sub("…", _BEARER.sub(r"\1…", redacted(text)))
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+
+
+def plain_text(html: str, limit: int) -> str:
+    """Return `one_line` of HTML: tags, scripts and styles dropped, entities decoded.
+
+    The service's step messages are HTML (``messageHtml`` in its documentation of the offer status), and so
+    are the error pages of the proxies before it.
+    """
+    spoken = _Spoken()
+    try:
+        spoken.feed(html[:MAX_READ])
+        spoken.close()
+    except AssertionError:  # how the parser refuses an unknown declaration such as <![odd[
+        return one_line(re.sub(r"<[^<>]*>", " ", html[:MAX_READ]), limit)
+    return one_line("".join(spoken.pieces), limit)
+
+
+def sayings(body: object) -> list[str]:
+    """Return the sentences of a JSON error body, outermost first, each as ``"<code>: <message>"``.
+
+    Documented is ``{"error": {"code", "message"}}``, and that a body may be missing or be anything else.
+    Other Azure services answer with ``{"message"}``, ``{"Message"}``, ``{"errors": [...]}``, OData's
+    ``{"odata.error": {"message": {"value"}}}``, lists and bare strings: all of these are read.
+    """
+    said: dict[str, None] = {}
+    for saying in _said(body, 0):
+        line = plain_text(saying, MAX_READ)
+        if line:
+            said[line] = None
+        if len(said) == MAX_SAYINGS:
+            break
+    return list(said)
+
+
+def identifier(value: object) -> str | None:
+    """Return ``value`` where it is an id that can stand in a URL and in a log, ``None`` otherwise."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+
+
+def lowered(value: object) -> dict[str, object]:
+    """Return the members of a JSON object under lower-case names; of anything else, none.
+
+    The documentation writes member names in two letter cases: Pascal in tables, camel in samples.
+    """
+    return {str(name).lower(): member for name, member in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() or character <= "\x9f" else ""
+
+
+def _said(body: object, depth: int) -> Iterator[str]:
+    if depth > MAX_DEPTH or body is None:
+        return
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, list):
+        for item in body[:MAX_SAYINGS]:
+            yield from _said(item, depth + 1)
+    elif isinstance(body, Mapping):
+        yield from _said_by_object(lowered(body), depth)
+    else:
+        yield json.dumps(body)
+
+
+def _said_by_object(members: dict[str, object], depth: int) -> Iterator[str]:
+    found = next((members[name] for name in _MESSAGE if members.get(name)), None)
+    message = found if isinstance(found, str) else "; ".join(_said(found, depth + 1))
+    subject = [
+        str(members[name])
+        for name in ("code", "errorcode", "target")
+        if isinstance(members.get(name), str | int) and members[name] != ""
+    ]
+    known = [members[name] for name in _NESTED if members.get(name)]
+    if message or subject:
+        yield ": ".join([*subject, *([message] if message else [])])
+    for nested in known:
+        yield from _said(nested, depth + 1)
+    if not (message or subject or known):
+        # The members are what the messages are about: {"plans[0].skuTitle": ["is required"]}.
+        for name, nested in list(members.items())[:MAX_SAYINGS]:
+            for saying in _said(nested, depth + 1):
+                yield f"{name}: {saying}"
+
+
+class _Spoken(HTMLParser):
+    """Collects the text of HTML; a block's tags become spaces, an inline tag does not part a word."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.pieces: list[str] = []
+        self._unspoken = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self._unspoken += tag in _UNSPOKEN
+        self._part(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self._part(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unspoken -= tag in _UNSPOKEN and self._unspoken > 0
+        self._part(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._unspoken:
+            self.pieces.append(data)
+
+    def _part(self, tag: str) -> None:
+        if tag not in _INLINE:
+            self.pieces.append(" ")
