@@ -1,8 +1,8 @@
 """Whether a stored offer document says what we wrote.
 
-Used for one thing: a connection that broke while a document was being put. The service may have stored it, and
-only the stored document can tell. It is never quite the one that was sent: the API's documentation of the put
-names members that the service adds, drops and rewrites.
+Used for one thing: a connection that broke while a document was being put. The service may have stored it,
+and only the stored document can tell. It is never quite the one that was sent: the API's documentation of the
+put names members that the service adds, drops and rewrites.
 """
 
 import re
@@ -23,12 +23,12 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 def says_the_same(wanted: str, stored: str) -> bool:
-    """Tell whether the stored document says what ``wanted`` says, as far as the service keeps what it is told.
+    """Tell whether ``stored`` says what ``wanted`` says, as far as the service keeps what it is told.
 
     Every member of ``wanted`` has to be in ``stored`` with an equal value, where
 
-    * the offer's own ``eTag``, ``version``, ``status``, ``changedTime`` and ``offerTypeVersions`` do not count,
-      nor does ``windowsOSType``, which the service drops, nor a ``null`` that it left out,
+    * the offer's own ``eTag``, ``version``, ``status``, ``changedTime`` and ``offerTypeVersions`` do not
+      count, nor does ``windowsOSType``, which the service drops, nor a ``null`` that it left out,
     * ``stored`` may have further members, but no further image versions, plans or other items of an array,
     * credentials in the configuration of sales leads may be missing, because a read leaves secrets out,
     * numbers are equal by value, disks by their address without SAS,

@@ -450,7 +450,8 @@ def _refuse_old(added: Iterable[_Placement], slots: Mapping[str, _Held]) -> None
         if newest is not None and sort_key(version) <= sort_key(newest):
             broken.append(
                 f"Plan {plan_id}: version {version} is not greater than {_shown(newest)}, which the plan "
-                f"already has; the marketplace would never show it. Give the image a version above {_shown(newest)}."
+                f"already has; the marketplace would never show it. Give the image a version above "
+                f"{_shown(newest)}."
             )
     _raise(RuleBroken, broken)
 
