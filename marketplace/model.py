@@ -46,9 +46,9 @@ Generation = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")]
 
 
 class Typed(BaseModel):
-    """What a person writes: unknown members are refused, so that a typo is found at once."""
+    """What a person writes: unknown members and wrong types are refused, so that a slip is found at once."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Fact(BaseModel):
@@ -87,6 +87,11 @@ class Image(Typed):
     data_disks: Annotated[list[DataDisk], Field(max_length=MAX_DATA_DISKS)] = []
     generation: Generation | None = None
 
+    @property
+    def image_version(self) -> "ImageVersion":
+        """The image without its disks."""
+        return ImageVersion(plan_id=self.plan_id, version=self.version, generation=self.generation)
+
     @model_validator(mode="after")
     def _luns_differ(self) -> Self:
         luns = [disk.lun for disk in self.data_disks]
@@ -100,7 +105,7 @@ class ImageVersion(Fact):
 
     plan_id: str
     version: str
-    generation: str | None = None
+    generation: str | None = Field(default=None, exclude_if=lambda generation: generation is None)
 
     def __str__(self) -> str:
         suffix = f" (generation {self.generation})" if self.generation else ""

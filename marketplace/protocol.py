@@ -8,6 +8,7 @@ from marketplace.model import (
     EditOutcome,
     HeldImage,
     Image,
+    ImageVersion,
     OfferKey,
     Operation,
     OperationReport,
@@ -21,12 +22,14 @@ class PutOutcome:
     """What a put of a whole offer did.
 
     Attributes:
-        created: Whether the offer is new.
         operations: Ids of the newest operations before the put, newest first.
+        images: The image versions that the draft holds now.
+        warnings: Sentences for a person, such as a SAS that expires too soon.
     """
 
-    created: bool
     operations: list[str]
+    images: list[ImageVersion]
+    warnings: list[str]
 
 
 class Marketplace(Protocol):
@@ -50,7 +53,13 @@ class Marketplace(Protocol):
         ...
 
     async def edit_images(
-        self, offer: OfferKey, images: Sequence[Image], *, when_full: WhenFull, limit: int | None
+        self,
+        offer: OfferKey,
+        images: Sequence[Image],
+        *,
+        when_full: WhenFull,
+        limit: int | None,
+        dry_run: bool = False,
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
@@ -61,6 +70,7 @@ class Marketplace(Protocol):
             images: The images wanted, of any number of plans.
             when_full: What to do with a full plan.
             limit: Versions a plan may hold, 0 for any number, ``None`` for what the offer type allows.
+            dry_run: Check every rule and tell what would change, but send nothing.
         """
         ...
 

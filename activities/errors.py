@@ -1,0 +1,86 @@
+"""Turns what the marketplace did into what Temporal should do about it: one table.
+
+==================  ==================  =========  =====================================================
+marketplace error   type                retried    why
+==================  ==================  =========  =====================================================
+Unreachable         MarketplaceError    yes        the way to the service is broken, not the request
+Unavailable         MarketplaceError    yes        after Retry-After where the service gave one
+Unreadable          MarketplaceError    yes        an answer was cut off, or a gateway answered
+Conflict            MarketplaceError    yes        many write at once: read again, apply again
+Unauthorized        NotAuthorized       no         a new token did not help
+Forbidden           NotAuthorized       no         a person has to give access
+NotFound            OfferNotFound       no
+Invalid             ValidationFailed    no         the service's words
+Refused             MarketplaceError    no
+PlanMissing         PlanNotFound        no
+VersionTaken        VersionConflict     no
+PlanFull            ImageLimitReached   no
+RuleBroken          InvalidInput        no
+==================  ==================  =========  =====================================================
+
+Retries have no end of their own: the time a run allows for its stage bounds them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from marketplace import errors
+
+_TABLE: dict[type[Exception], tuple[str, bool]] = {
+    errors.Unreachable: ("MarketplaceError", True),
+    errors.Unavailable: ("MarketplaceError", True),
+    errors.Unreadable: ("MarketplaceError", True),
+    errors.Conflict: ("MarketplaceError", True),
+    errors.Unauthorized: ("NotAuthorized", False),
+    errors.Forbidden: ("NotAuthorized", False),
+    errors.NotFound: ("OfferNotFound", False),
+    errors.Invalid: ("ValidationFailed", False),
+    errors.Refused: ("MarketplaceError", False),
+    errors.PlanMissing: ("PlanNotFound", False),
+    errors.VersionTaken: ("VersionConflict", False),
+    errors.PlanFull: ("ImageLimitReached", False),
+    errors.RuleBroken: ("InvalidInput", False),
+}
+
+BEAT_AFTER = timedelta(seconds=3)
+"""Short calls never cost a heartbeat; long ones show within seconds when their worker is gone."""
+
+
+def application_error(error: errors.MarketplaceError | errors.RuleBroken) -> ApplicationError:
+    """Look the error up in the table above."""
+    error_type, retried = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
+    delay = error.retry_after if isinstance(error, errors.MarketplaceError) else None
+    message = str(error)
+    if delay is not None and retried:
+        message += f" (the service asked for {delay.total_seconds():g} s of patience)"
+    return ApplicationError(
+        message, type=error_type, non_retryable=not retried, next_retry_delay=delay if retried else None
+    )
+
+
+@asynccontextmanager
+async def marketplace_call() -> AsyncIterator[None]:
+    """Run requests to the marketplace inside an activity: translate errors, heartbeat where it is expected.
+
+    A heartbeat brings a cancellation along, which breaks the request off: so the activities that start or
+    cancel operations are run without one, and those that only read or edit a draft with one.
+    """
+    beating = asyncio.create_task(_beat()) if activity.info().heartbeat_timeout else None
+    try:
+        yield
+    except (errors.MarketplaceError, errors.RuleBroken) as error:
+        raise application_error(error) from error
+    finally:
+        if beating is not None:
+            beating.cancel()
+
+
+async def _beat() -> None:
+    while True:
+        await asyncio.sleep(BEAT_AFTER.total_seconds())
+        activity.heartbeat()

@@ -1,0 +1,214 @@
+"""Activities on an offer's documents: survey the slots, put the offer, edit the draft's images."""
+
+from temporalio import activity
+
+from activities.errors import marketplace_call
+from marketplace.images import missing
+from marketplace.model import (
+    EditOutcome,
+    Fact,
+    HeldImage,
+    Image,
+    ImageVersion,
+    OfferKey,
+    Operation,
+    OperationKind,
+    OperationState,
+    Slot,
+    WhenFull,
+)
+from marketplace.protocol import Marketplace
+
+KNOWN_OPERATIONS = 5
+"""How many of the newest operations are remembered: whatever stands before them in the list is new."""
+
+SHOWN_IMAGES = 100
+
+
+class SurveyRequest(Fact):
+    """Input of `OfferActivities.survey`."""
+
+    offer: OfferKey
+    images: list[Image] = []
+    when_full: WhenFull = WhenFull.FAIL
+    limit: int | None = None
+
+
+class Survey(Fact):
+    """How an offer stands: its operations, and what its slots hold of the images asked for.
+
+    Attributes:
+        exists: Whether there is such an offer at all.
+        operations: The newest operations, newest first, at most `KNOWN_OPERATIONS`.
+        awaits_sign_off: Whether the preview waits for the publisher's sign-off.
+        in_draft: Whether the draft needs no edit to hold every image asked for.
+        in_preview: Whether the preview holds every image asked for, with the same disks; likewise Production.
+        adds: What going live would add to Production, at most `SHOWN_IMAGES`.
+        removes: What going live would take from Production, at most `SHOWN_IMAGES`.
+    """
+
+    exists: bool
+    operations: list[Operation] = []
+    awaits_sign_off: bool = False
+    preview_exists: bool = False
+    in_draft: bool = False
+    in_preview: bool = False
+    in_production: bool = False
+    adds: list[ImageVersion] = []
+    removes: list[ImageVersion] = []
+
+    @property
+    def running(self) -> Operation | None:
+        """The operation the service is busy with; one that waits for sign-off is not."""
+        return next((each for each in self.operations if each.state is OperationState.RUNNING), None)
+
+    @property
+    def going_live(self) -> Operation | None:
+        """The go-live that is running."""
+        running = self.running
+        return running if running is not None and running.kind is OperationKind.GO_LIVE else None
+
+    @property
+    def last_publish(self) -> Operation | None:
+        """The newest publish: what it made is what the preview shows once it waits for sign-off."""
+        return next((each for each in self.operations if each.kind is OperationKind.PUBLISH), None)
+
+    @property
+    def known_operations(self) -> list[str]:
+        """Ids of the newest operations, newest first."""
+        return [each.id for each in self.operations]
+
+
+class PutOfferRequest(Fact):
+    """Input of `OfferActivities.put_offer`; ``document`` is the offer's JSON text as the user wrote it."""
+
+    offer: OfferKey
+    document: str
+    replace: bool
+
+
+class PutOfferAnswer(Fact):
+    """What a put did.
+
+    Attributes:
+        existed: The offer exists and was not to be replaced; nothing was sent.
+        operations: Ids of the newest operations before the put, newest first.
+        images: The image versions in the draft, at most `SHOWN_IMAGES`.
+        warnings: Sentences for a person.
+    """
+
+    existed: bool = False
+    operations: list[str] = []
+    images: list[ImageVersion] = []
+    warnings: list[str] = []
+
+
+class EditImagesRequest(Fact):
+    """Input of `OfferActivities.edit_images`."""
+
+    offer: OfferKey
+    images: list[Image]
+    when_full: WhenFull
+    limit: int | None = None
+
+
+class OfferActivities:
+    """Activities on an offer's documents. Documents stay here: answers are small facts."""
+
+    def __init__(self, marketplace: Marketplace) -> None:
+        self._marketplace = marketplace
+
+    @activity.defn
+    async def survey(self, request: SurveyRequest) -> Survey:
+        """Read operations and slots, and check the images against the marketplace's rules.
+
+        Changes nothing, so it is safe to repeat. The rules are checked here, before the run waits for
+        anything, so that what is wrong with an image is said at once.
+        """
+        async with marketplace_call():
+            draft = await self._marketplace.read_slot(request.offer, Slot.DRAFT)
+            if draft is None:
+                return Survey(exists=False)
+            preview = await self._marketplace.read_slot(request.offer, Slot.PREVIEW)
+            production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
+            operations = await self._operations_as_they_are(request.offer)
+            awaits_sign_off = await self._awaits_sign_off(request.offer, operations)
+            in_preview = preview is not None and not missing(request.images, preview)
+            in_production = production is not None and not missing(request.images, production)
+            in_draft = bool(request.images) and not missing(request.images, draft)
+            if request.images and not in_preview and not in_production:
+                in_draft = await self._checked(request)
+        return Survey(
+            exists=True,
+            operations=operations,
+            awaits_sign_off=awaits_sign_off,
+            preview_exists=preview is not None,
+            in_draft=in_draft,
+            in_preview=in_preview,
+            in_production=in_production,
+            adds=_added(production or [], preview or []),
+            removes=_added(preview or [], production or []) if preview is not None else [],
+        )
+
+    async def _checked(self, request: SurveyRequest) -> bool:
+        """Try the edit without writing; tell whether there is nothing to write."""
+        edit = await self._marketplace.edit_images(
+            request.offer, request.images, when_full=request.when_full, limit=request.limit, dry_run=True
+        )
+        return not edit.changed
+
+    async def _awaits_sign_off(self, offer: OfferKey, operations: list[Operation]) -> bool:
+        if not operations:
+            return False
+        newest = operations[0]
+        if newest.kind is OperationKind.GO_LIVE and newest.state in _CAME_TO_NOTHING:
+            return await self._marketplace.awaits_sign_off(offer)
+        return newest.state is OperationState.PREVIEW
+
+    async def _operations_as_they_are(self, offer: OfferKey) -> list[Operation]:
+        """List the newest operations; a running one is looked at, since the list hides the sign-off."""
+        operations = (await self._marketplace.operations(offer))[:KNOWN_OPERATIONS]
+        if operations and operations[0].state is OperationState.RUNNING:
+            report = await self._marketplace.look(offer, operations[0].id)
+            operations[0] = operations[0].model_copy(update={"state": report.state})
+        return operations
+
+    @activity.defn
+    async def put_offer(self, request: PutOfferRequest) -> PutOfferAnswer:
+        """Create the offer or replace its draft.
+
+        Safe to repeat: a second try recognises an offer that already says what the first one wrote.
+        """
+        async with marketplace_call():
+            put = await self._marketplace.put_offer(
+                request.offer,
+                request.document,
+                replace=request.replace,
+                repeated=activity.info().attempt > 1,
+            )
+        if put is None:
+            return PutOfferAnswer(existed=True)
+        return PutOfferAnswer(operations=put.operations, images=put.images[:SHOWN_IMAGES], warnings=put.warnings)
+
+    @activity.defn
+    async def edit_images(self, request: EditImagesRequest) -> EditOutcome:
+        """Put the images into the draft.
+
+        Safe to repeat: an image that is there already is left alone, and the write is conditional.
+        """
+        async with marketplace_call():
+            return await self._marketplace.edit_images(
+                request.offer, request.images, when_full=request.when_full, limit=request.limit
+            )
+
+
+_CAME_TO_NOTHING = {OperationState.FAILED, OperationState.CANCELED}
+
+
+def _added(before: list[HeldImage], after: list[HeldImage]) -> list[ImageVersion]:
+    held = {(each.plan_id, each.version, each.generation) for each in before}
+    return [
+        ImageVersion(plan_id=each.plan_id, version=each.version, generation=each.generation)
+        for each in after
+        if (each.plan_id, each.version, each.generation) not in held
+    ][:SHOWN_IMAGES]

@@ -1,0 +1,304 @@
+"""Activities on an offer's operations: publish, go live, cancel, look."""
+
+from enum import StrEnum
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.errors import marketplace_call
+from marketplace.errors import Conflict, Refused
+from marketplace.images import conflicts, missing
+from marketplace.model import (
+    Fact,
+    Image,
+    ImageVersion,
+    OfferKey,
+    Operation,
+    OperationKind,
+    OperationReport,
+    OperationState,
+    Slot,
+)
+from marketplace.protocol import Marketplace
+
+PUBLISH_IN_PROGRESS = "PublishInProgress"
+PREVIEW_CHANGED = "PreviewChanged"
+NOT_LIVE_YET = "NotLiveYet"
+
+
+class PublishRequest(Fact):
+    """Input of `OperationActivities.publish`.
+
+    Attributes:
+        known_operations: Ids of the newest operations before this run wrote anything, newest first.
+    """
+
+    offer: OfferKey
+    known_operations: list[str]
+    notification_emails: list[str] = []
+
+
+class StartedOperation(Fact):
+    """An operation that was asked for.
+
+    Attributes:
+        ours: Whether it began with our request; otherwise it was running already and does what we want.
+    """
+
+    operation_id: str
+    ours: bool
+
+
+class GoLiveRequest(Fact):
+    """Input of `OperationActivities.go_live`.
+
+    Attributes:
+        approved_publish: Id of the publish whose preview was approved.
+        images: What the preview has to hold.
+    """
+
+    offer: OfferKey
+    known_operations: list[str]
+    approved_publish: str
+    images: list[Image] = []
+
+
+class CancelRequest(Fact):
+    """Input of `OperationActivities.cancel_operation`.
+
+    Attributes:
+        operation_id: The operation, ``None`` when it is not known whether publishing began.
+        known_operations: Ids of the newest operations before this run published, newest first.
+    """
+
+    offer: OfferKey
+    operation_id: str | None
+    known_operations: list[str] = []
+    notification_emails: list[str] = []
+
+
+class CancelState(StrEnum):
+    """What became of a request to cancel."""
+
+    NOTHING_TO_CANCEL = "nothing_to_cancel"
+    REQUESTED = "requested"
+    REFUSED = "refused"
+
+
+class CancelAnswer(Fact):
+    """What the service said to a request to cancel.
+
+    Attributes:
+        at_sign_off: Whether the operation's preview waits for sign-off: nothing runs any more.
+        reason: The service's words where it refused.
+    """
+
+    state: CancelState
+    operation_id: str | None = None
+    at_sign_off: bool = False
+    reason: str | None = None
+
+
+class LookRequest(Fact):
+    """Input of `OperationActivities.look`; without an operation the offer's last one is meant."""
+
+    offer: OfferKey
+    operation_id: str | None = None
+
+
+class LookAnswer(Fact):
+    """What was seen; no report when the offer has never been published."""
+
+    report: OperationReport | None = None
+
+
+class VerifyLiveRequest(Fact):
+    """Input of `OperationActivities.verify_live`: images by disk, or by version alone."""
+
+    offer: OfferKey
+    images: list[Image] = []
+    versions: list[ImageVersion] = []
+
+
+class OperationActivities:
+    """Activities on an offer's operations."""
+
+    def __init__(self, marketplace: Marketplace) -> None:
+        self._marketplace = marketplace
+
+    @activity.defn
+    async def publish(self, request: PublishRequest) -> StartedOperation:
+        """Publish the draft.
+
+        Safe to repeat: a repeated try reads the operations first, and a publish that is new since
+        ``known_operations`` is the one an earlier try started. Publishing a draft that is being published
+        joins that operation.
+
+        Raises:
+            ApplicationError: ``PublishInProgress`` when another draft is being published.
+        """
+        offer = request.offer
+        async with marketplace_call():
+            before = await self._marketplace.operations(offer)
+            begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
+            if begun is not None and activity.info().attempt > 1:
+                return StartedOperation(operation_id=begun.id, ours=True)
+            known = {operation.id for operation in before}
+            try:
+                named = await self._marketplace.publish(offer, request.notification_emails)
+            except (Refused, Conflict) as refusal:
+                raise await self._in_progress(offer, refusal) from refusal
+            if named is None:
+                named = await self._newest_id(offer, OperationKind.PUBLISH)
+            return StartedOperation(operation_id=named, ours=named not in known)
+
+    async def _in_progress(self, offer: OfferKey, refusal: Refused | Conflict) -> Exception:
+        operations = await self._marketplace.operations(offer)
+        running = next((each for each in operations if each.state is OperationState.RUNNING), None)
+        if running is None:
+            return refusal
+        return ApplicationError(
+            f"{offer}: operation {running.id} is running, and the marketplace publishes nothing else"
+            f" meanwhile. It said: {refusal}",
+            type=PUBLISH_IN_PROGRESS,
+            non_retryable=True,
+        )
+
+    async def _newest_id(self, offer: OfferKey, kind: OperationKind) -> str:
+        operations = await self._marketplace.operations(offer)
+        newest = next((operation for operation in operations if operation.kind is kind), None)
+        if newest is None:
+            raise ApplicationError(
+                f"{offer}: the marketplace accepted the request ({kind}) but does not list the operation yet",
+                type="MarketplaceError",
+            )
+        return newest.id
+
+    @activity.defn
+    async def go_live(self, request: GoLiveRequest) -> StartedOperation:
+        """Promote the approved preview.
+
+        Safe to repeat: a go-live that is new since ``known_operations`` is the one that was asked for.
+
+        Raises:
+            ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more; nothing
+                was sent.
+        """
+        offer = request.offer
+        async with marketplace_call():
+            operations = await self._marketplace.operations(offer)
+            begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+            if begun is not None:
+                return StartedOperation(operation_id=begun.id, ours=activity.info().attempt > 1)
+            await self._check_preview(request, operations)
+            try:
+                named = await self._marketplace.go_live(offer)
+            except (Refused, Conflict):
+                operations = await self._marketplace.operations(offer)
+                begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+                if begun is None:
+                    raise
+                return StartedOperation(operation_id=begun.id, ours=False)
+            if named is None:
+                named = await self._newest_id(offer, OperationKind.GO_LIVE)
+            return StartedOperation(operation_id=named, ours=True)
+
+    async def _check_preview(self, request: GoLiveRequest, operations: list[Operation]) -> None:
+        published = next((each for each in operations if each.kind is OperationKind.PUBLISH), None)
+        if published is None or published.id != request.approved_publish:
+            raise _preview_changed(request.offer, "the offer has been published again")
+        held = await self._marketplace.read_slot(request.offer, Slot.PREVIEW) or []
+        lacking = missing(request.images, held)
+        if lacking:
+            raise _preview_changed(request.offer, f"it lacks {', '.join(map(str, lacking[:10]))}")
+        differing = conflicts(request.images, held)
+        if differing:
+            raise _preview_changed(request.offer, "; ".join(differing[:10]))
+
+    @activity.defn
+    async def cancel_operation(self, request: CancelRequest) -> CancelAnswer:
+        """Ask for the operation to be cancelled.
+
+        Safe to repeat: an operation that has ended is left alone, as is whatever else runs on the offer.
+        """
+        offer = request.offer
+        async with marketplace_call():
+            operation_id = request.operation_id
+            if operation_id is None:
+                operations = await self._marketplace.operations(offer)
+                begun = _newest_since(operations, request.known_operations, OperationKind.PUBLISH)
+                if begun is None:
+                    return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL)
+                operation_id = begun.id
+            report = await self._marketplace.look(offer, operation_id)
+            if report.state not in _CANCELABLE or not await self._is_newest(offer, operation_id):
+                return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL, operation_id=operation_id)
+            try:
+                await self._marketplace.cancel(offer, request.notification_emails)
+            except (Refused, Conflict) as refusal:
+                report = await self._marketplace.look(offer, operation_id)
+                if report.state in _CANCELABLE:
+                    return CancelAnswer(
+                        state=CancelState.REFUSED,
+                        operation_id=operation_id,
+                        at_sign_off=report.state is OperationState.PREVIEW,
+                        reason=str(refusal),
+                    )
+            return CancelAnswer(state=CancelState.REQUESTED, operation_id=operation_id)
+
+    async def _is_newest(self, offer: OfferKey, operation_id: str) -> bool:
+        """Tell whether cancelling would hit this operation: the request names the offer only."""
+        operations = await self._marketplace.operations(offer)
+        return not operations or operations[0].id == operation_id
+
+    @activity.defn
+    async def look(self, request: LookRequest) -> LookAnswer:
+        """Look at an operation. Changes nothing, so it is safe to repeat."""
+        async with marketplace_call():
+            operation_id = request.operation_id
+            if operation_id is None:
+                operations = await self._marketplace.operations(request.offer)
+                if not operations:
+                    return LookAnswer()
+                operation_id = operations[0].id
+            return LookAnswer(report=await self._marketplace.look(request.offer, operation_id))
+
+    @activity.defn
+    async def verify_live(self, request: VerifyLiveRequest) -> None:
+        """Check that Production holds the images; tried again until it does. Changes nothing.
+
+        Raises:
+            ApplicationError: ``NotLiveYet``, retryable: Production may follow the operation after a while.
+        """
+        async with marketplace_call():
+            held = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION) or []
+        versions = {(each.plan_id, each.version, each.generation) for each in held}
+        lacking = missing(request.images, held) + [
+            each for each in request.versions if (each.plan_id, each.version, each.generation) not in versions
+        ]
+        if lacking:
+            raise ApplicationError(
+                f"{request.offer}: Production does not show {', '.join(map(str, lacking[:10]))} yet",
+                type=NOT_LIVE_YET,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+
+
+_CANCELABLE = {OperationState.RUNNING, OperationState.PREVIEW}
+
+
+def _newest_since(operations: list[Operation], known: list[str], kind: OperationKind) -> Operation | None:
+    """Return the newest operation of a kind that was not known before.
+
+    Only the newest are known, so what the list shows after the last of them is old, not new.
+    """
+    last_known = max((at for at, each in enumerate(operations) if each.id in known), default=len(operations))
+    return next((each for each in operations[:last_known] if each.kind is kind and each.id not in known), None)
+
+
+def _preview_changed(offer: OfferKey, how: str) -> ApplicationError:
+    return ApplicationError(
+        f"{offer}: the preview is not the one that was approved: {how}",
+        type=PREVIEW_CHANGED,
+        non_retryable=True,
+    )

@@ -1,0 +1,73 @@
+"""Turns what a person sent into a model, or into an answer that names each wrong member.
+
+Workflows, signals and updates take their payload raw. Left to the SDK, a payload of the wrong shape keeps a
+workflow retrying its first task for ever, and a signal is dropped with only a log line. Raw bytes also keep the
+spelling of an offer's numbers, which decoding would lose.
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+Model = TypeVar("Model", bound=BaseModel)
+
+NOTHING = RawValue(Payload())
+"""Stands for a payload that was not sent."""
+
+MAX_MESSAGE = 2000
+
+
+def several(count: int) -> RawValue:
+    """Stand in for ``count`` payloads where one is expected, so that `read` can refuse them."""
+    return RawValue(Payload(metadata={"encoding": b"several"}, data=str(count).encode()))
+
+
+def read(model: type[Model], sent: RawValue) -> Model:
+    """Validate what was sent; nothing at all, and ``null``, count as ``{}``.
+
+    Raises:
+        ApplicationError: Of type ``InvalidInput``, non-retryable, naming each wrong member, never its value.
+    """
+    payload = sent.payload
+    encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
+    if encoding == "several":
+        raise invalid(model, [f"one JSON object is expected, {payload.data.decode()} values were sent"])
+    if encoding not in {"", "binary/null", "json/plain"}:
+        raise invalid(model, [f"JSON is expected, not a payload of encoding {encoding[:60]!r}"])
+    try:
+        return model.model_validate_json(b"{}" if payload.data in {b"", b"null"} else payload.data)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise invalid(model, (_sentence(detail) for detail in details)) from None
+
+
+def invalid(model: type[BaseModel], complaints: Iterable[str]) -> ApplicationError:
+    """Make the error that tells what is wrong with an input."""
+    message = f"{model.__name__}: " + "; ".join(complaints)
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE] + " …"
+    return ApplicationError(message, type="InvalidInput", non_retryable=True)
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    member = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "missing":
+            said = "is missing"
+        case "extra_forbidden":
+            said = "is not a known member"
+        case "value_error":
+            said = detail["msg"].removeprefix("Value error, ")
+        case "string_pattern_mismatch":
+            said = f"must match {detail['ctx']['pattern']}"
+        case _:
+            said = detail["msg"].replace("Input should", "should")
+    return f"{member}: {said}" if member else said

@@ -1,0 +1,229 @@
+"""What a run tells: its progress, its page in the UI, its search attributes, its parent, and people.
+
+One rule for all runs: when the stage or a step changes, page and search attributes are renewed and the parent is
+told. A look that found nothing new costs no event beyond the look itself.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import RawValue, SearchAttributeUpdate
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    FailureError,
+    RetryState,
+    is_cancelled_exception,
+)
+from temporalio.exceptions import (
+    TimeoutError as TemporalTimeoutError,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from activities.notifications import Notification, NotificationActivities
+    from marketplace.model import ImageVersion, OfferKey, Step
+    from workflows import search_attributes
+    from workflows.inputs import Model, read
+    from workflows.messages import (
+        ApprovalProgress,
+        FollowedOperation,
+        OperationMoved,
+        Progress,
+        PublishStage,
+    )
+    from workflows.options import NOTIFY, within
+    from workflows.page import page
+
+MAX_NOTES = 50
+
+CHECK_NOW = "check_now"
+OPERATION_MOVED = "operation_moved"
+
+
+class Logbook:
+    """The one place where a run's progress is kept and told."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(since=workflow.now())
+
+    def open(self, offer: OfferKey, images: Sequence[ImageVersion]) -> None:
+        """Name the offer and the images that the run is about."""
+        self._set(publisher_id=offer.publisher_id, offer_id=offer.offer_id, images=list(images))
+        workflow.upsert_search_attributes(
+            [
+                search_attributes.PUBLISHER_ID.value_set(offer.publisher_id),
+                search_attributes.OFFER_ID.value_set(offer.offer_id),
+                search_attributes.PUBLISH_STAGE.value_set(self.progress.stage),
+                self._image_versions(),
+            ]
+        )
+
+    def images(self, images: Sequence[ImageVersion]) -> None:
+        """Name the images once they are known."""
+        self._set(images=list(images))
+        workflow.upsert_search_attributes([self._image_versions()])
+
+    async def stage(self, stage: PublishStage, waiting_for: str | None = None) -> None:
+        """Enter a stage."""
+        if stage is not self.progress.stage:
+            self._set(stage=stage, since=workflow.now())
+            workflow.upsert_search_attributes([search_attributes.PUBLISH_STAGE.value_set(stage)])
+        self.waits_for(waiting_for)
+
+    def waits_for(self, what: str | None) -> None:
+        """Say what the run waits for."""
+        self._set(waiting_for=what)
+
+    def looked(self, looks: int, next_look: datetime | None) -> None:
+        """Say how often the operation was looked at, and when it will be again."""
+        self._set(looks=looks, next_look=next_look)
+
+    def approval(self, approval: ApprovalProgress) -> None:
+        """Say how the decision on going live stands."""
+        self._set(approval=approval)
+
+    def note(self, note: str) -> None:
+        """Keep a sentence for whoever looks, once."""
+        if note not in self.progress.notes:
+            self._set(notes=[*self.progress.notes, note][-MAX_NOTES:])
+
+    async def operation(
+        self, operation: FollowedOperation | None, steps: Sequence[Step], waiting_for: str | None
+    ) -> None:
+        """Say how the operation stands, and tell the parent if that is news."""
+        before = self.progress
+        self._set(operation=operation, steps=list(steps), waiting_for=waiting_for)
+        if operation != before.operation or _states(steps) != _states(before.steps):
+            await self._tell_parent()
+
+    async def operation_moved(self, sent: RawValue) -> None:
+        """Take over what a child tells, and pass it on."""
+        moved = self.received(OPERATION_MOVED, OperationMoved, sent)
+        if moved is None:
+            return
+        for note in moved.notes:
+            self.note(note)
+        await self.operation(moved.operation, moved.steps, moved.waiting_for)
+
+    def received(self, signal: str, model: type[Model], sent: RawValue) -> Model | None:
+        """Read a signal's payload; one of the wrong shape is told to whoever looks, and changes nothing."""
+        try:
+            return read(model, sent)
+        except ApplicationError as error:
+            self.note(f"signal {signal} was refused at {workflow.now():%Y-%m-%d %H:%M} UTC: {error.message}")
+            return None
+
+    async def pass_on_check_now(self) -> None:
+        """Let the run that follows the operation look now."""
+        operation = self.progress.operation
+        if operation is None or operation.followed_by is None:
+            return
+        try:
+            await workflow.get_external_workflow_handle(operation.followed_by).signal(CHECK_NOW)
+        except ApplicationError as error:
+            workflow.logger.info("Nothing is followed any more: %s", error)
+
+    async def notify(self, event: str, text: str) -> None:
+        """Tell people through the webhook, if there is one; that it fails does not stop the run."""
+        if workflow.info().parent is not None:
+            return
+        info = workflow.info()
+        try:
+            await workflow.execute_activity_method(
+                NotificationActivities.notify,
+                Notification(
+                    event=event,
+                    text=text,
+                    publisher_id=self.progress.publisher_id,
+                    offer_id=self.progress.offer_id,
+                    images=self.progress.images,
+                    workflow_id=info.workflow_id,
+                    run_id=info.run_id,
+                ),
+                **within(timedelta(minutes=2), NOTIFY, f"Tell people: {event.replace('_', ' ')}"),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self.note(f"nobody was notified: {error.cause}")
+
+    @asynccontextmanager
+    async def closing(self) -> AsyncIterator[None]:
+        """Record how the run ends, and make every failure one `ApplicationError` of the contract's types."""
+        try:
+            yield
+        except (FailureError, asyncio.CancelledError) as error:
+            if is_cancelled_exception(error):
+                await self.stage(PublishStage.CANCELED)
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                raise
+            reason = application_error(error)
+            self._set(error=f"{reason.type}: {reason.message}", next_look=None)
+            await self.stage(PublishStage.FAILED)
+            await self.notify("failed", f"{workflow.info().workflow_type} failed. {self.progress.error}")
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            if reason is error:
+                raise
+            raise reason from error
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    def _image_versions(self) -> SearchAttributeUpdate[Sequence[str]]:
+        shown = self.progress.images[: search_attributes.MAX_IMAGE_VERSIONS]
+        versions = [f"{image.plan_id}/{image.version}" for image in shown]
+        return search_attributes.IMAGE_VERSIONS.value_set(list(dict.fromkeys(versions)))
+
+    def _set(self, **changes: object) -> None:
+        self.progress = self.progress.model_copy(update=changes)
+        workflow.set_current_details(page(self.progress))
+
+    async def _tell_parent(self) -> None:
+        parent = workflow.info().parent
+        if parent is None:
+            return
+        moved = OperationMoved(
+            waiting_for=self.progress.waiting_for,
+            operation=self.progress.operation,
+            steps=self.progress.steps,
+            notes=self.progress.notes,
+        )
+        try:
+            await workflow.get_external_workflow_handle(parent.workflow_id).signal(OPERATION_MOVED, moved)
+        except ApplicationError as error:
+            workflow.logger.warning("The parent could not be told: %s", error)
+
+
+def application_error(error: BaseException) -> ApplicationError:
+    """Return the reason below what activities and children raise.
+
+    A stage whose time is used up while the marketplace keeps failing ends as ``OperationTimedOut``.
+    """
+    reason = error
+    while isinstance(reason, ActivityError | ChildWorkflowError) and reason.cause is not None:
+        if isinstance(reason.cause, TemporalTimeoutError):
+            return _timed_out(reason.cause.cause)
+        if isinstance(reason, ActivityError) and reason.retry_state is RetryState.TIMEOUT:
+            return _timed_out(reason.cause)
+        reason = reason.cause
+    if reason is error and isinstance(error, ApplicationError):
+        return error
+    if isinstance(reason, ApplicationError):
+        return ApplicationError(reason.message, type=reason.type, non_retryable=True)
+    return ApplicationError(str(reason), type="MarketplaceError", non_retryable=True)
+
+
+def _timed_out(last: BaseException | None) -> ApplicationError:
+    seen = f" The last try: {last}." if last else ""
+    return ApplicationError(
+        f"the marketplace did not do what it was asked in the time this run allows.{seen}"
+        " Start the run again when it is well: what is done already is not done twice.",
+        type="OperationTimedOut",
+        non_retryable=True,
+    )
+
+
+def _states(steps: Sequence[Step]) -> list[tuple[str, str]]:
+    return [(step.id, step.state) for step in steps]

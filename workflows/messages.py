@@ -1,0 +1,316 @@
+"""What people and pipelines send to the workflows and read from them: inputs, decisions, results, progress.
+
+Durations are ISO 8601 (``"PT30S"``, ``"P14D"``) or seconds. Unknown members are refused.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from marketplace.model import (
+    Fact,
+    Image,
+    ImageVersion,
+    OfferId,
+    OfferKey,
+    OperationKind,
+    OperationState,
+    PublisherId,
+    Step,
+    Typed,
+    WhenFull,
+)
+
+MAX_WAIT = timedelta(days=366)
+
+Interval = Annotated[timedelta, Field(ge=timedelta(seconds=0.1), le=MAX_WAIT, strict=False)]
+Deadline = Annotated[timedelta, Field(gt=timedelta(0), le=MAX_WAIT, strict=False)]
+Email = Annotated[str, Field(pattern=r"^[^@\s,;]+@[^@\s,;]+$", max_length=254)]
+Person = Annotated[str, Field(min_length=1, max_length=254)]
+Remark = Annotated[str, Field(max_length=2000)]
+
+
+class IfExists(StrEnum):
+    """What to do when the offer to be created exists."""
+
+    FAIL = "fail"
+    REPLACE = "replace"
+
+
+class IfPublishing(StrEnum):
+    """What to do when an operation that does not hold the run's images is running on the offer."""
+
+    WAIT = "wait"
+    CANCEL = "cancel"
+    FAIL = "fail"
+
+
+class Polling(Typed):
+    """How often a running operation is looked at: seldom at first, and ever more seldom."""
+
+    min_interval: Interval = timedelta(minutes=1)
+    max_interval: Interval = timedelta(minutes=30)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_interval > self.max_interval:
+            raise ValueError("min_interval must not be longer than max_interval")
+        return self
+
+
+class Patience(Typed):
+    """How long and how often a run looks at the marketplace.
+
+    ``deadline`` counts the time a run waits for the marketplace in one go, never the time it waits for a
+    person.
+    """
+
+    polling: Polling = Polling()
+    deadline: Deadline = timedelta(days=21)
+
+
+class Offer(BaseModel):
+    """The marketplace's own offer document: the members that address it; all others are kept as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    publisher_id: Annotated[PublisherId, Field(alias="publisherId")]
+    offer_id: Annotated[OfferId, Field(alias="id")]
+    offer_type_id: Annotated[str, Field(alias="offerTypeId", min_length=1, max_length=100)]
+    definition: dict[str, Any]
+
+    @property
+    def key(self) -> OfferKey:
+        """The offer's address."""
+        return OfferKey(publisher_id=self.publisher_id, offer_id=self.offer_id)
+
+
+class CreateOfferAndPublishInput(Patience):
+    """Input of `CreateOfferAndPublish`."""
+
+    offer: Offer
+    if_exists: IfExists = IfExists.FAIL
+    notification_emails: Annotated[list[Email], Field(max_length=50)] = []
+
+
+class ExistingOffer(Patience):
+    """The offer a run is about."""
+
+    publisher_id: PublisherId
+    offer_id: OfferId
+
+    @property
+    def key(self) -> OfferKey:
+        """The offer's address."""
+        return OfferKey(publisher_id=self.publisher_id, offer_id=self.offer_id)
+
+
+class WantedImages(ExistingOffer):
+    """Images wanted in an offer, and what to do about what is in their way.
+
+    ``max_versions_per_plan``: 0 for any number; ``null`` for what the offer type allows, 8 for virtual
+    machine offers and any number for core VM offers.
+    """
+
+    images: Annotated[list[Image], Field(max_length=1000)]
+    when_full: WhenFull = WhenFull.FAIL
+    max_versions_per_plan: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    if_publishing: IfPublishing = IfPublishing.WAIT
+    notification_emails: Annotated[list[Email], Field(max_length=50)] = []
+
+    @model_validator(mode="after")
+    def _each_image_once(self) -> Self:
+        wanted = [(image.plan_id, image.version, image.generation) for image in self.images]
+        if len(set(wanted)) != len(wanted):
+            raise ValueError("images: a version of a plan is named twice")
+        return self
+
+
+class UpdateOfferAndPublishInput(WantedImages):
+    """Input of `UpdateOfferAndPublish`."""
+
+    images: Annotated[list[Image], Field(min_length=1, max_length=1000)]
+
+
+class Approval(Typed):
+    """Who may decide that a preview goes live, and how long they may take. No ``approvers``: anyone."""
+
+    required: bool = True
+    timeout: Deadline = timedelta(days=14)
+    approvers: Annotated[list[Person], Field(max_length=100)] = []
+
+
+class ValidateAndGoLiveInput(WantedImages):
+    """Input of `ValidateAndGoLive`; ``images: []`` promotes what the preview holds when it is approved."""
+
+    approval: Approval = Approval()
+
+    @model_validator(mode="after")
+    def _something_to_promote(self) -> Self:
+        if not self.approval.required and not self.images:
+            raise ValueError("images: at least one is needed where approval.required is false")
+        return self
+
+
+class Following(Fact):
+    """Where a follower stands, carried from one of its runs to the next when it continues as new."""
+
+    since: datetime
+    looks: int
+    notes: list[str] = []
+
+
+class CheckLastOperationStatusInput(ExistingOffer):
+    """Input of `CheckLastOperationStatus`.
+
+    Attributes:
+        wait: Whether to follow the operation until it settles, or to look once.
+        operation_id: The operation to follow instead of the offer's last one.
+        until_canceled: Whether a preview that waits for sign-off does not count as settled yet, because the
+            operation has been asked to cancel.
+        following: Set by the workflow itself when it continues as new.
+    """
+
+    wait: bool = True
+    operation_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    until_canceled: bool = False
+    following: Following | None = None
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    PREVIEW = "preview"
+    LIVE = "live"
+    RUNNING = "running"
+    NEVER_PUBLISHED = "never_published"
+
+
+class PublicationResult(Fact):
+    """Result of all four workflows.
+
+    Attributes:
+        changed: Whether anything was sent; ``False`` when everything asked for was already so.
+    """
+
+    publisher_id: str
+    offer_id: str
+    outcome: Outcome
+    operation_id: str | None = None
+    images: list[ImageVersion] = []
+    removed: list[ImageVersion] = []
+    changed: bool = False
+    approved_by: str | None = None
+
+
+class ApproveGoLive(Typed):
+    """Payload of the signal ``approve_go_live``."""
+
+    approver: Person | None = None
+    comment: Remark | None = None
+
+
+class RejectGoLive(Typed):
+    """Payload of the signal ``reject_go_live``."""
+
+    approver: Person | None = None
+    reason: Remark | None = None
+
+
+class DecideGoLive(Typed):
+    """Payload of the update ``decide_go_live``."""
+
+    approve: bool
+    approver: Person | None = None
+    comment: Remark | None = None
+
+
+class GoLiveDecision(Fact):
+    """A decision on going live, as it was taken; the answer of ``decide_go_live``."""
+
+    approve: bool
+    approver: str | None = None
+    comment: str | None = None
+    decided_at: datetime
+
+
+class PublishStage(StrEnum):
+    """How far a run is; the search attribute ``PublishStage``."""
+
+    PREPARING = "preparing"
+    PUBLISHING = "publishing"
+    AWAITING_APPROVAL = "awaiting_approval"
+    GOING_LIVE = "going_live"
+    LIVE = "live"
+    PREVIEW = "preview"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class FollowedOperation(Fact):
+    """The operation a run follows.
+
+    Attributes:
+        ours: Whether this run (or the run it is part of) started it.
+        followed_by: Id of the workflow that looks at it; its page tells of every look.
+    """
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    ours: bool = False
+    followed_by: str | None = None
+
+
+class ApprovalProgress(Fact):
+    """How the decision on going live stands.
+
+    Attributes:
+        adds: Image versions that going live adds to Production, at most 100.
+        removes: Image versions that going live takes from Production, at most 100.
+        until: When the run gives up waiting for a decision.
+        reopened: Why an approval that was given does not hold any more.
+    """
+
+    required: bool
+    approvers: list[str] = []
+    decision: GoLiveDecision | None = None
+    adds: list[ImageVersion] = []
+    removes: list[ImageVersion] = []
+    until: datetime | None = None
+    reopened: str | None = None
+
+
+class Progress(Fact):
+    """Answer of the query ``progress``.
+
+    Attributes:
+        waiting_for: What the run waits for at this moment, a sentence.
+        next_look: When the operation is looked at next; only the run that looks itself knows.
+        notes: Warnings, unknown status words, messages that were refused; newest last, at most 50.
+    """
+
+    publisher_id: str | None = None
+    offer_id: str | None = None
+    stage: PublishStage = PublishStage.PREPARING
+    since: datetime
+    waiting_for: str | None = None
+    operation: FollowedOperation | None = None
+    steps: list[Step] = []
+    images: list[ImageVersion] = []
+    looks: int = 0
+    next_look: datetime | None = None
+    approval: ApprovalProgress | None = None
+    error: str | None = None
+    notes: list[str] = []
+
+
+class OperationMoved(Fact):
+    """What a run tells its parent when the operation below it moved: payload of ``operation_moved``."""
+
+    waiting_for: str | None = None
+    operation: FollowedOperation | None = None
+    steps: list[Step] = []
+    notes: list[str] = []

@@ -1,0 +1,65 @@
+"""How activities are run: how long a try may take, how often it is tried, what the UI calls it."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+PATIENTLY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=5),
+    # A fact of more than the server's 2 MiB will not shrink by trying again.
+    non_retryable_error_types=["PayloadsTooLarge"],
+)
+"""Without end: the time that a stage is given bounds it, not a number of tries."""
+
+READ = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=PATIENTLY,
+)
+
+EDIT = ActivityConfig(
+    # The service downloads artifacts before it answers a put.
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=PATIENTLY,
+)
+
+START = ActivityConfig(
+    # No heartbeat: it would bring cancellations along, and what starts or cancels an operation is never broken off.
+    start_to_close_timeout=timedelta(minutes=2),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry_policy=PATIENTLY,
+)
+
+VERIFY = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=1.5,
+        maximum_interval=timedelta(minutes=10),
+    ),
+)
+
+NOTIFY = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(maximum_attempts=5),
+)
+
+MAX_SUMMARY = 200
+"""Bytes; the documented limit of a summary."""
+
+
+def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityConfig:
+    """Give an activity its share of the run's time, and a summary that a person can read."""
+    return config | ActivityConfig(schedule_to_close_timeout=time, summary=short(summary))
+
+
+def short(summary: str) -> str:
+    """Cut a summary to what the UI takes."""
+    if len(summary.encode()) <= MAX_SUMMARY:
+        return summary
+    return summary.encode()[: MAX_SUMMARY - 4].decode(errors="ignore") + " …"

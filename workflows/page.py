@@ -1,0 +1,83 @@
+"""A run's page in the Temporal UI: its progress as a short Markdown text."""
+
+import re
+from datetime import datetime
+
+from marketplace.model import ImageVersion, StepState
+from workflows.messages import ApprovalProgress, Progress
+
+_MARKS = {
+    StepState.COMPLETE: "✔",
+    StepState.IN_PROGRESS: "▶",
+    StepState.WAITING_FOR_SIGN_OFF: "✋",
+    StepState.WAITING_FOR_APPROVAL: "▶",
+    StepState.BLOCKED: "✘",
+    StepState.REJECTED: "✘",
+    StepState.CANCELED: "✘",
+}
+SHOWN_NOTES = 5
+SHOWN_IMAGES = 10
+
+
+def page(progress: Progress) -> str:
+    """Write the page; what the service or a person said is made harmless for Markdown."""
+    offer = f"{progress.publisher_id}/{progress.offer_id}" if progress.offer_id else "no offer yet"
+    lines = [f"**{plain(offer)}** · {progress.stage.replace('_', ' ')} since {_time(progress.since)}"]
+    if progress.images:
+        lines += ["", f"Images: {_versions(progress.images)}"]
+    if progress.steps:
+        lines += ["", "| | Step | State |", "|---|---|---|"]
+        for step in progress.steps:
+            percent = f", {step.percent} %" if step.state is StepState.IN_PROGRESS and step.percent else ""
+            state = step.state.replace("_", " ")
+            lines.append(f"| {_MARKS.get(step.state, '·')} | {plain(step.name)} | {state}{percent} |")
+    if progress.waiting_for:
+        lines += ["", f"**Waiting for** {plain(progress.waiting_for)}"]
+    if progress.next_look:
+        lines += [
+            "",
+            f"Look {progress.looks + 1} at {_time(progress.next_look)}; signal `check_now` to look now",
+        ]
+    if progress.operation and progress.operation.followed_by:
+        lines += ["", f"Every look: workflow `{plain(progress.operation.followed_by)}`"]
+    if progress.approval:
+        lines += _approval(progress.approval)
+    if progress.error:
+        lines += ["", f"**Failed:** {plain(progress.error)}"]
+    lines += [line for note in progress.notes[-SHOWN_NOTES:] for line in ("", f"Note: {plain(note)}")]
+    return "\n".join(lines)
+
+
+def _approval(approval: ApprovalProgress) -> list[str]:
+    lines = []
+    if approval.adds:
+        lines += ["", f"Going live adds {_versions(approval.adds)}"]
+    if approval.removes:
+        lines += ["", f"Going live removes {_versions(approval.removes)}"]
+    if approval.reopened:
+        lines += ["", f"**Approve again:** {plain(approval.reopened)}"]
+    if approval.decision:
+        who = approval.decision.approver or "somebody who gave no name"
+        verb = "Approved" if approval.decision.approve else "Rejected"
+        why = f": {approval.decision.comment}" if approval.decision.comment else ""
+        lines += ["", plain(f"{verb} by {who}{why}")]
+    elif approval.required:
+        who = ", ".join(approval.approvers) or "anyone"
+        until = f" until {_time(approval.until)}" if approval.until else ""
+        lines += ["", plain(f"May approve{until}: {who}")]
+    return lines
+
+
+def plain(text: str) -> str:
+    """Keep a stranger's words from being read as Markdown or HTML: one line, no markup."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _versions(images: list[ImageVersion]) -> str:
+    shown = ", ".join(f"`{str(image).replace('`', '')}`" for image in images[:SHOWN_IMAGES])
+    more = len(images) - SHOWN_IMAGES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,300 @@
+"""The stages that procedures share: survey, make way, publish, go live, follow, cancel."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    FailureError,
+    is_cancelled_exception,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from activities.offers import OfferActivities, Survey, SurveyRequest
+    from activities.operations import (
+        PREVIEW_CHANGED,
+        CancelAnswer,
+        CancelRequest,
+        CancelState,
+        GoLiveRequest,
+        OperationActivities,
+        PublishRequest,
+        StartedOperation,
+        VerifyLiveRequest,
+    )
+    from marketplace.model import (
+        Image,
+        ImageVersion,
+        OfferKey,
+        Operation,
+        OperationKind,
+        OperationState,
+    )
+    from workflows.logbook import Logbook, application_error
+    from workflows.messages import (
+        CheckLastOperationStatusInput,
+        FollowedOperation,
+        IfPublishing,
+        Patience,
+        PublicationResult,
+        PublishStage,
+        WantedImages,
+    )
+    from workflows.options import READ, START, VERIFY, within
+
+OPERATION_ENDED_BADLY = {"PublishFailed", "GoLiveFailed", "OperationCanceled"}
+
+
+class PreviewChangedError(Exception):
+    """The preview is not the one that was approved; nothing was sent."""
+
+
+class Stages:
+    """The stages of one run on one offer.
+
+    Every stage says in the logbook what it waits for, and none waits longer than the run's deadline.
+    """
+
+    def __init__(
+        self, logbook: Logbook, offer: OfferKey, patience: Patience, notification_emails: Sequence[str] = ()
+    ) -> None:
+        self.logbook = logbook
+        self.offer = offer
+        self.patience = patience
+        self.notification_emails = list(notification_emails)
+        self._until = workflow.now() + patience.deadline
+        self._known_operations: list[str] = []
+        self._publishing: asyncio.Task[StartedOperation] | None = None
+        self._go_live_requested = False
+
+    def time_left(self) -> timedelta:
+        """Return the time the run still allows for waiting for the marketplace."""
+        return max(self._until - workflow.now(), timedelta(seconds=1))
+
+    def start_waiting_anew(self) -> None:
+        """Forget the time waited so far: it was a person that the run waited for."""
+        self._until = workflow.now() + self.patience.deadline
+
+    async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
+        """Read how the offer stands, and check the images wanted against the marketplace's rules."""
+        self.logbook.waits_for("the marketplace to show the offer's slots and operations")
+        request = SurveyRequest(offer=self.offer)
+        if wanted is not None:
+            request = SurveyRequest(
+                offer=self.offer,
+                images=wanted.images,
+                when_full=wanted.when_full,
+                limit=wanted.max_versions_per_plan,
+            )
+        survey = await workflow.execute_activity_method(
+            OfferActivities.survey,
+            request,
+            **within(self.time_left(), READ, f"Read operations and slots of {self.offer}"),
+        )
+        if must_exist and not survey.exists:
+            raise ApplicationError(
+                f"{self.offer}: the marketplace has no such offer. Check publisher and offer id, or create it with"
+                " CreateOfferAndPublish.",
+                type="OfferNotFound",
+                non_retryable=True,
+            )
+        return survey
+
+    async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
+        """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
+        in_the_way = f"{running.kind.replace('_', '-')} {running.id}, which is running on the offer already"
+        if if_publishing is IfPublishing.FAIL:
+            raise ApplicationError(
+                f"{self.offer}: {in_the_way}, has to end first. Start again after it, or with"
+                ' "if_publishing": "wait" or "cancel".',
+                type="PublishInProgress",
+                non_retryable=True,
+            )
+        if if_publishing is IfPublishing.CANCEL and running.kind is OperationKind.PUBLISH:
+            await self.cancel(running.id)
+            return
+        try:
+            await self.follow(running.id, running.kind, ours=False)
+        except ChildWorkflowError as error:
+            reason = application_error(error)
+            if is_cancelled_exception(error) or reason.type not in OPERATION_ENDED_BADLY:
+                raise
+            self.logbook.note(f"{in_the_way}, ended: {reason.message}")
+
+    async def publish(self, known_operations: Sequence[str]) -> StartedOperation:
+        """Publish the draft and follow the operation until its preview waits for sign-off."""
+        await self.logbook.stage(PublishStage.PUBLISHING, "the marketplace to accept the publish request")
+        self._known_operations = list(known_operations)
+        request = PublishRequest(
+            offer=self.offer,
+            known_operations=self._known_operations,
+            notification_emails=self.notification_emails,
+        )
+        self._publishing = asyncio.create_task(
+            workflow.execute_activity_method(
+                OperationActivities.publish,
+                request,
+                **within(self.time_left(), START, f"Publish {self.offer}"),
+            )
+        )
+        started = await asyncio.shield(self._publishing)
+        self._publishing = None
+        await self.follow(started.operation_id, OperationKind.PUBLISH, ours=started.ours)
+        return started
+
+    @asynccontextmanager
+    async def taking_back(self) -> AsyncIterator[None]:
+        """When the run is cancelled, cancel the operation that it started, and wait until it is."""
+        try:
+            yield
+        except (FailureError, asyncio.CancelledError) as error:
+            if is_cancelled_exception(error):
+                await self._take_back()
+            raise
+
+    async def _take_back(self) -> None:
+        operation = self.logbook.progress.operation
+        if self._go_live_requested:
+            self.logbook.note("The go-live goes on at the marketplace: it cannot be cancelled.")
+        elif self._publishing is not None:
+            await self._take_back_request(self._publishing)
+        elif operation is not None and operation.ours and operation.kind is OperationKind.PUBLISH:
+            await self.cancel(operation.id)
+
+    async def _take_back_request(self, publishing: asyncio.Task[StartedOperation]) -> None:
+        """Cancel what a publish request started, as far as it is known to have started anything."""
+        publishing.cancel()
+        self.logbook.waits_for("the marketplace to say whether publishing began, to cancel it")
+        try:
+            started = await publishing
+        except (FailureError, asyncio.CancelledError) as error:
+            if is_cancelled_exception(error):
+                await self.cancel(None, self._known_operations)
+            return
+        if started.ours:
+            await self.cancel(started.operation_id)
+
+    async def cancel(self, operation_id: str | None, known_operations: Sequence[str] = ()) -> None:
+        """Cancel an operation and wait until the service confirms.
+
+        The service may refuse to cancel before sign-off, or after: where it refuses, the operation is
+        followed to its sign-off and asked once more.
+        """
+        answer = await self._ask_to_cancel(operation_id, known_operations)
+        if answer.state is CancelState.REFUSED and not answer.at_sign_off:
+            self.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
+            await self._follow_to_its_end(answer.operation_id, until_canceled=False)
+            answer = await self._ask_to_cancel(answer.operation_id, ())
+        if answer.state is CancelState.REFUSED:
+            self.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
+        elif answer.state is CancelState.REQUESTED:
+            await self._follow_to_its_end(answer.operation_id, until_canceled=True)
+
+    async def _ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
+        self.logbook.waits_for("the marketplace to accept the cancel request")
+        return await workflow.execute_activity_method(
+            OperationActivities.cancel_operation,
+            CancelRequest(
+                offer=self.offer,
+                operation_id=operation_id,
+                known_operations=list(known_operations),
+                notification_emails=self.notification_emails,
+            ),
+            **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
+        )
+
+    async def _follow_to_its_end(self, operation_id: str | None, *, until_canceled: bool) -> None:
+        if operation_id is None:
+            return
+        try:
+            await self.follow(operation_id, OperationKind.PUBLISH, ours=True, until_canceled=until_canceled)
+        except ChildWorkflowError as error:
+            reason = application_error(error)
+            if reason.type not in OPERATION_ENDED_BADLY:
+                self.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
+
+    async def go_live(self, survey: Survey, approved_publish: str, images: Sequence[Image]) -> StartedOperation:
+        """Promote the approved preview and follow the operation until it is done.
+
+        Raises:
+            PreviewChangedError: The preview is not the approved one any more; nothing was sent.
+        """
+        await self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
+        self._go_live_requested = True
+        requesting = asyncio.create_task(
+            workflow.execute_activity_method(
+                OperationActivities.go_live,
+                GoLiveRequest(
+                    offer=self.offer,
+                    known_operations=survey.known_operations,
+                    approved_publish=approved_publish,
+                    images=list(images),
+                ),
+                **within(self.time_left(), START, f"Go live with {self.offer}"),
+            )
+        )
+        try:
+            started = await asyncio.shield(requesting)
+        except ActivityError as error:
+            if application_error(error).type == PREVIEW_CHANGED:
+                self._go_live_requested = False
+                raise PreviewChangedError(application_error(error).message) from error
+            raise
+        except asyncio.CancelledError:
+            requesting.cancel()
+            with contextlib.suppress(FailureError, asyncio.CancelledError):
+                await requesting
+            raise
+        await self.follow(started.operation_id, OperationKind.GO_LIVE, ours=started.ours)
+        return started
+
+    async def verify_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
+        """Wait until Production holds the images."""
+        self.logbook.waits_for("Production to show the images")
+        await workflow.execute_activity_method(
+            OperationActivities.verify_live,
+            VerifyLiveRequest(offer=self.offer, images=list(images), versions=list(versions)),
+            **within(
+                min(self.time_left(), timedelta(days=1)),
+                VERIFY,
+                f"Check that Production of {self.offer} holds the images",
+            ),
+        )
+
+    async def follow(
+        self, operation_id: str, kind: OperationKind, *, ours: bool, until_canceled: bool = False
+    ) -> PublicationResult:
+        """Follow an operation in a child workflow of its own, however many days it takes."""
+        follower = f"{workflow.info().workflow_id}/{kind.replace('_', '-')}-{operation_id}"
+        waiting_for = f"{kind.replace('_', '-')} {operation_id}"
+        await self.logbook.operation(
+            FollowedOperation(
+                id=operation_id, kind=kind, state=OperationState.RUNNING, ours=ours, followed_by=follower
+            ),
+            [],
+            f"the cancellation of {waiting_for}" if until_canceled else waiting_for,
+        )
+        result: PublicationResult = await workflow.execute_child_workflow(
+            "CheckLastOperationStatus",
+            CheckLastOperationStatusInput(
+                publisher_id=self.offer.publisher_id,
+                offer_id=self.offer.offer_id,
+                operation_id=operation_id,
+                until_canceled=until_canceled,
+                polling=self.patience.polling,
+                deadline=self.patience.deadline if until_canceled else self.time_left(),
+            ),
+            id=follower,
+            # After a reset or a terminated parent a follower of an earlier run may still be there.
+            id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+            result_type=PublicationResult,
+            static_summary=f"Follow {waiting_for} of {self.offer}",
+        )
+        return result

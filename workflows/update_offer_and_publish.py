@@ -1,0 +1,153 @@
+"""The workflow `UpdateOfferAndPublish`."""
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.offers import EditImagesRequest, OfferActivities, Survey
+    from activities.operations import PUBLISH_IN_PROGRESS
+    from marketplace.model import ImageVersion, OperationKind
+    from workflows.inputs import NOTHING, read
+    from workflows.logbook import Logbook, application_error
+    from workflows.messages import (
+        Outcome,
+        Progress,
+        PublicationResult,
+        PublishStage,
+        UpdateOfferAndPublishInput,
+    )
+    from workflows.options import EDIT, within
+    from workflows.stages import Stages
+
+MAX_ROUNDS = 100
+"""How often others may publish first, or write over the draft, before the run gives up."""
+
+
+@workflow.defn
+class UpdateOfferAndPublish:
+    """Put image versions into an offer's draft and publish it, until the preview holds them.
+
+    Others may write to the same offer at any time. So the run surveys the offer, does the next thing that is
+    missing, and surveys again: nothing is done that is done already, whoever did it.
+    """
+
+    def __init__(self) -> None:
+        self._logbook = Logbook()
+        self._removed: list[ImageVersion] = []
+        self._published: str | None = None
+        self._changed = False
+
+    @workflow.run
+    async def run(self, request: RawValue = NOTHING) -> PublicationResult:
+        """Take an `UpdateOfferAndPublishInput`."""
+        async with self._logbook.closing():
+            wanted = read(UpdateOfferAndPublishInput, request)
+            self._logbook.open(wanted.key, [image.image_version for image in wanted.images])
+            stages = Stages(self._logbook, wanted.key, wanted, wanted.notification_emails)
+            async with stages.taking_back():
+                return await self._bring_to_preview(stages, wanted)
+
+    async def _bring_to_preview(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> PublicationResult:
+        for _ in range(MAX_ROUNDS):
+            survey = await stages.survey(wanted)
+            if self._preview_holds_the_images(survey):
+                return await self._done(wanted, survey)
+            if survey.running is not None and not _may_hold_the_images(survey):
+                await stages.make_way(survey.running, wanted.if_publishing)
+                continue
+            known_operations = survey.known_operations
+            if not survey.in_draft:
+                known_operations = await self._edit_draft(stages, wanted)
+            await self._publish(stages, wanted, survey, known_operations)
+        raise ApplicationError(
+            f"{wanted.key}: others changed the offer {MAX_ROUNDS} times while this run tried to publish its"
+            " images. Find out who does, and start the run again.",
+            type="MarketplaceError",
+            non_retryable=True,
+        )
+
+    def _preview_holds_the_images(self, survey: Survey) -> bool:
+        """Tell whether there is nothing left to do: the preview is ready, or Production has them already."""
+        if not survey.preview_exists:
+            return survey.in_production
+        ready = survey.awaits_sign_off or survey.going_live or survey.in_production or self._published
+        return survey.in_preview and bool(ready)
+
+    async def _edit_draft(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> list[str]:
+        """Put the images into the draft; answers with the operations known before."""
+        self._logbook.waits_for("the marketplace to take the draft, which may take minutes")
+        edit = await workflow.execute_activity_method(
+            OfferActivities.edit_images,
+            EditImagesRequest(
+                offer=wanted.key,
+                images=wanted.images,
+                when_full=wanted.when_full,
+                limit=wanted.max_versions_per_plan,
+            ),
+            **within(
+                stages.time_left(),
+                EDIT,
+                f"Put {', '.join(str(image.image_version) for image in wanted.images)} into the draft",
+            ),
+        )
+        for warning in edit.warnings:
+            self._logbook.note(warning)
+        self._removed += [version for version in edit.removed if version not in self._removed]
+        self._changed = self._changed or edit.changed
+        return edit.operations
+
+    async def _publish(
+        self,
+        stages: Stages,
+        wanted: UpdateOfferAndPublishInput,
+        survey: Survey,
+        known_operations: list[str],
+    ) -> None:
+        try:
+            started = await stages.publish(known_operations)
+        except ActivityError as error:
+            if application_error(error).type != PUBLISH_IN_PROGRESS:
+                raise
+            self._logbook.note(application_error(error).message)
+            await self._logbook.stage(PublishStage.PREPARING)
+            if survey.running is not None:
+                await stages.make_way(survey.running, wanted.if_publishing)
+            else:
+                await workflow.sleep(wanted.polling.min_interval, summary="Somebody published first: look again")
+            return
+        self._published = started.operation_id
+        self._changed = self._changed or started.ours
+
+    async def _done(self, wanted: UpdateOfferAndPublishInput, survey: Survey) -> PublicationResult:
+        outcome = Outcome.LIVE if survey.in_production and not survey.awaits_sign_off else Outcome.PREVIEW
+        await self._logbook.stage(PublishStage(outcome))
+        return PublicationResult(
+            publisher_id=wanted.publisher_id,
+            offer_id=wanted.offer_id,
+            outcome=outcome,
+            operation_id=self._published or (survey.last_publish.id if survey.last_publish else None),
+            images=[image.image_version for image in wanted.images],
+            removed=self._removed,
+            changed=self._changed,
+        )
+
+    @workflow.signal(description="Look at the operation now instead of at the next timer.")
+    async def check_now(self, _ignored: RawValue = NOTHING) -> None:
+        """Pass the request on to the run that looks."""
+        await self._logbook.pass_on_check_now()
+
+    @workflow.signal(description="Sent by the run that follows the operation.")
+    async def operation_moved(self, moved: RawValue = NOTHING) -> None:
+        """Take over what the child tells."""
+        await self._logbook.operation_moved(moved)
+
+    @workflow.query(description="Stage, operation, steps, images, and what the run waits for.")
+    def progress(self) -> Progress:
+        """Tell how the run stands."""
+        return self._logbook.progress
+
+
+def _may_hold_the_images(survey: Survey) -> bool:
+    """Tell whether what runs may be a publish of our images: publishing the same draft joins it."""
+    return survey.in_draft and survey.running is not None and survey.running.kind is OperationKind.PUBLISH
