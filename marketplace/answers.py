@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import overload
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -73,9 +74,15 @@ class Call:
         return f"{self.verb} {self.publisher_id}{'/' if self.offer_id else ''}{self.offer_id}"
 
 
-def failure(
-    call: Call, happened: Answer | Exception, *, now: datetime, secret: str = ""
-) -> MarketplaceError | None:
+@overload
+def failure(call: Call, happened: Exception, *, now: datetime, secret: str = "") -> MarketplaceError: ...
+
+
+@overload
+def failure(call: Call, happened: Answer, *, now: datetime, secret: str = "") -> MarketplaceError | None: ...
+
+
+def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: str = "") -> MarketplaceError | None:
     """Return the error that an outcome of a request is, ``None`` when it is a success.
 
     ==========================  ================  ======================================================
@@ -107,9 +114,7 @@ def failure(
         told = "" if isinstance(happened, httpx.LocalProtocolError) else _hidden(str(happened), secret)
         words = one_line(f"{type(happened).__name__}: {told}".rstrip(": "), MAX_WORDS)
         if isinstance(happened, httpx.DecodingError):
-            return Unreadable(
-                f"{call}: the marketplace's answer cannot be decompressed: {words}", call=str(call)
-            )
+            return Unreadable(f"{call}: the marketplace's answer cannot be decompressed: {words}", call=str(call))
         return Unreachable(f"{call}: no answer from the marketplace: {words}", call=str(call))
     status = happened.status
     if httpx.codes.is_success(status):
@@ -140,8 +145,7 @@ def json_of(call: Call, answer: Answer) -> object:
 def unreadable(call: Call, answer: Answer, what: str) -> Unreadable:
     """Return the error of a success whose body is not what is documented."""
     return Unreadable(
-        f"{call}: the marketplace answered {answer.status}, but the answer {what}"
-        f"{_request_id(answer.headers)}",
+        f"{call}: the marketplace answered {answer.status}, but the answer {what}{_request_id(answer.headers)}",
         call=str(call),
         status=answer.status,
     )

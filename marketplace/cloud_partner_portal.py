@@ -1,0 +1,300 @@
+"""The marketplace behind the Cloud Partner Portal API: what the procedures need, put together of its calls."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from marketplace import images as held
+from marketplace import sas, status
+from marketplace.documents import says_the_same
+from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unreadable
+from marketplace.model import (
+    EditOutcome,
+    HeldImage,
+    Image,
+    ImageVersion,
+    OfferKey,
+    Operation,
+    OperationKind,
+    OperationReport,
+    Slot,
+    WhenFull,
+)
+from marketplace.operations import operations as listed_operations
+from marketplace.portal import OfferDocument, Portal
+from marketplace.protocol import PutOutcome
+from marketplace.wording import one_line
+
+ROUNDS = 5
+"""How often a write is tried on a draft that others write too; after that the last conflict is raised."""
+
+KNOWN_OPERATIONS = 5
+
+LAST_ONE_WINS = "*"
+
+MAX_WARNING = 400
+"""Characters of a warning: its address is a user's, its version any key of a document."""
+
+
+class CloudPartnerPortal:
+    """Implements `marketplace.protocol.Marketplace`.
+
+    Nothing is remembered between calls, so one object serves any number of offers at the same time.
+    """
+
+    def __init__(
+        self,
+        portal: Portal,
+        *,
+        signer: sas.Signer | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Use what is given; nothing is sent yet.
+
+        Args:
+            portal: The API's calls.
+            signer: Signs disks that are given without a SAS, where the worker holds a storage account's key.
+            clock: The present time, for the validity of SAS.
+        """
+        self._portal = portal
+        self._signer = signer
+        self._clock = clock
+
+    async def put_offer(self, offer: OfferKey, document: str, *, replace: bool, repeated: bool) -> PutOutcome | None:
+        """Create the offer, or replace its draft, with ``document``, sent to the letter.
+
+        A new offer is put without ``If-Match``, as the documentation's example of creating one is; a draft
+        is replaced under the ETag of its read, or ``*`` where the read gave none.
+
+        Safe to repeat: with ``repeated`` an offer that says what ``document`` says counts as created by us.
+
+        Raises:
+            NotFound: There is no such publisher.
+            Conflict: Others wrote the draft `ROUNDS` times in between.
+            RuleBroken: ``document`` is not a JSON object; nothing was sent.
+        """
+        try:
+            images = [_version(image) for image in held.held_images(document)]
+        except ValueError as error:
+            raise RuleBroken(f"{offer}: the offer cannot be sent: {error}") from None
+        for last in _rounds():
+            draft = await self._draft(offer)
+            before: list[str] = []
+            if draft is not None:
+                if not replace and not (repeated and says_the_same(document, draft.text)):
+                    return None
+                # Read for our own creation too: whatever has run since is not a publish of ours, which comes later.
+                before = await self._newest_ids(offer)
+            if draft is None or replace:
+                try:
+                    await self._portal.put_offer(offer, document, if_match=_if_match(draft))
+                except Conflict:
+                    if last:
+                        raise
+                    continue
+                except Refused:
+                    # Somebody may have created it since we looked, and an existing offer is not put like this.
+                    if last or draft is not None or await self._draft(offer) is None:
+                        raise
+                    continue
+            return PutOutcome(before, images, list(_sas_warnings(document, self._clock())))
+        raise AssertionError("unreachable")
+
+    async def edit_images(
+        self,
+        offer: OfferKey,
+        images: Sequence[Image],
+        *,
+        when_full: WhenFull,
+        limit: int | None,
+        dry_run: bool = False,
+    ) -> EditOutcome:
+        """Put the images into the draft in one write; read and apply again when somebody was faster.
+
+        Where the service gives no ETag the last writer wins, so after the write the draft is read once more
+        and the images applied again if one of them is missing.
+
+        Safe to repeat: an image that is there already is left alone.
+
+        Raises:
+            NotFound: There is no such offer.
+            Conflict: Others wrote the draft `ROUNDS` times in between.
+            RuleBroken: A rule of the marketplace; nothing was sent.
+        """
+        signed = [self._signed(image) for image in images]
+        preview = await self.read_slot(offer, Slot.PREVIEW) or []
+        production = await self.read_slot(offer, Slot.PRODUCTION) or []
+        done = EditOutcome(operations=await self._newest_ids(offer))
+        for last in _rounds():
+            draft = await self._portal.read_offer(offer)
+            try:
+                text, edit = held.edit(
+                    draft.text,
+                    signed,
+                    preview=preview,
+                    production=production,
+                    when_full=when_full,
+                    limit=limit,
+                    now=self._clock(),
+                )
+            except ValueError as error:
+                raise _unreadable_offer(offer, error) from None
+            if dry_run or not edit.changed:
+                return _merged(done, edit)
+            try:
+                await self._portal.put_offer(offer, text, if_match=_if_match(draft))
+            except Conflict:
+                if last:
+                    raise
+                continue
+            done = _merged(done, edit)
+            if draft.etag is not None:
+                return done
+        raise Conflict(
+            f"edit {offer}: the images were overwritten {ROUNDS} times by somebody else, and the marketplace"
+            " sends no ETag that would prevent it",
+            call=f"edit {offer}",
+        )
+
+    async def read_slot(self, offer: OfferKey, slot: Slot) -> list[HeldImage] | None:
+        """Return the image versions a slot holds, ``None`` when nothing is there."""
+        try:
+            document = await self._portal.read_offer(offer, slot=None if slot is Slot.DRAFT else slot)
+            return held.held_images(document.text)
+        except NotFound:
+            return None
+        except ValueError as error:
+            raise _unreadable_offer(offer, error) from None
+
+    async def operations(self, offer: OfferKey) -> list[Operation]:
+        """Return the offer's operations, newest first, a running one before all; empty if never published.
+
+        Raises:
+            NotFound: There is no such offer.
+        """
+        try:
+            return listed_operations(await self._portal.submissions(offer))
+        except NotFound:
+            # Whether an offer that was never published has a list, or none, is not documented.
+            await self._portal.read_offer(offer)
+            return []
+
+    async def awaits_sign_off(self, offer: OfferKey) -> bool:
+        """Tell whether the offer's status, or its sign-off step, says that the preview waits."""
+        return status.awaits_sign_off(await self._portal.status(offer))
+
+    async def look(self, offer: OfferKey, operation_id: str) -> OperationReport:
+        """Look at one operation.
+
+        Its document need not say of which kind it is, nor have a sign-off step: then the list of operations
+        and the offer's status are asked. The status is that of the newest operation, so it is believed of
+        this one only when this is the newest.
+        """
+        document = await self._portal.operation(offer, operation_id)
+        listed: list[Operation] | None = None
+        kind = status.kind_of(status.the_document(document, operation_id))
+        if kind is None:
+            listed = await self.operations(offer)
+            kind = next((each.kind for each in listed if each.id == operation_id), OperationKind.PUBLISH)
+        report = status.report(operation_id, kind, document)
+        if kind is OperationKind.PUBLISH and status.may_wait_for_sign_off(report):
+            offer_status = await self._portal.status(offer)
+            if status.awaits_sign_off(offer_status):
+                listed = await self.operations(offer) if listed is None else listed
+                if listed and listed[0].id == operation_id:
+                    report = status.report(operation_id, kind, document, offer_status)
+        return report
+
+    async def publish(self, offer: OfferKey, notification_emails: Sequence[str]) -> str | None:
+        """Publish the draft; answers with the operation's id where the service named it.
+
+        Repeated while the same draft is being published it joins that operation, as documented.
+        """
+        return await self._portal.publish(offer, notification_emails)
+
+    async def go_live(self, offer: OfferKey) -> str | None:
+        """Promote the preview; answers with the operation's id where the service named it. Not repeatable."""
+        return await self._portal.go_live(offer)
+
+    async def cancel(self, offer: OfferKey, notification_emails: Sequence[str]) -> None:
+        """Ask for the running operation to be cancelled; `look` tells when it is."""
+        await self._portal.cancel(offer, notification_emails)
+
+    async def _draft(self, offer: OfferKey) -> OfferDocument | None:
+        with contextlib.suppress(NotFound):
+            return await self._portal.read_offer(offer)
+        return None
+
+    async def _newest_ids(self, offer: OfferKey) -> list[str]:
+        return [operation.id for operation in await self.operations(offer)][:KNOWN_OPERATIONS]
+
+    def _signed(self, image: Image) -> Image:
+        if self._signer is None:
+            return image
+        now = self._clock()
+        disks = [
+            disk.model_copy(update={"vhd_url": self._signer.signed(disk.vhd_url, now) or disk.vhd_url})
+            for disk in image.data_disks
+        ]
+        os_vhd_url = self._signer.signed(image.os_vhd_url, now) or image.os_vhd_url
+        return image.model_copy(update={"os_vhd_url": os_vhd_url, "data_disks": disks})
+
+
+def _rounds() -> Iterator[bool]:
+    """Yield, for every round, whether it is the last."""
+    yield from (number == ROUNDS for number in range(1, ROUNDS + 1))
+
+
+def _if_match(draft: OfferDocument | None) -> str | None:
+    return None if draft is None else draft.etag or LAST_ONE_WINS
+
+
+def _version(image: HeldImage) -> ImageVersion:
+    return ImageVersion(plan_id=image.plan_id, version=image.version, generation=image.generation)
+
+
+def _merged(done: EditOutcome, edit: EditOutcome) -> EditOutcome:
+    """Return what two rounds did together, each fact once."""
+    return EditOutcome(
+        added=list(dict.fromkeys([*done.added, *edit.added])),
+        removed=list(dict.fromkeys([*done.removed, *edit.removed])),
+        renewed=list(dict.fromkeys([*done.renewed, *edit.renewed])),
+        warnings=list(dict.fromkeys([*done.warnings, *edit.warnings])),
+        operations=done.operations,
+    )
+
+
+def _sas_warnings(document: str, now: datetime) -> Iterator[str]:
+    """Yield a sentence for everything that is wrong with the SAS of the document's disks."""
+    told: set[str] = set()
+    for version, url in _disk_urls(json.loads(document), None):
+        found = sas.problems(url, now)
+        problems = [*found.errors, *found.warnings]
+        if sas.unsigned(url):
+            problems = ["there is none, so the marketplace can read the disk only if everybody can"]
+        for problem in problems:
+            sentence = one_line(f"{version}: the SAS of {sas.address(url)}: {problem}", MAX_WARNING)
+            if sentence not in told:
+                told.add(sentence)
+                yield sentence
+
+
+def _disk_urls(value: object, version: str | None) -> Iterator[tuple[str, str]]:
+    """Yield every address in the image maps of a document, with the version it stands under."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if version is None and held.is_image_map(key) and isinstance(member, dict):
+                for each, entry in member.items():
+                    yield from _disk_urls(entry, each)
+            else:
+                yield from _disk_urls(member, version)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _disk_urls(item, version)
+    elif version is not None and isinstance(value, str) and value.lower().startswith(("https://", "http://")):
+        yield version, value
+
+
+def _unreadable_offer(offer: OfferKey, error: ValueError) -> Unreadable:
+    return Unreadable(f"read {offer}: the marketplace's offer document is odd: {error}", call=f"read {offer}")
