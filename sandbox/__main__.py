@@ -18,18 +18,12 @@ from sandbox.server import server_of
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m sandbox", description="A local marketplace to rehearse on."
-    )
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A local marketplace to rehearse on.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8400, help="port to listen on (default: %(default)s)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="keep the state here (default: in memory)")
-    parser.add_argument(
-        "--speed", type=float, default=1.0, help="sandbox seconds per real second (default: 1)"
-    )
-    parser.add_argument(
-        "--token", default=DEFAULT_TOKEN, help="access token to accept (default: %(default)s)"
-    )
+    parser.add_argument("--speed", type=float, default=1.0, help="sandbox seconds per real second (default: 1)")
+    parser.add_argument("--token", default=DEFAULT_TOKEN, help="access token to accept (default: %(default)s)")
     parser.add_argument(
         "--token-lifetime", type=float, default=DEFAULT_TOKEN_LIFETIME, help="seconds for issued tokens"
     )

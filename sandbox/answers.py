@@ -53,9 +53,7 @@ def operation_word(operation: Operation, switches: Switches) -> str:
     return word(words[operation.outcome], switches)
 
 
-def steps_answer(
-    operation: Operation, switches: Switches, now: datetime, *, on_operation: bool
-) -> list[Json]:
+def steps_answer(operation: Operation, switches: Switches, now: datetime, *, on_operation: bool) -> list[Json]:
     """The steps as one of the two pages shows them."""
     steps: list[Json] = []
     for view in progress_of(operation, now).steps:
@@ -208,9 +206,7 @@ def _submission(publisher: Publisher, offer: Offer, operation: Operation) -> Jso
     }
 
 
-def location_headers(
-    publisher: Publisher, offer: Offer, operation: Operation, base_url: str
-) -> dict[str, str]:
+def location_headers(publisher: Publisher, offer: Offer, operation: Operation, base_url: str) -> dict[str, str]:
     """Where to follow the operation, in one of the generations of the header."""
     version = f"?api-version={API_VERSIONS[0]}"
     path = f"/api/publishers/{publisher.id}/offers/{offer.id}/operations/{operation.id}{version}"
@@ -228,6 +224,4 @@ def location_headers(
 
 def slot_of(offer: Offer, slot: str) -> Snapshot | None:
     """The snapshot in a slot, whose name may be in any letter case."""
-    return {"draft": offer.draft, "preview": offer.preview, "production": offer.production}.get(
-        slot.casefold()
-    )
+    return {"draft": offer.draft, "preview": offer.preview, "production": offer.production}.get(slot.casefold())

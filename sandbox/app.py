@@ -15,7 +15,6 @@ from sandbox.control import control_routes
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.page import render_page
 from sandbox.refusals import RefusedError, error_response
-from sandbox.switches import Switches
 from sandbox.tokens import bearer_of, is_valid, token_response
 
 _OFFERS = "/api/publishers/{publisher}/offers"
@@ -42,6 +41,20 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 def create_app(marketplace: SandboxMarketplace) -> Starlette:
     """Build the application around a marketplace."""
 
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        marketplace.save(await marketplace.clock.now())
+
+    routes = [*_api_routes(marketplace), *control_routes(marketplace), *_page_routes(marketplace)]
+    return BreakableApp(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found})
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return error_response(RefusedError(404, "NotFound", "There is no such call."), "documented")
+
+
+def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
     def endpoint_of(call: str) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             return await answer_call(marketplace, call, request)
@@ -52,13 +65,22 @@ def create_app(marketplace: SandboxMarketplace) -> Starlette:
         if is_valid(bearer_of(request.headers), marketplace.token, marketplace.state, None):
             return JSONResponse([])
         refused = RefusedError(401, "Unauthorized", "The access token is missing, unknown or expired.")
-        return error_response(refused, Switches().error_shape)
+        return error_response(refused, "documented")
 
     async def token(request: Request) -> Response:
         response = await token_response(request, marketplace.state, marketplace.token_lifetime)
         marketplace.save(await marketplace.clock.now())
         return response
 
+    return [
+        *(Route(path, endpoint_of(call), methods=[method]) for method, path, call in _API_ROUTES),
+        Route("/api/offerTypes", offer_types, methods=["GET"]),
+        Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
+        Route("/{tenant}/oauth2/token", token, methods=["POST"]),
+    ]
+
+
+def _page_routes(marketplace: SandboxMarketplace) -> list[Route]:
     async def page(_request: Request) -> Response:
         now = await marketplace.clock.now()
         for publisher in marketplace.state.publishers.values():
@@ -71,22 +93,8 @@ def create_app(marketplace: SandboxMarketplace) -> Starlette:
     async def icon(_request: Request) -> Response:
         return Response(status_code=204)
 
-    async def not_found(_request: Request, _error: Exception) -> Response:
-        return error_response(RefusedError(404, "NotFound", "There is no such call."), "documented")
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        marketplace.save(await marketplace.clock.now())
-
-    routes = [Route(path, endpoint_of(call), methods=[method]) for method, path, call in _API_ROUTES]
-    routes += [
-        Route("/api/offerTypes", offer_types, methods=["GET"]),
-        Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
-        Route("/{tenant}/oauth2/token", token, methods=["POST"]),
+    return [
         Route("/healthz", health, methods=["GET"]),
         Route("/favicon.ico", icon, methods=["GET"]),
         Route("/", page, methods=["GET"]),
-        *control_routes(marketplace),
     ]
-    return BreakableApp(routes=routes, lifespan=lifespan, exception_handlers={404: not_found})

@@ -110,9 +110,7 @@ def _document(visit: Visit, offer: Offer, snapshot: Snapshot, version: int) -> s
     }
     if switches.etag_in_body:
         members["eTag"] = offer.etag
-    return documents.with_members(
-        text, members, changed_time_in_definition=switches.changed_time_in_definition
-    )
+    return documents.with_members(text, members, changed_time_in_definition=switches.changed_time_in_definition)
 
 
 def put_offer(visit: Visit) -> Response:

@@ -43,8 +43,7 @@ class _TokenLifetime(BaseModel):
 
 def _explained(error: ValidationError) -> str:
     return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
-        for problem in error.errors()
+        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}" for problem in error.errors()
     )
 
 
@@ -121,9 +120,7 @@ def _switch_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Rout
 
 def _fault_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route]:
     async def read(request: Request) -> Response:
-        return JSONResponse(
-            [fault.model_dump(mode="json") for fault in _publisher_of(marketplace, request).faults]
-        )
+        return JSONResponse([fault.model_dump(mode="json") for fault in _publisher_of(marketplace, request).faults])
 
     async def add(request: Request) -> Response:
         fault = Fault.model_validate(await _object_of(request))

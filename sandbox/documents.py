@@ -83,11 +83,7 @@ def normalize(text: str) -> str:
 def _stored_artifact(spelled: Spelled) -> Tree:
     """The service downloads a file that is not in its own storage, and answers with its own address."""
     address = spelled.value
-    if (
-        not isinstance(address, str)
-        or not address.startswith(("http://", "https://"))
-        or address.startswith(STORAGE)
-    ):
+    if not isinstance(address, str) or not address.startswith(("http://", "https://")) or address.startswith(STORAGE):
         return spelled
     name = urlsplit(address).path.rsplit("/", 1)[-1] or "file"
     digest = hashlib.sha256(address.encode()).hexdigest()[:16]

@@ -91,9 +91,7 @@ class SandboxMarketplace:
         publisher.faults.append(fault)
         return fault
 
-    def set_step_fault(
-        self, publisher: Publisher, step_id: str, fault: StepFault | None, now: datetime
-    ) -> None:
+    def set_step_fault(self, publisher: Publisher, step_id: str, fault: StepFault | None, now: datetime) -> None:
         """Change how a step ends, also in operations which have not passed it yet."""
         self.settle(publisher, now)
         if fault is None:

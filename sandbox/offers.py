@@ -67,9 +67,7 @@ def _settle_operation(offer: Offer, operation: Operation, switches: Switches, no
         _end(operation, "failed", progress.since)
         offer.status = "failed"
         happened = True
-    elif (
-        progress.reached == "sign_off" and operation.kind == "publish" and operation.sign_off_reached is None
-    ):
+    elif progress.reached == "sign_off" and operation.kind == "publish" and operation.sign_off_reached is None:
         _reach_sign_off(offer, operation, switches, progress.since)
         happened = True
     elif progress.reached == "done" and operation.kind == "goLive":

@@ -16,8 +16,9 @@ from sandbox.steps import StepView, progress_of
 _MOST_PUBLISHERS = 25
 _MOST_REQUESTS = 25
 _REFRESH_SECONDS = 3
+_BLOCK_TAG = re.compile(r"</?(?:p|br|div|li|ul|ol|h\d|tr|td)\b[^>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
-_QUERY = re.compile(r"\?[^\s\"'<>]*")
+_QUERY = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
 
 _WORDS = {
     "notStarted": "not started",
@@ -100,9 +101,7 @@ def _offer(offer: Offer, now: datetime) -> str:
     last, *earlier = [_operation(operation, now) for operation in reversed(offer.operations)] or [""]
     history = f"<h4>Last operation</h4>{last}" if last else ""
     if earlier:
-        history += (
-            f'<details><summary class="soft">{len(earlier)} earlier</summary>{"".join(earlier)}</details>'
-        )
+        history += f'<details><summary class="soft">{len(earlier)} earlier</summary>{"".join(earlier)}</details>'
     return (
         f'<div class="card"><div class="row"><h3>{escape(offer.id)}</h3>{_badge(offer.status)}'
         f'<span class="soft small">{escape(offer.offer_type)} · offer version {offer.version}</span></div>'
@@ -122,7 +121,7 @@ def _slots(offer: Offer) -> str:
     )
     empty = ' <span class="soft">(empty)</span>'
     heads = "".join(f"<th>{name}{'' if snapshot else empty}</th>" for name, snapshot in slots.items())
-    return f'<div class="scroll"><table><tr><th>Plan</th>{heads}</tr>{rows}</table></div>'
+    return f'<div class="scroll"><table class="slots"><tr><th>Plan</th>{heads}</tr>{rows}</table></div>'
 
 
 def _versions(snapshot: Snapshot | None) -> dict[str, list[str]]:
@@ -159,9 +158,7 @@ def _operation(operation: Operation, now: datetime) -> str:
 
 def _step(view: StepView) -> str:
     colour = _COLOURS.get(view.status, "")
-    word = _WORDS.get(view.status, view.status) + (
-        f" · {view.percent} %" if view.status == "inProgress" else ""
-    )
+    word = _WORDS.get(view.status, view.status) + (f" · {view.percent} %" if view.status == "inProgress" else "")
     width = 100 if colour in ("wait", "bad") else view.percent
     messages = view.plan.fault.messages if view.plan.fault and colour == "bad" else []
     shown = "".join(f'<div class="message">{escape(_public(_plain(text)))}</div>' for text in messages)
@@ -174,7 +171,7 @@ def _step(view: StepView) -> str:
 
 def _plain(text: str) -> str:
     """Messages may be HTML; only their text is shown."""
-    return unescape(_TAG.sub(" ", text)).strip()
+    return " ".join(unescape(_TAG.sub("", _BLOCK_TAG.sub(" ", text))).split())
 
 
 def _requests(entries: Sequence[LogEntry]) -> str:
@@ -182,8 +179,8 @@ def _requests(entries: Sequence[LogEntry]) -> str:
         return ""
     rows = "".join(_request(entry) for entry in entries)
     return (
-        '<h2>Last requests</h2><div class="card scroll"><table><tr><th>Sandbox time</th><th>Call</th><th>Offer</th>'
-        f"<th>Answer</th><th>Effect</th></tr>{rows}</table></div>"
+        '<h2>Last requests</h2><div class="card scroll"><table><tr><th>Sandbox time</th><th>Call</th>'
+        f"<th>Offer</th><th>Answer</th><th>Effect</th></tr>{rows}</table></div>"
     )
 
 

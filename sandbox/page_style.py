@@ -23,6 +23,7 @@ h4 { font-size:12px; letter-spacing:.05em; text-transform:uppercase; color:var(-
 .badge.bad { background:#c6282d }
 .chip { background:var(--chip); border-radius:6px; padding:1px 8px; font-size:13px }
 table { border-collapse:collapse; width:100%; font-size:14px }
+.slots { table-layout:fixed }
 th { text-align:left; font-weight:600; color:var(--soft); font-size:13px }
 th,td { padding:5px 12px 5px 0; border-bottom:1px solid var(--line); vertical-align:top }
 tr:last-child td { border-bottom:0 }

@@ -16,13 +16,17 @@ def complaint_about(address: str, now: datetime, hosts: Sequence[str], min_days:
     if not parts.path.casefold().endswith(".vhd"):
         return "incorrect SAS URI: it must name a .vhd blob"
     query = parse_qs(parts.query)
+    return _complaint_about_rights(query) or _complaint_about_times(query, now, min_days)
+
+
+def _complaint_about_rights(query: dict[str, list[str]]) -> str | None:
     if not query.get("sig"):
         return "authorization error: the SAS is not signed"
     if query.get("sr") != ["c"]:
         return "authorization error: the SAS must be for the container (sr=c)"
     if not {"r", "l"} <= set(query.get("sp", [""])[0]):
         return "authorization error: the SAS must allow read and list (sp=rl)"
-    return _complaint_about_times(query, now, min_days)
+    return None
 
 
 def _complaint_about_times(query: dict[str, list[str]], now: datetime, min_days: float) -> str | None:

@@ -29,9 +29,7 @@ def server_of(marketplace: SandboxMarketplace) -> QuietServer:
 
 
 @asynccontextmanager
-async def serve(
-    marketplace: SandboxMarketplace, host: str = "127.0.0.1", port: int = 0
-) -> AsyncIterator[str]:
+async def serve(marketplace: SandboxMarketplace, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve the marketplace; gives the base address. Port 0 takes a free one."""
     listener = socket.create_server((host, port))
     server = server_of(marketplace)

@@ -87,9 +87,7 @@ class Offer(BaseModel):
 
     def running_operation(self) -> Operation | None:
         """The publish or go-live run that has not ended."""
-        return next(
-            (known for known in reversed(self.operations) if known.running and known.kind != "cancel"), None
-        )
+        return next((known for known in reversed(self.operations) if known.running and known.kind != "cancel"), None)
 
 
 class Publisher(BaseModel):

@@ -126,9 +126,7 @@ def progress_of(operation: Operation, now: datetime) -> Progress:
     progress = _walk(operation, until)
     if operation.outcome != "canceled":
         return progress
-    steps = [
-        view if view.status == "complete" else StepView(view.plan, "canceled") for view in progress.steps
-    ]
+    steps = [view if view.status == "complete" else StepView(view.plan, "canceled") for view in progress.steps]
     return Progress(steps, progress.reached, progress.since)
 
 

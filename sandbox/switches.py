@@ -13,9 +13,7 @@ class Switches(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # Operations
-    location_form: Literal["relative", "absolute", "old_relative", "operation_location_absolute", "none"] = (
-        "relative"
-    )
+    location_form: Literal["relative", "absolute", "old_relative", "operation_location_absolute", "none"] = "relative"
     operation_as_array: bool = False
     operation_table_members: bool = Field(
         default=False, description="also id, submissionType, createdDateTime, lastActionDateTime, error"
@@ -39,9 +37,7 @@ class Switches(BaseModel):
     # Sign-off and going live
     sign_off_by: Literal["step_id", "step_name", "offer_status", "operation_completed"] = "step_id"
     offer_status_at_sign_off: Literal["waitingForPublisherReview", "running"] = "waitingForPublisherReview"
-    status_contradiction: bool = Field(
-        default=False, description="offer status `succeeded` while steps still wait"
-    )
+    status_contradiction: bool = Field(default=False, description="offer status `succeeded` while steps still wait")
     list_success_word: str = Field(
         default="succeeded", description="`published` occurs in a sample, not in the table"
     )
@@ -52,9 +48,7 @@ class Switches(BaseModel):
 
     # Publishing and cancelling
     publish_body_required: bool = False
-    length_required: bool = Field(
-        default=False, description="true: a POST without Content-Length is answered 411"
-    )
+    length_required: bool = Field(default=False, description="true: a POST without Content-Length is answered 411")
     second_publish: Literal["refuse", "replace", "join"] = Field(
         default="refuse",
         description="another draft is in progress: refuse, cancel that one, or answer with its id",
@@ -82,9 +76,7 @@ class Switches(BaseModel):
     windows_os_type_dropped: Literal["put_response", "everywhere", "never"] = "put_response"
     changed_time_in_definition: bool = False
     secrets_returned: bool = False
-    version_limit: int = Field(
-        default=8, ge=0, description="image versions a plan; 0 is no limit; not for core VM"
-    )
+    version_limit: int = Field(default=8, ge=0, description="image versions a plan; 0 is no limit; not for core VM")
     max_data_disks: int = Field(default=16, ge=0)
 
     # Images
@@ -96,9 +88,9 @@ class Switches(BaseModel):
     # Form of answers
     timestamp_fraction: int = Field(default=7, ge=0, le=9)
     timestamp_zone: bool = True
-    error_shape: Literal[
-        "documented", "string", "message_only", "list", "odata", "empty", "html", "truncated"
-    ] = "documented"
+    error_shape: Literal["documented", "string", "message_only", "list", "odata", "empty", "html", "truncated"] = (
+        "documented"
+    )
     forbidden: bool = False
 
     def changed(self) -> dict[str, object]:

@@ -26,9 +26,7 @@ def bearer_of(headers: Mapping[str, str]) -> str | None:
     return token.strip() or None if scheme.casefold() == "bearer" else None
 
 
-def is_valid(
-    token: str | None, fixed_token: str, state: MarketplaceState, publisher: Publisher | None
-) -> bool:
+def is_valid(token: str | None, fixed_token: str, state: MarketplaceState, publisher: Publisher | None) -> bool:
     """Whether the token is known, not expired, and not refused by a fault."""
     if token is None:
         return False

@@ -65,21 +65,15 @@ def check_put(text: str, publisher_id: str, offer_id: str, offer_type: str | Non
     except (ValueError, RecursionError):
         raise RefusedError(_BAD_REQUEST, "InvalidRequest", "The body is not JSON.") from None
     if not isinstance(document, dict) or not isinstance(document.get("definition"), dict):
-        raise RefusedError(
-            _BAD_REQUEST, "InvalidRequest", "The body must be an object with the member 'definition'."
-        )
+        raise RefusedError(_BAD_REQUEST, "InvalidRequest", "The body must be an object with the member 'definition'.")
     if not _ID.fullmatch(offer_id):
-        message = (
-            f"The offer id '{offer_id}' must be 1 to 50 lowercase letters, digits, dashes or underscores."
-        )
+        message = f"The offer id '{offer_id}' must be 1 to 50 lowercase letters, digits, dashes or underscores."
         raise RefusedError(_BAD_REQUEST, "InvalidOfferId", message)
     for member, expected in (("id", offer_id), ("publisherId", publisher_id), ("offerTypeId", offer_type)):
         given = document.get(member)
         if not isinstance(given, str) or (expected is not None and given != expected):
             message = (
-                f"The member '{member}' must be '{expected}', not {given!r}."
-                if expected
-                else f"'{member}' missing."
+                f"The member '{member}' must be '{expected}', not {given!r}." if expected else f"'{member}' missing."
             )
             raise RefusedError(_BAD_REQUEST, "InvalidRequest", message)
     plan_ids = [plan.get("planId") for plan in plans_of(document)]
@@ -97,9 +91,7 @@ def _check_version_limit(document: dict[str, Any], limit: int) -> None:
     for plan in plans_of(document):
         for _, images in image_maps_of(plan):
             if len(images) > limit:
-                message = (
-                    f"Plan '{plan.get('planId')}' has {len(images)} image versions; at most {limit} fit."
-                )
+                message = f"Plan '{plan.get('planId')}' has {len(images)} image versions; at most {limit} fit."
                 raise RefusedError(_BAD_REQUEST, "TooManyImageVersions", message)
 
 
@@ -150,9 +142,7 @@ def _complaints_about_members(
         value = members.get(prefix + name)
         if isinstance(value, str) and len(value) > limit:
             target = f"{place}['{prefix}{name}']"
-            yield Detail(
-                "TooLong", f"{target} has {len(value)} characters; at most {limit} are allowed.", target
-            )
+            yield Detail("TooLong", f"{target} has {len(value)} characters; at most {limit} are allowed.", target)
 
 
 def _complaints_about_listing(offer: dict[str, Any]) -> Iterator[Detail]:
@@ -167,9 +157,7 @@ def _complaints_about_listing(offer: dict[str, Any]) -> Iterator[Detail]:
 def _complaints_about_plan(plan: dict[str, Any], place: str) -> Iterator[Detail]:
     prefix = f"{VIRTUAL_MACHINE}."
     yield from (
-        _missing(f"{place}.{name}")
-        for name in ("regions", "virtualMachinePricing")
-        if _absent(plan.get(name))
+        _missing(f"{place}.{name}") for name in ("regions", "virtualMachinePricing") if _absent(plan.get(name))
     )
     required = [*_REQUIRED_OF_PLAN]
     if plan.get(prefix + "operatingSystemFamily") == "Windows":
@@ -220,14 +208,10 @@ def _complaints_about_changed_plans(
                 yield from _complaints_about_changed_terms(old, plan, place)
         elif live:
             target = "definition.plans"
-            yield Detail(
-                "PlanRemoved", f"{target}: the published plan '{plan_id}' cannot be removed.", target
-            )
+            yield Detail("PlanRemoved", f"{target}: the published plan '{plan_id}' cannot be removed.", target)
 
 
-def _complaints_about_changed_terms(
-    old: dict[str, Any], plan: dict[str, Any], place: str
-) -> Iterator[Detail]:
+def _complaints_about_changed_terms(old: dict[str, Any], plan: dict[str, Any], place: str) -> Iterator[Detail]:
     plan_id = plan.get("planId")
     for name in ("regions", f"{VIRTUAL_MACHINE}.cloudAvailability"):
         gone = [item for item in old.get(name) or [] if item not in (plan.get(name) or [])]
@@ -243,9 +227,7 @@ def _complaints_about_changed_terms(
         yield Detail("MadePrivate", f"{target}: the public plan '{plan_id}' cannot be made private.", target)
 
 
-def _complaints_about_changed_images(
-    old: dict[str, Any], plan: dict[str, Any], place: str
-) -> Iterator[Detail]:
+def _complaints_about_changed_images(old: dict[str, Any], plan: dict[str, Any], place: str) -> Iterator[Detail]:
     maps = dict(image_maps_of(plan))
     for where, images in image_maps_of(old):
         present = maps.get(where, {})
@@ -255,8 +237,7 @@ def _complaints_about_changed_images(
                 message = f"{target}: version {version} of plan '{plan.get('planId')}' is published for good."
                 yield Detail("PublishedVersionChanged", message, target)
         counts = {
-            len(members_of(image).get("lunVhdDetails") or [])
-            for image in [*images.values(), *present.values()]
+            len(members_of(image).get("lunVhdDetails") or []) for image in [*images.values(), *present.values()]
         }
         if present and images and len(counts) > 1:
             target = place + where

@@ -1,5 +1,6 @@
-"""A sandbox over real HTTP on a clock that only moves when a test moves it."""
+"""One sandbox over real HTTP, on a clock that only moves when a test moves it; a publisher for each test."""
 
+import itertools
 from collections.abc import AsyncIterator
 
 import httpx
@@ -8,15 +9,17 @@ import pytest
 from sandbox import ManualClock, SandboxMarketplace, serve
 from tests.sandbox.sandbox_client import START, Client
 
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """The sandbox's clock."""
-    return ManualClock(START)
+_numbers = itertools.count(1)
 
 
-@pytest.fixture
-async def client(clock: ManualClock) -> AsyncIterator[Client]:
-    """A client of a sandbox of its own."""
+@pytest.fixture(scope="session")
+async def shared() -> AsyncIterator[tuple[httpx.AsyncClient, ManualClock]]:
+    clock = ManualClock(START)
     async with serve(SandboxMarketplace(clock=clock)) as address, httpx.AsyncClient(base_url=address) as http:
-        yield Client(http, clock, "fabrikam")
+        yield http, clock
+
+
+@pytest.fixture
+async def client(shared: tuple[httpx.AsyncClient, ManualClock]) -> Client:
+    http, clock = shared
+    return Client(http, clock, f"publisher-{next(_numbers)}")

@@ -10,7 +10,7 @@ import httpx
 from sandbox import DEFAULT_TOKEN, ManualClock
 
 START = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
-SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-02-20T00%3A00%3A00Z&se=2034-05-01T00%3A00%3A00Z&sig=SECRET%2Bsig"
+SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-02-20T00%3A00%3A00Z&se=2199-05-01T00%3A00%3A00Z&sig=SECRET%2Bsig"
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 VM = "microsoft-azure-virtualmachines"
 LISTING = "microsoft-azure-marketplace"
@@ -24,9 +24,7 @@ def image(version: str, sas: str = SAS) -> dict[str, Any]:
     }
 
 
-def offer_document(
-    publisher: str, offer: str = "webstack", versions: tuple[str, ...] = ("1.0.0",)
-) -> dict[str, Any]:
+def offer_document(publisher: str, offer: str = "webstack", versions: tuple[str, ...] = ("1.0.0",)) -> dict[str, Any]:
     """A virtual machine offer which is ready to publish."""
     listing: dict[str, Any] = {
         f"{LISTING}.{name}": f"The {name}."
@@ -97,9 +95,7 @@ class Client:
         assert response.status_code == 200, response.text
         return response.json()
 
-    async def put(
-        self, document: dict[str, Any] | str | None = None, if_match: str | None = "*"
-    ) -> httpx.Response:
+    async def put(self, document: dict[str, Any] | str | None = None, if_match: str | None = "*") -> httpx.Response:
         """Put the draft."""
         text = document if isinstance(document, str) else json.dumps(document or self.document)
         return await self.call("PUT", "", content=text, headers={"If-Match": if_match} if if_match else {})
@@ -157,7 +153,5 @@ class Client:
     def with_versions(self, *versions: str) -> dict[str, Any]:
         """The document with exactly these image versions."""
         document = copy.deepcopy(self.document)
-        document["definition"]["plans"][0][f"{VM}.vmImages"] = {
-            version: image(version) for version in versions
-        }
+        document["definition"]["plans"][0][f"{VM}.vmImages"] = {version: image(version) for version in versions}
         return document

@@ -157,7 +157,7 @@ async def test_what_does_not_exist_is_not_found(client: Client) -> None:
 
 async def test_offers_are_listed_with_their_display_text(client: Client) -> None:
     await client.live()
-    (summary,) = await client.get("/api/publishers/fabrikam/offers")
+    (summary,) = await client.get(f"/api/publishers/{client.publisher}/offers")
     assert summary["definition"] == {"displayText": "Webstack"}
     assert summary["status"] == "succeeded"
     assert summary["version"] == 2
