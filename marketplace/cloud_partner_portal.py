@@ -64,8 +64,9 @@ class CloudPartnerPortal:
     async def put_offer(self, offer: OfferKey, document: str, *, replace: bool, repeated: bool) -> PutOutcome | None:
         """Create the offer, or replace its draft, with ``document``, sent to the letter.
 
-        A new offer is put without ``If-Match``, as the documentation's example of creating one is; a draft
-        is replaced under the ETag of its read, or ``*`` where the read gave none.
+        A new offer is put without ``If-Match``, as the documentation's example of creating one is, and with
+        ``*`` only where that was refused and the offer is still absent. A draft is replaced under the ETag of
+        its read, or ``*`` where the read gave none.
 
         Safe to repeat: with ``repeated`` an offer that says what ``document`` says counts as created by us.
 
@@ -78,6 +79,7 @@ class CloudPartnerPortal:
             images = [_version(image) for image in held.held_images(document)]
         except ValueError as error:
             raise RuleBroken(f"{offer}: the offer cannot be sent: {error}") from None
+        to_create: str | None = None
         for last in _rounds():
             draft = await self._draft(offer)
             before: list[str] = []
@@ -88,15 +90,14 @@ class CloudPartnerPortal:
                 before = await self._newest_ids(offer)
             if draft is None or replace:
                 try:
-                    await self._portal.put_offer(offer, document, if_match=_if_match(draft))
-                except Conflict:
-                    if last:
+                    if_match = to_create if draft is None else draft.etag or LAST_ONE_WINS
+                    await self._portal.put_offer(offer, document, if_match=if_match)
+                except (Conflict, Refused) as refusal:
+                    # A new offer may exist by now, created by somebody else, or need an If-Match after all.
+                    again = isinstance(refusal, Conflict) if draft else to_create is None
+                    if last or not again:
                         raise
-                    continue
-                except Refused:
-                    # Somebody may have created it since we looked, and an existing offer is not put like this.
-                    if last or draft is not None or await self._draft(offer) is None:
-                        raise
+                    to_create = LAST_ONE_WINS
                     continue
             return PutOutcome(before, images, list(_sas_warnings(document, self._clock())))
         raise AssertionError("unreachable")
@@ -143,7 +144,7 @@ class CloudPartnerPortal:
             if dry_run or not edit.changed:
                 return _merged(done, edit)
             try:
-                await self._portal.put_offer(offer, text, if_match=_if_match(draft))
+                await self._portal.put_offer(offer, text, if_match=draft.etag or LAST_ONE_WINS)
             except Conflict:
                 if last:
                     raise
@@ -244,10 +245,6 @@ class CloudPartnerPortal:
 def _rounds() -> Iterator[bool]:
     """Yield, for every round, whether it is the last."""
     yield from (number == ROUNDS for number in range(1, ROUNDS + 1))
-
-
-def _if_match(draft: OfferDocument | None) -> str | None:
-    return None if draft is None else draft.etag or LAST_ONE_WINS
 
 
 def _version(image: HeldImage) -> ImageVersion:

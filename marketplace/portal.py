@@ -1,11 +1,13 @@
 """The nine calls of the Cloud Partner Portal API, version 2017-10-31, over HTTP.
 
-One method a call, one request a method. Nothing is retried but a 401, which had no effect: the token is renewed
-and the request repeated, once. What answers mean is in `marketplace.answers`.
+One method a call, one request a method. Two answers, which had no effect, are met by repeating the request once:
+a 401, with a new token, and the refusal of a read or a POST for want of ``If-Match``, with ``*``. Nothing else is
+retried. What answers mean is in `marketplace.answers`.
 """
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -201,9 +203,10 @@ class Portal:
         query: Mapping[str, str] = {},
         timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
     ) -> Answer:
-        """Send a request; once more with a new token when it is answered with 401."""
+        """Send a request; once more where the module's docstring says so."""
         token = await self._credentials.token()
-        for attempt in (1, 2):
+        renewed = False
+        while True:
             request = self._client.build_request(
                 method,
                 f"{self._url}{path}",
@@ -213,10 +216,12 @@ class Portal:
                 timeout=timeout,
             )
             happened = await self._exchange(request)
-            if attempt == 1 and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
-                token = await self._credentials.renewed()
-                continue
-            break
+            if not renewed and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
+                token, renewed = await self._credentials.renewed(), True
+            elif method != "PUT" and "If-Match" not in headers and _wants_if_match(happened):
+                headers = {**headers, "If-Match": "*"}
+            else:
+                break
         if isinstance(happened, Exception):
             raise failure(call, happened, now=self._clock(), secret=token) from happened
         failed = failure(call, happened, now=self._clock(), secret=token)
@@ -264,6 +269,19 @@ async def _text(request: httpx.Request, response: httpx.Response) -> str:
         return body.decode("utf-8-sig", "strict" if needed else "replace")
     except UnicodeDecodeError as error:
         raise httpx.DecodingError(f"not UTF-8 at byte {error.start}", request=request) from None
+
+
+def _wants_if_match(happened: Answer | Exception) -> bool:
+    """Tell whether a call was refused because it had no ``If-Match``.
+
+    One page of the documentation asks for it on every call, no other page lists it for any but a PUT. Sent
+    always it could turn the 404 of a missing offer into a 412, so it is sent when it is asked for.
+    """
+    return (
+        isinstance(happened, Answer)
+        and happened.status in {400, 412, 428}
+        and re.search(r"if-?match", happened.text, re.IGNORECASE) is not None
+    )
 
 
 def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:
