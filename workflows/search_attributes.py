@@ -1,5 +1,7 @@
 """The search attributes by which runs are found; the worker registers exactly these."""
 
+from collections.abc import Sequence
+
 from temporalio.common import SearchAttributeKey
 
 PUBLISHER_ID = SearchAttributeKey.for_keyword("PublisherId")
@@ -8,7 +10,12 @@ PUBLISH_STAGE = SearchAttributeKey.for_keyword("PublishStage")
 IMAGE_VERSIONS = SearchAttributeKey.for_keyword_list("ImageVersions")
 """One ``plan/version`` an image, at most `MAX_IMAGE_VERSIONS`."""
 
-ALL = [PUBLISHER_ID, OFFER_ID, PUBLISH_STAGE, IMAGE_VERSIONS]
+ALL: list[SearchAttributeKey[str] | SearchAttributeKey[Sequence[str]]] = [
+    PUBLISHER_ID,
+    OFFER_ID,
+    PUBLISH_STAGE,
+    IMAGE_VERSIONS,
+]
 
 MAX_IMAGE_VERSIONS = 30
 """Keyword lists are indexed whole; more would bloat the index of a small server."""

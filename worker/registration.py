@@ -1,0 +1,148 @@
+"""What the worker runs, in one place, so that worker, tests and replayer cannot drift apart."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, PayloadCodec
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    HandleSignalInput,
+    HandleUpdateInput,
+    Interceptor,
+    PollerBehaviorAutoscaling,
+    Worker,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from activities.notifications import NotificationActivities, Webhook
+from activities.offers import OfferActivities
+from activities.operations import OperationActivities
+from marketplace.protocol import Marketplace
+from workflows.check_last_operation_status import CheckLastOperationStatus
+from workflows.create_offer_and_publish import CreateOfferAndPublish
+from workflows.inputs import several
+from workflows.update_offer_and_publish import UpdateOfferAndPublish
+from workflows.validate_and_go_live import ValidateAndGoLive
+
+WORKFLOWS: list[type] = [
+    CreateOfferAndPublish,
+    UpdateOfferAndPublish,
+    ValidateAndGoLive,
+    CheckLastOperationStatus,
+]
+
+DRAIN = timedelta(seconds=30)
+"""How long running activities may go on after the worker was told to stop."""
+
+REQUESTS_PER_ACTIVITY = 5
+"""An activity rarely makes more requests than this; the task queue's rate is the marketplace's over this."""
+
+
+def activities(marketplace: Marketplace, webhook: Webhook | None = None) -> list[Callable[..., Any]]:
+    """Return the activities, on one marketplace client and one webhook."""
+    offers = OfferActivities(marketplace)
+    operations = OperationActivities(marketplace)
+    return [
+        offers.survey,
+        offers.put_offer,
+        offers.edit_images,
+        operations.publish,
+        operations.go_live,
+        operations.cancel_operation,
+        operations.look,
+        operations.verify_live,
+        NotificationActivities(webhook).notify,
+    ]
+
+
+def data_converter(codec: PayloadCodec | None = None) -> DataConverter:
+    """Return how payloads are written: pydantic's JSON, encrypted where there is a codec."""
+    return dataclasses.replace(pydantic_data_converter, payload_codec=codec)
+
+
+def interceptors() -> Sequence[Interceptor]:
+    """Return the interceptors of worker and replayer."""
+    return [OnePayloadEach()]
+
+
+def worker(
+    client: Client,
+    task_queue: str,
+    marketplace: Marketplace,
+    webhook: Webhook | None = None,
+    *,
+    requests_per_second: float | None = None,
+    **options: Any,
+) -> Worker:
+    """Make a worker.
+
+    Args:
+        client: Connected with `data_converter`.
+        task_queue: Where to take tasks from.
+        marketplace: The marketplace to act on.
+        webhook: Where to tell people.
+        requests_per_second: What the marketplace is asked at most, by all workers of the task queue together.
+        options: More of `temporalio.worker.Worker`.
+    """
+    rate: dict[str, Any] = {}
+    if requests_per_second is not None:
+        rate = {
+            "max_task_queue_activities_per_second": requests_per_second / REQUESTS_PER_ACTIVITY,
+            # Eager activities pass the task queue by, and with it the server's rate limit.
+            "disable_eager_activity_execution": True,
+        }
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=WORKFLOWS,
+        activities=activities(marketplace, webhook),
+        workflow_runner=SandboxedWorkflowRunner(),
+        interceptors=interceptors(),
+        graceful_shutdown_timeout=DRAIN,
+        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+        # After a worker was killed its runs are taken over this soon.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
+        **rate,
+        **options,
+    )
+
+
+class OnePayloadEach(Interceptor):
+    """Keeps a start, signal or update with several payloads from being an endless task failure."""
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the SDK's name
+    ) -> type[WorkflowInboundInterceptor]:
+        """Return the interceptor of each workflow."""
+        return _OnePayloadEach
+
+
+class _OnePayloadEach(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
+        _one_payload(input)
+        return await super().execute_workflow(input)
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
+        _one_payload(input)
+        await super().handle_signal(input)
+
+    def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002
+        _one_payload(input)
+        super().handle_update_validator(input)
+
+    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002
+        _one_payload(input)
+        return await super().handle_update_handler(input)
+
+
+def _one_payload(call: ExecuteWorkflowInput | HandleSignalInput | HandleUpdateInput) -> None:
+    if len(call.args) > 1:
+        call.args = [several(len(call.args))]

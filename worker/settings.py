@@ -1,0 +1,118 @@
+"""The worker's settings, from the environment; the Temporal connection has the SDK's own variables."""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from marketplace.portal import MARKETPLACE_URL
+from worker.encryption import KEY_SIZES
+
+MAX_PORT = 65535
+
+
+class SettingsError(Exception):
+    """A wrong configuration: one line that names the variable, never its value."""
+
+
+def _web_address(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address such as https://cloudpartner.azure.com")
+    return address
+
+
+def _listening_address(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) <= MAX_PORT:
+        raise ValueError("must be HOST:PORT such as 127.0.0.1:9464")
+    return address
+
+
+class Settings(BaseSettings):
+    """What `python -m worker` reads from its environment; an empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
+
+    temporal_task_queue: str = "offer-publishing"
+    marketplace_url: Annotated[str, AfterValidator(_web_address)] = MARKETPLACE_URL
+    marketplace_access_token: SecretStr | None = None
+    marketplace_requests_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    azure_storage_account_keys: SecretStr | None = None
+    notify_webhook_url: SecretStr | None = None
+    payload_encryption_keys: SecretStr | None = None
+    metrics_address: Annotated[str, AfterValidator(_listening_address)] | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, level: Any) -> Any:
+        return level.upper() if isinstance(level, str) else level
+
+    @field_validator("azure_storage_account_keys")
+    @classmethod
+    def _storage_account_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            _pairs(keys, "=", "account=key[,account=key]")
+        return keys
+
+    @field_validator("payload_encryption_keys")
+    @classmethod
+    def _encryption_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        if keys is not None:
+            for name, key in _pairs(keys, ":", "id:base64 key[,id:base64 key]").items():
+                if len(_bytes(name, key)) not in KEY_SIZES:
+                    raise ValueError(f"key {name} must have 16, 24 or 32 bytes")
+        return keys
+
+    @field_validator("notify_webhook_url")
+    @classmethod
+    def _webhook(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            _web_address(url.get_secret_value())
+        return url
+
+    def storage_account_keys(self) -> dict[str, str]:
+        """Return storage account → key."""
+        keys = self.azure_storage_account_keys
+        return {} if keys is None else _pairs(keys, "=", "")
+
+    def encryption_keys(self) -> dict[str, bytes]:
+        """Return key id → key; the first one encrypts."""
+        keys = self.payload_encryption_keys
+        return {} if keys is None else {name: _bytes(name, key) for name, key in _pairs(keys, ":", "").items()}
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: A variable is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        variable = str(wrong["loc"][0]).upper()
+        raise SettingsError(f"{variable}: {wrong['msg'].removeprefix('Value error, ')}") from None
+
+
+def _pairs(secret: SecretStr, separator: str, form: str) -> dict[str, str]:
+    pairs = {}
+    for position, pair in enumerate(secret.get_secret_value().split(","), start=1):
+        name, found, value = pair.strip().partition(separator)
+        if not found or not name or not value:
+            raise ValueError(f"must be {form}; entry {position} is not")
+        pairs[name] = value
+    return pairs
+
+
+def _bytes(name: str, key: str) -> bytes:
+    try:
+        return base64.b64decode(key, validate=True)
+    except binascii.Error:
+        raise ValueError(f"key {name} is not base64") from None
