@@ -236,7 +236,7 @@ def _check_expiry(values: Mapping[str, str], now: datetime, found: Problems) -> 
 
 
 def _check_time_of_day(name: str, text: str, found: Problems) -> None:
-    if ":" not in text:
+    if ":" not in unquote(text):
         found.warnings.append(
             f"{name} {_shown(text)} has no time of day; the service asks for a full date-time"
         )

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from marketplace.json_text import Node, Splice, apply, change_members, parse, set_value, written
 
 spaces = st.text(" \t\n\r", max_size=3)
-numbers = st.sampled_from(
-    ["0", "-0", "1.10", "1e2", "1E+400", "638351234567890123", "0.1e-7", "9" * 5000, "-12.50"]
-)
+numbers = st.sampled_from(["0", "-0", "1.10", "1e2", "1E+400", "638351234567890123", "0.1e-7", "9" * 5000, "-12.50"])
 strings = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=8).map(lambda text: json.dumps(text, ensure_ascii=False)),
     st.text(st.characters(codec="utf-8"), max_size=8).map(json.dumps),
@@ -49,9 +47,7 @@ values = st.recursive(
 def rebuilt(node: Node) -> str:
     """Put a value together again from its parts and what stands between them."""
     parts = [*node.items(), *(member.value for member in node.members())]
-    return apply(node.source, [set_value(part, rebuilt(part)) for part in parts])[
-        node.start : node.end or None
-    ]
+    return apply(node.source, [set_value(part, rebuilt(part)) for part in parts])[node.start : node.end or None]
 
 
 @given(objects(values), spaces, st.sampled_from(["", "\ufeff"]))
