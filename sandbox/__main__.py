@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sandbox.clock import SpeedClock
 from sandbox.marketplace import DEFAULT_TOKEN, DEFAULT_TOKEN_LIFETIME, SandboxMarketplace
-from sandbox.server import server_of
+from sandbox.server import listen, server_of
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -67,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sandbox: {error}\n")
         return 1
     try:
-        listener = socket.create_server((arguments.host, arguments.port))
+        listener = listen(arguments.host, arguments.port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         sys.stderr.write(f"sandbox: cannot listen on {arguments.host}:{arguments.port}: {reason}\n")

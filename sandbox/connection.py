@@ -58,7 +58,9 @@ class Truncated(Response):
     def __init__(self, whole: Response, length: int) -> None:
         """Cut `whole` to `length` bytes of its body."""
         super().__init__(status_code=whole.status_code)
-        self.raw_headers = whole.raw_headers
+        self.raw_headers = [header for header in whole.raw_headers if header[0] != b"content-length"]
+        announced = max(len(whole.body), length + 1)
+        self.raw_headers.append((b"content-length", str(announced).encode()))
         self.part = bytes(whole.body)[:length]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

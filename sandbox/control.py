@@ -42,9 +42,11 @@ class _TokenLifetime(BaseModel):
 
 
 def _explained(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}" for problem in error.errors()
-    )
+    complaints = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"]) or "body"
+        complaints.append(f"{place}: {'unknown' if problem['type'] == 'extra_forbidden' else problem['msg']}")
+    return "; ".join(complaints)
 
 
 async def _object_of(request: Request) -> dict[str, Any]:

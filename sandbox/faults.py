@@ -124,7 +124,7 @@ def take_due(faults: list[Fault], call: str, offer_id: str | None, slot: str | N
     due: list[Action] = []
     answered = False
     for fault in list(faults):
-        if not fault.matches(call, offer_id, slot):
+        if fault.times == 0 or not fault.matches(call, offer_id, slot):
             continue
         if fault.after > 0:
             fault.after -= 1

@@ -28,10 +28,18 @@ def server_of(marketplace: SandboxMarketplace) -> QuietServer:
     )
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port."""
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # asyncio does this for sockets it makes itself; without it every answer waits 40 ms for an acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 @asynccontextmanager
 async def serve(marketplace: SandboxMarketplace, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve the marketplace; gives the base address. Port 0 takes a free one."""
-    listener = socket.create_server((host, port))
+    listener = listen(host, port)
     server = server_of(marketplace)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -1,7 +1,9 @@
 """Every contradiction of the documentation is a switch, and each has its effect."""
 
+import asyncio
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -391,7 +393,32 @@ async def test_the_sas_check_can_be_switched_off_or_widened(client: Client) -> N
     assert (await client.get("status"))["status"] == "waitingForPublisherReview"
 
 
-async def test_a_body_and_its_length_may_be_required(client: Client) -> None:
+async def test_a_sas_may_be_judged_by_the_wall_clock(client: Client) -> None:
+    expiry = datetime.now(UTC) + timedelta(days=30)
+    text = json.dumps(client.document).replace("2199-05-01", f"{expiry:%Y-%m-%d}")
+    await client.switch(sas_clock="wall")
+    client.clock.advance(1)
+    await client.put(text)
+    await client.publish()
+    client.clock.advance(8 * DAY)
+    assert (await client.get("status"))["status"] == "waitingForPublisherReview"
+
+
+async def test_a_post_without_a_length_may_be_refused(client: Client) -> None:
+    await client.put()
+    await client.switch(length_required=True)
+    url = client.http.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = f"POST {client.offer}/publish?api-version=2017-10-31 HTTP/1.1"
+    lines = [head, "Host: sandbox", "Authorization: Bearer sandbox-token", "Connection: close", "", ""]
+    writer.write("\r\n".join(lines).encode())
+    assert b" 411 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert (await client.publish()).status_code == 202
+
+
+async def test_a_body_may_be_required(client: Client) -> None:
     await client.put()
     await client.switch(publish_body_required=True)
     assert (await client.call("POST", "publish")).status_code == 400

@@ -1,0 +1,136 @@
+"""What the service refuses to store and to publish."""
+
+from typing import Any
+
+import pytest
+
+from tests.sandbox.sandbox_client import LISTING, SAS, VM, Client, image
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not json",
+        "[]",
+        "{}",
+        '{"definition": NaN}',
+        '{"id": "other", "definition": {}}',
+        b"\xff",
+        "[" * 100_000,
+    ],
+)
+async def test_what_is_no_offer_is_not_stored(client: Client, body: str | bytes) -> None:
+    response = await client.call("PUT", "", content=body)
+    assert response.status_code == 400
+    assert (await client.call("GET", "")).status_code == 404
+
+
+@pytest.mark.parametrize("change", [{"publisherId": "x"}, {"offerTypeId": None}, {"id": "x"}])
+async def test_ids_must_equal_the_address(client: Client, change: dict[str, object]) -> None:
+    assert (await client.put(client.document | change)).status_code == 400
+
+
+async def test_the_offer_type_is_fixed_and_plan_ids_are_unique(client: Client) -> None:
+    await client.put()
+    assert (await client.put(client.document | {"offerTypeId": "other"})).status_code == 400
+    client.document["definition"]["plans"] *= 2
+    assert (await client.put()).status_code == 400
+
+
+async def test_an_offer_id_follows_the_rules(client: Client) -> None:
+    path = f"/api/publishers/{client.publisher}/offers/Bad-"
+    assert (await client.call("PUT", path, json=client.document | {"id": "Bad-"})).status_code == 400
+
+
+async def refusal(client: Client) -> list[dict[str, Any]]:
+    """The details of a refused publish."""
+    await client.put()
+    response = await client.publish()
+    assert response.status_code == 422, response.text
+    error = response.json()["error"]
+    assert error["code"] == "ValidationFailed"
+    details: list[dict[str, Any]] = error["details"]
+    assert all(detail["target"] in error["message"] for detail in details)
+    assert await client.get("submissions") == []
+    return details
+
+
+async def test_every_missing_member_is_named(client: Client) -> None:
+    del client.document["definition"]["offer"][f"{LISTING}.title"]
+    client.document["definition"]["offer"][f"{LISTING}.summary"] = ""
+    plan = client.document["definition"]["plans"][0]
+    del plan["regions"]
+    plan[f"{VM}.operatingSystemFamily"] = "Windows"
+    assert {detail["target"] for detail in await refusal(client)} == {
+        f"definition.offer['{LISTING}.title']",
+        f"definition.offer['{LISTING}.summary']",
+        "definition.plans[0].regions",
+        f"definition.plans[0]['{VM}.windowsOSType']",
+    }
+
+
+async def test_an_offer_without_plans_cannot_be_published(client: Client) -> None:
+    client.document["definition"]["plans"] = []
+    assert (await refusal(client))[0]["target"] == "definition.plans"
+
+
+async def test_the_last_image_cannot_go(client: Client) -> None:
+    client.document = client.with_versions()
+    (detail,) = await refusal(client)
+    assert detail["code"] == "NoImage"
+    assert "lts" in detail["message"]
+
+
+async def test_texts_have_a_limit(client: Client) -> None:
+    client.document["definition"]["offer"][f"{LISTING}.title"] = "x" * 51
+    (detail,) = await refusal(client)
+    assert detail["code"] == "TooLong"
+
+
+async def test_image_versions_are_three_numbers_with_a_disk(client: Client) -> None:
+    client.document = client.with_versions("1.0")
+    client.document["definition"]["plans"][0][f"{VM}.vmImages"]["1.0.0"] = {}
+    assert {detail["code"] for detail in await refusal(client)} == {"InvalidVersion", "MissingMember"}
+
+
+async def test_all_versions_have_the_same_number_of_data_disks(client: Client) -> None:
+    client.document = client.with_versions("1.0.0", "1.1.0")
+    images = client.document["definition"]["plans"][0][f"{VM}.vmImages"]
+    images["1.1.0"]["lunVhdDetails"] = [{"lun": 0}]
+    (detail,) = await refusal(client)
+    assert detail["code"] == "DataDisks"
+
+
+async def test_a_published_version_cannot_change_its_disk(client: Client) -> None:
+    await client.live()
+    plan = client.document["definition"]["plans"][0]
+    plan[f"{VM}.vmImages"]["1.0.0"] = image("other")
+    await client.put()
+    response = await client.publish()
+    assert response.status_code == 422
+    assert "version 1.0.0 of plan 'lts'" in response.text
+    plan[f"{VM}.vmImages"]["1.0.0"] = image("1.0.0", SAS.replace("SECRET", "RENEWED"))
+    await client.put()
+    assert (await client.publish()).status_code == 202
+
+
+async def test_what_is_live_cannot_be_withdrawn(client: Client) -> None:
+    await client.live()
+    plan = client.document["definition"]["plans"][0]
+    plan["regions"] = ["US"]
+    plan["virtualMachinePricing"] = {"isByol": False}
+    plan["restrictedAudience"] = {"manualEntries": []}
+    await client.put()
+    response = await client.publish()
+    codes = {detail["code"] for detail in response.json()["error"]["details"]}
+    assert codes == {"Withdrawn", "LicenceModel", "MadePrivate"}
+    plan["planId"] = "other"
+    await client.put()
+    assert "PlanRemoved" in (await client.publish()).text
+
+
+async def test_other_offer_types_are_published_unchecked(client: Client) -> None:
+    client.document["offerTypeId"] = "microsoft-azure-applications"
+    client.document["definition"] = {"plans": [{"planId": "a"}]}
+    await client.waiting()
+    assert (await client.get("status"))["status"] == "waitingForPublisherReview"
