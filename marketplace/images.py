@@ -142,7 +142,7 @@ def missing(images: Iterable[Image], held: Iterable[HeldImage]) -> list[ImageVer
         places = _places_in_slot(image, by_plan.get(image.plan_id, ()))
         found = {one.generation for one in _same_version(image, by_plan)}
         if not places or not places <= found:
-            lacking.append(_named(image))
+            lacking.append(image.image_version)
     return lacking
 
 
@@ -212,13 +212,13 @@ def edit(
     splices = _splices(plans.values(), added, dropped, now)
     splices += [splice for one in _first_of_each(renewed) for splice in _new_urls(one)]
     outcome = EditOutcome(
-        added=_unique(_named(one.image) for one in added),
+        added=_unique(one.image.image_version for one in added),
         removed=[
             ImageVersion(plan_id=plan_id, version=_printable(version))
             for plan_id, versions in dropped.items()
             for version in versions
         ],
-        renewed=_unique(_named(one.image) for one in renewed),
+        renewed=_unique(one.image.image_version for one in renewed),
         warnings=list(dict.fromkeys(warnings)),
     )
     return apply(document, splices), outcome
@@ -267,9 +267,7 @@ def _shelves(plan_id: str, node: Node, offer_type: str | None) -> list[_Shelf]:
     return shelves
 
 
-def _shelf(
-    plan_id: str, generation: str | None, holder: Node, key: str | None, found: Member | None
-) -> _Shelf:
+def _shelf(plan_id: str, generation: str | None, holder: Node, key: str | None, found: Member | None) -> _Shelf:
     entries: dict[str, _Entry] = {}
     for member in found.value.members() if found else ():
         version = _printable(member.key)
@@ -370,8 +368,7 @@ def _find_plans(root: Node, images: Iterable[Image]) -> dict[str, _Plan]:
     if lacking:
         there = f"it has {_listed(ids)}" if ids else "it has no plans at all"
         raise PlanMissing(
-            f"The draft has no plan {_listed(lacking)}; {there}. "
-            "Correct plan_id, or add the plan to the offer first."
+            f"The draft has no plan {_listed(lacking)}; {there}. Correct plan_id, or add the plan to the offer first."
         )
     return found
 
@@ -425,13 +422,9 @@ def _refuse_taken(placements: Iterable[_Placement], slots: Mapping[str, _Held]) 
         standing = [("draft", one.present.held)] if one.present else []
         for slot, by_plan in slots.items():
             standing += [
-                (slot, held)
-                for held in _same_version(one.image, by_plan)
-                if held.generation == one.shelf.generation
+                (slot, held) for held in _same_version(one.image, by_plan) if held.generation == one.shelf.generation
             ]
-        broken += [
-            _taken(one.image, held, slot) for slot, held in standing if held.disks != disks_of(one.image)
-        ][:1]
+        broken += [_taken(one.image, held, slot) for slot, held in standing if held.disks != disks_of(one.image)][:1]
     _raise(VersionTaken, broken)
 
 
@@ -466,9 +459,7 @@ def _refuse_disk_counts(added: Iterable[_Placement], slots: Mapping[str, _Held])
             standing = [entry.held for entry in one.plan.newest_first()]
             standing = standing or [held for by_plan in slots.values() for held in by_plan.get(plan_id, ())]
             newest = max(standing, key=lambda held: _order(held.version), default=None)
-            expected[plan_id] = (
-                (newest.version, len(newest.disks) - 1) if newest else (one.image.version, count)
-            )
+            expected[plan_id] = (newest.version, len(newest.disks) - 1) if newest else (one.image.version, count)
         version, other = expected[plan_id]
         if count != other:
             broken.append(
@@ -486,20 +477,20 @@ def _check_signatures(placements: Iterable[_Placement], now: datetime) -> list[s
     for image in {id(one.image): one.image for one in placements}.values():
         if len(image.data_disks) > _DATA_DISKS_OF_OLD:
             warnings.append(
-                f"{_named(image)}: it has {_counted(len(image.data_disks))}; some pages of the "
+                f"{image.image_version}: it has {_counted(len(image.data_disks))}; some pages of the "
                 f"marketplace's documentation allow {_DATA_DISKS_OF_OLD} only."
             )
         for name, url in _urls(image):
             if sas.unsigned(url):
                 account = sas.account(url)
                 errors.append(
-                    f"{_named(image)}: the URL of {name} has no SAS, and the worker has no key of the "
+                    f"{image.image_version}: the URL of {name} has no SAS, and the worker has no key of the "
                     f"storage account {account} to make one. Add a SAS to the URL, or set "
                     f"AZURE_STORAGE_ACCOUNT_KEYS={account}=<key> for the worker."
                 )
             found = sas.problems(url, now)
-            errors += [f"{_named(image)}: the SAS of {name}: {problem}." for problem in found.errors]
-            warnings += [f"{_named(image)}: the SAS of {name}: {problem}." for problem in found.warnings]
+            errors += [f"{image.image_version}: the SAS of {name}: {problem}." for problem in found.errors]
+            warnings += [f"{image.image_version}: the SAS of {name}: {problem}." for problem in found.warnings]
     _raise(RuleBroken, errors)
     return warnings
 
@@ -519,7 +510,7 @@ def _renewals(
             renewed.append(one)
         else:
             warnings.append(
-                f"{_named(one.image)}: it is in the draft with a SAS that does not work, or not for three "
+                f"{one.image.image_version}: it is in the draft with a SAS that does not work, or not for three "
                 "weeks more, and the one given is no better; the service may fail to copy the disks."
             )
     return renewed, warnings
@@ -549,9 +540,7 @@ def _make_room(
             dropped[plan.plan_id] = oldest[:over]
             continue
         held = sorted(plan.versions(), key=_order)
-        sentence = (
-            f"Plan {plan.plan_id} holds {len(held)} versions ({_listed(held)}), {limit} are allowed, and "
-        )
+        sentence = f"Plan {plan.plan_id} holds {len(held)} versions ({_listed(held)}), {limit} are allowed, and "
         sentence += f"{_listed(sorted(after - plan.versions(), key=_order))} would not fit. "
         if len(oldest) < over:
             sentence += (
@@ -671,9 +660,7 @@ def _new_urls(one: _Placement) -> list[Splice]:
     """Write the given URLs in the place of those of an entry with the same disks."""
     nodes = _url_nodes(one.present.node) if one.present else {}
     urls = {sas.address(url): url for _, url in _urls(one.image)}
-    return [
-        set_value(node, written(urls[sas.address(_printable(node.string or ""))])) for node in nodes.values()
-    ]
+    return [set_value(node, written(urls[sas.address(_printable(node.string or ""))])) for node in nodes.values()]
 
 
 def _url_nodes(entry: Node) -> dict[int, Node]:
@@ -702,10 +689,6 @@ def _taken(image: Image, held: HeldImage, slot: str | None = None) -> str:
         f"{place} is there{where} with other disks: it has {_counted(len(theirs) - 1)} and "
         f"{_shown(other, 300)}. A version never changes its disks; give the new image a new version."
     )
-
-
-def _named(image: Image) -> ImageVersion:
-    return ImageVersion(plan_id=image.plan_id, version=image.version, generation=image.generation)
 
 
 def _urls(image: Image) -> list[tuple[str, str]]:

@@ -157,9 +157,7 @@ def set_value(node: Node, replacement: str) -> Splice:
     return Splice(node.start, node.end, replacement)
 
 
-def change_members(
-    node: Node, *, remove: Collection[str] = (), add: Sequence[tuple[str, str]] = ()
-) -> list[Splice]:
+def change_members(node: Node, *, remove: Collection[str] = (), add: Sequence[tuple[str, str]] = ()) -> list[Splice]:
     """Return the edits that remove members from an object and add members at its end.
 
     A removed member takes its comma along. An added one is separated from the member before it as that member
@@ -186,9 +184,7 @@ def change_members(
             splices.append(Splice(members[index - 1].value.end, member.value.end, ""))
         else:
             last = index + 1 == len(members)
-            splices.append(
-                Splice(member.key_start, member.value.end if last else members[index + 1].key_start, "")
-            )
+            splices.append(Splice(member.key_start, member.value.end if last else members[index + 1].key_start, ""))
     if add:
         splices.append(_addition(node, kept, add))
     return splices

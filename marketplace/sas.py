@@ -29,9 +29,7 @@ _PARAMETERS = re.compile(
 )
 
 _EQUALS = r"(?:=|%(?:25)*3D|\\+u003D|\\+x3D|&#x0*3D;|&#0*61;|&equals;|\\*[\"']\s*:\s*\[?\s*\\*[\"'])"
-_SIGNATURE_CHARACTER = (
-    r"(?:[A-Za-z0-9+/=%_.~*$-]|\\+u[0-9A-F]{4}|\\+x[0-9A-F]{2}|\\+/|&#x?[0-9A-F]+;|&equals;)"
-)
+_SIGNATURE_CHARACTER = r"(?:[A-Za-z0-9+/=%_.~*$-]|\\+u[0-9A-F]{4}|\\+x[0-9A-F]{2}|\\+/|&#x?[0-9A-F]+;|&equals;)"
 # "sig" within a longer word counts too: what stands before it may be the end of an escape, such as `%3Fsig`
 # or `\nsig`, and a signature shown is worse than a word hidden.
 _SIGNATURE = re.compile(f"(sig{_EQUALS}){_SIGNATURE_CHARACTER}+", re.IGNORECASE)
@@ -125,9 +123,7 @@ def problems(url: str, now: datetime) -> Problems:
         said = f"is {_shown(resource)}" if resource else "is missing"
         found.errors.append(f"sr (what the SAS is for) {said}; make a SAS of the container, sr=c")
     if permissions is not None or "si" not in values:
-        lacking = [
-            letter for letter in ("rl" if resource == "c" else "r") if letter not in (permissions or "")
-        ]
+        lacking = [letter for letter in ("rl" if resource == "c" else "r") if letter not in (permissions or "")]
         if lacking:
             said = f"{_shown(permissions)} lacks {' and '.join(lacking)}" if permissions else "is missing"
             found.errors.append(f"sp (permissions) {said}; use sp=rl")
@@ -237,9 +233,7 @@ def _check_expiry(values: Mapping[str, str], now: datetime, found: Problems) -> 
 
 def _check_time_of_day(name: str, text: str, found: Problems) -> None:
     if ":" not in unquote(text):
-        found.warnings.append(
-            f"{name} {_shown(text)} has no time of day; the service asks for a full date-time"
-        )
+        found.warnings.append(f"{name} {_shown(text)} has no time of day; the service asks for a full date-time")
 
 
 def _parameters(url: str) -> dict[str, str]:
