@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox import answers, documents, offers
-from sandbox.documents import members_of
-from sandbox.json_text import parse_plain
+from sandbox.documents import Members, members_of
+from sandbox.json_text import parse, parse_plain, render
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.refusals import RefusedError
 from sandbox.state import Offer, Operation, Publisher, Snapshot
@@ -86,8 +87,6 @@ def read_offer(visit: Visit) -> Response:
     if snapshot is None:
         raise RefusedError(404, "NotFound", f"Nothing of the offer '{offer.id}' is in that slot or version.")
     text = _document(visit, offer, snapshot, version)
-    if switches.windows_os_type_dropped == "everywhere":
-        text = documents.without_windows_os_type(text)
     headers = {"ETag": offer.etag} if switches.etag_on_get else {}
     return Response(text, 200, headers, "application/json")
 
@@ -100,17 +99,26 @@ def _whole_number(text: str) -> int:
 
 def _document(visit: Visit, offer: Offer, snapshot: Snapshot, version: int) -> str:
     switches = visit.switches
-    text = documents.normalize(snapshot.text) if switches.normalize_documents else snapshot.text
+    document = cast("Members", parse(snapshot.text))
+    if switches.normalize_documents:
+        documents.normalize(document)
     if not switches.secrets_returned:
-        text = documents.without_secrets(text)
-    members: dict[str, object] = {
+        documents.drop_secrets(document)
+    if switches.windows_os_type_dropped == "everywhere" or (
+        switches.windows_os_type_dropped == "put_response"
+        and visit.call == "put_offer"
+        and switches.normalize_documents
+    ):
+        documents.drop_windows_os_type(document)
+    members: Members = {
         "status": answers.offer_status_word(offer, switches),
         "version": version,
         "changedTime": answers.timestamp(snapshot.changed, switches),
     }
     if switches.etag_in_body:
         members["eTag"] = offer.etag
-    return documents.with_members(text, members, changed_time_in_definition=switches.changed_time_in_definition)
+    documents.set_server_members(document, members, changed_time_in_definition=switches.changed_time_in_definition)
+    return render(document)
 
 
 def put_offer(visit: Visit) -> Response:
@@ -129,8 +137,6 @@ def put_offer(visit: Visit) -> Response:
     visit.effect = True
     switches = publisher.switches
     answer = _document(visit, offer, offer.draft, offer.version)
-    if switches.windows_os_type_dropped != "never" and switches.normalize_documents:
-        answer = documents.without_windows_os_type(answer)
     headers = {"ETag": offer.etag} if switches.etag_on_put else {}
     return Response(answer, switches.create_status if created else 200, headers, "application/json")
 

@@ -15,7 +15,6 @@ STORAGE = "https://sandboxartifacts.blob.core.windows.net"
 
 _LISTING = "microsoft-azure-marketplace."
 _LEADS = ("table", "blob", "salesForce", "crm", "httpsEndpoint", "marketo")
-_LOGO = re.compile(r"Logo$")
 _SECRET = re.compile(r"secret|password|key$|token|connectionstring", re.IGNORECASE)
 _SERVER_OWNED = ("status", "version", "changedTime", "eTag", "offerTypeVersions")
 _WINDOWS_OS_TYPE = f"{VIRTUAL_MACHINE}.windowsOSType"
@@ -53,73 +52,71 @@ def image_maps_of(plan: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def fingerprint_of(text: str, *, normalized: bool) -> str:
     """The same for two documents when a publisher would call them the same draft."""
-    document = members_of(parse_plain(normalize(text) if normalized else text))
+    document = members_of(parse_plain(text))
+    if normalized:
+        normalize(document)
     for name in _SERVER_OWNED:
         document.pop(name, None)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def normalize(text: str) -> str:
-    """Add the empty members, drop and rewrite what the service does; all else keeps its spelling."""
-    document = cast("Members", parse(text))
+def normalize(document: Members) -> None:
+    """Add the empty members, drop and rewrite what the service does; all else stays."""
     for name in ("eTag", "offerTypeVersions"):
         document.pop(name, None)
-    definition = document.get("definition")
-    offer = definition.get("offer") if isinstance(definition, dict) else None
-    virtual_machine = str(document.get("offerTypeId", "")).strip('"') == VIRTUAL_MACHINE
-    if isinstance(offer, dict) and virtual_machine:
-        offer.setdefault("microsoft-azure-marketplace-testdrive.videos", [])
-        for lead in _LEADS:
-            offer.setdefault(f"{_LISTING}{lead}LeadConfiguration", {})
-    if isinstance(offer, dict):
-        for name, value in offer.items():
-            if _LOGO.search(name) and isinstance(value, Spelled):
-                offer[name] = _stored_artifact(value)
-    for plan in plans_of(document) if virtual_machine else ():
+    offer = members_of(members_of(document.get("definition")).get("offer"))
+    for name, value in offer.items():
+        if name.endswith("Logo"):
+            offer[name] = _stored_artifact(value)
+    if _meaning(document.get("offerTypeId")) != VIRTUAL_MACHINE:
+        return
+    offer.setdefault("microsoft-azure-marketplace-testdrive.videos", [])
+    for lead in _LEADS:
+        offer.setdefault(f"{_LISTING}{lead}LeadConfiguration", {})
+    for plan in plans_of(document):
         plan.setdefault(f"{VIRTUAL_MACHINE}.certificationsFairfax", [])
-    return render(document)
 
 
-def _stored_artifact(spelled: Spelled) -> Tree:
+def _meaning(value: Tree) -> object:
+    return value.value if isinstance(value, Spelled) else value
+
+
+def _stored_artifact(value: Tree) -> Tree:
     """The service downloads a file that is not in its own storage, and answers with its own address."""
-    address = spelled.value
-    if not isinstance(address, str) or not address.startswith(("http://", "https://")) or address.startswith(STORAGE):
-        return spelled
+    address = _meaning(value)
+    if not isinstance(address, str) or not address.startswith(("http://", "https://")):
+        return value
+    if address.startswith(STORAGE):
+        return value
     name = urlsplit(address).path.rsplit("/", 1)[-1] or "file"
     digest = hashlib.sha256(address.encode()).hexdigest()[:16]
     return f"{STORAGE}/artifacts/{digest}/{name}?sv=2022-11-02&sr=b&sp=r&sig=sandbox-{digest}"
 
 
-def without_windows_os_type(text: str) -> str:
-    """The document without that plan member, which one answer of the service lacks."""
-    document = parse(text)
+def drop_windows_os_type(document: Members) -> None:
+    """Leave out that plan member, which one answer of the service lacks."""
     for plan in plans_of(document):
         plan.pop(_WINDOWS_OS_TYPE, None)
-    return render(document)
 
 
-def without_secrets(text: str) -> str:
-    """The document without the secrets of lead systems: they are never given back."""
-    document = parse(text)
-    offer = members_of(members_of(members_of(document).get("definition")).get("offer"))
+def drop_secrets(document: Members) -> None:
+    """Leave out the secrets of lead systems: they are never given back."""
+    offer = members_of(members_of(document.get("definition")).get("offer"))
     for name, configuration in offer.items():
         if name.endswith("LeadConfiguration") and isinstance(configuration, dict):
             for secret in [member for member in configuration if _SECRET.search(member)]:
                 del configuration[secret]
-    return render(document)
 
 
-def with_members(text: str, members: dict[str, object], *, changed_time_in_definition: bool) -> str:
-    """The document with the members that the server owns in front of any that the client sent."""
-    document = cast("Members", parse(text))
+def set_server_members(document: Members, members: Members, *, changed_time_in_definition: bool) -> None:
+    """Set the members which the server owns, whatever the client sent in their place."""
     for name, value in members.items():
         document.pop(name, None)
         definition = document.get("definition")
         if name == "changedTime" and changed_time_in_definition and isinstance(definition, dict):
-            definition[name] = cast("Tree", value)
+            definition[name] = value
         else:
-            document[name] = cast("Tree", value)
-    return render(document)
+            document[name] = value
 
 
 def version_order(version: str) -> tuple[int, ...]:
@@ -131,16 +128,12 @@ def with_strange_version(text: str, plan_id: str | None, version: str | None) ->
     """The document after somebody else added an image version like the newest one to a plan."""
     document = parse(text)
     plans = plans_of(document)
-    chosen = [plan for plan in plans if plan_id is None or _text(plan.get("planId")) == plan_id][:1]
+    chosen = [plan for plan in plans if plan_id is None or _meaning(plan.get("planId")) == plan_id][:1]
     for _, images in (found for plan in chosen for found in image_maps_of(plan)):
         newest = max(images, key=version_order, default=None)
         added = version or _next_patch(newest or "0.0.0")
         images[added] = images[newest] if newest else {"osVhdUrl": "", "lunVhdDetails": []}
     return render(document)
-
-
-def _text(value: Tree) -> object:
-    return value.value if isinstance(value, Spelled) else value
 
 
 def _next_patch(version: str) -> str:

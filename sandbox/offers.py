@@ -78,8 +78,8 @@ def _settle_operation(offer: Offer, operation: Operation, switches: Switches, no
             _end(operation, "completed", operation.cancel_at)
         else:
             _end(operation, "canceled", operation.cancel_at)
+            _close_sign_off(offer)
             offer.status = "canceled"
-            offer.waiting_operation = None
         happened = True
     return happened
 
@@ -88,6 +88,14 @@ def _end(operation: Operation, outcome: Outcome, moment: datetime) -> None:
     operation.outcome = outcome
     operation.ended = moment
     operation.changed = max(operation.changed, moment)
+
+
+def _close_sign_off(offer: Offer) -> None:
+    """Nothing waits for the publisher any more: the preview was approved, replaced or cancelled."""
+    waiting = offer.operation(offer.waiting_operation) if offer.waiting_operation else None
+    if waiting:
+        waiting.signed_off = True
+    offer.waiting_operation = None
 
 
 def _fill_slot(
@@ -173,6 +181,7 @@ def publish(publisher: Publisher, offer: Offer, emails: str, now: datetime, tick
     check_publish(offer.draft.text, preview, production, switches)
     if running:
         _end(running, "completed" if waits else "canceled", moment_of(tick()))
+    _close_sign_off(offer)
     offer.publishings += 1
     snapshot = offer.draft.model_copy(update={"version": offer.version})
     operation = _start(publisher, offer, "publish", snapshot, emails, now, tick())
@@ -213,7 +222,6 @@ def _start(
     )
     offer.operations.append(operation)
     offer.status = "running"
-    offer.waiting_operation = None
     return operation
 
 
@@ -257,6 +265,7 @@ def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> 
         )
     if waiting.running:
         _end(waiting, "completed", moment_of(tick()))
+    _close_sign_off(offer)
     operation = _start(publisher, offer, "goLive", waiting.snapshot, waiting.emails, now, tick())
     return Accepted(202, operation, effect=True)
 
@@ -287,8 +296,8 @@ def cancel(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> A
     if not switches.cancel_async or not operation.running:
         if operation.running:
             _end(operation, "canceled", moment_of(tick()))
+        _close_sign_off(offer)
         offer.status = "canceled"
-        offer.waiting_operation = None
         return Accepted(200, operation, effect=True)
     operation.cancel_at = now + timedelta(seconds=switches.cancel_seconds)
     if not switches.cancel_has_own_operation:

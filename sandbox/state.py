@@ -46,6 +46,7 @@ class Operation(BaseModel):
     changed: datetime
     steps: list[StepPlan]
     sign_off_reached: datetime | None = None
+    signed_off: bool = False
     cancel_at: datetime | None = None
     ended: datetime | None = None
     outcome: Outcome | None = None

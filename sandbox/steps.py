@@ -166,7 +166,7 @@ def _view(operation: Operation, plan: StepPlan, began: datetime, now: datetime) 
         return StepView(plan, "inProgress", _percent(began, seconds, now)), ends
     if fault and fault.outcome:
         return StepView(plan, _ENDINGS[fault.outcome], 0, ends), ends
-    if plan.role == "sign_off" and operation.outcome != "completed":
+    if plan.role == "sign_off" and not operation.signed_off:
         return StepView(plan, "waitingForPublisherReview"), ends
     return StepView(plan, "complete", 100, ends), ends
 

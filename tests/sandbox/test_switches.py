@@ -123,8 +123,12 @@ async def test_sign_off_may_be_told_by_the_offer_status_alone(client: Client) ->
 async def test_a_publish_may_be_complete_at_sign_off(client: Client) -> None:
     await client.switch(sign_off_by="operation_completed")
     operation = await client.waiting()
-    assert (await client.get(f"operations/{operation}"))["status"] == "completed"
-    assert (await client.get("status"))["status"] == "waitingForPublisherReview"
+    answer = await client.get(f"operations/{operation}")
+    assert answer["status"] == "completed"
+    assert "publisher-signoff" not in [step["id"] for step in answer["steps"]]
+    status = await client.get("status")
+    assert status["status"] == "waitingForPublisherReview"
+    assert status["steps"][4]["status"] == "waitingForPublisherReview"
     assert (await client.call("POST", "golive")).status_code == 202
     client.clock.advance(4 * DAY)
     assert (await client.get("status"))["status"] == "succeeded"
