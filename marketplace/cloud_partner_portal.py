@@ -192,12 +192,13 @@ class CloudPartnerPortal:
         and the offer's status are asked. The status is that of the newest operation, so it is believed of
         this one only when this is the newest.
         """
-        document = await self._portal.operation(offer, operation_id)
+        document = status.the_document(await self._portal.operation(offer, operation_id), operation_id)
         listed: list[Operation] | None = None
-        kind = status.kind_of(status.the_document(document, operation_id))
+        kind = status.kind_of(document)
         if kind is None:
             listed = await self.operations(offer)
-            kind = next((each.kind for each in listed if each.id == operation_id), OperationKind.PUBLISH)
+            kinds = {each.id: each.kind for each in listed}
+            kind = kinds.get(operation_id) or status.kind_by_steps(document)
         report = status.report(operation_id, kind, document)
         if kind is OperationKind.PUBLISH and status.may_wait_for_sign_off(report):
             offer_status = await self._portal.status(offer)

@@ -85,6 +85,15 @@ def kind_of(document: object) -> OperationKind | None:
     return OperationKind.PUBLISH if slot in {"staging", "preview"} else None
 
 
+def kind_by_steps(document: object) -> OperationKind:
+    """Return what an operation does where nobody names it: its "live" step has begun only in a go-live."""
+    begun = any(
+        _is_live(told.step) and told.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
+        for told in _steps(lowered(document))
+    )
+    return OperationKind.GO_LIVE if begun else OperationKind.PUBLISH
+
+
 def settled(kind: OperationKind, word: object) -> OperationState:
     """Return the state that a status word of an operation alone stands for, without its steps."""
     state = meaning(word)
