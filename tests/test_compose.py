@@ -13,6 +13,8 @@ import pytest
 import yaml
 from temporalio.common import SearchAttributeIndexedValueType as Type
 
+from worker.registration import DRAIN
+from worker.settings import Settings
 from workflows.search_attributes import ALL
 
 ROOT = Path(__file__).parent.parent
@@ -76,6 +78,18 @@ def test_ports_are_published_on_the_loopback_address_only() -> None:
 
 def test_the_worker_can_be_scaled_because_it_has_no_fixed_name_and_no_published_port() -> None:
     assert not {"container_name", "hostname", "ports"} & SERVICES["worker"].keys()
+
+
+def test_the_worker_has_time_to_drain_before_it_is_killed() -> None:
+    seconds = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+    assert seconds >= DRAIN.total_seconds() + 10
+
+
+def test_every_setting_of_the_worker_reaches_it() -> None:
+    of_the_image = {"METRICS_ADDRESS"}  # its health check depends on it
+    settings = {name.upper() for name in Settings.model_fields} - of_the_image
+    assert settings <= SERVICES["worker"]["environment"].keys()
+    assert any("METRICS_ADDRESS=0.0.0.0:9464" in line for line in instruction("ENV"))
 
 
 def test_data_lies_in_named_volumes() -> None:
