@@ -107,7 +107,16 @@ class Logbook:
             return
         for note in moved.notes:
             self.note(note)
-        await self.operation(moved.operation, moved.steps, moved.waiting_for)
+        known, operation = self.progress.operation, moved.operation
+        if known is not None and operation is not None and known.id == operation.id:
+            # The run that looks knows neither who started the operation nor its own place in the family.
+            operation = operation.model_copy(
+                update={
+                    "ours": known.ours or operation.ours,
+                    "followed_by": operation.followed_by or known.followed_by,
+                }
+            )
+        await self.operation(operation, moved.steps, moved.waiting_for)
 
     def received(self, signal: str, model: type[Model], sent: RawValue) -> Model | None:
         """Read a signal's payload; one of the wrong shape is told to whoever looks, and changes nothing."""

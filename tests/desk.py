@@ -1,0 +1,193 @@
+"""What a test needs to act as a release engineer, and to arrange what the marketplace does."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from workflows.messages import Progress, PublicationResult
+
+Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
+
+OFFER = "webstack-appliance"
+PLAN = "webstack-lts"
+STEPS = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage", "live")
+IMAGES = "microsoft-azure-virtualmachines.vmImages"
+SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig=INVENTED"
+
+
+class TemporalClock:
+    """The sandbox's clock: what time it is on the server that skips time."""
+
+    def __init__(self, temporal: WorkflowEnvironment) -> None:
+        self._temporal = temporal
+        self._last = datetime.now(UTC)
+
+    async def now(self) -> datetime:
+        self._last = (await self._temporal.get_current_time()).astimezone(UTC)
+        return self._last
+
+
+class Recorder:
+    """A webhook that keeps what it gets, and answers with ``status``."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.status: int | None = 200
+
+    async def post(self, body: str) -> int | None:
+        self.bodies.append(json.loads(body))
+        return self.status
+
+
+class Desk:
+    """A release engineer's desk: one publisher, the sandbox's controls, and Temporal."""
+
+    def __init__(
+        self,
+        temporal: WorkflowEnvironment,
+        http: httpx.AsyncClient,
+        sandbox_url: str,
+        task_queue: str,
+        publisher: str,
+        webhook: Recorder,
+    ) -> None:
+        self.temporal = temporal
+        self.http = http
+        self.sandbox_url = sandbox_url
+        self.task_queue = task_queue
+        self.publisher = publisher
+        self.webhook = webhook
+        self._runs = 0
+
+    # Temporal
+
+    async def start(self, workflow: str, start: object, *, workflow_id: str | None = None, **options: Any) -> Run:
+        """Start a workflow by name, as the CLI does, with any JSON."""
+        self._runs += 1
+        return await self.temporal.client.start_workflow(
+            workflow,
+            start,
+            id=workflow_id or f"{self.publisher}/{workflow}-{self._runs}",
+            task_queue=self.task_queue,
+            result_type=PublicationResult,
+            **options,
+        )
+
+    async def run(self, workflow: str, start: object, **options: Any) -> PublicationResult:
+        """Start a workflow and skip time until it has ended."""
+        return await (await self.start(workflow, start, **options)).result()
+
+    async def failure(self, workflow: str, start: object, **options: Any) -> ApplicationError:
+        """Run a workflow that fails; answers with the error that the contract promises."""
+        return await failure_of(await self.start(workflow, start, **options))
+
+    async def until(self, run: Run, ready: Callable[[Progress], bool], *, minutes: int = 120) -> Progress:
+        """Let time pass, minute by minute, until the run's progress is as wanted."""
+        for _ in range(minutes):
+            progress = await progress_of(run)
+            if ready(progress):
+                return progress
+            await self.temporal.sleep(timedelta(minutes=1))
+        raise AssertionError(f"it never was: {progress}")
+
+    # Inputs
+
+    def create(self, *versions: str, document: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+        """Make the input of `CreateOfferAndPublish`."""
+        return {"offer": document or self.document(*versions or ("4.2.0",))} | more
+
+    def images(self, *versions: str, plan: str = PLAN, **more: Any) -> dict[str, Any]:
+        """Make the input of `UpdateOfferAndPublish` or `ValidateAndGoLive`."""
+        images = [{"plan_id": plan, "version": version, "os_vhd_url": vhd(version)} for version in versions]
+        return {"publisher_id": self.publisher, "offer_id": OFFER, "images": images} | more
+
+    def check(self, **more: Any) -> dict[str, Any]:
+        """Make the input of `CheckLastOperationStatus`."""
+        return {"publisher_id": self.publisher, "offer_id": OFFER} | more
+
+    def document(self, *versions: str) -> dict[str, Any]:
+        """Make an offer that is ready to publish, of one plan."""
+        return offer_document(self.publisher, versions)
+
+    # The marketplace
+
+    async def live(self, *versions: str) -> None:
+        """Bring an offer to Production."""
+        await self.run("CreateOfferAndPublish", self.create(*versions))
+        await self.run("ValidateAndGoLive", self.images(*versions, approval={"required": False}))
+
+    async def switch(self, **switches: object) -> None:
+        """Change how the publisher's marketplace behaves."""
+        await self._control("PUT", "switches", switches)
+
+    async def fault(self, call: str, action: dict[str, object], **more: object) -> None:
+        """Let a call of the API fail."""
+        await self._control("POST", "faults", {"call": call, "action": action, **more})
+
+    async def no_faults(self) -> None:
+        """Take all faults back."""
+        await self._control("DELETE", "faults")
+
+    async def step(self, step: str, **fault: object) -> None:
+        """Let a step of the operations fail, or never end."""
+        await self._control("PUT", f"steps/{step}", fault)
+
+    async def state(self) -> dict[str, Any]:
+        """Return the offer as the sandbox holds it: slots, operations."""
+        response = await self.http.get(f"{self.sandbox_url}/_control/offers/{self.publisher}/{OFFER}")
+        response.raise_for_status()
+        state: dict[str, Any] = response.json()
+        return state
+
+    async def requests(self) -> list[dict[str, Any]]:
+        """Return the publisher's requests as the marketplace counted them."""
+        response = await self.http.get(f"{self.sandbox_url}/_control/requests", params={"publisher": self.publisher})
+        entries: list[dict[str, Any]] = response.json()
+        return entries
+
+    async def effects(self, call: str) -> int:
+        """Count the requests of a call that had an effect at the marketplace."""
+        return sum(1 for entry in await self.requests() if entry["call"] == call and entry["effect"])
+
+    async def _control(self, method: str, path: str, body: object = None) -> None:
+        address = f"{self.sandbox_url}/_control/publishers/{self.publisher}/{path}"
+        response = await self.http.request(method, address, json=body)
+        assert response.is_success, response.text
+
+
+async def failure_of(run: Run) -> ApplicationError:
+    """Wait for a run that fails; answers with its error."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run.result()
+    error = failed.value.cause
+    assert isinstance(error, ApplicationError), repr(error)
+    return error
+
+
+async def progress_of(run: Run) -> Progress:
+    """Query a run."""
+    return await run.query("progress", result_type=Progress)
+
+
+def vhd(version: str) -> str:
+    """Return the address of an image's disk; the worker holds the key of its account."""
+    return f"https://fabrikamimages.blob.core.windows.net/vhds/webstack-{version}.vhd"
+
+
+def offer_document(publisher: str, versions: Sequence[str], offer: str = OFFER) -> dict[str, Any]:
+    """Make the example offer, with these image versions."""
+    text = (Path(__file__).parent / "offer.json").read_text()
+    document: dict[str, Any] = json.loads(text)
+    document |= {"publisherId": publisher, "id": offer}
+    document["definition"]["plans"][0][IMAGES] = {
+        version: {"osVhdUrl": f"{vhd(version)}?{SAS}", "lunVhdDetails": []} for version in versions
+    }
+    return document
