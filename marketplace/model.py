@@ -182,6 +182,20 @@ class Step(Fact):
     percent: int | None = None
     errors: list[str] = []
 
+    @property
+    def is_sign_off(self) -> bool:
+        """Whether the publisher decides here, by the step's id or a name that looks like it."""
+        return "publishersignoff" in {_letters(self.id), _letters(self.name)} or "signoff" in _letters(self.name)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this step brings the offer to Production."""
+        return "live" in {_letters(self.id), _letters(self.name)}
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).casefold()
+
 
 class Operation(Fact):
     """An operation as the list of operations shows it."""

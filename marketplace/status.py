@@ -88,7 +88,7 @@ def kind_of(document: object) -> OperationKind | None:
 def kind_by_steps(document: object) -> OperationKind:
     """Return what an operation does where nobody names it: its "live" step has begun only in a go-live."""
     begun = any(
-        _is_live(told.step) and told.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
+        told.step.is_live and told.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
         for told in _steps(lowered(document))
     )
     return OperationKind.GO_LIVE if begun else OperationKind.PUBLISH
@@ -117,7 +117,7 @@ def awaits_sign_off(offer_status: object) -> bool:
     """
     document = the_document(offer_status) or {}
     return meaning(document.get("status")) is StepState.WAITING_FOR_SIGN_OFF or any(
-        _is_sign_off(told.step) and told.step.state is StepState.WAITING_FOR_SIGN_OFF
+        told.step.is_sign_off and told.step.state is StepState.WAITING_FOR_SIGN_OFF
         for told in _steps(document)
     )
 
@@ -166,7 +166,7 @@ def may_wait_for_sign_off(publish: OperationReport) -> bool:
     The operation's document may lack the sign-off step. But right after a publish the offer's status may
     still be of the preview before; the new operation shows it by its steps.
     """
-    steps = [step for step in publish.steps if not _is_sign_off(step) and not _is_live(step)]
+    steps = [step for step in publish.steps if not step.is_sign_off and not step.is_live]
     return publish.state is OperationState.RUNNING and (
         not steps
         or (
@@ -186,11 +186,11 @@ def _state(kind: OperationKind, word: object, told: list[_Told], offer_status: o
         return state
     steps = [item.step for item in told]
     if kind is OperationKind.GO_LIVE:
-        done = all(step.state is StepState.COMPLETE for step in steps) and any(map(_is_live, steps))
+        done = all(step.state is StepState.COMPLETE for step in steps) and any(step.is_live for step in steps)
         return OperationState.LIVE if done else OperationState.RUNNING
     waits = any(
         step.state is StepState.WAITING_FOR_SIGN_OFF
-        or (_is_sign_off(step) and step.state is StepState.COMPLETE)
+        or (step.is_sign_off and step.state is StepState.COMPLETE)
         for step in steps
     )
     return OperationState.PREVIEW if waits or awaits_sign_off(offer_status) else OperationState.RUNNING
@@ -285,14 +285,6 @@ def _unknown(words: Iterable[object]) -> list[str]:
         if word not in (None, "") and meaning(word) is StepState.UNKNOWN
     }
     return [word for word in unknown if word][:MAX_UNKNOWN_WORDS]
-
-
-def _is_sign_off(step: Step) -> bool:
-    return "publishersignoff" in {_letters(step.id), _letters(step.name)} or "signoff" in _letters(step.name)
-
-
-def _is_live(step: Step) -> bool:
-    return "live" in {_letters(step.id), _letters(step.name)}
 
 
 def _is_complete(told: _Told) -> bool:

@@ -25,7 +25,7 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
-    from marketplace.model import ImageVersion, OfferKey, Step
+    from marketplace.model import ImageVersion, OfferKey, OperationState, Step, StepState
     from workflows import search_attributes
     from workflows.inputs import Model, read
     from workflows.messages import (
@@ -91,13 +91,25 @@ class Logbook:
         if note not in self.progress.notes:
             self._set(notes=[*self.progress.notes, note][-MAX_NOTES:])
 
+    def follows(self, operation: FollowedOperation, waiting_for: str) -> None:
+        """Say that an operation is followed from now on; the follower's first look is told to the parent."""
+        self._set(operation=operation, steps=[], waiting_for=waiting_for)
+
+    def settled(self, state: OperationState) -> None:
+        """Say that the operation did what it should: whoever followed it returned instead of telling so."""
+        operation = self.progress.operation
+        if operation is not None:
+            steps = _settled(self.progress.steps, state)
+            self._set(operation=operation.model_copy(update={"state": state}), steps=steps, waiting_for=None)
+
     async def operation(
         self, operation: FollowedOperation | None, steps: Sequence[Step], waiting_for: str | None
     ) -> None:
         """Say how the operation stands, and tell the parent if that is news."""
         before = self.progress
         self._set(operation=operation, steps=list(steps), waiting_for=waiting_for)
-        if operation != before.operation or _states(steps) != _states(before.steps):
+        done = operation is not None and operation.state in _DONE
+        if not done and (operation != before.operation or _states(steps) != _states(before.steps)):
             await self._tell_parent()
 
     async def operation_moved(self, sent: RawValue) -> None:
@@ -232,6 +244,25 @@ def _timed_out(last: BaseException | None) -> ApplicationError:
         type="OperationTimedOut",
         non_retryable=True,
     )
+
+
+_DONE = {OperationState.PREVIEW, OperationState.LIVE}
+"""What needs no telling: the child ends with it."""
+
+
+def _settled(steps: Sequence[Step], state: OperationState) -> list[Step]:
+    """Return how the steps stand once the operation has settled: all before sign-off, or all, are complete."""
+    told = []
+    before_sign_off = True
+    for step in steps:
+        before_sign_off = before_sign_off and not step.is_sign_off
+        if before_sign_off or state is OperationState.LIVE:
+            told.append(step.model_copy(update={"state": StepState.COMPLETE, "percent": 100}))
+        elif step.is_sign_off:
+            told.append(step.model_copy(update={"state": StepState.WAITING_FOR_SIGN_OFF}))
+        else:
+            told.append(step)
+    return told
 
 
 def _states(steps: Sequence[Step]) -> list[tuple[str, str]]:

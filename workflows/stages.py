@@ -274,11 +274,10 @@ class Stages:
         """Follow an operation in a child workflow of its own, however many days it takes."""
         follower = f"{workflow.info().workflow_id}/{kind.replace('_', '-')}-{operation_id}"
         waiting_for = f"{kind.replace('_', '-')} {operation_id}"
-        await self.logbook.operation(
+        self.logbook.follows(
             FollowedOperation(
                 id=operation_id, kind=kind, state=OperationState.RUNNING, ours=ours, followed_by=follower
             ),
-            [],
             f"the cancellation of {waiting_for}" if until_canceled else waiting_for,
         )
         result: PublicationResult = await workflow.execute_child_workflow(
@@ -297,4 +296,5 @@ class Stages:
             result_type=PublicationResult,
             static_summary=f"Follow {waiting_for} of {self.offer}",
         )
+        self.logbook.settled(OperationState(result.outcome))
         return result

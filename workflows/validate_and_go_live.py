@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import Survey
-    from marketplace.model import ImageVersion, OperationKind
+    from marketplace.model import ImageVersion, OperationKind, OperationState
     from workflows.inputs import NOTHING, read
     from workflows.logbook import Logbook
     from workflows.messages import (
@@ -112,6 +112,7 @@ class ValidateAndGoLive:
             result_type=PublicationResult,
             static_summary=f"Bring the images of {wanted.key} to the preview",
         )
+        self._logbook.settled(OperationState.PREVIEW)
         self._changed = self._changed or update.changed
         self._removed += [version for version in update.removed if version not in self._removed]
 

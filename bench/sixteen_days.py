@@ -1,0 +1,151 @@
+"""What a publication of sixteen days costs: looks, history events, and how late news is seen. `make bench-days`.
+
+Runs the real workflows, activities, client and sandbox on a Temporal server that skips time, with the default
+polling, and counts from the marketplace's request log and from the histories.
+"""
+
+import asyncio
+import json
+import shutil
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from marketplace.cloud_partner_portal import CloudPartnerPortal
+from marketplace.credentials import FixedToken
+from marketplace.portal import Portal
+from marketplace.sas import Signer
+from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from worker.registration import data_converter, worker
+from workflows import search_attributes
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+QUEUE = "offer-publishing"
+DAY = 86_400.0
+DURATIONS = {
+    "displaydummycertify": 900.0,
+    "displaycertify": 4.4 * DAY + 1_234,
+    "displayprovision": 5.3 * DAY + 345,
+    "displaypackage": 3_300.0,
+    "live": 16 * DAY - 900 - 4.4 * DAY - 1_234 - 5.3 * DAY - 345 - 3_300,
+}
+
+
+class TemporalClock:
+    """The sandbox's clock: what time it is on the server that skips time."""
+
+    def __init__(self, temporal: WorkflowEnvironment) -> None:
+        self._temporal = temporal
+
+    async def now(self) -> datetime:
+        """Ask the server."""
+        return (await self._temporal.get_current_time()).astimezone(UTC)
+
+
+async def main() -> None:
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=data_converter(), test_server_existing_path=shutil.which("temporal-test-server")
+    ) as temporal:
+        await _register_search_attributes(temporal.client)
+        sandbox = SandboxMarketplace(clock=TemporalClock(temporal), default_switches={"sas_clock": "wall"})
+        async with serve(sandbox) as url, httpx.AsyncClient() as http:
+            portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
+            marketplace = CloudPartnerPortal(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))
+            async with worker(temporal.client, QUEUE, marketplace):
+                state = await _publish_and_promote(temporal.client, http, url)
+            requests = (await http.get(f"{url}/_control/requests")).json()
+        await _report(temporal.client, requests, state)
+
+
+async def _publish_and_promote(client: Client, http: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    """Bring an offer to the preview in no time, and then a new version to Production in sixteen days."""
+    create = json.loads((EXAMPLES / "create.json").read_text())
+    publisher, offer = create["offer"]["publisherId"], create["offer"]["id"]
+    switches = f"{url}/_control/publishers/{publisher}/switches"
+    await http.put(switches, json={"step_durations": dict.fromkeys(DURATIONS, 1.0)})
+    await client.execute_workflow("CreateOfferAndPublish", create, id="create", task_queue=QUEUE)
+    await http.put(switches, json={"step_durations": DURATIONS})
+    promote = json.loads((EXAMPLES / "go-live.json").read_text())
+    promote.pop("polling", None)
+    promote["approval"] = {"approvers": ["dana"]}
+    await client.execute_workflow(
+        "ValidateAndGoLive",
+        promote,
+        id="go-live",
+        task_queue=QUEUE,
+        start_signal="approve_go_live",
+        start_signal_args=[{"approver": "dana"}],
+    )
+    state: dict[str, Any] = (await http.get(f"{url}/_control/offers/{publisher}/{offer}")).json()
+    state["operations"] = state["operations"][1:]
+    return state
+
+
+async def _register_search_attributes(client: Client) -> None:
+    wanted = {key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in search_attributes.ALL}
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(namespace=client.namespace, search_attributes=wanted)
+    )
+
+
+async def _report(client: Client, requests: list[dict[str, Any]], state: dict[str, Any]) -> None:
+    table = Table("operation", "took the service", "looks", "longest time until a change was seen")
+    histories = Table("run", "history events")
+    for run in ("go-live", "go-live/update"):
+        histories.add_row(run, await _events(client, run))
+    all_looks, all_time = 0, timedelta()
+    for operation in state["operations"]:
+        looks = [
+            datetime.fromisoformat(entry["sandbox_time"])
+            for entry in requests
+            if entry["call"] == "read_operation" and operation["id"] in entry["path"]
+        ]
+        changes = _changes(operation)
+        took = max(changes) - looks[0]
+        delay = max(looks[bisect_left(looks, change)] - change for change in changes)
+        all_looks, all_time = all_looks + len(looks), all_time + took
+        table.add_row(operation["kind"], _days(took), str(len(looks)), str(delay))
+        run = "go-live/go-live" if operation["kind"] == "goLive" else "go-live/update/publish"
+        follower = f"{run}-{operation['id']}"
+        histories.add_row(follower, await _events(client, follower))
+    table.add_row("together", _days(all_time), str(all_looks), "")
+    Console().print(table, histories)
+
+
+def _days(time: timedelta) -> str:
+    return f"{time / timedelta(days=1):.2f} days"
+
+
+def _changes(operation: dict[str, Any]) -> list[datetime]:
+    """Return when the service ended the steps of this operation; the sign-off is a person's."""
+    steps = [step for step in operation["steps"] if (step["id"] == "live") == (operation["kind"] == "goLive")]
+    return [
+        datetime.fromisoformat(step["messages"][-1]["timestamp"])
+        for step in steps
+        if step["messages"] and step["id"] != "publisher-signoff"
+    ]
+
+
+async def _events(client: Client, workflow_id: str) -> str:
+    """Count the events of a workflow, run by run where it continued as new."""
+    counts: list[str] = []
+    run_id: str | None = None
+    while run_id != "":
+        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+        counts.insert(0, str(len(history.events)))
+        run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+    return " + ".join(counts)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
