@@ -30,6 +30,8 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 
+_NOT_CONFIGURED = re.compile(r"unavailable|not found on path|not installed", re.IGNORECASE)
+
 
 class Credentials(Protocol):
     """Gives the token of each request."""
@@ -141,7 +143,8 @@ class EntraCredentials:
             if _NETWORK.search(reason) and "AADSTS" not in reason:
                 raise _unreachable(reason) from None
             raise _unauthorized(reason) from None
-        except ValueError as error:  # a certificate that is none, an unknown AZURE_TOKEN_CREDENTIALS
+        except (ValueError, FileNotFoundError, PermissionError) as error:
+            # A certificate that is none or cannot be read, an unknown AZURE_TOKEN_CREDENTIALS.
             raise _unauthorized(one_line(str(error), 300)) from None
         except (AzureError, OSError) as error:
             raise _unreachable(one_line(f"{type(error).__name__}: {error}", 300)) from None
@@ -176,7 +179,7 @@ def _reason(message: str) -> str:
     if code:
         return one_line(re.split(r"(?<=[.!?])\s|Trace ID", code[0], maxsplit=1)[0], 300)
     attempts = [line.strip() for line in message.splitlines() if line.startswith("\t")]
-    failed = [attempt for attempt in attempts if "unavailable" not in attempt.lower()]
+    failed = [attempt for attempt in attempts if not _NOT_CONFIGURED.search(attempt)]
     if attempts and not failed:
         return "no credentials are configured"
     return one_line(re.split(r"(?<=[.!?])\s", (failed or [message])[-1], maxsplit=1)[0], 300)

@@ -275,13 +275,12 @@ def _wants_if_match(happened: Answer | Exception) -> bool:
     """Tell whether a call was refused because it had no ``If-Match``.
 
     One page of the documentation asks for it on every call, no other page lists it for any but a PUT. Sent
-    always it could turn the 404 of a missing offer into a 412, so it is sent when it is asked for.
+    always it could turn the 404 of a missing offer into a 412, so it is sent when it is asked for. A refusal
+    need not have a body: one that says nothing may mean this.
     """
-    return (
-        isinstance(happened, Answer)
-        and happened.status in {400, 412, 428}
-        and re.search(r"if-?match", happened.text, re.IGNORECASE) is not None
-    )
+    if not isinstance(happened, Answer) or happened.status not in {400, 412, 428}:
+        return False
+    return not happened.text.strip() or re.search(r"if-?match", happened.text, re.IGNORECASE) is not None
 
 
 def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:

@@ -25,9 +25,7 @@ _WORDS = {
     StepState.NOT_STARTED: "notStarted neverPublished pending queued",
     StepState.IN_PROGRESS: "inProgress running publishInProgress canceling cancelling started",
     # "Sign out" is the portal's own spelling.
-    StepState.WAITING_FOR_SIGN_OFF: (
-        "waitingForPublisherReview awaitingPublisherSignOff awaitingPublisherSignOut"
-    ),
+    StepState.WAITING_FOR_SIGN_OFF: ("waitingForPublisherReview awaitingPublisherSignOff awaitingPublisherSignOut"),
     StepState.WAITING_FOR_APPROVAL: "waitingForApproval",
     StepState.BLOCKED: "blocked",
     StepState.REJECTED: "rejected failed failure error publishFailed",
@@ -117,14 +115,11 @@ def awaits_sign_off(offer_status: object) -> bool:
     """
     document = the_document(offer_status) or {}
     return meaning(document.get("status")) is StepState.WAITING_FOR_SIGN_OFF or any(
-        told.step.is_sign_off and told.step.state is StepState.WAITING_FOR_SIGN_OFF
-        for told in _steps(document)
+        told.step.is_sign_off and told.step.state is StepState.WAITING_FOR_SIGN_OFF for told in _steps(document)
     )
 
 
-def report(
-    operation_id: str, kind: OperationKind, operation: object, offer_status: object = None
-) -> OperationReport:
+def report(operation_id: str, kind: OperationKind, operation: object, offer_status: object = None) -> OperationReport:
     """Return how far an operation is.
 
     ========  ================================================================================================
@@ -169,10 +164,7 @@ def may_wait_for_sign_off(publish: OperationReport) -> bool:
     steps = [step for step in publish.steps if not step.is_sign_off and not step.is_live]
     return publish.state is OperationState.RUNNING and (
         not steps
-        or (
-            steps[0].state is StepState.COMPLETE
-            and all(step.state is not StepState.IN_PROGRESS for step in steps)
-        )
+        or (steps[0].state is StepState.COMPLETE and all(step.state is not StepState.IN_PROGRESS for step in steps))
     )
 
 
@@ -189,8 +181,7 @@ def _state(kind: OperationKind, word: object, told: list[_Told], offer_status: o
         done = all(step.state is StepState.COMPLETE for step in steps) and any(step.is_live for step in steps)
         return OperationState.LIVE if done else OperationState.RUNNING
     waits = any(
-        step.state is StepState.WAITING_FOR_SIGN_OFF
-        or (step.is_sign_off and step.state is StepState.COMPLETE)
+        step.state is StepState.WAITING_FOR_SIGN_OFF or (step.is_sign_off and step.state is StepState.COMPLETE)
         for step in steps
     )
     return OperationState.PREVIEW if waits or awaits_sign_off(offer_status) else OperationState.RUNNING

@@ -24,7 +24,7 @@ CHAIN = (
 NOT_CONFIGURED = (
     "EnvironmentCredential: EnvironmentCredential authentication unavailable. Environment variables are not set."
     "\n\tManagedIdentityCredential: ManagedIdentityCredential authentication unavailable, no response from IMDS."
-    "\n\tAzureCliCredential: Azure CLI credential unavailable: az was not found on path"
+    "\n\tAzureCliCredential: Azure CLI not found on path"
 )
 
 
@@ -146,6 +146,7 @@ async def test_after_a_failure_the_next_one_asks_again() -> None:
             id="not configured",
         ),
         pytest.param(ValueError("Failed to load a certificate"), Unauthorized, "Failed to load", id="no certificate"),
+        pytest.param(FileNotFoundError("cert.pem"), Unauthorized, "cert.pem", id="no certificate's file"),
         pytest.param(
             ClientAuthenticationError(
                 CHAIN.format(

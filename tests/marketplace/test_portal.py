@@ -126,7 +126,7 @@ async def test_a_second_401_is_the_end(name: str) -> None:
 @every_call
 @pytest.mark.parametrize("status", [302, 400, 403, 404, 409, 412, 422, 429, 500, 503])
 async def test_nothing_else_is_repeated(name: str, status: int) -> None:
-    service = Service(httpx.Response(status, headers={"location": "https://elsewhere.example/"}))
+    service = Service(httpx.Response(status, text="No.", headers={"location": "https://elsewhere.example/"}))
     with pytest.raises(errors.MarketplaceError) as caught:
         await CALLS[name][0](service.portal())
     assert caught.value.status == status
@@ -274,11 +274,13 @@ async def test_an_empty_post_says_that_it_is_empty(name: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 412, 428])
+@pytest.mark.parametrize(
+    "words", ["", '{"error": {"code": "MissingIfMatch"}}', "<p>The If-Match header is required."]
+)
 @pytest.mark.parametrize("name", [name for name, call in CALLS.items() if call[1] != "PUT"])
-async def test_a_service_that_wants_if_match_on_every_call_gets_it(name: str, status: int) -> None:
+async def test_a_service_that_wants_if_match_on_every_call_gets_it(name: str, words: str, status: int) -> None:
     call, _, _, body = CALLS[name]
-    refusal = httpx.Response(status, json={"error": {"code": "MissingIfMatch", "message": "Send it."}})
-    service = Service(refusal, httpx.Response(200, json=body))
+    service = Service(httpx.Response(status, text=words), httpx.Response(200, json=body))
     await call(service.portal())
     assert [request.headers.get("if-match") for request in service.requests] == [None, "*"]
 
