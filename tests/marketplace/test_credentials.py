@@ -197,7 +197,8 @@ async def test_a_fixed_token_stays() -> None:
 
 
 async def test_the_default_credential_knows_what_a_release_engineer_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_TOKEN_CREDENTIALS", raising=False)
+    for variable in ("AZURE_TOKEN_CREDENTIALS", "AZURE_FEDERATED_TOKEN_FILE"):
+        monkeypatch.delenv(variable, raising=False)
     credential = default_credential()
     names = [type(each).__name__ for each in credential.credentials]  # type: ignore[attr-defined]
     await credential.close()
