@@ -1,0 +1,67 @@
+# All that a person or CI types. `make` alone says what there is.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format schemas lock clean
+.DELETE_ON_ERROR:
+
+# Where the environment is made from; PYTHON=… says another one.
+PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+
+# What a caller's shell says about a real Temporal or Azure must not reach the tests.
+THEIRS = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENCRYPTION_KEYS NOTIFY_WEBHOOK_URL \
+  METRICS_ADDRESS LOG_LEVEL LOG_FORMAT,$(.VARIABLES))
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+
+demo: .venv/run-installed ## Publish a sample offer on a local Temporal, marketplace sandbox and worker
+	@$(RUN) sandbox.demo
+
+test: lint ## Check style and types, then run all tests
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest -n 2
+
+lint: .venv/dev-installed ## Check style and types only
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+
+format: .venv/dev-installed ## Correct what the formatter and the linter can
+	@$(RUN) ruff check --fix .
+	@$(RUN) ruff format .
+
+schemas: .venv/dev-installed ## Write examples/schemas from the workflows' inputs
+	@$(RUN) examples.make_schemas
+
+lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
+	@$(LOCK) --extra sandbox pyproject.toml --output-file requirements.txt
+	@$(LOCK) --extra sandbox --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+
+# From the public index, whatever this machine is set up to use: a lock is for everybody.
+LOCK = $(RUN) uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+clean: ## Forget the demo's state and all caches; the next `make` installs anew
+	@rm -rf .demo .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/run-installed: requirements.txt | $(BIN)/python
+	@echo "Installing the packages of requirements.txt into .venv"
+	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/dev-installed: requirements-dev.txt | $(BIN)/python
+	@echo "Installing the packages of requirements-dev.txt into .venv"
+	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  "$$python" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$$python lacks its venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	  echo "Making .venv with $$("$$python" --version)"; \
+	  exec "$$python" -m venv --clear .venv; \
+	done; \
+	echo "Python 3.11 or later is needed, and none of these is: $(PYTHONS). Say where one is: make PYTHON=/path/to/python3.12 ..." >&2; \
+	exit 1
