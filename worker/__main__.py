@@ -5,27 +5,23 @@ Exit status: 0 after SIGINT or SIGTERM and a graceful drain, 2 for a wrong confi
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import httpx
-from aiolimiter import AsyncLimiter
+from temporalio.client import Client
 
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import Credentials, EntraCredentials, FixedToken
-from marketplace.portal import Portal
-from marketplace.sas import Signer
-from worker.connection import connect
+from marketplace.credentials import Credentials
+from marketplace.errors import MarketplaceError
+from worker.connection import ConnectionFailedError, connect
 from worker.logs import set_up_logging
+from worker.marketplaces import MAX_CONNECTIONS, credentials_of, marketplace_of
 from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
 from worker.webhook import HttpWebhook
-
-MAX_CONNECTIONS = 100
-"""As many as activities run at a time; httpx slows down with every connection more."""
 
 logger = logging.getLogger("worker")
 
@@ -39,72 +35,96 @@ def main() -> int:
     except SettingsError as error:
         print(f"Wrong configuration: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
-    except (SearchAttributesError, RuntimeError) as error:
-        logger.error("%s", error)  # noqa: TRY400 - a sentence for a person, not a traceback
+    except (ConnectionFailedError, SearchAttributesError) as error:
+        logger.critical("%s", error)
+        return 1
+    except Exception as error:
+        logger.critical("The worker cannot go on", exc_info=error)
         return 1
     return 0
 
 
 async def run(settings: Settings) -> None:
-    """Connect, and work until SIGINT or SIGTERM."""
+    """Work until SIGINT or SIGTERM; a second one ends the process at once.
+
+    Raises:
+        Exception: The worker came to an end that nobody asked for: its namespace or its permission is gone.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    client = await connect(settings)
-    await ensure_search_attributes(client)
-    async with (
-        httpx.AsyncClient(limits=httpx.Limits(max_connections=MAX_CONNECTIONS)) as http,
-        open_marketplace(settings, http) as marketplace,
-        worker(
-            client,
-            settings.temporal_task_queue,
-            marketplace,
-            HttpWebhook(http, settings.notify_webhook_url) if settings.notify_webhook_url else None,
-            requests_per_second=settings.marketplace_requests_per_second,
-            on_fatal_error=_log_fatal_error,
-        ),
-    ):
-        logger.info(
-            "Working on task queue %s of namespace %s for the marketplace at %s",
-            settings.temporal_task_queue,
-            client.namespace,
-            settings.marketplace_url,
-        )
-        await stop.wait()
-        logger.info("Stopping: running activities may finish")
+        loop.add_signal_handler(number, _stop, stop)
+    starting = asyncio.create_task(_start(settings))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if starting.done():
+        await _work(starting.result(), settings, stop)
+    else:
+        starting.cancel()
     logger.info("Stopped")
 
 
-@asynccontextmanager
-async def open_marketplace(settings: Settings, http: httpx.AsyncClient) -> AsyncIterator[CloudPartnerPortal]:
-    """Make the marketplace's client from the settings.
+def _stop(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        logger.warning("Stopping at once: what was running is tried again by the next worker")
+        end(1)
+    stop.set()
 
-    Raises:
-        SettingsError: A storage account's key is wrong.
-    """
-    credentials: Credentials
-    if settings.marketplace_access_token is not None:
-        credentials = FixedToken(settings.marketplace_access_token)
-    else:
-        credentials = EntraCredentials()
+
+async def _start(settings: Settings) -> Client:
+    client = await connect(settings)
+    await ensure_search_attributes(client)
+    return client
+
+
+async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None:
+    credentials = credentials_of(settings)
+    checking = asyncio.create_task(_warn_without(credentials))
     try:
-        signer = Signer(settings.storage_account_keys())
-    except ValueError as error:
-        raise SettingsError(f"AZURE_STORAGE_ACCOUNT_KEYS: {error}") from None
-    rate = settings.marketplace_requests_per_second
-    limiter = None if rate is None else AsyncLimiter(max(rate, 1), time_period=max(1, 1 / rate))
-    try:
-        yield CloudPartnerPortal(
-            Portal(http, credentials, url=settings.marketplace_url, limiter=limiter), signer=signer
-        )
+        async with (
+            httpx.AsyncClient(limits=httpx.Limits(max_connections=MAX_CONNECTIONS)) as http,
+            # Cancels this task and raises when the worker dies.
+            worker(
+                client,
+                settings.temporal_task_queue,
+                marketplace_of(settings, http, credentials),
+                HttpWebhook(http, settings.notify_webhook_url) if settings.notify_webhook_url else None,
+                requests_per_second=settings.marketplace_requests_per_second,
+            ),
+        ):
+            logger.info(
+                "Working on task queue %s of namespace %s for the marketplace at %s",
+                settings.temporal_task_queue,
+                client.namespace,
+                settings.marketplace_url,
+            )
+            await stop.wait()
+            logger.info("Stopping: running activities may finish")
     finally:
+        checking.cancel()
         await credentials.close()
 
 
-async def _log_fatal_error(error: BaseException) -> None:
-    logger.critical("The worker cannot go on", exc_info=error)
+async def _warn_without(credentials: Credentials) -> None:
+    """Tell at the start, not at the first publication, that nobody may talk to the marketplace."""
+    try:
+        await credentials.token()
+    except MarketplaceError as error:
+        logger.warning("There is no access to the marketplace yet: %s", error)
+
+
+def end(status: int) -> NoReturn:
+    """End the process without Python's own clean-up.
+
+    The SDK's threads may still be calling into Python, and one that does so during the clean-up crashes the
+    process: exit status 134 or 139 in place of ours.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

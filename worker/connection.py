@@ -1,18 +1,40 @@
 """The connection to Temporal, from the SDK's own environment variables and profiles."""
 
+import asyncio
+import logging
 import os
+import re
 import socket
 from datetime import timedelta
+from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
-from temporalio.runtime import LoggingConfig, PrometheusConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 
 from worker.encryption import EncryptionCodec
 from worker.registration import data_converter
 from worker.settings import Settings, SettingsError
 
 DEFAULT_ADDRESS = "localhost:7233"
+PATIENCE = timedelta(seconds=30)
+"""How long Temporal may take to answer: a worker is often started a moment before its server."""
+
+BETWEEN_TRIES = timedelta(seconds=1)
+ONE_TRY = timedelta(seconds=10)
+
+logger = logging.getLogger("worker")
+
+
+class ConnectionFailedError(Exception):
+    """Temporal does not answer; says where and why."""
 
 
 async def connect(settings: Settings) -> Client:
@@ -20,31 +42,99 @@ async def connect(settings: Settings) -> Client:
 
     Raises:
         SettingsError: The ``TEMPORAL_*`` variables or the profile are wrong.
-        RuntimeError: Temporal does not answer.
+        ConnectionFailedError: Temporal did not answer for `PATIENCE`.
     """
+    options = read_connection()
+    runtime = _runtime(settings)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + PATIENCE.total_seconds()
+    tried = False
+    while True:
+        try:
+            async with asyncio.timeout(ONE_TRY.total_seconds()):
+                return await _connect(settings, options, runtime)
+        except (RuntimeError, TimeoutError) as error:
+            sentence = f"Temporal does not answer at {options['target_host']}: {_reason(error)}"
+            if loop.time() >= until:
+                raise ConnectionFailedError(
+                    f"{sentence}. Is it running, and are the TEMPORAL_* variables right?"
+                ) from error
+            if not tried:
+                logger.warning("%s. Trying for %d s", sentence, PATIENCE.total_seconds())
+            tried = True
+        await asyncio.sleep(BETWEEN_TRIES.total_seconds())
+
+
+def read_connection() -> ClientConnectConfig:
+    """Read address, namespace, TLS and API key.
+
+    Raises:
+        SettingsError: Something in the ``TEMPORAL_*`` variables or the profile is wrong.
+    """
+    path = os.environ.get("TEMPORAL_CONFIG_FILE")
+    if path and not Path(path).exists():
+        # The SDK would pass over it, and connect to somewhere else.
+        raise SettingsError("TEMPORAL_CONFIG_FILE: there is no such file")
     try:
         options = ClientConfig.load_client_connect_config()
     except Exception as error:
-        # The SDK raises plain errors of several types here; all are about the environment or the profile file.
-        raise SettingsError(f"TEMPORAL_* or the profile of TEMPORAL_CONFIG_FILE: {error}") from error
+        # The SDK raises plain errors of several types here; all are about the environment or the profile file,
+        # whose lines, which may hold an API key, stand below the first line of the message.
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingsError(f"{_variable(said)}: {said}") from error
     options.setdefault("target_host", DEFAULT_ADDRESS)
+    if not re.fullmatch(r"[^\s/]+:\d{1,5}", options["target_host"]):
+        raise SettingsError("TEMPORAL_ADDRESS, or the address in the profile: must be HOST:PORT")
+    return options
+
+
+async def _connect(settings: Settings, options: ClientConnectConfig, runtime: Runtime) -> Client:
     keys = settings.encryption_keys()
-    return await Client.connect(
-        **options,
-        data_converter=data_converter(EncryptionCodec(keys) if keys else None),
-        runtime=_runtime(settings),
-        identity=f"offer-publisher/{os.getpid()}@{socket.gethostname()}",
-    )
+    try:
+        return await Client.connect(
+            **options,
+            data_converter=data_converter(EncryptionCodec(keys) if keys else None),
+            runtime=runtime,
+            identity=f"offer-publisher/{os.getpid()}@{socket.gethostname()}",
+        )
+    except ValueError as error:
+        raise SettingsError(f"TEMPORAL_ADDRESS, TEMPORAL_API_KEY or TEMPORAL_TLS_*: {error}") from error
+    except RuntimeError as error:
+        if "ParseError" in str(error):
+            raise SettingsError("TEMPORAL_TLS_*: the certificate or its key is not in PEM form") from error
+        raise
+
+
+def _variable(said: str) -> str:
+    """Name the variable that the SDK's message is about, as far as it tells."""
+    if said.startswith("Profile"):
+        return "TEMPORAL_PROFILE"
+    if "TOML" in said:
+        return "TEMPORAL_CONFIG_FILE"
+    return "TEMPORAL_TLS_*" if "No such file" in said else "TEMPORAL_*"
+
+
+def _reason(error: RuntimeError | TimeoutError) -> str:
+    """Return the words of the system within the SDK's rendering of its error."""
+    if isinstance(error, TimeoutError):
+        return f"nothing came back within {ONE_TRY.total_seconds():g} s"
+    words = re.findall(r'(?:message|error): "([^"]+)"', str(error))
+    return str(words[-1]) if words else str(error)
 
 
 def _runtime(settings: Settings) -> Runtime:
     metrics = None
     if settings.metrics_address is not None:
         metrics = PrometheusConfig(bind_address=settings.metrics_address, durations_as_seconds=True)
-    return Runtime(
-        telemetry=TelemetryConfig(
-            logging=LoggingConfig(filter=TelemetryFilter(core_level="WARN", other_level="ERROR")),
-            metrics=metrics,
+    telemetry = TelemetryConfig(
+        logging=LoggingConfig(
+            filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+            # Else the SDK writes to the console by itself, past our format and past `redacted`.
+            forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),
         ),
-        worker_heartbeat_interval=timedelta(seconds=60),
+        metrics=metrics,
     )
+    try:
+        return Runtime(telemetry=telemetry, worker_heartbeat_interval=timedelta(seconds=60))
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(f"METRICS_ADDRESS: {error}") from error

@@ -12,11 +12,12 @@ from marketplace.sas import redacted
 
 
 def set_up_logging(level: str, log_format: Literal["text", "json"]) -> None:
-    """Log to standard error."""
+    """Log to standard error; Python's warnings too, so that every line has the same form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # One line a request and one a token: the activities say what was done.
+    logging.captureWarnings(capture=True)
+    # One line a request, with its URL, and one a token: the activities say what was done.
     for chatty in ("httpx", "httpcore", "azure", "aiohttp"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
     if log_format == "json":
@@ -27,7 +28,7 @@ def set_up_logging(level: str, log_format: Literal["text", "json"]) -> None:
 
 class _Text(logging.Formatter):
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        super().__init__("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted(super().format(record))

@@ -1,10 +1,10 @@
 """The worker's settings, from the environment; the Temporal connection has the SDK's own variables."""
 
 import base64
-import binascii
+import ipaddress
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
+import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -19,16 +19,35 @@ class SettingsError(Exception):
 
 
 def _web_address(address: str) -> str:
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an address such as https://cloudpartner.azure.com")
+    form = "must be an address such as https://cloudpartner.azure.com"
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        raise ValueError(form) from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(form)
+    return address
+
+
+def _marketplace_address(address: str) -> str:
+    url = httpx.URL(_web_address(address))
+    if url.userinfo or url.query or url.fragment:
+        # It is logged, and API paths are put behind it.
+        raise ValueError("must have neither a user nor a query: the access token has its own variable")
     return address
 
 
 def _listening_address(address: str) -> str:
+    form = "must be IP:PORT such as 127.0.0.1:9464 or [::1]:9464"
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) <= MAX_PORT:
-        raise ValueError("must be HOST:PORT such as 127.0.0.1:9464")
+    if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        raise ValueError(form)
+    try:
+        ip = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise ValueError(form) from None
+    if (ip.version == 6) != host.startswith("["):  # noqa: PLR2004 - IPv6
+        raise ValueError(form)
     return address
 
 
@@ -38,7 +57,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
     temporal_task_queue: str = "offer-publishing"
-    marketplace_url: Annotated[str, AfterValidator(_web_address)] = MARKETPLACE_URL
+    marketplace_url: Annotated[str, AfterValidator(_marketplace_address)] = MARKETPLACE_URL
     marketplace_access_token: SecretStr | None = None
     marketplace_requests_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
     azure_storage_account_keys: SecretStr | None = None
@@ -53,20 +72,28 @@ class Settings(BaseSettings):
     def _any_case(cls, level: Any) -> Any:
         return level.upper() if isinstance(level, str) else level
 
+    @field_validator("marketplace_access_token")
+    @classmethod
+    def _token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None:
+            text = token.get_secret_value().strip()
+            if not text or not text.isascii() or not text.isprintable() or " " in text:
+                raise ValueError("must be a token as Microsoft Entra issues them: no blanks, ASCII only")
+        return token
+
     @field_validator("azure_storage_account_keys")
     @classmethod
     def _storage_account_keys(cls, keys: SecretStr | None) -> SecretStr | None:
         if keys is not None:
-            _pairs(keys, "=", "account=key[,account=key]")
+            for position, key in enumerate(_pairs(keys, "=", "account=key[,account=key]").values(), start=1):
+                _bytes(position, key)
         return keys
 
     @field_validator("payload_encryption_keys")
     @classmethod
     def _encryption_keys(cls, keys: SecretStr | None) -> SecretStr | None:
         if keys is not None:
-            for name, key in _pairs(keys, ":", "id:base64 key[,id:base64 key]").items():
-                if len(_bytes(name, key)) not in KEY_SIZES:
-                    raise ValueError(f"key {name} must have 16, 24 or 32 bytes")
+            read_encryption_keys(keys)
         return keys
 
     @field_validator("notify_webhook_url")
@@ -84,7 +111,7 @@ class Settings(BaseSettings):
     def encryption_keys(self) -> dict[str, bytes]:
         """Return key id → key; the first one encrypts."""
         keys = self.payload_encryption_keys
-        return {} if keys is None else {name: _bytes(name, key) for name, key in _pairs(keys, ":", "").items()}
+        return {} if keys is None else read_encryption_keys(keys)
 
 
 def read_settings() -> Settings:
@@ -101,18 +128,35 @@ def read_settings() -> Settings:
         raise SettingsError(f"{variable}: {wrong['msg'].removeprefix('Value error, ')}") from None
 
 
+def read_encryption_keys(secret: SecretStr) -> dict[str, bytes]:
+    """Read ``id:base64 key[,id:base64 key]``.
+
+    Raises:
+        ValueError: It is not of that form; names the entry by its position, for what stands first in it may
+            be the key.
+    """
+    keys = {}
+    for position, (key_id, key) in enumerate(_pairs(secret, ":", "id:base64 key[,id:base64 key]").items(), start=1):
+        keys[key_id] = _bytes(position, key)
+        if len(keys[key_id]) not in KEY_SIZES:
+            raise ValueError(f"the key of entry {position} must have 16, 24 or 32 bytes")
+    return keys
+
+
 def _pairs(secret: SecretStr, separator: str, form: str) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for position, pair in enumerate(secret.get_secret_value().split(","), start=1):
         name, found, value = pair.strip().partition(separator)
         if not found or not name or not value:
             raise ValueError(f"must be {form}; entry {position} is not")
+        if name in pairs:
+            raise ValueError(f"must be {form}; entry {position} names again what an earlier one names")
         pairs[name] = value
     return pairs
 
 
-def _bytes(name: str, key: str) -> bytes:
+def _bytes(position: int, key: str) -> bytes:
     try:
         return base64.b64decode(key, validate=True)
-    except binascii.Error:
-        raise ValueError(f"key {name} is not base64") from None
+    except ValueError:
+        raise ValueError(f"the key of entry {position} is not base64") from None

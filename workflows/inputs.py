@@ -40,6 +40,8 @@ def read(model: type[Model], sent: RawValue) -> Model:
     encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
     if encoding == "several":
         raise invalid(model, [f"one JSON object is expected, {payload.data.decode()} values were sent"])
+    if encoding == "binary/encrypted":
+        raise invalid(model, ["it is encrypted with a key that the worker does not hold, or was changed on its way"])
     if encoding not in {"", "binary/null", "json/plain"}:
         raise invalid(model, [f"JSON is expected, not a payload of encoding {encoding[:60]!r}"])
     try:
