@@ -24,6 +24,7 @@ from activities.notifications import NotificationActivities, Webhook
 from activities.offers import OfferActivities
 from activities.operations import OperationActivities
 from marketplace.protocol import Marketplace
+from worker.failures import PlainFailures
 from workflows.check_last_operation_status import CheckLastOperationStatus
 from workflows.create_offer_and_publish import CreateOfferAndPublish
 from workflows.inputs import several
@@ -62,8 +63,8 @@ def activities(marketplace: Marketplace, webhook: Webhook | None = None) -> list
 
 
 def data_converter(codec: PayloadCodec | None = None) -> DataConverter:
-    """Return how payloads are written: pydantic's JSON, encrypted where there is a codec."""
-    return dataclasses.replace(pydantic_data_converter, payload_codec=codec)
+    """Return how payloads and failures are written: pydantic's JSON, encrypted where there is a codec."""
+    return dataclasses.replace(pydantic_data_converter, payload_codec=codec, failure_converter_class=PlainFailures)
 
 
 def interceptors() -> Sequence[Interceptor]:
