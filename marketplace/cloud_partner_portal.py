@@ -22,6 +22,7 @@ from marketplace.model import (
     WhenFull,
 )
 from marketplace.operations import operations as listed_operations
+from marketplace.plans import is_image_map
 from marketplace.portal import OfferDocument, Portal
 from marketplace.protocol import PutOutcome
 from marketplace.wording import one_line
@@ -282,7 +283,7 @@ def _disk_urls(value: object, version: str | None) -> Iterator[tuple[str, str]]:
     """Yield every address in the image maps of a document, with the version it stands under."""
     if isinstance(value, dict):
         for key, member in value.items():
-            if version is None and held.is_image_map(key) and isinstance(member, dict):
+            if version is None and is_image_map(key) and isinstance(member, dict):
                 for each, entry in member.items():
                     yield from _disk_urls(entry, each)
             else:

@@ -21,7 +21,10 @@
 Messages never hold a token or the signature of a SAS.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
+
+from marketplace.wording import bounded
 
 
 class MarketplaceError(Exception):
@@ -80,6 +83,13 @@ class Refused(MarketplaceError):
 
 class RuleBroken(Exception):
     """A rule of the marketplace that we checked ourselves; nothing was sent."""
+
+    @classmethod
+    def raise_for(cls, sentences: Iterable[str]) -> None:
+        """Raise with a line for each of the first sentences; nothing happens where there is none."""
+        lines = bounded(sentences)
+        if lines:
+            raise cls("\n".join(lines))
 
 
 class PlanMissing(RuleBroken):

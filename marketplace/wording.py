@@ -5,7 +5,7 @@ Everything here is a pure function over text or JSON that somebody else wrote, s
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import unescape
 
 from marketplace.sas import redacted
@@ -14,6 +14,8 @@ MAX_READ = 20_000
 """Characters of a message that are looked at: a person reads a few hundred."""
 
 MAX_SAYINGS = 20
+MAX_LISTED = 20
+MAX_NAME = 80
 MAX_DEPTH = 8
 
 _INLINE = frozenset(
@@ -54,6 +56,19 @@ def plain_text(html: str, limit: int) -> str:
     are the error pages of the proxies before it.
     """
     return one_line(unescape(_MARKUP.sub(_gap, html[:MAX_READ])), limit)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a sentence: each one bounded line, the first 20, and how many there are more."""
+    more = [f"{len(names) - MAX_LISTED} more"] if len(names) > MAX_LISTED else []
+    return ", ".join([*(one_line(name, MAX_NAME) for name in names[:MAX_LISTED]), *more])
+
+
+def bounded(sentences: Iterable[str]) -> list[str]:
+    """Return the first 20 different sentences, and one that says how many there are more."""
+    found = list(dict.fromkeys(sentences))
+    more = [f"… and {len(found) - MAX_LISTED} more."] if len(found) > MAX_LISTED else []
+    return [*found[:MAX_LISTED], *more]
 
 
 def sayings(body: object) -> list[str]:

@@ -1,0 +1,228 @@
+"""The marketplace's rules for new image versions, checked before anything is sent.
+
+Each is a function that raises with a sentence for everything that breaks it. They follow the API's
+documentation of plans and images.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from marketplace import sas
+from marketplace.errors import PlanFull, RuleBroken, VersionTaken
+from marketplace.model import HeldImage, Image, ImageVersion, WhenFull
+from marketplace.placements import HeldByPlan, Placement, same_version
+from marketplace.plans import Disk, Plan, disks_of, given_disks, order
+from marketplace.versions import sort_key
+from marketplace.wording import MAX_NAME, listed, one_line
+
+_DATA_DISKS_OF_OLD = 15
+"""One page of the documentation allows a plan this many data disks, another one more."""
+
+_MAX_VERSION = 200
+_MAX_DISK = 300
+
+Slots = Mapping[str, HeldByPlan]
+"""What is published, by the slot's name."""
+
+
+def refuse_contradictions(placements: Iterable[Placement]) -> None:
+    """Refuse a version that is asked for with two sets of disks."""
+    first: dict[tuple[int, str], Image] = {}
+    broken: list[str] = []
+    for one in placements:
+        image = first.setdefault((id(one.shelf), one.image.version), one.image)
+        if disks_of(image) != disks_of(one.image):
+            broken.append(
+                f"Plan {one.plan.plan_id}: version {image.version} is asked for twice, with different disks; "
+                "keep one of them, or say which generation each belongs to."
+            )
+    RuleBroken.raise_for(broken)
+
+
+def refuse_taken(placements: Iterable[Placement], slots: Slots) -> None:
+    """Refuse a version that is there with other disks: a version never changes its disks."""
+    broken: list[str] = []
+    for one in placements:
+        standing = [("draft", one.present.held)] if one.present else []
+        for slot, published in slots.items():
+            standing += [
+                (slot, held) for held in same_version(one.image, published) if held.generation == one.shelf.generation
+            ]
+        broken += [taken(one.image, held, slot) for slot, held in standing if held.disks != disks_of(one.image)][:1]
+    VersionTaken.raise_for(broken)
+
+
+def refuse_old(added: Iterable[Placement], slots: Slots) -> None:
+    """Refuse a new version that is not greater than all before."""
+    broken: list[str] = []
+    for one in added:
+        version, plan_id = one.image.version, one.plan.plan_id
+        standing = [entry.held for entry in one.plan.newest_first()] + _published(plan_id, slots)
+        if any(held.version == version for held in standing):
+            # The plan has the version in another map: only what is in this map was there before it.
+            standing = [held for held in standing if held.generation == one.shelf.generation]
+        if any(held.version == version for held in standing):
+            continue  # published, but no longer in the draft: it comes back
+        newest = max((held.version for held in standing), key=order, default=None)
+        if newest is not None and sort_key(version) <= sort_key(newest):
+            shown = one_line(newest, MAX_NAME)
+            broken.append(
+                f"Plan {plan_id}: version {version} is not greater than {shown}, which the plan already has; the "
+                f"marketplace would never show it. Give the image a version above {shown}."
+            )
+    RuleBroken.raise_for(broken)
+
+
+def refuse_disk_counts(added: Iterable[Placement], slots: Slots) -> None:
+    """Refuse a new version with more or fewer data disks than the plan's others."""
+    broken: list[str] = []
+    expected: dict[str, tuple[str, int]] = {}
+    for one in added:
+        plan_id = one.plan.plan_id
+        count = len(one.image.data_disks)
+        if plan_id not in expected:
+            standing = [entry.held for entry in one.plan.newest_first()] or _published(plan_id, slots)
+            newest = max(standing, key=lambda held: order(held.version), default=None)
+            expected[plan_id] = (newest.version, len(newest.disks) - 1) if newest else (one.image.version, count)
+        version, other = expected[plan_id]
+        if count != other:
+            broken.append(
+                f"Plan {plan_id}: version {one.image.version} has {_counted(count)}, but version "
+                f"{one_line(version, MAX_NAME)} has {_counted(other)}; every version of a plan must have the same "
+                "number. Give as many data disks, or use another plan."
+            )
+    RuleBroken.raise_for(broken)
+
+
+def refuse_unreadable_disks(images: Iterable[Image], now: datetime) -> list[str]:
+    """Refuse disks that the service could not read; return sentences of what it may not like."""
+    errors: list[str] = []
+    warnings: list[str] = []
+    for image in images:
+        if len(image.data_disks) > _DATA_DISKS_OF_OLD:
+            warnings.append(
+                f"{image.image_version}: it has {_counted(len(image.data_disks))}; some pages of the "
+                f"marketplace's documentation allow {_DATA_DISKS_OF_OLD} only."
+            )
+        found = sas_problems(image.image_version, given_disks(image), now)
+        errors += found.errors
+        warnings += found.warnings
+    RuleBroken.raise_for(errors)
+    return warnings
+
+
+def make_room(
+    added: Sequence[Placement], images: Iterable[Image], slots: Slots, when_full: WhenFull, limit: int
+) -> dict[str, list[str]]:
+    """Return which versions to drop, by plan, the oldest first; refuse where that is not enough or not wanted.
+
+    Args:
+        added: What is new.
+        images: All that is wanted, and so is not dropped.
+        slots: What is published: the newest of each slot is not dropped.
+        when_full: Whether anything may be dropped.
+        limit: Versions that a plan may hold; 0 for any number.
+
+    Raises:
+        PlanFull: There is no room, or none may be made.
+    """
+    dropped: dict[str, list[str]] = {}
+    broken: list[str] = []
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        wanted[image.plan_id].add(image.version)
+    for plan in {one.plan.plan_id: one.plan for one in added}.values() if limit > 0 else ():
+        after = plan.versions() | {one.image.version for one in added if one.plan is plan}
+        over = len(after) - limit
+        if over <= 0 or after == plan.versions():
+            continue
+        kept = wanted[plan.plan_id] | _newest_published(plan.plan_id, slots)
+        oldest = _droppable(plan, added, kept)
+        if when_full == WhenFull.REMOVE_OLDEST and len(oldest) >= over:
+            dropped[plan.plan_id] = oldest[:over]
+            continue
+        held = sorted(plan.versions(), key=order)
+        sentence = f"Plan {plan.plan_id} holds {len(held)} versions ({listed(held)}), {limit} are allowed, and "
+        sentence += f"{listed(sorted(after - plan.versions(), key=order))} would not fit. "
+        if len(oldest) < over:
+            sentence += (
+                "Not enough of them can be dropped: the newest of preview and production, the versions asked "
+                "for and the last of a map stay. Ask for fewer versions, or raise the limit."
+            )
+        else:
+            sentence += (
+                f"The oldest that could go: {listed(oldest[:over])}. Remove it in the portal, or set "
+                'when_full to "remove_oldest".'
+            )
+        broken.append(sentence)
+    PlanFull.raise_for(broken)
+    return dropped
+
+
+def taken(image: Image, held: HeldImage, slot: str | None = None) -> str:
+    """Say that the image's version is there with other disks."""
+    ours, theirs = disks_of(image), held.disks
+    other = next((disk for disk in theirs if disk not in ours), theirs[0] if theirs else "")
+    where = f" in the {slot}" if slot else ""
+    place = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
+    return (
+        f"{place} is there{where} with other disks: it has {_counted(len(theirs) - 1)} and "
+        f"{one_line(other, _MAX_DISK)}. A version never changes its disks; give the new image a new version."
+    )
+
+
+def sas_problems(version: ImageVersion, disks: Iterable[Disk], now: datetime) -> sas.Problems:
+    """Say what is wrong with the SAS of an image's disks; that there is none is an error."""
+    image = one_line(str(version), _MAX_VERSION)
+    said = sas.Problems()
+    for disk in disks:
+        name = one_line(disk.title, MAX_NAME)
+        if sas.unsigned(disk.url):
+            account = one_line(sas.account(disk.url), MAX_NAME)
+            said.errors.append(
+                f"{image}: the URL of {name} has no SAS, and the worker has no key of the storage account "
+                f"{account} to make one. Add a SAS to the URL, or set AZURE_STORAGE_ACCOUNT_KEYS={account}=<key> "
+                "for the worker."
+            )
+        found = sas.problems(disk.url, now)
+        said.errors.extend(f"{image}: the SAS of {name}: {problem}." for problem in found.errors)
+        said.warnings.extend(f"{image}: the SAS of {name}: {problem}." for problem in found.warnings)
+    return said
+
+
+def _published(plan_id: str, slots: Slots) -> list[HeldImage]:
+    return [held for published in slots.values() for held in published.get(plan_id, ())]
+
+
+def _newest_published(plan_id: str, slots: Slots) -> set[str]:
+    """Return the newest versions of preview and production, of each generation; all that are equally new."""
+    newest: set[str] = set()
+    for published in slots.values():
+        by_generation: dict[str | None, list[str]] = defaultdict(list)
+        for held in published.get(plan_id, ()):
+            by_generation[held.generation].append(held.version)
+        for versions in by_generation.values():
+            top = max(sort_key(version) for version in versions)
+            newest |= {version for version in versions if sort_key(version) == top}
+    return newest
+
+
+def _droppable(plan: Plan, added: Iterable[Placement], kept: set[str]) -> list[str]:
+    """Return the versions that may be dropped, oldest first, so that no map of the plan becomes empty."""
+    left = {id(shelf): len(shelf.entries) for shelf in plan.shelves}
+    for one in added:
+        if one.plan is plan:
+            left[id(one.shelf)] += 1
+    found: list[str] = []
+    for version in sorted(plan.versions() - kept, key=order):
+        holders = [id(shelf) for shelf in plan.shelves if version in shelf.entries]
+        if all(left[holder] > 1 for holder in holders):
+            found.append(version)
+            for holder in holders:
+                left[holder] -= 1
+    return found
+
+
+def _counted(count: int) -> str:
+    return f"{count} data disk{'' if count == 1 else 's'}"

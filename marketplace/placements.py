@@ -1,0 +1,122 @@
+"""Where an image belongs.
+
+Generations, as this module reads them: an image without one belongs in the plan's own map and in the map of
+every generation. An image with one belongs in the maps of the objects of ``diskGenerations`` that name it.
+The plan's own map stands for the generation that no such object names: for any where none is named, for
+``1`` where ``1`` is not named, for ``2`` where only ``1`` is; where both are named it goes along with ``1``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from marketplace.errors import PlanMissing, RuleBroken
+from marketplace.model import HeldImage, Image
+from marketplace.plans import Entry, Offer, Plan, Shelf, disks_of
+from marketplace.wording import MAX_NAME, listed, one_line
+
+HeldByPlan = Mapping[str, Sequence[HeldImage]]
+"""What a slot holds."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An image wanted in a map."""
+
+    image: Image
+    plan: Plan
+    shelf: Shelf
+
+    @property
+    def present(self) -> Entry | None:
+        """What the map has under the image's version."""
+        return self.shelf.entries.get(self.image.version)
+
+
+def by_plan(held: Iterable[HeldImage]) -> HeldByPlan:
+    """Sort what a slot holds by plan."""
+    plans: dict[str, list[HeldImage]] = defaultdict(list)
+    for one in held:
+        plans[one.plan_id].append(one)
+    return dict(plans)
+
+
+def same_version(image: Image, slot: HeldByPlan) -> list[HeldImage]:
+    """Return what a slot holds under the image's version, in any generation."""
+    return [one for one in slot.get(image.plan_id, ()) if one.version == image.version]
+
+
+def places_in_slot(image: Image, slot: HeldByPlan) -> set[str | None]:
+    """Return which maps of a slot an image belongs in; none when the slot has nothing of its generation."""
+    named = {one.generation for one in slot.get(image.plan_id, ()) if one.generation is not None}
+    if not named and image.generation not in {None, "1"}:
+        # The slot may be older than the plan's second generation: then its own map is that of the first, and
+        # another disk there is no contradiction.
+        return {None} if any(one.disks == disks_of(image) for one in same_version(image, slot)) else set()
+    return _places(image.generation, named)
+
+
+def place(offer: Offer, images: Sequence[Image]) -> list[Placement]:
+    """Find the maps that images belong in.
+
+    Raises:
+        PlanMissing: There is no such plan, or none of that generation.
+        RuleBroken: Two plans have one id, or the plan has no map of images.
+    """
+    plans = _find_plans(offer, images)
+    placements: list[Placement] = []
+    unknown: list[str] = []
+    for image in images:
+        plan = plans[image.plan_id]
+        named = {shelf.generation for shelf in plan.shelves if shelf.generation is not None}
+        places = _places(image.generation, named)
+        if not places:
+            unknown.append(
+                f"Plan {plan.plan_id} has no generation {image.generation} for version {image.version}; "
+                f"besides its own images it has those of generation {listed(sorted(named))}."
+            )
+        placements += [Placement(image, plan, shelf) for shelf in plan.shelves if shelf.generation in places]
+    PlanMissing.raise_for(unknown)
+    for shelf in [one.shelf for one in placements]:
+        if shelf.key is None:
+            raise RuleBroken(
+                f"Offers of type {one_line(offer.type or '(none)', MAX_NAME)} hold no images that we know of: "
+                "their plans have neither …vmImages nor …vmImagesPublicAzure."
+            )
+        if shelf.node and shelf.node.kind not in {"object", "null"}:
+            raise RuleBroken(
+                f"The draft's {one_line(shelf.key, MAX_NAME)} is of kind {shelf.node.kind}, not a map of image "
+                "versions."
+            )
+    return placements
+
+
+def _find_plans(offer: Offer, images: Iterable[Image]) -> dict[str, Plan]:
+    wanted = dict.fromkeys(image.plan_id for image in images)
+    found: dict[str, Plan] = {}
+    for plan in offer.plans:
+        if plan.plan_id in wanted and found.setdefault(plan.plan_id, plan) is not plan:
+            raise RuleBroken(f"The draft has two plans {plan.plan_id}; remove one of them in the portal.")
+    lacking = [plan_id for plan_id in wanted if plan_id not in found]
+    if lacking:
+        ids = [plan.plan_id for plan in offer.plans]
+        there = f"it has {listed(ids)}" if ids else "it has no plans at all"
+        raise PlanMissing(
+            f"The draft has no plan {listed(lacking)}; {there}. Correct plan_id, or add the plan to the offer first."
+        )
+    return found
+
+
+def _places(generation: str | None, named: set[str]) -> set[str | None]:
+    """Return which maps an image belongs in, by generation; ``None`` is the plan's own map.
+
+    Args:
+        generation: That of the image.
+        named: Those that the plan's ``diskGenerations`` name.
+    """
+    if generation is None:
+        return {None, *named}
+    places: set[str | None] = {one for one in named if one == generation} if named else {None}
+    if generation == next((one for one in ("1", "2") if one not in named), "1"):
+        places.add(None)
+    return places
