@@ -176,7 +176,7 @@ def _raise_if_ended_badly(report: OperationReport, wanted: CheckLastOperationSta
         kind = "PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed"
         said = "; ".join(report.errors) or "the marketplace gives no reason"
         raise ApplicationError(
-            f"{what} failed. {said}"[:MAX_ERROR] + ". Mend this and start the run again.",
+            f"{what} failed. {said}"[:MAX_ERROR].rstrip(". ") + ". Mend this and start the run again.",
             type=kind,
             non_retryable=True,
         )

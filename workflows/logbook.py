@@ -187,9 +187,8 @@ class Logbook:
             await self.stage(PublishStage.FAILED)
             await self.notify("failed", f"{workflow.info().workflow_type} failed. {self.progress.error}")
             await workflow.wait_condition(workflow.all_handlers_finished)
-            if reason is error:
-                raise
-            raise reason from error
+            # Without the errors it came through: each repeats the message, and the CLI prints them all.
+            raise reason from None
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     def _image_versions(self) -> SearchAttributeUpdate[Sequence[str]]:
