@@ -1,7 +1,6 @@
 """The marketplace behind the Cloud Partner Portal API: what the procedures need, put together of its calls."""
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -21,11 +20,10 @@ from marketplace.model import (
     Slot,
     WhenFull,
 )
+from marketplace.offer_disks import NO_OFFER, check_disks, with_signed_disks
 from marketplace.operations import operations as listed_operations
-from marketplace.plans import is_image_map
 from marketplace.portal import OfferDocument, Portal
 from marketplace.protocol import PutOutcome
-from marketplace.wording import one_line
 
 ROUNDS = 5
 """How often a write is tried on a draft that others write too; after that the last conflict is raised."""
@@ -33,9 +31,6 @@ ROUNDS = 5
 KNOWN_OPERATIONS = 5
 
 LAST_ONE_WINS = "*"
-
-MAX_WARNING = 400
-"""Characters of a warning: its address is a user's, its version any key of a document."""
 
 
 class CloudPartnerPortal:
@@ -63,18 +58,25 @@ class CloudPartnerPortal:
         self._clock = clock
 
     async def put_offer(self, offer: OfferKey, document: str, *, replace: bool, repeated: bool) -> PutOutcome | None:
-        """Create the offer, or replace its draft, with ``document``, sent to the letter.
+        """Create the offer, or replace its draft, with ``document``, sent to the letter but for disks to sign.
+
+        Disks without a SAS are signed where we hold their account's key. When a draft is replaced, those of an
+        image that it holds with the same disks keep the URLs that it has: the image may be published, and a
+        published version cannot be edited, not even its URLs. What is wrong with the SAS of such an image is
+        a warning; with that of any other it is refused.
 
         A new offer is put without ``If-Match``, as the documentation's example of creating one is, and with
         ``*`` only where that was refused and the offer is still absent. A draft is replaced under the ETag of
         its read, or ``*`` where the read gave none.
 
-        Safe to repeat: with ``repeated`` an offer that says what ``document`` says counts as created by us.
+        Safe to repeat: with ``repeated`` an offer that says what ``document`` says, whatever the SAS of its
+        disks, counts as created by us.
 
         Raises:
             NotFound: There is no such publisher.
             Conflict: Others wrote the draft `ROUNDS` times in between.
-            RuleBroken: ``document`` is not a JSON object; nothing was sent.
+            RuleBroken: ``document`` is not a JSON object, or has a disk that the service could not read;
+                nothing was sent.
         """
         try:
             images = [_version(image) for image in held.held_images(document)]
@@ -89,10 +91,11 @@ class CloudPartnerPortal:
                     return None
                 # Read for our own creation too: whatever has run since is not a publish of ours, which comes later.
                 before = await self._newest_ids(offer)
+            text, warnings = self._ready(offer, document, draft)
             if draft is None or replace:
                 try:
                     if_match = to_create if draft is None else draft.etag or LAST_ONE_WINS
-                    await self._portal.put_offer(offer, document, if_match=if_match)
+                    await self._portal.put_offer(offer, text, if_match=if_match)
                 except (Conflict, Refused) as refusal:
                     # A new offer may exist by now, created by somebody else, or need an If-Match after all.
                     again = isinstance(refusal, Conflict) if draft else to_create is None
@@ -100,7 +103,7 @@ class CloudPartnerPortal:
                         raise
                     to_create = LAST_ONE_WINS
                     continue
-            return PutOutcome(before, images, list(_sas_warnings(document, self._clock())))
+            return PutOutcome(before, images, warnings)
         raise AssertionError("unreachable")
 
     async def edit_images(
@@ -232,16 +235,27 @@ class CloudPartnerPortal:
     async def _newest_ids(self, offer: OfferKey) -> list[str]:
         return [operation.id for operation in await self.operations(offer)][:KNOWN_OPERATIONS]
 
+    def _ready(self, offer: OfferKey, document: str, draft: OfferDocument | None) -> tuple[str, list[str]]:
+        """Return the document as it can be sent, and what a person should know of its disks."""
+        stored = draft.text if draft else NO_OFFER
+        now = self._clock()
+        try:
+            text = with_signed_disks(document, lambda url: self._sign(url, now), stored=stored)
+            return text, check_disks(text, now, stored=stored)
+        except ValueError as error:  # the draft: that of the document was met before
+            raise _unreadable_offer(offer, error) from None
+
     def _signed(self, image: Image) -> Image:
-        if self._signer is None:
-            return image
         now = self._clock()
         disks = [
-            disk.model_copy(update={"vhd_url": self._signer.signed(disk.vhd_url, now) or disk.vhd_url})
+            disk.model_copy(update={"vhd_url": self._sign(disk.vhd_url, now) or disk.vhd_url})
             for disk in image.data_disks
         ]
-        os_vhd_url = self._signer.signed(image.os_vhd_url, now) or image.os_vhd_url
+        os_vhd_url = self._sign(image.os_vhd_url, now) or image.os_vhd_url
         return image.model_copy(update={"os_vhd_url": os_vhd_url, "data_disks": disks})
+
+    def _sign(self, url: str, now: datetime) -> str | None:
+        return self._signer.signed(url, now) if self._signer else None
 
 
 def _rounds() -> Iterator[bool]:
@@ -262,37 +276,6 @@ def _merged(done: EditOutcome, edit: EditOutcome) -> EditOutcome:
         warnings=list(dict.fromkeys([*done.warnings, *edit.warnings])),
         operations=done.operations,
     )
-
-
-def _sas_warnings(document: str, now: datetime) -> Iterator[str]:
-    """Yield a sentence for everything that is wrong with the SAS of the document's disks."""
-    told: set[str] = set()
-    for version, url in _disk_urls(json.loads(document), None):
-        found = sas.problems(url, now)
-        problems = [*found.errors, *found.warnings]
-        if sas.unsigned(url):
-            problems = ["there is none, so the marketplace can read the disk only if everybody can"]
-        for problem in problems:
-            sentence = one_line(f"{version}: the SAS of {sas.address(url)}: {problem}", MAX_WARNING)
-            if sentence not in told:
-                told.add(sentence)
-                yield sentence
-
-
-def _disk_urls(value: object, version: str | None) -> Iterator[tuple[str, str]]:
-    """Yield every address in the image maps of a document, with the version it stands under."""
-    if isinstance(value, dict):
-        for key, member in value.items():
-            if version is None and is_image_map(key) and isinstance(member, dict):
-                for each, entry in member.items():
-                    yield from _disk_urls(entry, each)
-            else:
-                yield from _disk_urls(member, version)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _disk_urls(item, version)
-    elif version is not None and isinstance(value, str) and value.lower().startswith(("https://", "http://")):
-        yield version, value
 
 
 def _unreadable_offer(offer: OfferKey, error: ValueError) -> Unreadable:

@@ -39,13 +39,12 @@ class Marketplace(Protocol):
     say in their docstring what makes them safe to repeat.
     """
 
-    async def put_offer(
-        self, offer: OfferKey, document: str, *, replace: bool, repeated: bool
-    ) -> PutOutcome | None:
-        """Create the offer, or replace its draft, with ``document`` (JSON text, sent as it is).
+    async def put_offer(self, offer: OfferKey, document: str, *, replace: bool, repeated: bool) -> PutOutcome | None:
+        """Create the offer, or replace its draft, with ``document`` (JSON text).
 
-        Safe to repeat: with ``repeated`` (an earlier try may have had its effect) an offer that already says
-        what ``document`` says counts as created by us.
+        It is sent as it is, but for disks without a SAS, which get one. Safe to repeat: with ``repeated`` (an
+        earlier try may have had its effect) an offer that already says what ``document`` says counts as
+        created by us.
 
         Returns:
             ``None`` when the offer exists and ``replace`` is off: nothing was sent.

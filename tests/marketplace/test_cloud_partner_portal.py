@@ -258,19 +258,90 @@ async def test_what_is_no_document_is_not_sent() -> None:
     assert not service.calls
 
 
+def disk(text: str, version: str = "1.0.0") -> str:
+    found = json.loads(text)["definition"]["plans"][0][f"{VM}.vmImages"][version]["osVhdUrl"]
+    assert isinstance(found, str)
+    return found
+
+
+def with_disks(**addresses: str) -> dict[str, Any]:
+    """An offer of one plan; ``v1="https…"`` is the disk of its version 1.0.0."""
+    versions = {f"{name.removeprefix('v')}.0.0": address for name, address in addresses.items()}
+    offer = document(*versions)
+    for version, address in versions.items():
+        offer["definition"]["plans"][0][f"{VM}.vmImages"][version]["osVhdUrl"] = address
+    return offer
+
+
+SIGNER = Signer({"images": base64.b64encode(b"hunter2").decode()})
+SOON = SAS.replace("2024-09-01", "2024-03-05")
+EXPIRED = SAS.replace("2024-09-01", "2024-02-28")
+
+
 async def test_a_sas_of_no_use_is_told_without_its_signature() -> None:
-    draft = document("1.0.0")
-    images = draft["definition"]["plans"][0][f"{VM}.vmImages"]
-    images["1.0.0"]["osVhdUrl"] = url("1.0.0", SAS.replace("2024-09-01", "2024-03-05"))
-    images["1.0.0"]["lunVhdDetails"] = [{"lun": 0, "vhdUrl": "https://images.blob.core.windows.net/vhds/d.vhd"}]
-    put = await Service().marketplace().put_offer(OFFER, json.dumps(draft), replace=False, repeated=False)
+    text = json.dumps(with_disks(v1=url("1.0.0", SOON)))
+    put = await Service().marketplace().put_offer(OFFER, text, replace=False, repeated=False)
     assert put is not None
-    assert len(put.warnings) == 2
-    assert put.warnings[0].startswith("1.0.0: the SAS of https://images.blob.core.windows.net/vhds/web-1.0.0.vhd: se")
-    assert put.warnings[1].endswith(
-        "d.vhd: there is none, so the marketplace can read the disk only if everybody can"
-    )
+    (warning,) = put.warnings
+    assert warning.startswith("lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-03-05")
     assert "hunter2" not in str(put)
+
+
+@pytest.mark.parametrize("query", ["", EXPIRED, SAS.replace("sr=c&", "")])
+async def test_a_new_offer_whose_disks_cannot_be_read_is_not_sent(query: str) -> None:
+    service = Service()
+    text = json.dumps(with_disks(v1=url("1.0.0", query)))
+    with pytest.raises(errors.RuleBroken, match=r"lts 1\.0\.0: the (SAS|URL) of the OS disk") as caught:
+        await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False)
+    assert not service.puts
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_new_offer_needs_no_secret_where_we_hold_the_key() -> None:
+    service = Service()
+    service.signer = SIGNER
+    text = json.dumps(with_disks(v1=url("1.0.0", "")))
+    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False)
+    assert put is not None
+    assert put.warnings == []
+    sent = service.slots["Draft"]
+    assert parse_qs(urlsplit(disk(sent)).query)["sp"] == ["rl"]
+    assert sent.replace(disk(sent), url("1.0.0", "")) == text
+
+
+async def test_a_repeated_creation_knows_the_offer_that_it_signed() -> None:
+    service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
+    service.signer = SIGNER
+    text = json.dumps(with_disks(v1=url("1.0.0", "")))
+    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=True)
+    assert put is not None
+    assert not service.puts
+    assert len(put.warnings) == 1
+
+
+async def test_a_replaced_draft_keeps_the_urls_of_images_that_it_holds() -> None:
+    service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
+    service.signer = SIGNER
+    text = json.dumps(with_disks(v1=url("1.0.0", ""), v2=url("2.0.0", "")))
+    put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False)
+    assert put is not None
+    (warning,) = put.warnings
+    assert warning.startswith("lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-02-28")
+    sent = service.slots["Draft"]
+    assert disk(sent) == url("1.0.0", EXPIRED)
+    assert parse_qs(urlsplit(disk(sent, "2.0.0")).query)["sp"] == ["rl"]
+    await service.marketplace().put_offer(OFFER, text, replace=True, repeated=True)
+    assert service.slots["Draft"] == sent
+
+
+async def test_a_replaced_draft_gets_no_new_image_that_cannot_be_read() -> None:
+    service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
+    text = json.dumps(with_disks(v1=url("1.0.0", EXPIRED), v2=url("2.0.0", EXPIRED)))
+    with pytest.raises(errors.RuleBroken) as caught:
+        await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False)
+    assert str(caught.value).startswith("lts 2.0.0: the SAS of the OS disk: se (expiry)")
+    assert "1.0.0" not in str(caught.value)
+    assert not service.puts
 
 
 # Editing images
