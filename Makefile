@@ -41,9 +41,9 @@ lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, f
 LOCK = $(RUN) uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-clean: ## Forget the demo's state and all caches; the next `make` installs anew
-	@rm -rf .demo .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info build
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+clean: ## Forget the demo's state and all caches; what is installed stays
+	@rm -rf .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	@find . -name __pycache__ -not -path './.venv/*' -type d -prune -exec rm -rf {} +
 
 .venv/run-installed: requirements.txt | $(BIN)/python
 	@echo "Installing the packages of requirements.txt into .venv"

