@@ -130,7 +130,11 @@ def _runtime(settings: Settings) -> Runtime:
         logging=LoggingConfig(
             filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
             # Else the SDK writes to the console by itself, past our format and past `redacted`.
-            forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),
+            forwarding=LogForwardingConfig(
+                logging.getLogger("temporalio.core"),
+                append_target_to_name=False,
+                prepend_target_on_message=False,
+            ),
         ),
         metrics=metrics,
     )

@@ -1,0 +1,17 @@
+"""A Temporal development server of its own for what the server that skips time cannot do."""
+
+import shutil
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from worker.registration import data_converter
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[WorkflowEnvironment]:
+    async with await WorkflowEnvironment.start_local(
+        data_converter=data_converter(), dev_server_existing_path=shutil.which("temporal")
+    ) as environment:
+        yield environment

@@ -1,0 +1,196 @@
+"""`PAYLOAD_ENCRYPTION_KEYS`: what a history holds can be read by who holds the key."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from google.protobuf.json_format import MessageToDict
+from pydantic import SecretStr
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from marketplace.cloud_partner_portal import CloudPartnerPortal
+from marketplace.credentials import FixedToken
+from marketplace.portal import Portal
+from sandbox import DEFAULT_TOKEN
+from tests.desk import OFFER, Desk, Recorder, failure_of, offer_document
+from worker.codec_server import application
+from worker.encryption import EncryptionCodec
+from worker.registration import data_converter, worker
+from workflows.messages import Progress, PublicationResult
+
+OLD, NEW = b"o" * 32, b"n" * 16
+PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"a secret"')
+
+_numbers = itertools.count(1)
+
+
+# The codec
+
+
+async def test_what_is_encrypted_comes_back_and_shows_nothing() -> None:
+    codec = EncryptionCodec({"key": OLD})
+    [sealed] = await codec.encode([PLAIN])
+
+    assert b"secret" not in sealed.SerializeToString()
+    assert sealed.metadata["encryption-key-id"] == b"key"
+    assert await codec.decode([sealed]) == [PLAIN]
+
+
+async def test_the_same_payload_is_never_encrypted_alike() -> None:
+    one, two = await EncryptionCodec({"key": OLD}).encode([PLAIN, PLAIN])
+
+    assert one.data != two.data
+
+
+async def test_after_a_change_of_keys_the_first_encrypts_and_all_decrypt() -> None:
+    [before] = await EncryptionCodec({"old": OLD}).encode([PLAIN])
+    changed = EncryptionCodec({"new": NEW, "old": OLD})
+    [after] = await changed.encode([PLAIN])
+
+    assert after.metadata["encryption-key-id"] == b"new"
+    assert await changed.decode([before, after]) == [PLAIN, PLAIN]
+
+
+async def test_what_cannot_be_decrypted_stays_as_it_is() -> None:
+    [sealed] = await EncryptionCodec({"key": OLD}).encode([PLAIN])
+    changed = Payload(metadata=sealed.metadata, data=sealed.data[:-1] + bytes([sealed.data[-1] ^ 1]))
+    short = Payload(metadata=sealed.metadata, data=b"short")
+
+    assert await EncryptionCodec({"other": OLD}).decode([sealed]) == [sealed]
+    assert await EncryptionCodec({"key": NEW}).decode([sealed]) == [sealed]
+    assert await EncryptionCodec({"key": OLD}).decode([changed, short, PLAIN]) == [changed, short, PLAIN]
+
+
+# Runs
+
+
+@pytest.fixture(scope="module")
+async def encrypted(
+    temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient
+) -> AsyncIterator[Client]:
+    """A client that encrypts, with a worker that does on the queue ``encrypted``."""
+    client = with_keys(temporal.client, {"new": NEW, "old": OLD})
+    marketplace = CloudPartnerPortal(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url))
+    async with worker(client, "encrypted", marketplace, Recorder()):
+        yield client
+
+
+def with_keys(client: Client, keys: dict[str, bytes]) -> Client:
+    return Client(**client.config() | {"data_converter": data_converter(EncryptionCodec(keys))})
+
+
+Run = WorkflowHandle[Any, PublicationResult]
+
+
+async def start(client: Client, workflow: str, wanted: object) -> Run:
+    return await client.start_workflow(
+        workflow,
+        wanted,
+        id=f"encrypted-{next(_numbers)}",
+        task_queue="encrypted",
+        result_type=PublicationResult,
+        static_summary="a secret summary",
+    )
+
+
+async def test_a_history_shows_no_clear_text(encrypted: Client, temporal: WorkflowEnvironment, desk: Desk) -> None:
+    document = offer_document(desk.publisher, ["4.2.0"])
+    run = await start(encrypted, "CreateOfferAndPublish", {"offer": document})
+    result = await run.result()
+    assert result.outcome == "preview"
+    assert [str(image) for image in result.images] == ["webstack-lts 4.2.0"]
+    assert (await run.query("progress", result_type=Progress)).stage == "preview"
+
+    follower = f"{run.id}/publish-{result.operation_id}"
+    for workflow_id in (run.id, follower):
+        plain = temporal.client.get_workflow_handle(workflow_id)
+        history = (await plain.fetch_history()).to_json()
+        events = json.loads(history)["events"]
+        assert all(payload["metadata"]["encoding"] == "YmluYXJ5L2VuY3J5cHRlZA==" for payload in payloads(events))
+        assert "Webstack" not in history
+        assert "c2lnPUlOVkVOVEVE" not in history
+        told = await plain.describe()
+        assert told.raw_description.execution_config.user_metadata.summary.metadata["encoding"] == b"binary/encrypted"
+
+
+def payloads(value: object) -> list[dict[str, Any]]:
+    """Find every payload below ``value``, search attributes apart: a server that encrypted those could not search."""
+    if isinstance(value, list):
+        return [payload for each in value for payload in payloads(each)]
+    if not isinstance(value, dict):
+        return []
+    if "metadata" in value and "encoding" in value["metadata"]:
+        return [value]
+    return [payload for name, each in value.items() if name != "searchAttributes" for payload in payloads(each)]
+
+
+async def test_who_has_no_key_can_still_start_a_run(encrypted: Client, desk: Desk) -> None:
+    run = await desk.temporal.client.start_workflow(
+        "CheckLastOperationStatus",
+        {"publisher_id": desk.publisher, "offer_id": OFFER, "bogus": 1},
+        id=f"{desk.publisher}/plain",
+        task_queue="encrypted",
+    )
+
+    assert (await failure_of(run)).type == "InvalidInput"
+
+
+async def test_an_input_that_the_worker_cannot_decrypt_fails_the_run(encrypted: Client, desk: Desk) -> None:
+    stranger = with_keys(desk.temporal.client, {"strange": b"s" * 32})
+    error = await failure_of(await start(stranger, "CheckLastOperationStatus", desk.check()))
+
+    assert error.type == "InvalidInput"
+    assert "encrypted with a key that the worker does not hold" in error.message
+
+
+async def test_a_failure_is_told_in_clear_text(encrypted: Client, desk: Desk) -> None:
+    error = await failure_of(await start(encrypted, "UpdateOfferAndPublish", desk.images("4.2.1")))
+
+    assert error.type == "OfferNotFound"
+    assert OFFER in error.message
+
+
+# The codec server
+
+
+@pytest.fixture
+async def codec_server() -> AsyncIterator[httpx.AsyncClient]:
+    codec = EncryptionCodec({"new": NEW, "old": OLD})
+    runner = web.AppRunner(application(codec, "http://localhost:8233"))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    async with httpx.AsyncClient(base_url=site.name.replace(":0", f":{runner.addresses[0][1]}")) as client:
+        yield client
+    await runner.cleanup()
+
+
+async def test_the_codec_server_decodes_what_it_encodes(codec_server: httpx.AsyncClient) -> None:
+    plain = {"payloads": [MessageToDict(PLAIN)]}
+    sealed = (await codec_server.post("/encode", json=plain)).json()
+    opened = await codec_server.post("/decode", json=sealed, headers={"Origin": "http://localhost:8233"})
+
+    assert sealed["payloads"][0]["metadata"]["encoding"] == "YmluYXJ5L2VuY3J5cHRlZA=="
+    assert opened.json() == plain
+    assert opened.headers["Access-Control-Allow-Origin"] == "http://localhost:8233"
+
+
+async def test_the_codec_server_answers_what_a_browser_asks_first(codec_server: httpx.AsyncClient) -> None:
+    answer = await codec_server.options("/decode", headers={"Access-Control-Request-Headers": "x-namespace"})
+
+    assert answer.status_code == 204
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    assert "x-namespace" in answer.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize("body", ["", "nonsense", "[1]", '{"payloads": 7}', '{"unknown": []}'])
+async def test_the_codec_server_refuses_what_is_no_list_of_payloads(
+    codec_server: httpx.AsyncClient, body: str
+) -> None:
+    assert (await codec_server.post("/decode", content=body)).status_code == 400

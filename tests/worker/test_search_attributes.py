@@ -1,0 +1,122 @@
+"""A worker starts on a namespace that has the search attributes, gets them, or is told what to run."""
+
+import asyncio
+import itertools
+from datetime import timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import WorkflowEnvironment
+
+from worker.registration import data_converter
+from worker.search_attributes import SearchAttributesError, ensure_search_attributes
+
+NAMES = {"PublisherId", "OfferId", "PublishStage", "ImageVersions"}
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+async def client(server: WorkflowEnvironment) -> Client:
+    """Connected to a namespace of its own."""
+    namespace = f"namespace-{next(_numbers)}"
+    day = Duration()
+    day.FromTimedelta(timedelta(days=1))
+    await server.client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=namespace, workflow_execution_retention_period=day)
+    )
+    client = Client(server.client.service_client, namespace=namespace, data_converter=data_converter())
+    while True:
+        try:
+            await held(client)
+        except RPCError:
+            await asyncio.sleep(0.1)
+        else:
+            return client
+
+
+async def held(client: Client) -> dict[str, int]:
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    return dict(listed.custom_attributes)
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, client: Client, *calls: str) -> None:
+    async def refused(_request: object) -> None:
+        raise RPCError("Request unauthorized.", RPCStatusCode.PERMISSION_DENIED, b"")
+
+    for call in calls:
+        monkeypatch.setattr(client.operator_service, call, refused)
+
+
+async def test_what_is_missing_is_registered_whoever_else_does_the_same(client: Client) -> None:
+    await asyncio.gather(*(ensure_search_attributes(client) for _ in range(3)))
+    await ensure_search_attributes(client)
+
+    assert set(await held(client)) >= NAMES
+
+
+async def test_a_refusal_names_the_commands_for_what_is_missing(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace,
+            search_attributes={"OfferId": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
+        )
+    )
+    refuse(monkeypatch, client, "add_search_attributes")
+    with pytest.raises(SearchAttributesError) as refused:
+        await ensure_search_attributes(client)
+
+    create = f"temporal operator search-attribute create --namespace {client.namespace}"
+    assert "Request unauthorized" in str(refused.value)
+    assert f"{create} --name ImageVersions --type KeywordList" in str(refused.value)
+    assert f"{create} --name PublishStage --type Keyword" in str(refused.value)
+    assert "--name OfferId" not in str(refused.value)
+
+
+async def test_who_may_not_even_list_them_starts_where_they_are_there(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, client, "list_search_attributes", "add_search_attributes")
+    with pytest.raises(SearchAttributesError, match="--name PublisherId"):
+        await ensure_search_attributes(client)
+
+    monkeypatch.undo()
+    await ensure_search_attributes(client)
+    refuse(monkeypatch, client, "list_search_attributes", "add_search_attributes")
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await ensure_search_attributes(client)
+            except SearchAttributesError:
+                await asyncio.sleep(0.2)
+            else:
+                break
+
+
+async def test_an_attribute_of_another_type_is_named(client: Client) -> None:
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace, search_attributes={"OfferId": IndexedValueType.INDEXED_VALUE_TYPE_INT}
+        )
+    )
+    with pytest.raises(SearchAttributesError) as wrong:
+        await ensure_search_attributes(client)
+
+    assert "another type: OfferId" in str(wrong.value)
+    assert "OfferId=Keyword" in str(wrong.value)
+    assert "search-attribute remove" in str(wrong.value)
+
+
+async def test_a_namespace_that_is_not_there_is_named(server: WorkflowEnvironment) -> None:
+    client = Client(server.client.service_client, namespace="nonesuch", data_converter=data_converter())
+    with pytest.raises(SearchAttributesError, match=r"TEMPORAL_NAMESPACE.*namespace create --namespace nonesuch"):
+        await ensure_search_attributes(client)

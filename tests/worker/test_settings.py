@@ -1,0 +1,108 @@
+"""The environment: every variable of the contract, and one line without its value when one is wrong."""
+
+import base64
+
+import pytest
+
+from worker.settings import Settings, SettingsError, read_settings
+
+KEY = base64.b64encode(b"k" * 32).decode()
+VARIABLES = [name.upper() for name in Settings.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+def test_everything_has_a_default() -> None:
+    settings = read_settings()
+
+    assert settings.temporal_task_queue == "offer-publishing"
+    assert settings.marketplace_url == "https://cloudpartner.azure.com"
+    assert settings.log_level == "INFO"
+    assert settings.log_format == "text"
+    assert not settings.storage_account_keys()
+    assert not settings.encryption_keys()
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, "")
+
+    assert read_settings() == Settings.model_construct()
+
+
+def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "TEMPORAL_TASK_QUEUE": "mine",
+        "MARKETPLACE_URL": "http://127.0.0.1:8400/below/a/path",
+        "MARKETPLACE_ACCESS_TOKEN": "eyJ0.invented.token\n",
+        "MARKETPLACE_REQUESTS_PER_SECOND": "0.5",
+        "AZURE_STORAGE_ACCOUNT_KEYS": "one=a2V5MQ==, two=a2V5Mg==",
+        "NOTIFY_WEBHOOK_URL": "https://chat.example/hooks/abc?token=def",
+        "PAYLOAD_ENCRYPTION_KEYS": f"new:{KEY},old:{KEY}",
+        "METRICS_ADDRESS": "[::1]:9464",
+        "LOG_LEVEL": "debug",
+        "LOG_FORMAT": "json",
+    }
+    for variable, value in given.items():
+        monkeypatch.setenv(variable, value)
+    settings = read_settings()
+
+    assert sorted(given) == sorted(VARIABLES)
+    assert settings.storage_account_keys() == {"one": "a2V5MQ==", "two": "a2V5Mg=="}
+    assert list(settings.encryption_keys()) == ["new", "old"]
+    assert settings.marketplace_requests_per_second == 0.5
+    assert settings.log_level == "DEBUG"
+    for secret in ("invented", "a2V5", "hooks", KEY):
+        assert secret not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MARKETPLACE_URL", "cloudpartner.azure.com"),
+        ("MARKETPLACE_URL", "ftp://cloudpartner.azure.com"),
+        ("MARKETPLACE_URL", "https://dana:hunter2@cloudpartner.azure.com"),
+        ("MARKETPLACE_URL", "https://cloudpartner.azure.com?hunter2"),
+        ("MARKETPLACE_URL", "https://hunter2\x01"),
+        ("MARKETPLACE_ACCESS_TOKEN", "hunter2 hunter3"),
+        ("MARKETPLACE_ACCESS_TOKEN", "hünter2"),
+        ("MARKETPLACE_ACCESS_TOKEN", "hunter2\nhunter3"),
+        ("MARKETPLACE_ACCESS_TOKEN", "\n"),
+        ("MARKETPLACE_REQUESTS_PER_SECOND", "0"),
+        ("MARKETPLACE_REQUESTS_PER_SECOND", "-1"),
+        ("MARKETPLACE_REQUESTS_PER_SECOND", "nan"),
+        ("MARKETPLACE_REQUESTS_PER_SECOND", "many"),
+        ("AZURE_STORAGE_ACCOUNT_KEYS", "hunter2"),
+        ("AZURE_STORAGE_ACCOUNT_KEYS", "account=hunter2!"),
+        ("AZURE_STORAGE_ACCOUNT_KEYS", "account=a2V5,account=a2V5"),
+        ("NOTIFY_WEBHOOK_URL", "hunter2"),
+        ("NOTIFY_WEBHOOK_URL", "https://chat.example:hunter2/"),
+        ("PAYLOAD_ENCRYPTION_KEYS", "hunter2"),
+        ("PAYLOAD_ENCRYPTION_KEYS", "id:hunter2!"),
+        ("PAYLOAD_ENCRYPTION_KEYS", "hunter2:not base64"),
+        ("PAYLOAD_ENCRYPTION_KEYS", f"hunter2:{base64.b64encode(b'short').decode()}"),
+        ("PAYLOAD_ENCRYPTION_KEYS", f"hunter2:{KEY},hunter2:{KEY}"),
+        ("METRICS_ADDRESS", "9464"),
+        ("METRICS_ADDRESS", "localhost:9464"),
+        ("METRICS_ADDRESS", "127.0.0.1:70000"),
+        ("METRICS_ADDRESS", "::1:9464"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_variable_only(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as wrong:
+        read_settings()
+
+    said = str(wrong.value)
+    assert said.startswith(f"{variable}: ")
+    assert "\n" not in said
+    assert "hunter2" not in said
+    assert "invalid literal" not in said
