@@ -12,7 +12,8 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from workflows.messages import Progress, PublicationResult
+from sandbox import DEFAULT_TOKEN
+from workflows.messages import Progress, PublicationResult, PublishStage
 
 Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
 
@@ -98,6 +99,14 @@ class Desk:
             await self.temporal.sleep(timedelta(minutes=1))
         raise AssertionError(f"it never was: {progress}")
 
+    async def until_asked(self, run: Run) -> Progress:
+        """Let time pass until the run asks for approval."""
+        return await self.until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
+
+    def told(self, run: Run) -> list[str]:
+        """Return the events that people were told of a run."""
+        return [body["event"] for body in self.webhook.bodies if body["workflow_id"] == run.id]
+
     # Inputs
 
     def create(self, *versions: str, document: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -123,6 +132,35 @@ class Desk:
         """Bring an offer to Production."""
         await self.run("CreateOfferAndPublish", self.create(*versions))
         await self.run("ValidateAndGoLive", self.images(*versions, approval={"required": False}))
+
+    async def preview(self, *versions: str) -> None:
+        """Bring an offer to its preview by hand, as somebody without Temporal does."""
+        await self.call("PUT", "", self.document(*versions or ("4.2.0",)), {"If-Match": "*"})
+        await self.publish()
+        await self.temporal.sleep(timedelta(minutes=21))
+
+    async def publish(self) -> None:
+        """Publish the draft by hand."""
+        await self.call("POST", "/publish", {"metadata": {"notification-emails": ""}})
+
+    async def call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> None:
+        """Call the marketplace's API by hand."""
+        response = await self.http.request(
+            method,
+            f"{self.sandbox_url}/api/publishers/{self.publisher}/offers/{OFFER}{path}",
+            params={"api-version": "2017-10-31"},
+            headers={"Authorization": f"Bearer {DEFAULT_TOKEN}", **(headers or {})},
+            json=body,
+        )
+        assert response.is_success, response.text
+
+    async def stranger(self, *kinds: str, **more: object) -> None:
+        """Let somebody else edit, publish, cancel or go live, one after the other."""
+        for kind in kinds:
+            address = f"{self.sandbox_url}/_control/offers/{self.publisher}/{OFFER}/stranger"
+            body = {"kind": f"stranger_{kind}", **(more if kind == "edit" else {})}
+            response = await self.http.post(address, json=body)
+            assert response.json() == {"refused": None}
 
     async def switch(self, **switches: object) -> None:
         """Change how the publisher's marketplace behaves."""
@@ -152,6 +190,15 @@ class Desk:
         response = await self.http.get(f"{self.sandbox_url}/_control/requests", params={"publisher": self.publisher})
         entries: list[dict[str, Any]] = response.json()
         return entries
+
+    async def versions(self, slot: str, plan: int = 0) -> list[str]:
+        """Return the image versions that a slot holds in a plan."""
+        held = (await self.state())["slots"][slot]
+        return list(held["document"]["definition"]["plans"][plan][IMAGES]) if held else []
+
+    async def operations(self) -> list[tuple[str, str | None]]:
+        """Return the kind and outcome of every operation, oldest first."""
+        return [(each["kind"], each["outcome"]) for each in (await self.state())["operations"]]
 
     async def effects(self, call: str) -> int:
         """Count the requests of a call that had an effect at the marketplace."""
