@@ -22,8 +22,7 @@ TASK_QUEUE = "offer-publishing"
 
 LOOK_EVERY = 0.3
 WIDEST_NAME = 8
-WIDEST_COMMAND = 70
-"""A line of a command is broken before the first option beyond this."""
+WIDEST_COMMAND = 115
 
 COLOURS = {"temporal": "magenta", "sandbox": "cyan", "worker": "blue", "offer": "green", "demo": "yellow"}
 MARKS = {"complete": "✔", "in_progress": "▶", "waiting_for_sign_off": "✋"}
@@ -83,13 +82,19 @@ class Cli:
     def pasted(self, *words: str) -> str:
         """Spell a command for a shell in the clone, in lines that fit a terminal."""
         path = Path(self.binary)
-        lines = [_quoted(str(path.relative_to(CLONE) if path.is_relative_to(CLONE) else path))]
+        parts = [_quoted(str(path.relative_to(CLONE) if path.is_relative_to(CLONE) else path))]
         for word in map(_quoted, [*words, *self.options]):
-            if word.startswith("--") and len(lines[-1]) > WIDEST_COMMAND:
-                lines.append(word)
+            if word.startswith("--"):
+                parts.append(word)  # an option stays with its value
             else:
-                lines[-1] += f" {word}"
-        return " \\\n    ".join(lines)
+                parts[-1] += f" {word}"
+        lines = [parts[0]]
+        for part in parts[1:]:
+            if len(lines[-1]) + len(part) > WIDEST_COMMAND:
+                lines.append(f"   {part}")
+            else:
+                lines[-1] += f" {part}"
+        return " \\\n ".join(lines)
 
     async def run(self, *words: str) -> str:
         """Run a command; answers with its output.
@@ -177,6 +182,7 @@ class Sample:
                         "CreateOfferAndPublish", self.publishing, "create.json", "Create Webstack and publish it"
                     )
                 )
+                self.screen.line("demo", f"Watch it at {self._page(self.publishing)}")
             else:
                 self._tell_steps(look)
                 if await self._meet(look):
@@ -248,9 +254,10 @@ class Sample:
                 await self.cli.run(*self.deciding(approve=True, approver="make demo"))
             return self.until in {"preview", "approval"}
         elif look.stage == "live" and not look.running and news:
-            self.screen.milestone("live")
             if self.until:
+                self.screen.milestone("live")
                 return True
+            self.screen.line("offer", "live")  # the time would be the person's, not ours
             self._show_next(look, "The offer is live. What may come next:")
         elif look.stage == "preview" and not look.running and news:
             self._show_next(look, "The preview is ready. What may come next:")
@@ -260,11 +267,15 @@ class Sample:
         return starting("ValidateAndGoLive", self.going_live, "go-live.json", "Bring the new image to Production")
 
     def _places(self, look: Look) -> dict[str, str]:
-        run = f"{quote(look.workflow_id, safe='')}/{look.run_id}"
+        page = self._page(look.workflow_id)
         return {
-            "Temporal UI": f"{self.ui}/namespaces/default/workflows/{run}",
+            "Temporal UI": page,
+            "Its steps": f"{page}/{look.run_id}/user-metadata",
             "Marketplace": f"{self.marketplace}/",
         }
+
+    def _page(self, workflow_id: str) -> str:
+        return f"{self.ui}/namespaces/default/workflows/{quote(workflow_id, safe='')}"
 
     def _show_approval(self, look: Look) -> None:
         person, this = "dana@fabrikam.example", ("--workflow-id", look.workflow_id)

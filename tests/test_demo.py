@@ -157,7 +157,7 @@ def test_a_person_sees_the_offer_wait_and_approves_with_the_pasted_command_even_
     os.kill(demo.child("-m worker"), signal.SIGKILL)
     demo.until("worker was stopped (signal SIGKILL): starting it again")
     assert "dana@fabrikam.example" in demo.pasted(APPROVE)
-    demo.until("live after")
+    demo.until("The offer is live.")
     programs |= set(demo.children().values())
 
     demo.process.send_signal(signal.SIGINT)

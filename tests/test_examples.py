@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from examples.make_schemas import FOLDER, INPUTS, schemas
+from marketplace import sas
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE_OF = {
@@ -34,6 +35,13 @@ def test_every_example_is_named_here() -> None:
 @pytest.mark.parametrize("example", EXAMPLE_OF)
 def test_an_example_is_a_valid_input(example: str) -> None:
     model_of(example).model_validate_json((EXAMPLES / example).read_text())
+
+
+@pytest.mark.parametrize("example", EXAMPLE_OF)
+def test_an_example_holds_no_secret(example: str) -> None:
+    text = (EXAMPLES / example).read_text()
+    assert sas.redacted(text) == text
+    assert "sig=" not in text
 
 
 @pytest.mark.parametrize("example", sorted(set(EXAMPLE_OF) - {"create-another.json"}))
