@@ -137,6 +137,10 @@ class Desk:
         """Bring an offer to its preview by hand, as somebody without Temporal does."""
         await self.call("PUT", "", self.document(*versions or ("4.2.0",)), {"If-Match": "*"})
         await self.publish()
+        await self.let_publish()
+
+    async def let_publish(self) -> None:
+        """Let pass what publishing takes until the preview waits for sign-off."""
         await self.temporal.sleep(timedelta(minutes=21))
 
     async def publish(self) -> None:

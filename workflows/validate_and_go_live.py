@@ -46,6 +46,8 @@ class ValidateAndGoLive:
         self._early: list[GoLiveDecision] = []
         self._decision: GoLiveDecision | None = None
         self._approve_until: datetime | None = None
+        self._shown: str | None = None
+        self._approved: str | None = None
         self._check_now = False
         self._changed = False
         self._removed: list[ImageVersion] = []
@@ -65,6 +67,7 @@ class ValidateAndGoLive:
             survey = await stages.survey(wanted)
             if _is_live(wanted, survey):
                 return await self._live(wanted, survey)
+            self._raise_if_rejected(wanted)
             if survey.going_live is not None:
                 await stages.make_way(survey.going_live, IfPublishing.WAIT)
             elif not _may_be_promoted(wanted, survey):
@@ -120,24 +123,32 @@ class ValidateAndGoLive:
         """Wait for the decision; ``False`` when the offer has to be surveyed again first."""
         if not wanted.approval.required:
             return True
+        published = survey.last_publish.id if survey.last_publish else None
+        if self._decision is not None and wanted.images and self._approved not in {None, published}:
+            self._reopen("the offer has been published again since")
         if self._approve_until is None:
             self._approve_until = workflow.now() + wanted.approval.timeout
         self._tell_approval(adds=survey.adds, removes=survey.removes, until=self._approve_until)
         if self._decision is None:
+            self._shown = published
             await self._wait_for_decision(wanted, self._approve_until)
             stages.start_waiting_anew()
             if self._decision is None or not wanted.images:
                 # check_now asks how things stand now; without images it is the preview of now that is approved.
                 return False
-        if not self._decision.approve:
-            why = f": {self._decision.comment}" if self._decision.comment else ""
-            raise ApplicationError(
-                f"{wanted.key}: going live was rejected by {_name(self._decision)}{why}. The preview stays as it is:"
-                " publish a new version over it and start the run again.",
-                type="GoLiveRejected",
-                non_retryable=True,
-            )
+        self._raise_if_rejected(wanted)
         return True
+
+    def _raise_if_rejected(self, wanted: ValidateAndGoLiveInput) -> None:
+        if self._decision is None or self._decision.approve:
+            return
+        why = f": {self._decision.comment}" if self._decision.comment else ""
+        raise ApplicationError(
+            f"{wanted.key}: going live was rejected by {_name(self._decision)}{why}. The preview stays as it is:"
+            " publish a new version over it and start the run again.",
+            type="GoLiveRejected",
+            non_retryable=True,
+        )
 
     async def _wait_for_decision(self, wanted: ValidateAndGoLiveInput, until: datetime) -> None:
         """Wait until somebody decides or wants the offer to be surveyed again."""
@@ -176,7 +187,7 @@ class ValidateAndGoLive:
         try:
             started = await stages.go_live(survey, published.id, wanted.images)
         except PreviewChangedError as error:
-            self._reopen(str(error))
+            self._preview_changed(wanted, str(error))
             return None
         self._changed = True
         await stages.verify_live(wanted.images, survey.adds)
@@ -186,6 +197,8 @@ class ValidateAndGoLive:
         self, wanted: ValidateAndGoLiveInput, survey: Survey, operation_id: str | None = None
     ) -> PublicationResult:
         images = [image.image_version for image in wanted.images] or survey.adds
+        if not wanted.images:
+            self._logbook.images(images)
         await self._logbook.stage(PublishStage.LIVE)
         if self._changed:
             await self._logbook.notify("live", f"{wanted.key} is live: {', '.join(map(str, images))}.")
@@ -212,14 +225,24 @@ class ValidateAndGoLive:
             return f"{_name(self._decision)} has decided already; {_name(decision)} comes too late"
         return None
 
+    def _preview_changed(self, wanted: ValidateAndGoLiveInput, how: str) -> None:
+        """Ask again, unless nobody has to be asked, or the approval was given for the images before any preview."""
+        if wanted.approval.required and (self._approved is not None or not wanted.images):
+            self._reopen(how)
+        else:
+            self._logbook.note(how)
+
     def _decide(self, decision: GoLiveDecision) -> None:
+        """Let a decision stand: for the preview that was shown, or for the images where none was yet."""
         self._decision = decision
+        self._approved = self._shown
         self._tell_approval(decision=decision, reopened=None)
 
     def _reopen(self, why: str) -> None:
         """Ask again: what was approved is not what would go live."""
         self._decision = None
-        self._tell_approval(decision=None, reopened=why)
+        self._approve_until = None
+        self._tell_approval(decision=None, reopened=why, until=None)
         self._logbook.note(f"approval is needed again: {why}")
 
     def _tell_approval(self, **changes: object) -> None:
@@ -256,7 +279,7 @@ class ValidateAndGoLive:
     async def decide_go_live(self, decision: RawValue = NOTHING) -> GoLiveDecision:
         """Take a `DecideGoLive`; answer with the decision that stands."""
         taken = _decided(decision)
-        await workflow.wait_condition(lambda: self._wanted is not None)
+        await workflow.wait_condition(lambda: self._wanted is not None or self._logbook.progress.error is not None)
         self._check_decision(decision)
         self._decide(taken)
         return taken
@@ -265,7 +288,9 @@ class ValidateAndGoLive:
     def _check_decision(self, decision: RawValue = NOTHING) -> None:
         """Refuse at once what could not stand, so that it leaves nothing in the history."""
         taken = _decided(decision)
-        objection = self._objection(self._wanted, taken) if self._wanted is not None else None
+        objection = self._logbook.progress.error
+        if self._wanted is not None:
+            objection = self._objection(self._wanted, taken)
         if objection is not None:
             raise ApplicationError(objection, type="DecisionRefused", non_retryable=True)
 

@@ -1,0 +1,319 @@
+"""Approving and rejecting: before it is asked for, in its time, too late, by whom, and what people are told."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError
+
+from tests.desk import Desk, failure_of, progress_of
+from workflows.messages import GoLiveDecision, Progress, PublicationResult
+from workflows.search_attributes import IMAGE_VERSIONS, OFFER_ID, PUBLISH_STAGE, PUBLISHER_ID
+
+DANA = "dana@fabrikam.example"
+APPROVERS = {"approvers": [DANA, "lee@fabrikam.example"]}
+
+APPROVE: dict[str, Any] = {"approve": True, "approver": DANA}
+
+
+@pytest.mark.parametrize(
+    "sent", [[], [None], [{}], [{"approver": DANA, "comment": "fine"}]], ids=["nothing", "null", "empty", "named"]
+)
+async def test_a_signal_approves_going_live(desk: Desk, sent: list[object]) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    assert await desk.effects("go_live") == 0
+
+    await run.signal("approve_go_live", args=sent)
+    result = await run.result()
+
+    assert result.outcome == "live"
+    assert result.approved_by == (DANA if sent and sent[0] else None)
+    assert await desk.versions("Production") == ["4.2.0"]
+
+
+async def test_an_update_approves_and_answers_with_the_decision(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval=APPROVERS))
+    await desk.until_asked(run)
+
+    answer = await run.execute_update(
+        "decide_go_live",
+        {"approve": True, "approver": "Dana@FABRIKAM.example", "comment": "looks good"},
+        result_type=GoLiveDecision,
+    )
+    result = await run.result()
+
+    assert (answer.approve, answer.approver, answer.comment) == (True, "Dana@FABRIKAM.example", "looks good")
+    assert (result.outcome, result.approved_by) == ("live", "Dana@FABRIKAM.example")
+
+
+async def test_a_signal_with_start_approves_before_there_is_a_preview(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    result = await desk.run(
+        "ValidateAndGoLive",
+        desk.images("4.2.1", approval=APPROVERS),
+        start_signal="approve_go_live",
+        start_signal_args=[{"approver": DANA}],
+    )
+
+    assert (result.outcome, result.approved_by) == ("live", DANA)
+    assert await desk.versions("Production") == ["4.2.0", "4.2.1"]
+
+
+async def test_an_update_with_start_approves_before_there_is_a_preview(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    start = WithStartWorkflowOperation(
+        "ValidateAndGoLive",
+        desk.images("4.2.1", approval=APPROVERS),
+        id=f"{desk.publisher}/update-with-start",
+        task_queue=desk.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        result_type=PublicationResult,
+    )
+    answer = await desk.temporal.client.execute_update_with_start_workflow(
+        "decide_go_live", APPROVE, start_workflow_operation=start, result_type=GoLiveDecision
+    )
+    run = await desk.start(
+        "ValidateAndGoLive",
+        None,
+        workflow_id=f"{desk.publisher}/update-with-start",
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+    result = await run.result()
+
+    assert answer.approver == DANA
+    assert (result.outcome, result.approved_by) == ("live", DANA)
+
+
+async def test_an_update_while_the_images_are_published_holds_for_them(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1"))
+    await desk.until(run, lambda progress: progress.operation is not None)
+    await run.execute_update("decide_go_live", APPROVE)
+
+    result = await run.result()
+
+    assert (result.outcome, result.approved_by) == ("live", DANA)
+    assert desk.told(run) == ["live"]
+
+
+async def test_a_decision_does_not_keep_a_run_of_wrong_input_from_failing(desk: Desk) -> None:
+    start = WithStartWorkflowOperation(
+        "ValidateAndGoLive",
+        {"publisher_id": desk.publisher},
+        id=f"{desk.publisher}/wrong",
+        task_queue=desk.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        result_type=PublicationResult,
+    )
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await desk.temporal.client.execute_update_with_start_workflow(
+            "decide_go_live", APPROVE, start_workflow_operation=start
+        )
+    error = await failure_of(await start.workflow_handle())
+
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert error.type == "InvalidInput"
+
+
+async def test_whoever_may_not_decide_is_told_and_ignored(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval=APPROVERS))
+    await desk.until_asked(run)
+
+    await run.signal("approve_go_live", {"approver": "mallory@fabrikam.example"})
+    await run.signal("reject_go_live", {"reason": "no name"})
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.execute_update("decide_go_live", {"approve": True, "approver": "mallory@fabrikam.example"})
+    progress = await progress_of(run)
+
+    assert "mallory@fabrikam.example is not among those who may decide" in str(refused.value.cause)
+    assert [note for note in progress.notes if "ignored" in note] == [
+        "an approval was ignored: mallory@fabrikam.example is not among those who may decide on going live",
+        "a rejection was ignored: somebody who gave no name is not among those who may decide on going live",
+    ]
+    assert progress.approval is not None
+    assert progress.approval.decision is None
+    assert await desk.effects("go_live") == 0
+
+    await run.signal("approve_go_live", {"approver": "LEE@fabrikam.example"})
+    assert (await run.result()).approved_by == "LEE@fabrikam.example"
+
+
+async def test_an_early_approval_by_somebody_else_is_told_once_the_run_knows_who_may(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start(
+        "ValidateAndGoLive",
+        desk.images("4.2.0", approval=APPROVERS),
+        start_signal="approve_go_live",
+        start_signal_args=[{"approver": "mallory"}],
+    )
+    progress = await desk.until_asked(run)
+
+    assert any("mallory is not among" in note for note in progress.notes)
+    await run.signal("approve_go_live", {"approver": DANA})
+    assert (await run.result()).approved_by == DANA
+
+
+async def test_the_first_decision_stands(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval=APPROVERS))
+    await desk.until_asked(run)
+    await run.execute_update("decide_go_live", APPROVE)
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.execute_update("decide_go_live", {"approve": False, "approver": "lee@fabrikam.example"})
+    await run.signal("reject_go_live", {"approver": "lee@fabrikam.example"})
+    result = await run.result()
+
+    assert f"{DANA} has decided already; lee@fabrikam.example comes too late" in str(refused.value.cause)
+    assert (result.outcome, result.approved_by) == ("live", DANA)
+    assert any("a rejection was ignored" in note for note in (await progress_of(run)).notes)
+
+
+async def test_a_malformed_update_is_refused_with_the_members_that_are_wrong(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT1H"}))
+    await desk.until_asked(run)
+    refused: list[object] = []
+    for sent in (None, [], "yes", {"approve": "yes"}, {"approve": True, "approver": 7, "aprover": "x"}):
+        with pytest.raises(WorkflowUpdateFailedError) as failed:
+            await run.execute_update("decide_go_live", sent)
+        assert isinstance(failed.value.cause, ApplicationError)
+        assert failed.value.cause.type == "InvalidInput"
+        refused.append(failed.value.cause.message)
+
+    assert refused == [
+        "DecideGoLive: approve: is missing",
+        "DecideGoLive: should be an object",
+        "DecideGoLive: should be an object",
+        "DecideGoLive: approve: should be a valid boolean",
+        "DecideGoLive: approver: should be a valid string; aprover: is not a known member",
+    ]
+    assert (await failure_of(run)).type == "ApprovalTimedOut"
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["in its time", "before it was asked for"])
+async def test_a_rejection_fails_the_run_with_who_and_why(desk: Desk, *, early: bool) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", approval=APPROVERS))
+    if not early:
+        await desk.until_asked(run)
+    await run.signal("reject_go_live", {"approver": DANA, "reason": "the kernel panics"})
+    error = await failure_of(run)
+
+    assert error.type == "GoLiveRejected"
+    assert f"rejected by {DANA}: the kernel panics" in error.message
+    assert await desk.effects("go_live") == 1
+    assert await desk.versions("Production") == ["4.2.0"]
+    assert desk.told(run)[-1] == "failed"
+
+
+async def test_an_update_that_rejects_is_answered_before_the_run_fails(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    answer = await run.execute_update("decide_go_live", {"approve": False}, result_type=GoLiveDecision)
+    error = await failure_of(run)
+
+    assert answer.approve is False
+    assert error.type == "GoLiveRejected"
+    assert "somebody who gave no name" in error.message
+
+
+async def test_a_run_that_was_rejected_before_it_published_publishes_nothing(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    published = await desk.effects("publish")
+    error = await desk.failure("ValidateAndGoLive", desk.images("4.2.1"), start_signal="reject_go_live")
+
+    assert error.type == "GoLiveRejected"
+    assert await desk.effects("publish") == published
+
+
+async def test_nobody_deciding_ends_the_run_at_the_time_that_was_given(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT36H"}))
+    asked = await desk.until_asked(run)
+    error = await failure_of(run)
+    described = await run.describe()
+
+    assert error.type == "ApprovalTimedOut"
+    assert asked.approval is not None
+    assert asked.approval.until is not None
+    assert described.close_time is not None
+    assert abs(described.close_time - asked.approval.until) < timedelta(minutes=1)
+    assert timedelta(hours=36) <= described.close_time - described.start_time < timedelta(hours=36, minutes=1)
+    assert await desk.effects("go_live") == 0
+    assert desk.told(run) == ["awaiting_approval", "failed"]
+
+
+async def test_a_run_that_needs_no_approval_ignores_one(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"required": False}))
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.execute_update("decide_go_live", {"approve": False})
+    await run.signal("reject_go_live")
+    result = await run.result()
+
+    assert "goes live without approval" in str(refused.value.cause)
+    assert (result.outcome, result.approved_by) == ("live", None)
+
+
+async def test_people_are_told_and_the_run_is_found_by_its_attributes_at_each_stage(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", approval=APPROVERS))
+    seen = [await _attributes(desk, run.id)]
+    publishing = await desk.until(run, lambda progress: bool(progress.steps))
+    seen.append(await _attributes(desk, run.id))
+    asked = await desk.until_asked(run)
+    seen.append(await _attributes(desk, run.id))
+    await run.execute_update("decide_go_live", APPROVE)
+    going = await desk.until(run, _goes_live)
+    seen.append(await _attributes(desk, run.id))
+    await run.result()
+    seen.append(await _attributes(desk, run.id))
+
+    stages = [stage for _, _, stage, _ in seen]
+    assert stages[1:] == ["publishing", "awaiting_approval", "going_live", "live"]
+    assert all(
+        (publisher, offer, versions) == (desk.publisher, "webstack-appliance", ["webstack-lts/4.2.1"])
+        for publisher, offer, _, versions in seen[1:]
+    )
+    assert publishing.waiting_for is not None
+    assert "Validate Pre-Requisites" in publishing.waiting_for
+    assert asked.waiting_for == f"approval to go live, by {DANA}, lee@fabrikam.example"
+    assert asked.approval is not None
+    assert [str(added) for added in asked.approval.adds] == ["webstack-lts 4.2.1"]
+    assert going.waiting_for == "Live (in progress)"
+    assert desk.told(run) == ["awaiting_approval", "live"]
+    told = next(body for body in desk.webhook.bodies if body["workflow_id"] == run.id)
+    assert told["publisher_id"] == desk.publisher
+    assert told["images"] == [{"plan_id": "webstack-lts", "version": "4.2.1"}]
+
+
+def _goes_live(progress: Progress) -> bool:
+    return progress.operation is not None and progress.operation.kind == "go_live" and bool(progress.steps)
+
+
+async def _attributes(desk: Desk, run: str) -> tuple[object, ...]:
+    found = (await desk.temporal.client.get_workflow_handle(run).describe()).typed_search_attributes
+    return tuple(found.get(key) for key in (PUBLISHER_ID, OFFER_ID, PUBLISH_STAGE, IMAGE_VERSIONS))
+
+
+@pytest.mark.parametrize("status", [500, 404, None])
+async def test_a_webhook_that_fails_never_fails_the_run(desk: Desk, status: int | None) -> None:
+    await desk.preview("4.2.0")
+    desk.webhook.status = status
+    try:
+        run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
+        result = await run.result()
+    finally:
+        desk.webhook.status = 200
+
+    assert result.outcome == "live"
+    assert set(desk.told(run)) == {"live"}
+    assert any("nobody was notified" in note for note in (await progress_of(run)).notes)

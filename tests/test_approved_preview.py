@@ -1,0 +1,182 @@
+"""What goes live is the preview that was approved, whatever others do to it meanwhile."""
+
+from tests.desk import Desk, progress_of
+
+
+async def test_without_images_what_the_preview_holds_is_promoted_and_listed(desk: Desk) -> None:
+    await desk.preview("4.2.0", "4.2.1")
+    run = await desk.start("ValidateAndGoLive", desk.images())
+    asked = await desk.until_asked(run)
+    assert asked.approval is not None
+    assert [str(added) for added in asked.approval.adds] == ["webstack-lts 4.2.0", "webstack-lts 4.2.1"]
+
+    await run.signal("approve_go_live")
+    result = await run.result()
+
+    assert result.outcome == "live"
+    assert [str(image) for image in result.images] == ["webstack-lts 4.2.0", "webstack-lts 4.2.1"]
+    assert await desk.versions("Production") == ["4.2.0", "4.2.1"]
+    told = next(body for body in desk.webhook.bodies if body["workflow_id"] == run.id and body["event"] == "live")
+    assert [image["version"] for image in told["images"]] == ["4.2.0", "4.2.1"]
+
+
+async def test_without_images_the_preview_at_the_time_of_the_approval_is_meant(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images())
+    await desk.until_asked(run)
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    await desk.let_publish()
+
+    await run.signal("approve_go_live")
+    result = await run.result()
+
+    assert [image.version for image in result.images] == ["4.2.0", "4.2.5"]
+    assert await desk.versions("Production") == ["4.2.0", "4.2.5"]
+
+
+async def test_without_images_and_with_nothing_to_promote_the_run_says_so(desk: Desk) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    error = await desk.failure("ValidateAndGoLive", desk.images())
+    assert error.type == "MarketplaceError"
+    assert "nothing waits for sign-off" in error.message
+
+    await desk.preview("4.2.0")
+    await desk.stranger("go_live")
+    await desk.let_publish()
+    result = await desk.run("ValidateAndGoLive", desk.images())
+    assert (result.outcome, result.changed, result.images) == ("live", False, [])
+
+
+async def test_an_approval_of_no_images_before_there_is_a_preview_is_asked_for_again(desk: Desk) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    run = await desk.start("ValidateAndGoLive", desk.images(), start_signal="approve_go_live")
+    asked = await desk.until_asked(run)
+
+    assert asked.approval is not None
+    assert asked.approval.reopened == "it was given before there was a preview to approve"
+    await run.signal("approve_go_live", {"approver": "dana"})
+    result = await run.result()
+    assert (result.outcome, result.approved_by) == ("live", "dana")
+    assert [image.version for image in result.images] == ["4.2.0"]
+
+
+async def test_a_preview_published_again_after_it_was_shown_is_asked_about_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    await run.signal("approve_go_live")
+    await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    asked = await desk.until_asked(run)
+
+    assert await desk.effects("go_live") == 0
+    assert asked.approval is not None
+    assert asked.approval.decision is None
+    assert "the offer has been published again" in (asked.approval.reopened or "")
+    assert [added.version for added in asked.approval.adds] == ["4.2.0", "4.2.5"]
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"
+    assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "live"]
+    assert await desk.effects("go_live") == 1
+
+
+async def test_a_preview_published_between_approval_and_go_live_is_asked_about_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    await desk.fault("list_operations", {"kind": "stranger_edit", "version": "4.2.5"})
+    await desk.fault("list_operations", {"kind": "stranger_publish"})
+    await run.signal("approve_go_live")
+    await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    await desk.until_asked(run)
+    await run.signal("approve_go_live")
+
+    assert (await run.result()).outcome == "live"
+    assert await desk.effects("go_live") == 1
+
+
+async def test_an_approval_of_a_shown_preview_does_not_hold_for_the_one_seen_meanwhile(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    await run.signal("check_now")
+    await desk.until(run, lambda progress: progress.stage == "publishing")
+    await run.signal("approve_go_live")
+    asked = await desk.until_asked(run)
+
+    assert asked.approval is not None
+    assert asked.approval.reopened == "the offer has been published again since"
+    assert await desk.effects("go_live") == 0
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"
+
+
+async def test_approval_that_is_asked_for_again_has_its_whole_time_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT15M"}))
+    first = await desk.until_asked(run)
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    await run.signal("approve_go_live")
+    await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    second = await desk.until_asked(run)
+
+    assert first.approval is not None
+    assert second.approval is not None
+    assert first.approval.until is not None
+    assert second.approval.until is not None
+    assert second.approval.until > first.approval.until
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"
+
+
+async def test_an_early_approval_holds_for_the_images_whoever_publishes_them(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("list_operations", {"kind": "stranger_edit", "version": "4.2.5"}, after=1)
+    await desk.fault("list_operations", {"kind": "stranger_publish"}, after=1)
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
+
+    assert (await run.result()).outcome == "live"
+    assert await desk.effects("go_live") == 1
+    assert any("the offer has been published again" in note for note in (await progress_of(run)).notes)
+
+
+async def test_check_now_notices_that_somebody_else_went_live(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    await desk.stranger("go_live")
+    await desk.let_publish()
+    await run.signal("check_now")
+    result = await run.result()
+
+    assert (result.outcome, result.changed, result.approved_by) == ("live", False, None)
+    assert await desk.effects("go_live") == 0
+    assert desk.told(run) == ["awaiting_approval"]
+
+
+async def test_check_now_without_news_keeps_asking_and_tells_nobody_twice(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    for _ in range(3):
+        await run.signal("check_now")
+        asked = await desk.until_asked(run)
+    assert asked.waiting_for is not None
+    await run.signal("approve_go_live")
+    await run.result()
+    assert desk.told(run) == ["awaiting_approval", "live"]
+
+
+async def test_somebody_elses_go_live_is_waited_for(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.stranger("go_live")
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.0"))
+
+    assert (result.outcome, result.changed) == ("live", False)
+    assert await desk.effects("go_live") == 0
