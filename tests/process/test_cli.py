@@ -1,0 +1,204 @@
+"""The commands that the documentation shows, typed as they stand there."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from tests.desk import OFFER, SAS, offer_document, vhd
+from tests.process.processes import CLEAN, Programs, Publisher, free_port, until, until_working
+
+KEYS = "key:aHVudGVyMmh1bnRlcjIhIQ=="
+FAST = {"min_interval": "PT0.3S", "max_interval": "PT0.5S"}
+
+
+class Shell:
+    """A shell in which Temporal's address is set."""
+
+    def __init__(self, address: str) -> None:
+        self._environment = CLEAN | {"TEMPORAL_ADDRESS": address}
+
+    async def status(self, *words: str) -> tuple[int, str]:
+        """Run a command; answers with its exit status and what it wrote."""
+        process = await asyncio.create_subprocess_exec(
+            "temporal",
+            *words,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode is not None
+        return process.returncode, said.decode()
+
+    async def run(self, *words: str) -> str:
+        """Run a command that succeeds."""
+        status, said = await self.status(*words)
+        assert status == 0, said
+        return said
+
+    async def json(self, *words: str) -> Any:
+        """Run a command that answers with JSON."""
+        return json.loads(await self.run(*words, "-o", "json"))
+
+    async def progress(self, workflow_id: str) -> dict[str, Any]:
+        """Ask a run how it stands."""
+        answer = await self.json("workflow", "query", "-w", workflow_id, "--name", "progress")
+        progress: dict[str, Any] = answer["queryResult"][0]
+        return progress
+
+    async def until_stage(self, workflow_id: str, stage: str) -> None:
+        """Wait until a run is that far."""
+
+        async def is_there() -> bool:
+            return bool((await self.progress(workflow_id))["stage"] == stage)
+
+        await until(is_there)
+
+
+QUEUE = "cli"
+
+
+@pytest.fixture(scope="module")
+async def shell(address: str, shared: Programs, marketplace_url: str) -> Shell:
+    """A shell, with a worker on the queue ``cli``."""
+    await until_working(shared.worker(address, marketplace_url, QUEUE))
+    return Shell(address)
+
+
+async def test_a_release_from_the_shell(shell: Shell, publisher: Publisher, tmp_path: Path) -> None:
+    offer = f"offer/{publisher.name}/{OFFER}"
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}))
+    start = ("workflow", "start", "-t", QUEUE, "-w", offer, "--fail-existing")
+
+    # start, and not twice
+    create = (*start, "--type", "CreateOfferAndPublish", "--input-file", str(request))
+    await shell.run(*create, "--static-summary", "The first version")
+    assert (await shell.status(*create))[0] == 1
+    result = await shell.json("workflow", "result", "-w", offer)
+    assert result["result"]["outcome"] == "preview"
+
+    # promote, list, query
+    images = [{"plan_id": "webstack-lts", "version": "4.2.0", "os_vhd_url": f"{vhd('4.2.0')}?{SAS}"}]
+    promotion = {
+        "publisher_id": publisher.name,
+        "offer_id": OFFER,
+        "images": images,
+        "polling": FAST,
+        "approval": {"approvers": ["dana@fabrikam.example"]},
+    }
+    await shell.run(*start, "--type", "ValidateAndGoLive", "--input", json.dumps(promotion))
+    await shell.until_stage(offer, "awaiting_approval")
+    found = (
+        f'PublishStage="awaiting_approval" AND PublisherId="{publisher.name}" AND ImageVersions="webstack-lts/4.2.0"'
+    )
+
+    async def is_found() -> bool:
+        return [each["execution"]["workflowId"] for each in await shell.json("workflow", "list", "-q", found)] == [
+            offer
+        ]
+
+    await until(is_found)
+    assert "awaiting approval" in await shell.run("workflow", "metadata", "-w", offer)
+
+    # a refused decision is exit status 1, a good one is answered
+    decide = ("workflow", "update", "execute", "-w", offer, "--name", "decide_go_live")
+    for refused in ('{"approve": true, "approver": "eve"}', '{"approve": "perhaps"}', "7"):
+        status, said = await shell.status(*decide, "--input", refused)
+        assert status == 1, said
+    await shell.run("workflow", "signal", "-w", offer, "--name", "approve_go_live", "--input", '{"approver": "eve"}')
+    await shell.run("workflow", "signal", "-w", offer, "--name", "check_now")
+    assert any("eve is not among" in note for note in (await shell.progress(offer))["notes"])
+    good = '{"approve": true, "approver": "dana@fabrikam.example", "comment": "looks well"}'
+    assert "dana@fabrikam.example" in await shell.run(*decide, "--input", good)
+    result = await shell.json("workflow", "result", "-w", offer)
+    assert result["result"]["outcome"] == "live"
+    assert result["result"]["approved_by"] == "dana@fabrikam.example"
+    assert publisher.effects("go_live") == 1
+
+
+async def test_a_wrong_input_is_answered_with_what_is_wrong(shell: Shell, publisher: Publisher) -> None:
+    execute = ("workflow", "execute", "-t", QUEUE, "--type", "UpdateOfferAndPublish")
+    status, said = await shell.status(
+        *execute, "-w", f"{publisher.name}/wrong", "--input", '{"publisher_id": "fabrikam", "offer": "typo"}'
+    )
+
+    assert status == 1
+    assert "UpdateOfferAndPublishInput: offer_id: is missing" in said
+    assert "; offer: is not a known member" in said
+
+
+async def test_an_approval_may_come_with_the_start(shell: Shell, publisher: Publisher) -> None:
+    promotion = {"publisher_id": publisher.name, "offer_id": OFFER, "images": [], "polling": FAST}
+    document = {"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}
+    create = ("workflow", "execute", "--type", "CreateOfferAndPublish", "-t", QUEUE, "-w", f"{publisher.name}/create")
+    await shell.run(*create, "--input", json.dumps(document))
+    await shell.run(
+        *(
+            "workflow",
+            "signal-with-start",
+            "--type",
+            "ValidateAndGoLive",
+            "-t",
+            QUEUE,
+            "-w",
+            f"{publisher.name}/live",
+        ),
+        *("--signal-name", "approve_go_live", "--signal-input", '{"approver": "dana"}'),
+        *("--input", json.dumps(promotion)),
+    )
+
+    result = await shell.json("workflow", "result", "-w", f"{publisher.name}/live")
+    assert result["result"]["approved_by"] == "dana"
+
+
+async def test_a_cancelled_run_cancels_its_operation(shell: Shell, publisher: Publisher) -> None:
+    run = f"{publisher.name}/cancelled"
+    await publisher.control("PUT", "steps/displaycertify", {"outcome": "never"})
+    document = {"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}
+    start = ("workflow", "start", "--type", "CreateOfferAndPublish", "-t", QUEUE, "-w", run)
+    await shell.run(*start, "--input", json.dumps(document))
+    await until(lambda: publisher.effects("publish") == 1)
+    await shell.until_stage(run, "publishing")
+    await shell.run("workflow", "cancel", "-w", run)
+    status, _ = await shell.status("workflow", "result", "-w", run)
+
+    assert status == 1
+    described = await shell.json("workflow", "describe", "-w", run)
+    assert described["workflowExecutionInfo"]["status"] == "WORKFLOW_EXECUTION_STATUS_CANCELED"
+    assert publisher.effects("cancel") == 1
+
+
+async def test_an_encrypted_run_is_read_through_the_codec_server(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    shell, port, run = Shell(address), free_port(), f"{publisher.name}/encrypted"
+    keys = {"PAYLOAD_ENCRYPTION_KEYS": KEYS}
+    server = programs.python("-m", "worker.codec_server", "--port", str(port), environment=keys)
+    await until(lambda: "Running on" in server.said(), server)
+    await until_working(programs.worker(address, publisher.url, publisher.name, **keys))
+    codec = ("--codec-endpoint", f"http://127.0.0.1:{port}")
+    check = {"publisher_id": publisher.name, "offer_id": OFFER}
+    start = ("workflow", "start", "--type", "CheckLastOperationStatus", "-t", publisher.name, "-w", run)
+    await shell.run(*start, "--input", json.dumps(check), *codec)
+    await shell.status("workflow", "result", "-w", run, *codec)
+
+    assert OFFER in await shell.run("workflow", "show", "-w", run, "--detailed", *codec)
+    sealed = await shell.run("workflow", "show", "-w", run, "-o", "json")
+    assert "YmluYXJ5L2VuY3J5cHRlZA==" in sealed
+    assert json.dumps(check) not in sealed
+    progress = await shell.json("workflow", "query", "-w", run, "--name", "progress", *codec)
+    assert progress["queryResult"][0]["offer_id"] == OFFER
+    assert server.stop() == 0
+
+
+def test_the_codec_server_wants_its_keys(programs: Programs) -> None:
+    server = programs.python("-m", "worker.codec_server")
+
+    assert server.ended() == 2
+    assert server.said().startswith("Wrong configuration: PAYLOAD_ENCRYPTION_KEYS")
+    assert server.said().count("\n") == 1

@@ -1,0 +1,232 @@
+"""The worker's life as a process: how it starts, drains and dies."""
+
+import json
+import signal
+import socket
+from typing import Any
+
+import httpx
+import pytest
+from temporalio.client import Client
+
+from tests.desk import offer_document
+from tests.process.processes import (
+    Program,
+    Programs,
+    Publisher,
+    free_port,
+    in_flight,
+    until,
+    until_working,
+    worker_environment,
+)
+from workflows.messages import PublicationResult
+
+NOBODY = "127.0.0.1:1"
+
+IMPATIENT = """
+from datetime import timedelta
+from worker import connection
+connection.PATIENCE = timedelta(0)
+from worker.__main__ import end, main
+end(main())
+"""
+
+REFUSED_LATER = """
+from temporalio.bridge.worker import Worker
+poll, polls = Worker.poll_workflow_activation, []
+async def refused(self):
+    polls.append(self)
+    if len(polls) == 1:
+        raise RuntimeError("Request unauthorized.")
+    return await poll(self)
+Worker.poll_workflow_activation = refused
+from worker.__main__ import end, main
+end(main())
+"""
+
+
+def creation(publisher: Publisher) -> dict[str, object]:
+    return {
+        "offer": offer_document(publisher.name, ["4.2.0"]),
+        "polling": {"min_interval": "PT0.3S", "max_interval": "PT0.5S"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MARKETPLACE_URL", "hunter2"),
+        ("PAYLOAD_ENCRYPTION_KEYS", "hunter2"),
+        ("TEMPORAL_ADDRESS", "hunter2"),
+        ("METRICS_ADDRESS", "taken"),
+    ],
+)
+def test_a_wrong_configuration_ends_with_2_and_one_line(programs: Programs, variable: str, value: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        value = value.replace("taken", f"127.0.0.1:{taken.getsockname()[1]}")
+        worker = programs.python("-m", "worker", environment={variable: value})
+        assert worker.ended() == 2
+
+    assert worker.said().count("\n") == 1
+    assert variable in worker.said()
+    assert "hunter2" not in worker.said()
+
+
+def test_a_server_that_is_not_there_ends_with_1_and_a_sentence(programs: Programs) -> None:
+    worker = programs.python("-c", IMPATIENT, environment={"TEMPORAL_ADDRESS": NOBODY, "LOG_FORMAT": "json"})
+    assert worker.ended() == 1
+
+    assert f"Temporal does not answer at {NOBODY}: Connection refused" in json.loads(worker.said())["message"]
+
+
+def test_a_namespace_that_is_not_there_ends_with_1_and_a_sentence(programs: Programs, address: str) -> None:
+    worker = programs.worker(address, "http://127.0.0.1:1", "nobody", TEMPORAL_NAMESPACE="nonesuch")
+    assert worker.ended() == 1
+
+    assert worker.said().count("\n") == 1
+    assert "There is no namespace nonesuch" in worker.said()
+
+
+def test_a_worker_that_is_refused_later_ends_with_1_and_the_reason(programs: Programs, address: str) -> None:
+    environment = worker_environment(address, "http://127.0.0.1:1", "refused")
+    worker = programs.python("-c", REFUSED_LATER, environment=environment)
+    assert worker.ended() == 1
+
+    assert "The worker cannot go on" in worker.said()
+    assert "RuntimeError: Request unauthorized." in worker.said()
+
+
+async def test_a_worker_may_start_before_its_server(programs: Programs, marketplace_url: str) -> None:
+    port = free_port()
+    worker = programs.worker(f"127.0.0.1:{port}", marketplace_url, "early")
+    await until(lambda: "Temporal does not answer" in worker.said(), worker)
+    programs.temporal(port)
+    await until_working(worker)
+
+    assert worker.stop() == 0
+
+
+async def test_a_worker_that_still_waits_for_its_server_can_be_stopped(programs: Programs) -> None:
+    worker = programs.worker(NOBODY, "http://127.0.0.1:1", "early")
+    await until(lambda: "Temporal does not answer" in worker.said(), worker)
+
+    assert worker.stop(signal.SIGINT) == 0
+
+
+async def test_without_credentials_the_worker_says_so_at_its_start(programs: Programs, address: str) -> None:
+    environment = worker_environment(address, "http://127.0.0.1:1", "poor") | {
+        "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"
+    }
+    del environment["MARKETPLACE_ACCESS_TOKEN"]
+    worker = programs.python("-m", "worker", environment=environment)
+    await until(lambda: "There is no access to the marketplace yet" in worker.said(), worker)
+
+    assert "AZURE_CLIENT_ID" in worker.said()
+    assert "MARKETPLACE_ACCESS_TOKEN" in worker.said()
+    assert worker.stop() == 0
+
+
+async def test_a_running_activity_finishes_before_the_worker_ends(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(address, publisher.url, publisher.name)
+    await until_working(worker)
+    await publisher.delay("put_offer", 1.5)
+    run = await client.start_workflow(
+        "CreateOfferAndPublish",
+        creation(publisher),
+        id=publisher.name,
+        task_queue=publisher.name,
+        result_type=PublicationResult,
+    )
+    await until(lambda: in_flight(run, "put_offer"), worker)
+
+    assert worker.stop() == 0
+    assert publisher.effects("put_offer") == 1
+    assert "Stopped" in worker.said()
+    await until_working(programs.worker(address, publisher.url, publisher.name))
+    assert (await run.result()).outcome == "preview"
+    assert publisher.effects("put_offer") == 1
+    history = json.loads((await run.fetch_history()).to_json())
+    started = [event.get("activityTaskStartedEventAttributes") for event in history["events"]]
+    assert {each["attempt"] for each in started if each} == {1}
+
+
+async def test_a_second_signal_ends_the_worker_at_once(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(address, publisher.url, publisher.name)
+    await until_working(worker)
+    await publisher.delay("read_offer", 25)
+    run = await client.start_workflow(
+        "CreateOfferAndPublish", creation(publisher), id=publisher.name, task_queue=publisher.name
+    )
+    await until(lambda: in_flight(run, "survey"), worker)
+    worker.process.send_signal(signal.SIGTERM)
+    await until(lambda: "Stopping: running activities may finish" in worker.said())
+    worker.process.send_signal(signal.SIGTERM)
+
+    assert worker.ended(within=5) == 1
+    await run.terminate()
+
+
+async def test_the_log_is_json_with_ids_and_without_secrets(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    port = free_port()
+    secrets = {
+        "MARKETPLACE_ACCESS_TOKEN": "hunter2-token",
+        "AZURE_STORAGE_ACCOUNT_KEYS": "fabrikamimages=aHVudGVyMg==",
+        "NOTIFY_WEBHOOK_URL": "http://127.0.0.1:1/hunter2-hook",
+        "PAYLOAD_ENCRYPTION_KEYS": "key:aHVudGVyMmh1bnRlcjIhIQ==",
+    }
+    worker = programs.worker(
+        address,
+        publisher.url,
+        publisher.name,
+        LOG_FORMAT="json",
+        LOG_LEVEL="DEBUG",
+        METRICS_ADDRESS=f"127.0.0.1:{port}",
+        **secrets,
+    )
+    await until_working(worker)
+    run = await client.start_workflow(
+        "CreateOfferAndPublish", creation(publisher), id=publisher.name, task_queue=publisher.name
+    )
+    await until(lambda: len(failures(worker)) >= 2, worker)
+    async with httpx.AsyncClient() as http:
+        metrics = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+    await run.terminate()
+    assert worker.stop() == 0
+
+    assert "temporal_num_pollers{" in metrics
+    assert {line["temporal_activity"]["workflow_id"] for line in failures(worker)} == {run.id}
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines(worker))
+    for secret in ("hunter2", "aHVudGVyM", "INVENTED"):
+        assert secret not in worker.said()
+
+
+def lines(worker: Program) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in worker.said().splitlines()]
+
+
+def failures(worker: Program) -> list[dict[str, Any]]:
+    return [line for line in lines(worker) if line["level"] == "WARNING" and "temporal_activity" in line]
+
+
+async def test_each_worker_shows_itself_to_temporal(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(address, publisher.url, publisher.name)
+    await until_working(worker)
+    run = await client.start_workflow(
+        "CheckLastOperationStatus",
+        {"publisher_id": publisher.name, "offer_id": "nonesuch"},
+        id=publisher.name,
+        task_queue=publisher.name,
+    )
+    await until(lambda: bool(publisher.requests("list_operations")), worker)
+    history = (await run.fetch_history()).to_json()
+
+    assert f'"offer-publisher/{worker.process.pid}@{socket.gethostname()}"' in history

@@ -1,0 +1,106 @@
+"""Workers and the Temporal server are killed; every run finishes, and nothing happens twice at the marketplace."""
+
+import asyncio
+from typing import Any, TypeAlias
+
+from temporalio.client import Client, WorkflowHandle
+
+from tests.desk import offer_document
+from tests.process.processes import Programs, Publisher, connected, free_port, in_flight, until, until_working
+from workflows.messages import PublicationResult
+
+Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
+
+
+async def start(client: Client, publisher: Publisher, offer: str = "webstack") -> Run:
+    return await client.start_workflow(
+        "CreateOfferAndPublish",
+        {
+            "offer": offer_document(publisher.name, ["4.2.0"], offer),
+            "polling": {"min_interval": "PT0.5S", "max_interval": "PT0.5S"},
+        },
+        id=f"{publisher.name}/{offer}",
+        task_queue=publisher.name,
+        result_type=PublicationResult,
+    )
+
+
+async def lose_patience(client: Client, address: str, run: Run, activity: str) -> None:
+    """Let Temporal give a try up that died with its worker; by itself it would after some minutes."""
+    for each in (await run.describe()).raw_description.pending_activities:
+        if each.activity_type.name == activity:
+            options = ["-w", run.id, "--activity-id", each.activity_id, "--start-to-close-timeout", "2s"]
+            process = await asyncio.create_subprocess_exec(
+                "temporal", "activity", "update-options", *options, "--address", address
+            )
+            assert await process.wait() == 0
+
+
+async def test_a_worker_is_killed_while_it_follows(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(address, publisher.url, publisher.name)
+    run = await start(client, publisher)
+    await until(lambda: len(publisher.requests("read_operation")) > 0, worker)
+    worker.kill()
+    programs.worker(address, publisher.url, publisher.name)
+
+    assert (await run.result()).outcome == "preview"
+    assert publisher.effects("put_offer") == 1
+    assert publisher.effects("publish") == 1
+
+
+async def test_a_worker_is_killed_between_a_publish_request_and_its_answer(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(address, publisher.url, publisher.name)
+    await until_working(worker)
+    await publisher.delay("publish", 1)
+    run = await start(client, publisher)
+    await until(lambda: in_flight(run, "publish"), worker)
+    await until(lambda: len(publisher.requests("list_operations")) > 1, worker)
+    worker.kill()
+    await until(lambda: publisher.effects("publish") == 1)
+    await lose_patience(client, address, run, "publish")
+    programs.worker(address, publisher.url, publisher.name)
+
+    assert (await run.result()).outcome == "preview"
+    assert publisher.effects("publish") == 1
+    assert len(publisher.requests("publish")) == 1
+
+
+async def test_the_temporal_server_is_killed_and_goes_on_with_its_file(
+    programs: Programs, publisher: Publisher
+) -> None:
+    port = free_port()
+    address = f"127.0.0.1:{port}"
+    server = programs.temporal(port)
+    client = await connected(address)
+    worker = programs.worker(address, publisher.url, publisher.name)
+    run = await start(client, publisher)
+    await until(lambda: len(publisher.requests("read_operation")) > 0, worker)
+    server.kill()
+    programs.temporal(port)
+    client = await connected(address)
+
+    again = client.get_workflow_handle(run.id, result_type=PublicationResult)
+    assert (await again.result()).outcome == "preview"
+    assert worker.process.poll() is None
+    assert publisher.effects("put_offer") == 1
+    assert publisher.effects("publish") == 1
+
+
+async def test_of_two_workers_one_is_killed(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    workers = [programs.worker(address, publisher.url, publisher.name) for _ in range(2)]
+    for worker in workers:
+        await until_working(worker)
+    runs = [await start(client, publisher, f"webstack-{number}") for number in range(4)]
+    await until(lambda: publisher.effects("publish") == 4)
+    workers[0].kill()
+
+    results = await asyncio.gather(*(run.result() for run in runs))
+    assert [result.outcome for result in results] == ["preview"] * 4
+    assert publisher.effects("put_offer") == 4
+    assert publisher.effects("publish") == 4
