@@ -147,22 +147,22 @@ class OperationActivities:
             try:
                 named = await self._marketplace.publish(offer, request.notification_emails)
             except (Refused, Conflict) as refusal:
-                raise await self._in_progress(offer, refusal) from refusal
+                running = await self._running(offer)
+                if running is None:
+                    raise
+                raise ApplicationError(
+                    f"{offer}: operation {running.id} is running, and the marketplace publishes nothing else"
+                    f" meanwhile. It said: {refusal}",
+                    type=PUBLISH_IN_PROGRESS,
+                    non_retryable=True,
+                ) from refusal
             if named is None:
                 named = await self._newest_id(offer, OperationKind.PUBLISH)
             return StartedOperation(operation_id=named, ours=named not in known)
 
-    async def _in_progress(self, offer: OfferKey, refusal: Refused | Conflict) -> Exception:
+    async def _running(self, offer: OfferKey) -> Operation | None:
         operations = await self._marketplace.operations(offer)
-        running = next((each for each in operations if each.state is OperationState.RUNNING), None)
-        if running is None:
-            return refusal
-        return ApplicationError(
-            f"{offer}: operation {running.id} is running, and the marketplace publishes nothing else"
-            f" meanwhile. It said: {refusal}",
-            type=PUBLISH_IN_PROGRESS,
-            non_retryable=True,
-        )
+        return next((each for each in operations if each.state is OperationState.RUNNING), None)
 
     async def _newest_id(self, offer: OfferKey, kind: OperationKind) -> str:
         operations = await self._marketplace.operations(offer)
