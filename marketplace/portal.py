@@ -302,9 +302,9 @@ def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:
 
 
 def _notification(emails: Sequence[str]) -> bytes:
-    if not emails:
-        return b""
-    return json.dumps({"metadata": {"notification-emails": ",".join(emails)}}).encode()
+    # The documentation had this body and dropped it without a word, so nobody knows whether it may be absent.
+    metadata = {"notification-emails": ",".join(emails)} if emails else {}
+    return json.dumps({"metadata": metadata}).encode()
 
 
 def _call(verb: str, offer: OfferKey) -> Call:

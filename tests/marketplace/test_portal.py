@@ -264,10 +264,16 @@ async def test_a_publish_carries_the_addresses() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["go live", "cancel"])
-async def test_an_empty_post_says_that_it_is_empty(name: str) -> None:
+@pytest.mark.parametrize("name", ["publish", "cancel"])
+async def test_a_service_that_needs_the_documented_body_gets_it_without_addresses_too(name: str) -> None:
     service = Service(httpx.Response(202))
-    assert await CALLS[name][0](service.portal()) is None
+    await getattr(service.portal(), name)(OFFER)
+    assert json.loads(service.requests[0].content) == {"metadata": {}}
+
+
+async def test_an_empty_post_says_that_it_is_empty() -> None:
+    service = Service(httpx.Response(202))
+    assert await service.portal().go_live(OFFER) is None
     [request] = service.requests
     assert request.content == b""
     assert request.headers.get_list("content-length") == ["0"]
