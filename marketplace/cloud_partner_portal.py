@@ -175,15 +175,26 @@ class CloudPartnerPortal:
     async def operations(self, offer: OfferKey) -> list[Operation]:
         """Return the offer's operations, newest first, a running one before all; empty if never published.
 
+        Whether an offer that was never published has a list, or none, is not documented: where there is none
+        the offer's status tells.
+
         Raises:
             NotFound: There is no such offer.
+            Refused: The service lists no operations of an offer that was published. Without the list nothing
+                tells whether a publish or a go-live that was asked for has begun.
         """
         try:
             return listed_operations(await self._portal.submissions(offer))
-        except NotFound:
-            # Whether an offer that was never published has a list, or none, is not documented.
-            await self._portal.read_offer(offer)
-            return []
+        except NotFound as refusal:
+            if status.never_published(await self._portal.status(offer)):
+                return []
+            raise Refused(
+                f"{refusal} - the offer exists and was published, but the marketplace does not list its"
+                " operations, and without the list nothing can be published safely; check that"
+                " MARKETPLACE_URL is the Cloud Partner Portal API",
+                call=refusal.call,
+                status=refusal.status,
+            ) from refusal
 
     async def awaits_sign_off(self, offer: OfferKey) -> bool:
         """Tell whether the offer's status, or its sign-off step, says that the preview waits."""
@@ -200,14 +211,14 @@ class CloudPartnerPortal:
         listed: list[Operation] | None = None
         kind = status.kind_of(document)
         if kind is None:
-            listed = await self.operations(offer)
+            listed = await self._operations_if_listed(offer)
             kinds = {each.id: each.kind for each in listed}
             kind = kinds.get(operation_id) or status.kind_by_steps(document)
         report = status.report(operation_id, kind, document)
         if kind is OperationKind.PUBLISH and status.may_wait_for_sign_off(report):
             offer_status = await self._portal.status(offer)
             if status.awaits_sign_off(offer_status):
-                listed = await self.operations(offer) if listed is None else listed
+                listed = await self._operations_if_listed(offer) if listed is None else listed
                 if listed and listed[0].id == operation_id:
                     report = status.report(operation_id, kind, document, offer_status)
         return report
@@ -231,6 +242,11 @@ class CloudPartnerPortal:
         with contextlib.suppress(NotFound):
             return await self._portal.read_offer(offer)
         return None
+
+    async def _operations_if_listed(self, offer: OfferKey) -> list[Operation]:
+        with contextlib.suppress(Refused):
+            return await self.operations(offer)
+        return []
 
     async def _newest_ids(self, offer: OfferKey) -> list[str]:
         return [operation.id for operation in await self.operations(offer)][:KNOWN_OPERATIONS]

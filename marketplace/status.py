@@ -119,6 +119,12 @@ def awaits_sign_off(offer_status: object) -> bool:
     )
 
 
+def never_published(offer_status: object) -> bool:
+    """Tell whether an offer's status document says that nothing was published yet."""
+    document = the_document(offer_status) or {}
+    return meaning(document.get("status")) is StepState.NOT_STARTED and not _steps(document)
+
+
 def report(operation_id: str, kind: OperationKind, operation: object, offer_status: object = None) -> OperationReport:
     """Return how far an operation is.
 

@@ -67,7 +67,7 @@ class Service:
         self.sends_etag = sends_etag
         self.listed: Any = [] if draft is not None else None
         self.documents: dict[str, Any] = {}
-        self.status: Any = {"status": "running"}
+        self.status: Any = {"status": "running"} if draft is not None else None
         self.calls: list[tuple[str, str]] = []
         self.puts: list[httpx.Request] = []
         self.hook: Hook | None = None
@@ -484,10 +484,18 @@ async def test_a_slot_is_read() -> None:
     assert await marketplace.read_slot(OFFER, Slot.PRODUCTION) is None
 
 
-async def test_an_offer_whose_operations_are_not_listed_has_none() -> None:
+async def test_an_offer_that_was_never_published_has_no_operations_although_none_are_listed() -> None:
     service = Service(document("1.0.0"))
     service.listed = None
+    service.status = {"status": "neverPublished", "steps": []}
     assert await service.marketplace().operations(OFFER) == []
+
+
+async def test_a_published_offer_whose_operations_are_not_listed_is_not_taken_for_a_new_one() -> None:
+    service = Service(document("1.0.0"))
+    service.listed = None
+    with pytest.raises(errors.Refused, match="does not list its operations"):
+        await service.marketplace().operations(OFFER)
 
 
 async def test_operations_of_an_offer_that_is_not_there_are_not_found() -> None:
