@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from marketplace.model import ImageVersion, StepState
+from marketplace.model import ImageVersion, OperationState, StepState
 from workflows.messages import ApprovalProgress, Progress
 
 _MARKS = {
@@ -23,6 +23,8 @@ def page(progress: Progress) -> str:
     """Write the page; what the service or a person said is made harmless for Markdown."""
     offer = f"{progress.publisher_id}/{progress.offer_id}" if progress.offer_id else "no offer yet"
     lines = [f"**{plain(offer)}** · {progress.stage.replace('_', ' ')} since {_time(progress.since)}"]
+    if progress.waiting_for:
+        lines += ["", f"**Waiting for** {plain(progress.waiting_for)}"]
     if progress.images:
         lines += ["", f"Images: {_versions(progress.images)}"]
     if progress.steps:
@@ -31,14 +33,12 @@ def page(progress: Progress) -> str:
             percent = f", {step.percent} %" if step.state is StepState.IN_PROGRESS and step.percent else ""
             state = step.state.replace("_", " ")
             lines.append(f"| {_MARKS.get(step.state, '·')} | {plain(step.name)} | {state}{percent} |")
-    if progress.waiting_for:
-        lines += ["", f"**Waiting for** {plain(progress.waiting_for)}"]
     if progress.next_look:
         lines += [
             "",
             f"Look {progress.looks + 1} at {_time(progress.next_look)}; signal `check_now` to look now",
         ]
-    if progress.operation and progress.operation.followed_by:
+    if progress.operation and progress.operation.followed_by and progress.operation.state is OperationState.RUNNING:
         lines += ["", f"Every look: workflow `{plain(progress.operation.followed_by)}`"]
     if progress.approval:
         lines += _approval(progress.approval)
