@@ -49,6 +49,7 @@ class Logbook:
 
     def __init__(self) -> None:
         self.progress = Progress(since=workflow.now())
+        self._long_wait: str | None = None
 
     def open(self, offer: OfferKey, images: Sequence[ImageVersion]) -> None:
         """Name the offer and the images that the run is about."""
@@ -77,6 +78,13 @@ class Logbook:
     def waits_for(self, what: str | None) -> None:
         """Say what the run waits for."""
         self._set(waiting_for=what)
+
+    async def waits_long_for(self, what: str) -> None:
+        """Say what the run waits for over several looks; the parent is told once."""
+        self.waits_for(what)
+        if what != self._long_wait:
+            self._long_wait = what
+            await self._tell_parent()
 
     def looked(self, looks: int, next_look: datetime | None) -> None:
         """Say how often the operation was looked at, and when it will be again."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
@@ -47,7 +47,8 @@ with workflow.unsafe.imports_passed_through():
         PublishStage,
         WantedImages,
     )
-    from workflows.options import READ, START, VERIFY, within
+    from workflows.options import READ, START, VERIFY, short, within
+    from workflows.schedule import next_look_after
 
 OPERATION_ENDED_BADLY = {"PublishFailed", "GoLiveFailed", "OperationCanceled"}
 
@@ -106,6 +107,21 @@ class Stages:
                 non_retryable=True,
             )
         return survey
+
+    async def wait_for_slot(self, what: str, since: datetime) -> None:
+        """Wait before the next look at a slot that lags behind its operation."""
+        if workflow.now() >= self._until:
+            raise ApplicationError(
+                f"{self.offer}: waited since {since:%Y-%m-%d %H:%M} UTC for {what}. Nothing was cancelled: start the"
+                " run again to go on waiting.",
+                type="OperationTimedOut",
+                non_retryable=True,
+            )
+        await self.logbook.waits_long_for(what)
+        await workflow.sleep(
+            min(next_look_after(workflow.now() - since, self.patience.polling), self.time_left()),
+            summary=short(f"Wait for {what}"),
+        )
 
     async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
         """Deal with an operation that is in the way: wait for it, cancel it, or fail."""

@@ -50,7 +50,7 @@ class UpdateOfferAndPublish:
 
     async def _bring_to_preview(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> PublicationResult:
         for _ in range(MAX_ROUNDS):
-            survey = await stages.survey(wanted)
+            survey = await self._survey(stages, wanted)
             if self._preview_holds_the_images(survey):
                 return await self._done(wanted, survey)
             if survey.running is not None and not _may_hold_the_images(survey):
@@ -66,6 +66,21 @@ class UpdateOfferAndPublish:
             type="MarketplaceError",
             non_retryable=True,
         )
+
+    async def _survey(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> Survey:
+        """Survey the offer, again and again while our publish waits for sign-off but the preview does not show it.
+
+        Publishing once more would make a second publication of the same draft.
+        """
+        since = workflow.now()
+        while True:
+            survey = await stages.survey(wanted)
+            last = survey.last_publish
+            if survey.in_preview or not (survey.in_draft and survey.awaits_sign_off and last):
+                return survey
+            if last.id != self._published:
+                return survey
+            await stages.wait_for_slot("the Preview slot to show the images that were published", since)
 
     def _preview_holds_the_images(self, survey: Survey) -> bool:
         """Tell whether there is nothing left to do: the preview is ready, or Production has them already."""

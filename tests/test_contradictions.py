@@ -1,0 +1,276 @@
+"""Whatever the API's documentation contradicts itself about, or leaves open, an image gets to Production once.
+
+Every switch of the sandbox that a client can meet stands here with every value but its default.
+"""
+
+from random import Random
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
+
+from tests.desk import Desk
+
+POLLING = {"min_interval": "PT10M", "max_interval": "PT30M"}
+SEEDS = 4
+
+CONTRADICTIONS: dict[str, dict[str, object]] = {
+    "location absolute": {"location_form": "absolute"},
+    "location without an id": {"location_form": "old_relative"},
+    "operation-location": {"location_form": "operation_location_absolute"},
+    "no location": {"location_form": "none"},
+    "operation as array": {"operation_as_array": True},
+    "operation with the table's members": {"operation_table_members": True},
+    "running is told with two words": {"running_word": "In Progress"},
+    "running is told with an unknown word": {"running_word": "percolating"},
+    "success is complete": {"success_word": "complete"},
+    "success is succeeded": {"success_word": "succeeded"},
+    "words in capitals": {"word_case": "upper"},
+    "words in pascal case": {"word_case": "pascal"},
+    "step words of the operations page": {"step_words": "operations_page"},
+    "progress is processPercentage": {"progress_key": "processPercentage"},
+    "messages are strings": {"messages_as_strings": True},
+    "operations filter is ignored": {"submissions_filter_ignored": True},
+    "operations oldest first": {"submissions_order": "oldest_first"},
+    "operations shuffled": {"submissions_order": "shuffled"},
+    "offer not migrated": {"migrated": False},
+    "sign-off told by the step's name": {"sign_off_by": "step_name"},
+    "sign-off told by the offer": {"sign_off_by": "offer_status"},
+    "sign-off told by the operation's end": {"sign_off_by": "operation_completed"},
+    "offer runs on at sign-off": {"offer_status_at_sign_off": "running"},
+    "offer succeeded while steps wait": {"status_contradiction": True},
+    "offers are published in the list": {"list_success_word": "published"},
+    "publishing counts the version up": {"version_increment": "publish"},
+    "preview lags by hours": {"preview_lag_seconds": 3 * 3600},
+    "production lags by hours": {"production_lag_seconds": 5 * 3600},
+    "preview is cleared by going live": {"preview_cleared_after_go_live": True},
+    "publish needs a body": {"publish_body_required": True},
+    "posts need a length": {"length_required": True},
+    "conflict is 409": {"conflict_status": 409},
+    "no etag on get": {"etag_on_get": False},
+    "no etag on put": {"etag_on_put": False},
+    "etag in the body": {"etag_on_get": False, "etag_on_put": False, "etag_in_body": True},
+    "if-match on every call": {"if_match_required": "every_call"},
+    "if-match on every call, else 412": {"if_match_required": "every_call", "if_match_missing_status": 412},
+    "if-match on every call, else 428": {"if_match_required": "every_call", "if_match_missing_status": 428},
+    "if-match on every call, else nothing said": {"if_match_required": "every_call", "error_shape": "empty"},
+    "if-match never": {"if_match_required": "never"},
+    "create is 200": {"create_status": 200},
+    "documents are kept as sent": {"normalize_documents": False},
+    "windows type never dropped": {"windows_os_type_dropped": "never"},
+    "windows type dropped everywhere": {"windows_os_type_dropped": "everywhere"},
+    "change time inside the definition": {"changed_time_in_definition": True},
+    "secrets come back": {"secrets_returned": True},
+    "any number of versions": {"version_limit": 0},
+    "no data disks": {"max_data_disks": 0},
+    "signatures unchecked": {"validate_sas": False},
+    "signatures for a day": {"sas_min_days": 1},
+    "any host of disks": {"sas_hosts": ["*"]},
+    "times in whole seconds": {"timestamp_fraction": 0},
+    "times of nine digits": {"timestamp_fraction": 9},
+    "times without zone": {"timestamp_zone": False},
+    "errors as a string": {"error_shape": "string"},
+    "errors as a message": {"error_shape": "message_only"},
+    "errors as a list": {"error_shape": "list"},
+    "errors of odata": {"error_shape": "odata"},
+    "errors without body": {"error_shape": "empty"},
+    "errors in html": {"error_shape": "html"},
+    "errors cut off": {"error_shape": "truncated"},
+}
+
+
+@pytest.mark.parametrize("switches", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+async def test_an_image_goes_live_once_where_the_documentation_is_unclear(
+    desk: Desk, switches: dict[str, object]
+) -> None:
+    await goes_live_once(desk, switches)
+
+
+async def goes_live_once(desk: Desk, switches: dict[str, object]) -> None:
+    """Live through a first publication, an update to Production, and the same update again."""
+    await desk.switch(**switches)
+    update = desk.images("4.2.1", approval={"required": False}, polling=POLLING)
+
+    created = await desk.run("CreateOfferAndPublish", desk.create("4.2.0", polling=POLLING))
+    assert created.outcome == "preview"
+    assert created.operation_id == (await desk.state())["operations"][0]["id"]
+
+    live = await desk.run("ValidateAndGoLive", update)
+    assert live.outcome == "live"
+    assert live.changed
+    assert live.operation_id == (await desk.state())["operations"][-1]["id"]
+    assert await desk.versions("Production") == ["4.2.0", "4.2.1"]
+
+    again = await desk.run("ValidateAndGoLive", update)
+    assert again.outcome == "live"
+    assert not again.changed
+    assert await desk.effects("put_offer") == 2
+    assert await desk.effects("publish") == 2
+    assert await desk.effects("go_live") == 1
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_an_image_goes_live_once_whatever_contradictions_come_together(desk: Desk, seed: int) -> None:
+    chosen: dict[str, object] = {}
+    random = Random(seed)  # noqa: S311 - chooses tests
+    for switches in random.sample(list(CONTRADICTIONS.values()), 20):
+        chosen |= switches
+    if chosen.get("sign_off_by") == "offer_status":
+        # Then nothing but the offer's word is left to tell that the preview waits.
+        chosen |= {"offer_status_at_sign_off": "waitingForPublisherReview", "status_contradiction": False}
+    await goes_live_once(desk, chosen)
+
+
+async def test_a_preview_that_lags_behind_its_publish_is_waited_for_and_not_published_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(preview_lag_seconds=3 * 3600)
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", polling=POLLING))
+
+    progress = await desk.until(run, lambda told: "Preview slot" in (told.waiting_for or ""))
+    assert progress.operation is not None
+    assert progress.operation.state == "preview"
+
+    await desk.until(run, lambda told: told.stage == "awaiting_approval", minutes=200)
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
+    assert await desk.effects("publish") == 2
+    await run.terminate()
+
+
+async def test_a_preview_that_never_shows_what_was_published_ends_the_run_at_its_deadline(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(preview_lag_seconds=100 * 3600)
+
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING, deadline="PT6H"))
+
+    assert error.type == "OperationTimedOut"
+    assert "the Preview slot to show the images" in error.message
+    assert await desk.effects("publish") == 2
+
+
+async def test_a_production_that_lags_behind_its_go_live_is_waited_for(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(production_lag_seconds=5 * 3600)
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"required": False}, polling=POLLING))
+
+    await desk.until(run, lambda told: told.waiting_for == "Production to show the images")
+
+    assert (await run.result()).outcome == "live"
+    assert await desk.versions("Production") == ["4.2.0"]
+    assert await desk.effects("go_live") == 1
+
+
+async def test_without_a_list_of_operations_a_first_publication_still_reaches_its_preview(desk: Desk) -> None:
+    await desk.switch(submissions_available=False)
+    result = await desk.run("CreateOfferAndPublish", desk.create("4.2.0"))
+
+    assert result.outcome == "preview"
+    assert await desk.effects("publish") == 1
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_without_a_list_of_operations_nothing_is_written_to_a_published_offer(
+    desk: Desk, workflow: str
+) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(submissions_available=False)
+    error = await desk.failure(workflow, desk.images("4.2.1"))
+
+    assert error.type == "MarketplaceError"
+    assert "does not list its operations" in error.message
+    assert await desk.effects("put_offer") == 1
+    assert await desk.effects("publish") == 1
+
+
+@pytest.mark.parametrize("failure_word", ["failed", "rejected", "error"])
+@pytest.mark.parametrize("step_words", ["status_page", "operations_page"])
+@pytest.mark.parametrize("messages_as_strings", [False, True], ids=["messages", "strings"])
+async def test_a_failed_publish_is_told_with_its_step_and_reason_in_any_words(
+    desk: Desk,
+    failure_word: str,
+    step_words: str,
+    messages_as_strings: bool,  # noqa: FBT001
+) -> None:
+    await desk.switch(failure_word=failure_word, step_words=step_words, messages_as_strings=messages_as_strings)
+    await desk.step("displaycertify", outcome="block", messages=["<p>Disk &lt;os&gt; has <b>no footer</b>.</p>"])
+
+    error = await desk.failure("CreateOfferAndPublish", desk.create("4.2.0", polling=POLLING))
+
+    assert error.type == "PublishFailed"
+    assert "Certification: Disk <os> has no footer" in error.message
+    assert await desk.effects("publish") == 1
+
+
+@pytest.mark.parametrize("if_publishing", ["wait", "cancel", "fail"])
+@pytest.mark.parametrize("conflict_status", [400, 409])
+@pytest.mark.parametrize("second_publish", ["refuse", "replace", "join"])
+async def test_an_image_gets_to_the_preview_while_another_draft_is_being_published(
+    desk: Desk, second_publish: str, conflict_status: int, if_publishing: str
+) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(second_publish=second_publish, conflict_status=conflict_status)
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    update = desk.images("4.2.6", if_publishing=if_publishing, polling=POLLING)
+
+    if if_publishing == "fail":
+        error = await desk.failure("UpdateOfferAndPublish", update)
+        assert error.type == "PublishInProgress"
+        assert await desk.effects("put_offer") == 1
+        return
+    result = await desk.run("UpdateOfferAndPublish", update)
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.5", "4.2.6"]
+    assert await desk.effects("publish") == 2
+    assert await desk.operations() == [
+        ("publish", "completed"),
+        ("publish", "completed" if if_publishing == "wait" else "canceled"),
+        ("publish", None),
+    ]
+
+
+CANCELLATIONS: dict[str, dict[str, object]] = {
+    "at once": {},
+    "word with two l": {"cancel_word": "cancelled"},
+    "later": {"cancel_async": True, "cancel_seconds": 3600},
+    "later, location in the body": {"cancel_async": True, "cancel_location": "body"},
+    "later, listed as an operation": {"cancel_async": True, "cancel_has_own_operation": True},
+    "only at sign-off": {"cancel_window": "sign_off_only"},
+    "only before sign-off": {"cancel_window": "before_sign_off"},
+    "sign-off ends the operation": {"sign_off_by": "operation_completed"},
+    "idle is 200": {"cancel_idle_status": 200},
+    "if-match on every call": {"if_match_required": "every_call"},
+    "operations shuffled, times without zone": {"submissions_order": "shuffled", "timestamp_zone": False},
+    "no location": {"location_form": "none", "cancel_async": True},
+}
+
+
+@pytest.mark.parametrize("switches", CANCELLATIONS.values(), ids=CANCELLATIONS)
+async def test_a_cancelled_run_cancels_its_publish_once_and_the_next_run_publishes(
+    desk: Desk, switches: dict[str, object]
+) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(**switches)
+    update = desk.images("4.2.1", polling=POLLING)
+    run = await desk.start("UpdateOfferAndPublish", update)
+    await desk.until(run, lambda told: told.operation is not None and told.operation.ours)
+
+    await run.cancel()
+    with pytest.raises(WorkflowFailureError) as ended:
+        await run.result()
+    assert isinstance(ended.value.cause, CancelledError)
+    assert await desk.effects("cancel") == 1
+
+    result = await desk.run("UpdateOfferAndPublish", update)
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
+    assert await desk.effects("put_offer") == 2
+    assert await desk.effects("publish") == 3
+
+
+async def test_a_publisher_without_rights_is_told_so(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(forbidden=True)
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1"))
+
+    assert error.type == "NotAuthorized"
+    assert "has no rights" in error.message
