@@ -219,7 +219,10 @@ class Logbook:
             notes=self.progress.notes,
         )
         try:
-            await workflow.get_external_workflow_handle(parent.workflow_id).signal(OPERATION_MOVED, moved)
+            # A signal on its way takes a cancellation for its own and goes on: shielded, it leaves it to the run.
+            await asyncio.shield(
+                workflow.get_external_workflow_handle(parent.workflow_id).signal(OPERATION_MOVED, moved)
+            )
         except ApplicationError as error:
             workflow.logger.warning("The parent could not be told: %s", error)
 
