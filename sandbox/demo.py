@@ -87,8 +87,10 @@ def check_ports(arguments: argparse.Namespace) -> None:
         try:
             socket.create_server((HOST, port)).close()
         except (OSError, OverflowError) as error:
+            # Later Pythons add the address to what the system says.
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
             raise DemoError(
-                f"Port {port} for {what} cannot be used: {getattr(error, 'strerror', None) or error}."
+                f"Port {port} for {what} cannot be used: {reason}."
                 " If the demo runs in another terminal already, use that one; else choose another port:"
                 f" make demo DEMO_{name.upper()}_PORT={port % 50_000 + 10_000} (or --{name}-port)."
             ) from None
