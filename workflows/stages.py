@@ -146,6 +146,7 @@ class Stages:
 
     async def publish(self, known_operations: Sequence[str]) -> StartedOperation:
         """Publish the draft and follow the operation until its preview waits for sign-off."""
+        _heed_cancellation()
         await self.logbook.stage(PublishStage.PUBLISHING, "the marketplace to accept the publish request")
         self._known_operations = list(known_operations)
         request = PublishRequest(
@@ -242,6 +243,7 @@ class Stages:
         Raises:
             PreviewChangedError: The preview is not the approved one any more; nothing was sent.
         """
+        _heed_cancellation()
         await self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
         self._go_live_requested = True
         requesting = asyncio.create_task(
@@ -314,3 +316,13 @@ class Stages:
         )
         self.logbook.settled(OperationState(result.outcome))
         return result
+
+
+def _heed_cancellation() -> None:
+    """Start nothing in a run that has been cancelled.
+
+    A cancellation is delivered once, and who awaits a child that ends at the same moment gets the child's result
+    in its place.
+    """
+    if workflow.cancellation_reason() is not None:
+        raise asyncio.CancelledError
