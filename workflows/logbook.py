@@ -116,7 +116,8 @@ class Logbook:
         """Say how the operation stands, and tell the parent if that is news."""
         before = self.progress
         self._set(operation=operation, steps=list(steps), waiting_for=waiting_for)
-        done = operation is not None and operation.state in _DONE
+        first = before.operation is None or operation is None or not before.steps
+        done = operation is not None and operation.state in _DONE and not first
         if not done and (operation != before.operation or _states(steps) != _states(before.steps)):
             await self._tell_parent()
 

@@ -192,7 +192,7 @@ class Stages:
         try:
             started = await publishing
         except (FailureError, asyncio.CancelledError) as error:
-            if is_cancelled_exception(error):
+            if is_cancelled_exception(error) or not _refused_for_good(error):
                 await self.cancel(None, self._known_operations)
             return
         if started.ours:
@@ -316,6 +316,12 @@ class Stages:
         )
         self.logbook.settled(OperationState(result.outcome))
         return result
+
+
+def _refused_for_good(error: BaseException) -> bool:
+    """Tell whether the marketplace answered that it will not do it: otherwise it may have begun all the same."""
+    cause = error.cause if isinstance(error, ActivityError) else None
+    return isinstance(cause, ApplicationError) and cause.non_retryable
 
 
 def _heed_cancellation() -> None:
