@@ -129,9 +129,10 @@ class Desk:
     # The marketplace
 
     async def live(self, *versions: str) -> None:
-        """Bring an offer to Production."""
-        await self.run("CreateOfferAndPublish", self.create(*versions))
-        await self.run("ValidateAndGoLive", self.images(*versions, approval={"required": False}))
+        """Bring an offer to Production by hand."""
+        await self.preview(*versions)
+        await self.call("POST", "/golive")
+        await self.temporal.sleep(timedelta(minutes=6))
 
     async def preview(self, *versions: str) -> None:
         """Bring an offer to its preview by hand, as somebody without Temporal does."""

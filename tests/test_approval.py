@@ -66,7 +66,7 @@ async def test_a_signal_with_start_approves_before_there_is_a_preview(desk: Desk
 
 async def test_an_update_with_start_approves_before_there_is_a_preview(desk: Desk) -> None:
     await desk.live("4.2.0")
-    start = WithStartWorkflowOperation(
+    start: WithStartWorkflowOperation[Any, PublicationResult] = WithStartWorkflowOperation(
         "ValidateAndGoLive",
         desk.images("4.2.1", approval=APPROVERS),
         id=f"{desk.publisher}/update-with-start",
@@ -102,7 +102,7 @@ async def test_an_update_while_the_images_are_published_holds_for_them(desk: Des
 
 
 async def test_a_decision_does_not_keep_a_run_of_wrong_input_from_failing(desk: Desk) -> None:
-    start = WithStartWorkflowOperation(
+    start: WithStartWorkflowOperation[Any, PublicationResult] = WithStartWorkflowOperation(
         "ValidateAndGoLive",
         {"publisher_id": desk.publisher},
         id=f"{desk.publisher}/wrong",
@@ -180,7 +180,8 @@ async def test_a_malformed_update_is_refused_with_the_members_that_are_wrong(des
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT1H"}))
     await desk.until_asked(run)
     refused: list[object] = []
-    for sent in (None, [], "yes", {"approve": "yes"}, {"approve": True, "approver": 7, "aprover": "x"}):
+    malformed: list[object] = [None, [], "yes", {"approve": "yes"}, {"approve": True, "approver": 7, "aprover": "x"}]
+    for sent in malformed:
         with pytest.raises(WorkflowUpdateFailedError) as failed:
             await run.execute_update("decide_go_live", sent)
         assert isinstance(failed.value.cause, ApplicationError)
