@@ -157,22 +157,31 @@ class OperationActivities:
                     non_retryable=True,
                 ) from refusal
             if named is None:
-                named = await self._newest_id(offer, OperationKind.PUBLISH)
+                named = await self._unnamed(offer, OperationKind.PUBLISH, [each.id for each in before])
             return StartedOperation(operation_id=named, ours=named not in known)
 
     async def _running(self, offer: OfferKey) -> Operation | None:
+        """Return the operation the service is busy with; the list calls one running that waits for sign-off."""
         operations = await self._marketplace.operations(offer)
-        return next((each for each in operations if each.state is OperationState.RUNNING), None)
+        running = next((each for each in operations if each.state is OperationState.RUNNING), None)
+        if running is not None:
+            report = await self._marketplace.look(offer, running.id)
+            running = running if report.state is OperationState.RUNNING else None
+        return running
 
-    async def _newest_id(self, offer: OfferKey, kind: OperationKind) -> str:
+    async def _unnamed(self, offer: OfferKey, kind: OperationKind, known: list[str]) -> str:
+        """Find the operation that an accepted request began or joined, where the answer did not name it."""
         operations = await self._marketplace.operations(offer)
-        newest = next((operation for operation in operations if operation.kind is kind), None)
-        if newest is None:
+        found = _newest_since(operations, known, kind)
+        if found is None:
+            running = [each for each in operations if each.kind is kind and each.state is OperationState.RUNNING]
+            found = next(iter(running), None)
+        if found is None:
             raise ApplicationError(
                 f"{offer}: the marketplace accepted the request ({kind}) but does not list the operation yet",
                 type="MarketplaceError",
             )
-        return newest.id
+        return found.id
 
     @activity.defn
     async def go_live(self, request: GoLiveRequest) -> StartedOperation:
@@ -200,7 +209,7 @@ class OperationActivities:
                     raise
                 return StartedOperation(operation_id=begun.id, ours=False)
             if named is None:
-                named = await self._newest_id(offer, OperationKind.GO_LIVE)
+                named = await self._unnamed(offer, OperationKind.GO_LIVE, request.known_operations)
             return StartedOperation(operation_id=named, ours=True)
 
     async def _check_preview(self, request: GoLiveRequest, operations: list[Operation]) -> None:

@@ -229,6 +229,10 @@ def _sentence(call: Call, answer: Answer, secret: str) -> str:
             " publisher, with the Object ID of the enterprise application rather than that of the app"
             " registration, and that the publisher id is right"
         )
+    elif answer.status == httpx.codes.NOT_FOUND:
+        hint = "check the publisher id and the offer id, and whether somebody deleted the offer"
+    elif answer.status == httpx.codes.UNPROCESSABLE_ENTITY:
+        hint = "mend the offer's draft and start the run again"
     return f"{sentence}{' - ' if hint else ''}{hint}{_request_id(answer.headers)}"
 
 

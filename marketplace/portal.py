@@ -22,7 +22,7 @@ from marketplace.answers import Answer, Call, etag, failure, json_of, operation_
 from marketplace.credentials import Credentials
 from marketplace.errors import Refused, Unauthorized
 from marketplace.model import OfferKey, Slot
-from marketplace.wording import one_line
+from marketplace.wording import one_line, plain_text
 
 MARKETPLACE_URL = "https://cloudpartner.azure.com"
 API_VERSION = "2017-10-31"
@@ -227,6 +227,8 @@ class Portal:
         failed = failure(call, happened, now=self._clock(), secret=token)
         if failed is not None:
             raise failed
+        if method != "GET" and happened.text.lstrip().startswith("<"):
+            raise unreadable(call, happened, f"is a page, perhaps of a gateway: {plain_text(happened.text, 120)}")
         return happened
 
     async def _exchange(self, request: httpx.Request) -> Answer | Exception:

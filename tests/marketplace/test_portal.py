@@ -242,11 +242,18 @@ async def test_a_byte_order_mark_and_compression_are_accepted() -> None:
 @pytest.mark.parametrize("status", [200, 201])
 @pytest.mark.parametrize("if_match", [None, "*", "W/\"datetime'2023-11-09T08%3A41%3A27.5093316Z'\""])
 async def test_a_document_is_sent_to_the_letter(status: int, if_match: str | None) -> None:
-    service = Service(httpx.Response(status, text="<html>whatever</html>"))
+    service = Service(httpx.Response(status, text="whatever"))
     await service.portal().put_offer(OFFER, DOCUMENT, if_match=if_match)
     [request] = service.requests
     assert request.content == DOCUMENT.encode()
     assert request.headers.get("if-match") == if_match
+
+
+@pytest.mark.parametrize("name", ["put", "publish", "go live", "cancel"])
+async def test_a_gateways_page_is_not_taken_for_the_acceptance_of_a_write(name: str) -> None:
+    service = Service(httpx.Response(200, text=" <html>Sign in, please</html>"))
+    with pytest.raises(errors.Unreadable, match="Sign in, please"):
+        await CALLS[name][0](service.portal())
 
 
 async def test_half_a_character_is_refused_before_it_is_sent() -> None:
