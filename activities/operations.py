@@ -1,7 +1,9 @@
 """Activities on an offer's operations: publish, go live, cancel, look."""
 
 from enum import StrEnum
+from typing import Annotated
 
+from pydantic import AfterValidator
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
@@ -20,6 +22,7 @@ from marketplace.model import (
     Slot,
 )
 from marketplace.protocol import Marketplace
+from marketplace.sas import address
 
 PUBLISH_IN_PROGRESS = "PublishInProgress"
 PREVIEW_CHANGED = "PreviewChanged"
@@ -49,6 +52,24 @@ class StartedOperation(Fact):
     ours: bool
 
 
+def _without_signatures(images: list[Image]) -> list[Image]:
+    """Drop what is secret of images that are only compared: an input stands in the history."""
+    return [
+        image.model_copy(
+            update={
+                "os_vhd_url": address(image.os_vhd_url),
+                "data_disks": [
+                    disk.model_copy(update={"vhd_url": address(disk.vhd_url)}) for disk in image.data_disks
+                ],
+            }
+        )
+        for image in images
+    ]
+
+
+ComparedImages = Annotated[list[Image], AfterValidator(_without_signatures)]
+
+
 class GoLiveRequest(Fact):
     """Input of `OperationActivities.go_live`.
 
@@ -60,7 +81,7 @@ class GoLiveRequest(Fact):
     offer: OfferKey
     known_operations: list[str]
     approved_publish: str
-    images: list[Image] = []
+    images: ComparedImages = []
 
 
 class CancelRequest(Fact):
@@ -116,7 +137,7 @@ class VerifyLiveRequest(Fact):
     """Input of `OperationActivities.verify_live`: images by disk, or by version alone."""
 
     offer: OfferKey
-    images: list[Image] = []
+    images: ComparedImages = []
     versions: list[ImageVersion] = []
 
 
