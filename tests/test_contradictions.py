@@ -11,7 +11,7 @@ from temporalio.exceptions import CancelledError
 
 from tests.desk import Desk
 
-POLLING = {"min_interval": "PT10M", "max_interval": "PT30M"}
+POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
 SEEDS = 4
 
 CONTRADICTIONS: dict[str, dict[str, object]] = {
