@@ -5,7 +5,7 @@ workflow retrying its first task for ever, and a signal is dropped with only a l
 spelling of an offer's numbers, which decoding would lose.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from temporalio import workflow
@@ -16,6 +16,8 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
+
+    from marketplace.json_text import Node, parse
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -44,11 +46,16 @@ def read(model: type[Model], sent: RawValue) -> Model:
         raise invalid(model, ["it is encrypted with a key that the worker does not hold, or was changed on its way"])
     if encoding not in {"", "binary/null", "json/plain"}:
         raise invalid(model, [f"JSON is expected, not a payload of encoding {encoding[:60]!r}"])
+    data = b"{}" if payload.data in {b"", b"null"} else payload.data
     try:
-        return model.model_validate_json(b"{}" if payload.data in {b"", b"null"} else payload.data)
+        wanted = model.model_validate_json(data)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         raise invalid(model, (_sentence(detail) for detail in details)) from None
+    twice = list(_given_twice(parse(data.decode())))
+    if twice:
+        raise invalid(model, (f"{member}: is given twice" for member in twice))
+    return wanted
 
 
 def invalid(model: type[BaseModel], complaints: Iterable[str]) -> ApplicationError:
@@ -57,6 +64,19 @@ def invalid(model: type[BaseModel], complaints: Iterable[str]) -> ApplicationErr
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + " …"
     return ApplicationError(message, type="InvalidInput", non_retryable=True)
+
+
+def _given_twice(node: Node, place: str = "") -> Iterator[str]:
+    """Find the members that readers of JSON would disagree on; an offer's document is the marketplace's to read."""
+    seen: set[str] = set()
+    for member in node.members():
+        if member.key in seen:
+            yield place + member.key
+        seen.add(member.key)
+        if (place, member.key) != ("", "offer"):
+            yield from _given_twice(member.value, f"{place}{member.key}.")
+    for number, item in enumerate(node.items()):
+        yield from _given_twice(item, f"{place}{number}.")
 
 
 def _sentence(detail: ErrorDetails) -> str:

@@ -74,7 +74,7 @@ def plain(text: str) -> str:
 
 
 def _versions(images: list[ImageVersion]) -> str:
-    shown = ", ".join(f"`{str(image).replace('`', '')}`" for image in images[:SHOWN_IMAGES])
+    shown = ", ".join(f"`{' '.join(str(image).replace('`', '').split())}`" for image in images[:SHOWN_IMAGES])
     more = len(images) - SHOWN_IMAGES
     return f"{shown} and {more} more" if more > 0 else shown
 

@@ -1,0 +1,167 @@
+"""What is wrong with an input is said at once, member by member, and never with a secret."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from tests.desk import Desk, failure_of
+from workflows.inputs import read, several
+from workflows.messages import (
+    CheckLastOperationStatusInput,
+    CreateOfferAndPublishInput,
+    DecideGoLive,
+    UpdateOfferAndPublishInput,
+    ValidateAndGoLiveInput,
+)
+
+SECRET = "sv=2022&sig=TOPSECRET"
+VHD = f"https://images.blob.core.windows.net/vhds/web.vhd?{SECRET}"
+OFFER: dict[str, Any] = {"publisher_id": "fabrikam", "offer_id": "web"}
+IMAGE: dict[str, Any] = {"plan_id": "lts", "version": "1.0.0", "os_vhd_url": VHD}
+UPDATE: dict[str, Any] = {**OFFER, "images": [IMAGE]}
+MODELS = {
+    "CreateOfferAndPublish": CreateOfferAndPublishInput,
+    "UpdateOfferAndPublish": UpdateOfferAndPublishInput,
+    "ValidateAndGoLive": ValidateAndGoLiveInput,
+    "CheckLastOperationStatus": CheckLastOperationStatusInput,
+}
+
+
+def json_payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
+    return RawValue(Payload(metadata={"encoding": encoding}, data=data))
+
+
+def refusal(model: type[Any], sent: RawValue) -> str:
+    """Read what has to be refused; answers with the message."""
+    with pytest.raises(ApplicationError) as refused:
+        read(model, sent)
+    assert refused.value.type == "InvalidInput"
+    assert refused.value.non_retryable
+    return refused.value.message
+
+
+WRONG = [
+    ({**OFFER}, ["images: is missing"]),
+    ({**UPDATE, "imagse": 1, "when_full": "maybe"}, ["imagse: is not a known member", "when_full: should be"]),
+    ({**UPDATE, "images": [{**IMAGE, "version": "1.0"}]}, ["images.0.version: must be three whole numbers"]),
+    ({**UPDATE, "images": [{**IMAGE, "version": "01.0.0"}]}, ["images.0.version: "]),
+    ({**UPDATE, "images": [{**IMAGE, "version": 100}]}, ["images.0.version: should be a valid string"]),
+    ({**UPDATE, "images": [{**IMAGE, "plan_id": "LTS!"}]}, ["images.0.plan_id: must match"]),
+    ({**UPDATE, "offer_id": "../x", "publisher_id": "a/b"}, ["offer_id: must match", "publisher_id: must match"]),
+    ({**UPDATE, "images": [{**IMAGE, "os_vhd_url": f"ftp://x/a.vhd?{SECRET}"}]}, ["images.0.os_vhd_url: "]),
+    ({**UPDATE, "images": [{**IMAGE, "os_vhd_url": f"https://x/a.iso?{SECRET}"}]}, ["images.0.os_vhd_url: "]),
+    ({**UPDATE, "images": [IMAGE, IMAGE]}, ["a version of a plan is named twice"]),
+    ({**UPDATE, "images": []}, ["images: "]),
+    ({**UPDATE, "images": VHD}, ["images: should be a valid"]),
+    ({**UPDATE, "deadline": "soon"}, ["deadline: "]),
+    ({**UPDATE, "deadline": 0}, ["deadline: should be greater than"]),
+    ({**UPDATE, "deadline": 1e300}, ["deadline: "]),
+    ({**UPDATE, "deadline": True}, ["deadline: "]),
+    ({**UPDATE, "polling": {"min_interval": 0.01}}, ["polling.min_interval: should be greater than or equal"]),
+    ({**UPDATE, "polling": {"min_interval": "PT2H"}}, ["polling: min_interval must not be longer"]),
+    ({**UPDATE, "max_versions_per_plan": 10**30}, ["max_versions_per_plan: "]),
+    ({**UPDATE, "max_versions_per_plan": "8"}, ["max_versions_per_plan: should be a valid integer"]),
+    ({**UPDATE, "notification_emails": ["nobody"]}, ["notification_emails.0: must match"]),
+    ([UPDATE], ["should be an object"]),
+    (VHD, ["should be an object"]),
+    (7, ["should be an object"]),
+    (None, ["publisher_id: is missing", "offer_id: is missing", "images: is missing"]),
+]
+
+
+@pytest.mark.parametrize(("sent", "told"), WRONG, ids=[" ".join(told)[:60] for _, told in WRONG])
+def test_every_wrong_member_is_named_and_no_secret_is_quoted(sent: object, told: list[str]) -> None:
+    message = refusal(UpdateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
+    assert message.startswith("UpdateOfferAndPublishInput: ")
+    assert all(each in message for each in told), message
+    assert "SECRET" not in message
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        several(2),
+        json_payload(b"{", b"json/plain"),
+        json_payload(b"\xff\xfe{}"),
+        json_payload(b"\x00" * 100),
+        json_payload(b"[" * 100_000),
+        json_payload(b'{"images":' * 10_000),
+        json_payload(b"{}", b"binary/plain"),
+        json_payload(b"\x0a\x02hi", b"binary/protobuf"),
+        json_payload(b"{}", b"\xff\xff"),
+        json_payload(b'{"deadline": NaN}'),
+        json_payload(b'{"deadline": 1e999}'),
+        json_payload(b'"\\ud800"'),
+    ],
+    ids=["two", "cut", "utf16", "zeros", "deep", "deeper", "plain", "proto", "encoding", "nan", "inf", "surrogate"],
+)
+def test_bytes_that_are_no_input_are_refused(sent: RawValue) -> None:
+    for model in MODELS.values():
+        assert len(refusal(model, sent)) < 2100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"publisher_id": "a", "publisher_id": "b", "offer_id": "web"}',
+        '{"publisher_id": "a", "offer_id": "web", "polling": {"min_interval": 60, "min_interval": 90}}',
+    ],
+    ids=["top", "within"],
+)
+def test_a_member_that_is_given_twice_is_refused(text: str) -> None:
+    message = refusal(CheckLastOperationStatusInput, json_payload(text.encode()))
+    assert message.endswith("is given twice")
+
+
+@pytest.mark.parametrize("name", ["deadline", "polling"])
+@pytest.mark.parametrize("seconds", [90, 90.0, "PT90S", "PT1M30S"])
+def test_durations_are_iso_or_seconds(name: str, seconds: object) -> None:
+    sent = {**OFFER, name: seconds if name == "deadline" else {"min_interval": seconds}}
+    wanted = read(CheckLastOperationStatusInput, json_payload(json.dumps(sent).encode()))
+    assert (wanted.deadline if name == "deadline" else wanted.polling.min_interval).total_seconds() == 90
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+_MEMBERS = st.fixed_dictionaries({}, optional=dict.fromkeys([*UPDATE, "offer", "approve", "polling", "wait"], _JSON))
+
+
+@given(data=st.binary(max_size=200) | (_MEMBERS | _JSON).map(lambda value: json.dumps(value).encode()))
+def test_whatever_is_sent_it_is_read_or_refused(data: bytes) -> None:
+    for model in [*MODELS.values(), DecideGoLive]:
+        with contextlib.suppress(ApplicationError):
+            read(model, json_payload(data))
+
+
+@pytest.mark.parametrize("workflow", MODELS)
+async def test_a_run_of_wrong_input_fails_at_once_and_retries_no_task(desk: Desk, workflow: str) -> None:
+    wrong: list[list[object]] = [
+        [],
+        [None],
+        [[1, 2]],
+        [{**UPDATE, "offer": {}, "offer_id": VHD, "nonsense": 1}],
+        [{}, {}],
+        [json_payload(b"\xff")],
+        [json_payload(b"{}", b"binary/plain")],
+    ]
+    for number, sent in enumerate(wrong):
+        run = await desk.temporal.client.start_workflow(
+            workflow, args=sent, id=f"{desk.publisher}/{workflow}-wrong-{number}", task_queue=desk.task_queue
+        )
+        error = await failure_of(run)
+        assert (error.type, error.non_retryable) == ("InvalidInput", True)
+        assert error.message.startswith(f"{workflow}Input: ")
+        assert "SECRET" not in error.message
+        events = [event.event_type async for event in run.fetch_history_events()]
+        assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in events

@@ -1,0 +1,76 @@
+"""What strangers call things stays text on a run's page."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.model import ImageVersion, Step, StepState
+from workflows.messages import ApprovalProgress, GoLiveDecision, Progress, PublishStage
+from workflows.page import page, plain
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOSTILE = [
+    "a | b",
+    "<script>alert(1)</script>",
+    "`code`",
+    "two\nlines\r\n\r\n# heading",
+    "[click](https://evil.example)",
+    "![img](https://evil.example/x.png)",
+    "**bold** _it_ ~~gone~~",
+    "\\| \\`",
+    "\u2028next\u2029",
+]
+
+
+def hostile(words: str) -> Progress:
+    return Progress(
+        publisher_id=words,
+        offer_id=words,
+        since=NOW,
+        stage=PublishStage.AWAITING_APPROVAL,
+        waiting_for=words,
+        steps=[Step(id="s", name=words, state=StepState.IN_PROGRESS, percent=5)],
+        images=[ImageVersion(plan_id=words, version="1.0.0")],
+        approval=ApprovalProgress(
+            required=True,
+            approvers=[words],
+            reopened=words,
+            decision=GoLiveDecision(approve=True, approver=words, comment=words, decided_at=NOW),
+        ),
+        error=words,
+        notes=[words],
+    )
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_hostile_words_stay_words(words: str) -> None:
+    told, tame = page(hostile(words)), page(hostile("tame"))
+
+    assert len(told.splitlines()) == len(tame.splitlines())
+    assert told.count("\n") == tame.count("\n")
+    row = next(line for line in told.splitlines() if line.startswith("| ▶"))
+    assert row.replace("\\\\", "").replace("\\|", "").count("|") == 4
+    for line in told.splitlines():
+        if not line.startswith("Images: "):
+            assert "<" not in line.replace("\\<", "")
+            assert "](" not in line.replace("\\]", "")
+
+
+@given(text=st.text(max_size=60))
+def test_plain_text_is_one_line_with_every_mark_escaped(text: str) -> None:
+    written = plain(text)
+    assert len(written.splitlines()) <= 1
+    unescaped = written
+    for mark in "\\`*_{}[]<>|#":
+        unescaped = unescaped.replace(f"\\{mark}", "")
+    assert not set(unescaped) & set("`*_{}[]<>|#")
+
+
+def test_the_page_says_what_is_waited_for_and_shows_the_steps() -> None:
+    text = page(hostile("tame"))
+    assert "**tame/tame** · awaiting approval since 2026-03-01 12:00:00 UTC" in text
+    assert "| ▶ | tame | in progress, 5 % |" in text
+    assert "**Waiting for** tame" in text
+    assert "**Approve again:** tame" in text
