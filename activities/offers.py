@@ -3,7 +3,8 @@
 from temporalio import activity
 
 from activities.errors import marketplace_call
-from marketplace.images import missing
+from marketplace.errors import VersionTaken
+from marketplace.images import conflicts, missing
 from marketplace.model import (
     EditOutcome,
     Fact,
@@ -133,6 +134,7 @@ class OfferActivities:
             production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
             operations = await self._operations_as_they_are(request.offer)
             awaits_sign_off = await self._awaits_sign_off(request.offer, operations)
+            _refuse_taken(request.images, preview or [], production or [])
             in_preview = preview is not None and not missing(request.images, preview)
             in_production = production is not None and not missing(request.images, production)
             in_draft = bool(request.images) and not missing(request.images, draft)
@@ -203,6 +205,11 @@ class OfferActivities:
 
 
 _CAME_TO_NOTHING = {OperationState.FAILED, OperationState.CANCELED}
+
+
+def _refuse_taken(images: list[Image], *slots: list[HeldImage]) -> None:
+    """Refuse images whose version is published with other disks, or the run would take those for its own."""
+    VersionTaken.raise_for(dict.fromkeys(each for held in slots for each in conflicts(images, held)))
 
 
 def _added(before: list[HeldImage], after: list[HeldImage]) -> list[ImageVersion]:

@@ -1,0 +1,149 @@
+"""Each error type that users script against, provoked end to end, with a message that tells what to do."""
+
+from typing import Any
+
+import pytest
+
+from tests.desk import PLAN, Desk, vhd
+
+POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
+
+
+async def test_a_wrong_version_is_an_invalid_input(desk: Desk) -> None:
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2"))
+
+    assert error.type == "InvalidInput"
+    assert "images.0.version: must be three whole numbers such as 4.2.1" in error.message
+    assert await desk.requests() == []
+
+
+async def test_an_older_version_than_those_there_is_an_invalid_input(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.1.0"))
+
+    assert error.type == "InvalidInput"
+    assert "4.1.0" in error.message
+    assert "4.2.0" in error.message
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive", "CheckLastOperationStatus"])
+async def test_an_offer_that_nobody_created_is_not_found(desk: Desk, workflow: str) -> None:
+    start = desk.check() if workflow == "CheckLastOperationStatus" else desk.images("4.2.0")
+    error = await desk.failure(workflow, start)
+
+    assert error.type == "OfferNotFound"
+    assert f"{desk.publisher}/webstack-appliance" in error.message
+    assert "publisher" in error.message
+    assert "offer id" in error.message
+
+
+async def test_an_offer_that_exists_is_not_created_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    error = await desk.failure("CreateOfferAndPublish", desk.create("4.2.1"))
+
+    assert error.type == "OfferExists"
+    assert '"if_exists": "replace"' in error.message
+    assert await desk.effects("put_offer") == 1
+
+
+async def test_a_plan_that_is_not_there_is_named_with_those_that_are(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1", plan="webstack-lst"))
+
+    assert error.type == "PlanNotFound"
+    assert "webstack-lst" in error.message
+    assert PLAN in error.message
+    assert await desk.effects("put_offer") == 1
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_a_version_with_another_disk_is_a_conflict(desk: Desk, workflow: str) -> None:
+    await desk.preview("4.2.0")
+    images = [{"plan_id": PLAN, "version": "4.2.0", "os_vhd_url": vhd("4.2.0-fixed")}]
+    error = await desk.failure(workflow, desk.images() | {"images": images})
+
+    assert error.type == "VersionConflict"
+    assert "webstack-4.2.0.vhd" in error.message
+    assert "4.2.0" in error.message
+    assert await desk.effects("put_offer") == 1
+    assert await desk.effects("publish") == 1
+
+
+async def test_a_full_plan_says_how_to_make_room(desk: Desk) -> None:
+    await desk.preview(*(f"4.2.{patch}" for patch in range(8)))
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.8"))
+
+    assert error.type == "ImageLimitReached"
+    assert "remove_oldest" in error.message
+    assert await desk.effects("put_offer") == 1
+
+
+async def test_a_publication_in_progress_is_named_to_whoever_will_not_wait(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.stranger("edit", "publish")
+    running = (await desk.state())["operations"][-1]["id"]
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.2", if_publishing="fail"))
+
+    assert error.type == "PublishInProgress"
+    assert running in error.message
+    assert '"if_publishing": "wait"' in error.message
+
+
+async def test_a_draft_that_the_service_finds_invalid_is_told_in_its_words(desk: Desk) -> None:
+    document = desk.document("4.2.0")
+    del document["definition"]["plans"][0]["microsoft-azure-virtualmachines.skuTitle"]
+    error = await desk.failure("CreateOfferAndPublish", desk.create(document=document))
+
+    assert error.type == "ValidationFailed"
+    assert "skuTitle" in error.message
+    assert "mend the offer's draft" in error.message
+
+
+@pytest.mark.parametrize("outcome", ["fail", "block", "reject"])
+async def test_a_go_live_that_fails_is_told_with_step_and_reason(desk: Desk, outcome: str) -> None:
+    await desk.preview("4.2.0")
+    await desk.step("live", outcome=outcome, messages=["<p>Region <b>PT</b> is full.</p>"])
+    error = await desk.failure(
+        "ValidateAndGoLive", desk.images("4.2.0", approval={"required": False}, polling=POLLING)
+    )
+
+    assert error.type == "GoLiveFailed"
+    assert "Live: Region PT is full" in error.message
+    assert "start the run again" in error.message
+    assert await desk.effects("go_live") == 1
+
+
+async def test_an_operation_that_somebody_cancels_ends_the_run(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("read_operation", {"kind": "stranger_cancel"}, after=3)
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1"))
+
+    assert error.type == "OperationCanceled"
+    assert "was cancelled at the marketplace" in error.message
+    assert "Start the run again" in error.message
+    assert await desk.effects("publish") == 2
+
+
+@pytest.mark.parametrize("workflow", ["CreateOfferAndPublish", "CheckLastOperationStatus"])
+async def test_an_operation_that_never_settles_ends_the_run_at_its_deadline(desk: Desk, workflow: str) -> None:
+    await desk.step("displaycertify", outcome="never")
+    start: dict[str, Any] = desk.create("4.2.0")
+    if workflow == "CheckLastOperationStatus":
+        await desk.preview("4.2.0")
+        start = desk.check()
+    error = await desk.failure(workflow, start | {"deadline": "P2D", "polling": POLLING})
+
+    assert error.type == "OperationTimedOut"
+    assert "Certification" in error.message
+    assert "start the run again" in error.message.lower()
+    assert await desk.effects("cancel") == 0
+
+
+async def test_whatever_else_the_service_refuses_is_told_in_its_words(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    document = desk.document("4.2.0") | {"offerTypeId": "microsoft-azure-corevm"}
+    error = await desk.failure("CreateOfferAndPublish", desk.create(document=document, if_exists="replace"))
+
+    assert error.type == "MarketplaceError"
+    assert f"put {desk.publisher}/webstack-appliance: the marketplace answered 400" in error.message
+    assert "offerTypeId" in error.message
