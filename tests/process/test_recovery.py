@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any, TypeAlias
 
-from temporalio.client import Client, WorkflowHandle
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import CancelledError
 
 from tests.desk import offer_document
 from tests.process.processes import Programs, Publisher, connected, free_port, in_flight, until, until_working
@@ -104,3 +106,31 @@ async def test_of_two_workers_one_is_killed(
     assert [result.outcome for result in results] == ["preview"] * 4
     assert publisher.effects("put_offer") == 4
     assert publisher.effects("publish") == 4
+
+
+async def test_a_run_that_is_approved_and_cancelled_while_no_worker_runs_does_not_go_live(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(address, publisher.url, publisher.name)
+    assert (await (await start(client, publisher)).result()).outcome == "preview"
+    run = await client.start_workflow(
+        "ValidateAndGoLive",
+        {"publisher_id": publisher.name, "offer_id": "webstack", "images": []},
+        id=f"{publisher.name}/live",
+        task_queue=publisher.name,
+    )
+
+    async def is_asked() -> bool:
+        progress: dict[str, str] = await run.query("progress")
+        return progress["stage"] == "awaiting_approval"
+
+    await until(is_asked, worker)
+    assert worker.stop() == 0
+    await run.signal("approve_go_live", {"approver": "dana"})
+    await run.cancel()
+    programs.worker(address, publisher.url, publisher.name)
+    with pytest.raises(WorkflowFailureError) as ended:
+        await run.result()
+
+    assert isinstance(ended.value.cause, CancelledError)
+    assert not publisher.requests("go_live")
