@@ -227,6 +227,8 @@ class OperationActivities:
                 operations = await self._marketplace.operations(offer)
                 begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
                 if begun is None:
+                    await self._check_preview(request, operations)
+                    await self._check_sign_off(request)
                     raise
                 return StartedOperation(operation_id=begun.id, ours=False)
             if named is None:
@@ -244,6 +246,11 @@ class OperationActivities:
         differing = conflicts(request.images, held)
         if differing:
             raise _preview_changed(request.offer, "; ".join(differing[:10]))
+
+    async def _check_sign_off(self, request: GoLiveRequest) -> None:
+        report = await self._marketplace.look(request.offer, request.approved_publish)
+        if report.state is not OperationState.PREVIEW:
+            raise _preview_changed(request.offer, f"its publish does not wait for sign-off, but is {report.state}")
 
     @activity.defn
     async def cancel_operation(self, request: CancelRequest) -> CancelAnswer:

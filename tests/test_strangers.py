@@ -1,0 +1,122 @@
+"""Somebody else edits, publishes, cancels or goes live at an awkward moment: no image is lost, or sent twice."""
+
+import pytest
+
+from tests.desk import Desk
+
+POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
+NO_APPROVAL = {"approval": {"required": False}, "polling": POLLING}
+
+
+async def test_an_edit_between_our_read_and_our_write_is_kept(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("put_offer", {"kind": "stranger_edit", "version": "4.2.1"})
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.3.0", polling=POLLING))
+
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1", "4.3.0"]
+    assert await desk.effects("put_offer") == 2
+    assert await desk.effects("publish") == 2
+
+
+async def test_an_edit_that_overwrites_ours_is_found_where_there_is_no_etag(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(etag_on_get=False)
+    await desk.fault("put_offer", {"kind": "stranger_edit", "version": "4.3.1", "when": "after"})
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.3.0", polling=POLLING))
+
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.3.0", "4.3.1"]
+
+
+async def test_a_draft_that_others_write_all_the_time_is_written_in_the_end(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(version_limit=0)
+    for number in range(1, 8):
+        await desk.fault("put_offer", {"kind": "stranger_edit", "version": f"4.2.{number}"})
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.3.0", polling=POLLING, max_versions_per_plan=0))
+
+    assert result.outcome == "preview"
+    assert len(await desk.versions("Preview")) == 9
+    assert await desk.effects("publish") == 2
+
+
+@pytest.mark.parametrize("call", ["put_offer", "publish", "read_operation", "list_operations", "read_offer"])
+async def test_an_edit_at_any_moment_loses_nobodys_image(desk: Desk, call: str) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault(call, {"kind": "stranger_edit", "version": "4.2.1"})
+    result = await desk.run("ValidateAndGoLive", desk.images("4.3.0", **NO_APPROVAL))
+
+    assert result.outcome == "live"
+    assert sorted(await desk.versions("Draft")) == ["4.2.0", "4.2.1", "4.3.0"]
+    assert "4.3.0" in await desk.versions("Production")
+    assert await desk.effects("publish") == 2
+    assert await desk.effects("go_live") == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", ["put_offer", "publish"])
+async def test_a_publish_by_somebody_else_is_joined_or_waited_for(desk: Desk, call: str, when: str) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault(call, {"kind": "stranger_publish", "when": when})
+    result = await desk.run("ValidateAndGoLive", desk.images("4.3.0", **NO_APPROVAL))
+
+    assert result.outcome == "live"
+    assert await desk.versions("Production") == ["4.2.0", "4.3.0"]
+    publishes = [kind for kind, _ in await desk.operations() if kind == "publish"]
+    assert len(publishes) <= 3
+    assert await desk.effects("publish") <= 2
+    assert await desk.effects("go_live") == 1
+
+
+async def test_a_preview_that_somebody_else_promotes_first_is_followed_and_not_promoted_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("go_live", {"kind": "stranger_go_live"})
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.0", **NO_APPROVAL))
+
+    assert result.outcome == "live"
+    assert await desk.effects("go_live") == 0
+    assert [kind for kind, _ in await desk.operations()] == ["publish", "goLive"]
+
+
+async def test_a_promotion_by_somebody_else_before_ours_is_sent_is_followed(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    # Surveys list once; the list before the request is the second.
+    await desk.fault("list_operations", {"kind": "stranger_go_live"}, after=1)
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.0", **NO_APPROVAL))
+
+    assert result.outcome == "live"
+    assert await desk.effects("go_live") == 0
+
+
+async def test_a_preview_that_somebody_cancels_before_it_is_promoted_is_published_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("go_live", {"kind": "stranger_cancel"})
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.0", **NO_APPROVAL))
+
+    assert result.outcome == "live"
+    assert await desk.effects("publish") == 2
+    assert await desk.effects("go_live") == 1
+
+
+async def test_a_preview_replaced_by_a_stranger_before_it_is_promoted_is_brought_up_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("go_live", {"kind": "stranger_edit", "version": "4.2.1"})
+    await desk.fault("go_live", {"kind": "stranger_publish"})
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.0", **NO_APPROVAL))
+
+    assert result.outcome == "live"
+    assert await desk.effects("go_live") == 1
+    assert await desk.versions("Draft") == ["4.2.0", "4.2.1"]
+
+
+async def test_two_strangers_releases_and_ours_all_reach_production(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.stranger("edit", version="4.2.1")
+    await desk.stranger("publish")
+    await desk.stranger("edit", version="4.2.2")
+    result = await desk.run("ValidateAndGoLive", desk.images("4.3.0", **NO_APPROVAL))
+
+    assert result.outcome == "live"
+    assert await desk.versions("Production") == ["4.2.0", "4.2.1", "4.2.2", "4.3.0"]
+    assert await desk.effects("publish") == 2
