@@ -59,7 +59,9 @@ class Desk:
         task_queue: str,
         publisher: str,
         webhook: Recorder,
+        publishing: timedelta = timedelta(minutes=21),
     ) -> None:
+        self.publishing = publishing
         self.temporal = temporal
         self.http = http
         self.sandbox_url = sandbox_url
@@ -132,7 +134,7 @@ class Desk:
         """Bring an offer to Production by hand."""
         await self.preview(*versions)
         await self.call("POST", "/golive")
-        await self.temporal.sleep(timedelta(minutes=6))
+        await self.let_publish()
 
     async def preview(self, *versions: str) -> None:
         """Bring an offer to its preview by hand, as somebody without Temporal does."""
@@ -142,7 +144,7 @@ class Desk:
 
     async def let_publish(self) -> None:
         """Let pass what publishing takes until the preview waits for sign-off."""
-        await self.temporal.sleep(timedelta(minutes=21))
+        await self.temporal.sleep(self.publishing)
 
     async def publish(self) -> None:
         """Publish the draft by hand."""

@@ -1,0 +1,161 @@
+"""Many runs on one offer at once, and the same run again: no image is lost, and nothing is done twice."""
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+from tests.desk import IMAGES, Desk, Run, failure_of, vhd
+from workflows.messages import PublicationResult
+
+
+def plans(real_desk: Desk, count: int) -> dict[str, Any]:
+    """Make an offer of several plans, each with the image 4.2.0."""
+    document = real_desk.document("4.2.0")
+    first = document["definition"]["plans"][0]
+    document["definition"]["plans"] = [copy.deepcopy(first) | {"planId": f"plan-{number}"} for number in range(count)]
+    return document
+
+
+async def start_each(real_desk: Desk, workflow: str, count: int, **more: Any) -> list[Run]:
+    """Start a run a plan, all at once."""
+    return await asyncio.gather(
+        *(
+            real_desk.start(
+                workflow,
+                images(real_desk, "4.2.1", plan=f"plan-{number}") | more,
+                workflow_id=f"{real_desk.publisher}/{number}",
+            )
+            for number in range(count)
+        )
+    )
+
+
+def images(desk: Desk, version: str, **more: Any) -> dict[str, Any]:
+    """Make an input that looks often."""
+    return desk.images(version, polling={"min_interval": 0.2, "max_interval": 0.5}, **more)
+
+
+async def results(runs: list[Run]) -> list[PublicationResult]:
+    return list(await asyncio.gather(*(run.result() for run in runs)))
+
+
+async def held(real_desk: Desk, slot: str) -> list[list[str]]:
+    """Return the versions in each plan of a slot."""
+    document = (await real_desk.state())["slots"][slot]["document"]
+    return [list(plan[IMAGES]) for plan in document["definition"]["plans"]]
+
+
+@pytest.mark.parametrize(
+    ("count", "switches"),
+    [
+        (2, {"conflict_status": 409}),
+        (3, {"etag_on_get": False, "etag_on_put": False}),
+        (3, {"second_publish": "join"}),
+        (3, {"second_publish": "replace"}),
+        (5, {}),
+        (12, {}),
+    ],
+    ids=str,
+)
+async def test_each_of_many_runs_brings_its_image_to_the_preview(
+    real_desk: Desk, count: int, switches: dict[str, object]
+) -> None:
+    await real_desk.switch(**switches)
+    await real_desk.call("PUT", "", plans(real_desk, count))
+    done = await results(await start_each(real_desk, "UpdateOfferAndPublish", count))
+
+    assert {result.outcome for result in done} == {"preview"}
+    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * count
+    assert await real_desk.effects("publish") <= count
+
+
+@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("approved", [True, False], ids=["approved early", "without approval"])
+async def test_each_of_many_runs_brings_its_image_to_production(
+    real_desk: Desk, count: int, *, approved: bool
+) -> None:
+    await real_desk.call("PUT", "", plans(real_desk, count))
+    runs = await start_each(real_desk, "ValidateAndGoLive", count, approval={"required": approved})
+    if approved:
+        for run in runs:
+            await run.signal("approve_go_live")
+    done = await results(runs)
+
+    assert {result.outcome for result in done} == {"live"}
+    assert await held(real_desk, "Production") == [["4.2.0", "4.2.1"]] * count
+    assert await real_desk.effects("publish") <= 2 * count
+    assert await real_desk.effects("go_live") <= count
+
+
+async def test_the_same_image_wanted_many_times_is_put_and_published_once(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    runs = [await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1")) for _ in range(3)]
+    done = await results(runs)
+
+    assert {result.outcome for result in done} == {"preview"}
+    assert len({result.operation_id for result in done}) == 1
+    assert await real_desk.effects("put_offer") == 2
+    assert await real_desk.effects("publish") == 2
+
+
+async def test_a_lower_version_that_comes_too_late_is_refused_and_loses_nothing(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    first = await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.2"))
+    error = await real_desk.failure("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+
+    assert first.outcome == "preview"
+    assert error.type == "InvalidInput"
+    assert "4.2.1" in error.message
+    assert await real_desk.versions("Preview") == ["4.2.0", "4.2.2"]
+
+
+@pytest.mark.parametrize("conflict_status", [400, 409])
+async def test_a_run_that_must_not_wait_says_what_is_running(real_desk: Desk, conflict_status: int) -> None:
+    await real_desk.switch(conflict_status=conflict_status)
+    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.publish()
+    error = await real_desk.failure("UpdateOfferAndPublish", images(real_desk, "4.2.1", if_publishing="fail"))
+
+    assert error.type == "PublishInProgress"
+    assert await real_desk.operations() == [("publish", None)]
+
+
+async def test_a_run_may_cancel_what_is_in_its_way(real_desk: Desk) -> None:
+    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.publish()
+    result = await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1", if_publishing="cancel"))
+
+    assert result.outcome == "preview"
+    assert await real_desk.operations() == [("publish", "canceled"), ("publish", None)]
+    assert await real_desk.versions("Preview") == ["4.2.0", "4.2.1"]
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_a_run_started_again_after_it_is_done_does_nothing(real_desk: Desk, workflow: str) -> None:
+    await real_desk.live("4.2.0")
+    start = images(real_desk, "4.2.1") | (
+        {"approval": {"required": False}} if workflow == "ValidateAndGoLive" else {}
+    )
+    first = await real_desk.run(workflow, start)
+    effects = [each["call"] for each in await real_desk.requests() if each["effect"]]
+    second = await real_desk.run(workflow, start)
+
+    assert (first.changed, second.changed) == (True, False)
+    assert second.outcome == first.outcome
+    assert [each["call"] for each in await real_desk.requests() if each["effect"]] == effects
+
+
+async def test_a_run_started_again_after_a_step_failed_only_publishes(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    await real_desk.step("displaycertify", outcome="fail", messages=["<b>No agent.</b>"])
+    error = await real_desk.failure("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+    await real_desk.step("displaycertify")
+    result = await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+
+    assert error.type == "PublishFailed"
+    assert "Certification: No agent." in error.message
+    assert result.outcome == "preview"
+    assert await real_desk.effects("put_offer") == 2
+    assert vhd("4.2.1") in str((await real_desk.state())["slots"]["Preview"])
