@@ -2,12 +2,12 @@
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import EditImagesRequest, OfferActivities, Survey
     from activities.operations import PUBLISH_IN_PROGRESS
-    from marketplace.model import ImageVersion, OperationKind
+    from marketplace.model import ImageVersion, OperationKind, OperationState
     from workflows.inputs import NOTHING, read
     from workflows.logbook import Logbook, application_error
     from workflows.messages import (
@@ -131,8 +131,20 @@ class UpdateOfferAndPublish:
             else:
                 await workflow.sleep(wanted.polling.min_interval, summary="Somebody published first: look again")
             return
+        except ChildWorkflowError as error:
+            if application_error(error).type != "OperationCanceled" or not await self._is_replaced(stages):
+                raise
+            self._logbook.note(f"{application_error(error).message} Another publish took its place.")
+            return
         self._published = started.operation_id
         self._changed = self._changed or started.ours
+
+    async def _is_replaced(self, stages: Stages) -> bool:
+        """Tell whether our operation was cancelled for a newer publish, which has the same draft or a later one."""
+        ours, newest = self._logbook.progress.operation, (await stages.survey()).last_publish
+        if newest is None or (ours is not None and newest.id == ours.id):
+            return False
+        return newest.state in {OperationState.RUNNING, OperationState.PREVIEW}
 
     async def _done(self, wanted: UpdateOfferAndPublishInput, survey: Survey) -> PublicationResult:
         outcome = Outcome.LIVE if survey.in_production and not survey.awaits_sign_off else Outcome.PREVIEW

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.desk import IMAGES, Desk, Run, failure_of, vhd
+from tests.desk import IMAGES, Desk, Run, vhd
 from workflows.messages import PublicationResult
 
 

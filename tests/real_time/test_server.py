@@ -1,0 +1,61 @@
+"""What only a real Temporal server does."""
+
+import asyncio
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
+
+from tests.desk import Desk, progress_of
+
+
+async def test_a_follower_continues_as_new_and_its_parent_gets_the_result(real_desk: Desk) -> None:
+    await real_desk.step("displaycertify", duration_seconds=5)
+    start = real_desk.create("4.2.0", polling={"min_interval": 0.1, "max_interval": 0.2}, deadline=60)
+    run = await real_desk.start("CreateOfferAndPublish", start)
+    result = await run.result()
+    follower = real_desk.temporal.client.get_workflow_handle(
+        f"{run.id}/publish-{result.operation_id}", result_type=type(result)
+    )
+    described = await follower.describe()
+    progress = await progress_of(follower)
+
+    assert result.outcome == "preview"
+    assert described.run_id != described.raw_description.workflow_execution_info.first_run_id
+    assert described.history_length < 60
+    assert progress.looks > 4
+    assert progress.notes == []
+
+
+async def test_the_deadline_counts_from_the_first_run(real_desk: Desk) -> None:
+    await real_desk.step("displaycertify", outcome="never")
+    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.publish()
+    check = real_desk.check(polling={"min_interval": 0.1, "max_interval": 0.1}, deadline=4)
+    run = await real_desk.start("CheckLastOperationStatus", check)
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+    described = await real_desk.temporal.client.get_workflow_handle(run.id).describe()
+
+    assert described.close_time is not None
+    assert described.run_id != run.first_execution_run_id
+    assert (described.close_time - described.start_time).total_seconds() < 3.5
+
+
+async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_too(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    await real_desk.switch(step_durations={"displaycertify": 600})
+    await real_desk.fault("publish", {"kind": "delay", "seconds": 1})
+    await real_desk.fault("publish", {"kind": "drop", "when": "after"})
+    run = await real_desk.start("UpdateOfferAndPublish", real_desk.images("4.2.1"))
+    for _ in range(100):
+        if (await progress_of(run)).stage == "publishing":
+            break
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
+    await run.cancel()
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run.result()
+
+    assert isinstance(failed.value.cause, CancelledError)
+    assert (await real_desk.operations())[2:] == [("publish", "canceled")]

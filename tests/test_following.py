@@ -1,0 +1,137 @@
+"""Following an operation, whoever started it, until it settles."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.desk import Desk, failure_of, progress_of
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_an_offer_that_was_never_published_is_said_to_be_so(desk: Desk, *, wait: bool) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    result = await desk.run("CheckLastOperationStatus", desk.check(wait=wait))
+    assert (result.outcome, result.operation_id) == ("never_published", None)
+
+
+async def test_one_look_tells_how_the_operation_stands(desk: Desk) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    running = await desk.run("CheckLastOperationStatus", desk.check(wait=False))
+    await desk.let_publish()
+    preview = await desk.run("CheckLastOperationStatus", desk.check(wait=False))
+    await desk.stranger("go_live")
+    going = await desk.run("CheckLastOperationStatus", desk.check(wait=False))
+    await desk.let_publish()
+    live = await desk.run("CheckLastOperationStatus", desk.check(wait=False))
+
+    assert [each.outcome for each in (running, preview, going, live)] == ["running", "preview", "running", "live"]
+    assert running.operation_id == preview.operation_id
+    assert going.operation_id == live.operation_id != preview.operation_id
+
+
+async def test_somebody_elses_publish_and_go_live_are_followed_to_their_ends(desk: Desk) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    preview = await desk.run("CheckLastOperationStatus", desk.check())
+    await desk.stranger("go_live")
+    live = await desk.run("CheckLastOperationStatus", desk.check())
+    assert (preview.outcome, live.outcome) == ("preview", "live")
+
+
+async def test_an_operation_that_fails_or_is_cancelled_fails_the_run(desk: Desk) -> None:
+    await desk.step("displaycertify", outcome="block", messages=["<p>No <b>agent</b></p>"])
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    failed = await desk.failure("CheckLastOperationStatus", desk.check())
+    await desk.step("displaycertify")
+    await desk.publish()
+    run = await desk.start("CheckLastOperationStatus", desk.check())
+    await desk.until(run, lambda progress: progress.looks > 0)
+    await desk.stranger("cancel")
+    cancelled = await failure_of(run)
+
+    assert failed.type == "PublishFailed"
+    assert "Certification: No agent" in failed.message
+    assert cancelled.type == "OperationCanceled"
+    assert "cancelled at the marketplace" in cancelled.message
+
+
+async def test_an_unknown_word_is_told_once_and_means_still_running(desk: Desk) -> None:
+    await desk.switch(running_word="frobnicating")
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    run = await desk.start("CheckLastOperationStatus", desk.check())
+    result = await run.result()
+    progress = await progress_of(run)
+
+    assert result.outcome == "preview"
+    assert progress.looks > 3
+    assert [note for note in progress.notes if "frobnicating" in note] == [
+        "the marketplace uses a status word that is not known here: 'frobnicating'"
+    ]
+
+
+async def test_the_deadline_ends_the_wait_and_says_what_it_waited_for(desk: Desk) -> None:
+    await desk.step("displaycertify", outcome="never")
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    run = await desk.start("CheckLastOperationStatus", desk.check(deadline="P2D"))
+    error = await failure_of(run)
+    described = await run.describe()
+
+    assert error.type == "OperationTimedOut"
+    assert "it waits for Certification (in progress)" in error.message
+    assert described.close_time is not None
+    assert abs(described.close_time - described.start_time - timedelta(days=2)) < timedelta(minutes=1)
+    assert await desk.operations() == [("publish", None)]
+
+
+@pytest.mark.parametrize("workflow", ["CheckLastOperationStatus", "UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_check_now_cuts_the_wait_short(desk: Desk, workflow: str) -> None:
+    polling = {"min_interval": "P1D", "max_interval": "P1D"}
+    if workflow == "CheckLastOperationStatus":
+        await desk.call("PUT", "", desk.document("4.2.0"))
+        await desk.publish()
+        start = desk.check(polling=polling)
+    else:
+        await desk.live("4.2.0")
+        start = desk.images("4.2.1", polling=polling)
+    run = await desk.start(workflow, start)
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await desk.let_publish()
+    asked = await desk.temporal.get_current_time()
+    await run.signal("check_now")
+    if workflow == "ValidateAndGoLive":
+        await desk.until_asked(run)
+        await run.signal("check_now")
+        await run.signal("reject_go_live")
+        assert (await failure_of(run)).type == "GoLiveRejected"
+    else:
+        assert (await run.result()).outcome == "preview"
+    closed = (await run.describe()).close_time
+    assert closed is not None
+    assert closed - asked < timedelta(minutes=10)
+
+
+async def test_a_publish_that_was_replaced_by_a_later_one_is_followed_there(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    await desk.switch(second_publish="replace")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    result = await run.result()
+
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.5"]
+    assert (await desk.operations())[2:] == [("publish", "canceled"), ("publish", None)]
+    assert any("Another publish took its place" in note for note in (await progress_of(run)).notes)
+
+
+async def test_a_publish_that_somebody_cancelled_ends_the_run(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await desk.stranger("cancel")
+    assert (await failure_of(run)).type == "OperationCanceled"
