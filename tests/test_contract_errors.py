@@ -131,7 +131,7 @@ async def test_an_operation_that_never_settles_ends_the_run_at_its_deadline(desk
     if workflow == "CheckLastOperationStatus":
         await desk.preview("4.2.0")
         start = desk.check()
-    error = await desk.failure(workflow, start | {"deadline": "P2D", "polling": POLLING})
+    error = await desk.failure(workflow, start | {"deadline": "PT5H", "polling": POLLING})
 
     assert error.type == "OperationTimedOut"
     assert "Certification" in error.message

@@ -146,8 +146,9 @@ async def test_an_offer_deleted_meanwhile_ends_the_run(desk: Desk, call: str) ->
     assert "check the publisher id and the offer id" in error.message
 
 
-@pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("call", [*WRITES, "read_operation"])
+@pytest.mark.parametrize(
+    ("call", "status"), [("put_offer", 429), ("publish", 503), ("go_live", 503), ("read_operation", 429)]
+)
 async def test_the_patience_that_the_service_asks_for_is_kept(desk: Desk, call: str, status: int) -> None:
     await desk.preview("4.2.0")
     await desk.fault(call, {"kind": "respond", "status": status, "headers": {"Retry-After": "1800"}})

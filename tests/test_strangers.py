@@ -1,11 +1,13 @@
 """Somebody else edits, publishes, cancels or goes live at an awkward moment: no image is lost, or sent twice."""
 
+from typing import Any
+
 import pytest
 
 from tests.desk import Desk
 
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
-NO_APPROVAL = {"approval": {"required": False}, "polling": POLLING}
+NO_APPROVAL: dict[str, Any] = {"approval": {"required": False}, "polling": POLLING}
 
 
 async def test_an_edit_between_our_read_and_our_write_is_kept(desk: Desk) -> None:

@@ -1,0 +1,112 @@
+"""A whole offer arrives as its author wrote it, and replaces nothing unasked."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+
+from tests.desk import Desk
+
+POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
+
+
+def peculiar(desk: Desk) -> str:
+    """Write an offer as no program would: numbers, members, order, escapes and spaces of its author's own."""
+    text = json.dumps(desk.document("4.2.0"), indent=3)
+    return text.replace(
+        '"definition": {',
+        '"zz-unknown" : [1.50e+02, 0.10, 12345678901234567890, -0.0, 1E5, "\\u00e9 \u00fc &", null ],\n'
+        '   "definition": {',
+        1,
+    )
+
+
+@asynccontextmanager
+async def puts(desk: Desk) -> AsyncIterator[list[bytes]]:
+    """Collect the bodies of the publisher's PUT requests as they leave the worker."""
+    sent: list[bytes] = []
+
+    async def keep(request: httpx.Request) -> None:
+        if request.method == "PUT" and f"/api/publishers/{desk.publisher}/" in request.url.path:
+            sent.append(request.content)
+
+    desk.http.event_hooks = {"request": [keep]}
+    try:
+        yield sent
+    finally:
+        desk.http.event_hooks = {}
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "replace"])
+async def test_an_offer_arrives_to_the_byte(desk: Desk, if_exists: str) -> None:
+    offer = peculiar(desk)
+    text = f'{{ "if_exists": "{if_exists}", "offer" : {offer}, "polling": {json.dumps(POLLING)} }}'
+    start = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text.encode()))
+
+    async with puts(desk) as sent:
+        result = await desk.run("CreateOfferAndPublish", start)
+
+    assert result.outcome == "preview"
+    assert sent == [offer.encode()]
+
+
+async def test_an_update_keeps_the_spelling_of_all_that_it_does_not_change(desk: Desk) -> None:
+    await desk.switch(normalize_documents=False)
+    text = f'{{"offer": {peculiar(desk)}}}'
+    await desk.run(
+        "CreateOfferAndPublish", RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text.encode()))
+    )
+
+    async with puts(desk) as sent:
+        await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
+
+    [body] = sent
+    assert b"1.50e+02" in body
+    assert b"0.10" in body
+    assert b"12345678901234567890" in body
+    assert b"-0.0" in body
+    assert b"&sig=" in body
+    assert json.loads(body)["zz-unknown"][5] == "é ü &"
+
+
+async def test_a_draft_is_replaced_when_that_is_asked_for_even_while_it_is_being_published(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.stranger("edit", "publish")
+    result = await desk.run(
+        "CreateOfferAndPublish", desk.create("4.2.0", "4.2.7", if_exists="replace", polling=POLLING)
+    )
+
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.7"]
+    assert await desk.effects("publish") == 2
+
+
+@pytest.mark.parametrize("action", [{"kind": "drop", "when": "after"}, {"kind": "respond_after", "status": 500}])
+@pytest.mark.parametrize("call", ["put_offer", "publish"])
+async def test_a_creation_whose_answer_is_lost_is_recognised_as_ours(
+    desk: Desk, call: str, action: dict[str, object]
+) -> None:
+    await desk.fault(call, action)
+    result = await desk.run("CreateOfferAndPublish", desk.create("4.2.0", polling=POLLING))
+
+    assert result.outcome == "preview"
+    assert await desk.effects("put_offer") == 1
+    assert await desk.effects("publish") == 1
+
+
+async def test_an_offer_that_somebody_else_creates_at_the_same_moment_is_not_overwritten(desk: Desk) -> None:
+    async def create_first(request: httpx.Request) -> None:
+        if request.method == "PUT" and f"/api/publishers/{desk.publisher}/" in request.url.path:
+            desk.http.event_hooks = {}
+            await desk.call("PUT", "", desk.document("1.0.0"))
+
+    desk.http.event_hooks = {"request": [create_first]}
+    error = await desk.failure("CreateOfferAndPublish", desk.create("4.2.0"))
+
+    assert error.type == "OfferExists"
+    assert await desk.versions("Draft") == ["1.0.0"]
+    assert await desk.effects("publish") == 0
