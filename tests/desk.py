@@ -228,7 +228,8 @@ async def failure_of(run: Run) -> ApplicationError:
 
 async def progress_of(run: Run) -> Progress:
     """Query a run."""
-    return await run.query("progress", result_type=Progress)
+    progress: Progress = await run.query("progress", result_type=Progress)
+    return progress
 
 
 def vhd(version: str) -> str:

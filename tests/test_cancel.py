@@ -217,16 +217,3 @@ async def test_once_go_live_was_requested_nothing_is_cancelled(desk: Desk, going
     assert await desk.effects("cancel") == 0
     assert (await desk.operations())[-1] == ("goLive", None)
     assert any("The go-live goes on" in note for note in (await progress_of(run)).notes)
-
-
-async def test_terminating_leaves_the_marketplace_alone(desk: Desk) -> None:
-    await desk.live("4.2.0")
-    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
-    await seen(run, lambda progress: bool(progress.steps))
-    await run.terminate()
-
-    assert await desk.effects("cancel") == 0
-    assert (await desk.operations())[-1] == ("publish", None)
-    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
-    assert (result.outcome, result.changed) == ("preview", False)
-    assert await desk.effects("publish") == 2

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.common import RawValue
@@ -27,7 +28,7 @@ VHD = f"https://images.blob.core.windows.net/vhds/web.vhd?{SECRET}"
 OFFER: dict[str, Any] = {"publisher_id": "fabrikam", "offer_id": "web"}
 IMAGE: dict[str, Any] = {"plan_id": "lts", "version": "1.0.0", "os_vhd_url": VHD}
 UPDATE: dict[str, Any] = {**OFFER, "images": [IMAGE]}
-MODELS = {
+MODELS: dict[str, type[BaseModel]] = {
     "CreateOfferAndPublish": CreateOfferAndPublishInput,
     "UpdateOfferAndPublish": UpdateOfferAndPublishInput,
     "ValidateAndGoLive": ValidateAndGoLiveInput,
@@ -139,7 +140,8 @@ _MEMBERS = st.fixed_dictionaries({}, optional=dict.fromkeys([*UPDATE, "offer", "
 
 @given(data=st.binary(max_size=200) | (_MEMBERS | _JSON).map(lambda value: json.dumps(value).encode()))
 def test_whatever_is_sent_it_is_read_or_refused(data: bytes) -> None:
-    for model in [*MODELS.values(), DecideGoLive]:
+    models: list[type[BaseModel]] = [*MODELS.values(), DecideGoLive]
+    for model in models:
         with contextlib.suppress(ApplicationError):
             read(model, json_payload(data))
 

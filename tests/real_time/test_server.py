@@ -59,3 +59,21 @@ async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_
 
     assert isinstance(failed.value.cause, CancelledError)
     assert (await real_desk.operations())[2:] == [("publish", "canceled")]
+
+
+async def test_a_terminated_run_leaves_the_marketplace_alone_and_the_next_one_joins(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    await real_desk.step("displaycertify", duration_seconds=2)
+    start = real_desk.images("4.2.1", polling={"min_interval": 0.2, "max_interval": 0.5})
+    run = await real_desk.start("UpdateOfferAndPublish", start)
+    for _ in range(100):
+        if (await progress_of(run)).steps:
+            break
+        await asyncio.sleep(0.02)
+    await run.terminate()
+
+    assert await real_desk.effects("cancel") == 0
+    assert (await real_desk.operations())[-1] == ("publish", None)
+    result = await real_desk.run("UpdateOfferAndPublish", start)
+    assert (result.outcome, result.changed) == ("preview", False)
+    assert await real_desk.effects("publish") == 2
