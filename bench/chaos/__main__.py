@@ -1,0 +1,65 @@
+"""Runs a fault campaign and prints its table. Exit status 0 only when nothing was lost and nothing done twice."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.chaos.campaign import Campaign
+from bench.chaos.faults import KINDS
+from bench.chaos.report import show, write
+
+SEED = 20
+RUNS = 500
+JOBS = 8
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.chaos", description="Publish under fault.")
+    parser.add_argument("--seed", type=int, default=SEED, help="makes the plan (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=RUNS, help="at least so many (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="kinds of faults at a time (default: %(default)s)")
+    parser.add_argument(
+        "--faults", default="", metavar="TEXT[,TEXT]", help="only the kinds whose name holds one of these"
+    )
+    parser.add_argument(
+        "--impatient", action="store_true", help="give up tries that died with their worker at once, not after 2 min"
+    )
+    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the programs write")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this Markdown file")
+    parser.add_argument("--list", action="store_true", help="name the kinds of faults, and end")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a campaign; 1 when anything was found."""
+    arguments = _arguments(words)
+    named = [text for text in arguments.faults.split(",") if text]
+    kinds = [kind for kind in KINDS if not named or any(text in kind.name for text in named)]
+    console = Console(highlight=False)
+    if arguments.list or not kinds:
+        console.print("\n".join(kind.name for kind in KINDS))
+        return 0 if arguments.list else 2
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.logs or Path(temporary)
+        campaign = Campaign(
+            arguments.seed, arguments.runs, kinds, arguments.jobs, arguments.impatient, folder, console
+        )
+        rows = asyncio.run(campaign.run())
+    show(console, rows)
+    took = time.monotonic() - began
+    console.print(f"seed {arguments.seed}, {took / 60:.1f} min")
+    if arguments.write:
+        command = f"`python -m bench.chaos --seed {arguments.seed} --runs {arguments.runs} --jobs {arguments.jobs}`"
+        write(arguments.write, rows, f"Made by {command} in {took / 60:.0f} minutes, on a machine of two cores.")
+    return 1 if any(row.findings for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

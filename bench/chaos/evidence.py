@@ -1,0 +1,138 @@
+"""What is known when a story is over: the marketplace's request log and slots, and every history."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
+
+from bench.chaos.play import Cell
+from bench.chaos.scenarios import OFFER, Story
+
+
+@dataclass(frozen=True)
+class History:
+    """One run of a workflow, from its start to its end or its continuation."""
+
+    workflow_id: str
+    run_id: str
+    status: WorkflowExecutionStatus | None
+    events: Sequence[HistoryEvent]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """An activity of a history: what it was given and, unless it failed, what it answered."""
+
+    name: str
+    scheduled: int
+    given: Any
+    answered: Any
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything about one story.
+
+    Attributes:
+        ends: How each accepted start ended, by the id of the run; the last one counts.
+        requests: The marketplace's own log of the offer.
+        offer: Slots and operations as the marketplace has them in the end.
+        strikes: When faults hit the processes and wires that the story depends on.
+    """
+
+    story: Story
+    ends: dict[str, list[str]]
+    requests: Sequence[dict[str, Any]]
+    offer: dict[str, Any]
+    histories: Sequence[History]
+    strikes: Sequence[datetime]
+
+    def effects(self, *calls: str) -> list[dict[str, Any]]:
+        """Return the requests that changed something, oldest first."""
+        return [entry for entry in self.requests if entry["effect"] and entry["call"] in calls]
+
+    def hits(self) -> list[datetime]:
+        """Return when faults hit: those of the sandbox from its log, and the others."""
+        logged = [datetime.fromisoformat(entry["wall_time"]) for entry in self.requests if entry["faults"]]
+        return sorted([*logged, *self.strikes])
+
+    def of_run(self, workflow_id: str) -> list[History]:
+        """Return the histories of a run and of those that it started."""
+        return [
+            each
+            for each in self.histories
+            if each.workflow_id == workflow_id or each.workflow_id.startswith(f"{workflow_id}/")
+        ]
+
+
+async def gather(cell: Cell) -> list[Evidence]:
+    """Collect the evidence of all stories of a cell."""
+    return [await _of_story(cell, story) for story in cell.stories]
+
+
+async def _of_story(cell: Cell, story: Story) -> Evidence:
+    histories = []
+    async for each in cell.client.list_workflows(f"WorkflowId STARTS_WITH '{story.publisher}/'"):
+        history = await cell.client.get_workflow_handle(each.id, run_id=each.run_id).fetch_history()
+        histories.append(History(each.id, each.run_id, each.status, history.events))
+    requests = await cell.control("GET", f"requests?publisher={story.publisher}")
+    offer = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
+    ends = {run.id: cell.ends.get(run.id, []) for run in story.runs}
+    return Evidence(story, ends, requests, offer, histories, list(cell.strikes))
+
+
+def time_of(event: HistoryEvent) -> datetime:
+    """Return when an event was recorded."""
+    return event.event_time.ToDatetime(tzinfo=UTC)
+
+
+def activities(history: History) -> Iterator[Activity]:
+    """Yield the activities of a history."""
+    answers = {
+        event.activity_task_completed_event_attributes.scheduled_event_id: event
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    }
+    for event in history.events:
+        if event.event_type != EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            continue
+        scheduled = event.activity_task_scheduled_event_attributes
+        answer = answers.get(event.event_id)
+        yield Activity(
+            scheduled.activity_type.name,
+            event.event_id,
+            _value(scheduled.input.payloads),
+            _value(answer.activity_task_completed_event_attributes.result.payloads) if answer else None,
+        )
+
+
+def approvals(history: History) -> Iterator[HistoryEvent]:
+    """Yield the events that brought an approval, by signal or by update."""
+    for event in history.events:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+            if event.workflow_execution_signaled_event_attributes.signal_name == "approve_go_live":
+                yield event
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+            request = event.workflow_execution_update_accepted_event_attributes.accepted_request
+            if request.input.name == "decide_go_live" and _value(request.input.args.payloads)["approve"]:
+                yield event
+
+
+def asked_for_approval(history: History) -> list[int]:
+    """Return the ids of the events with which the run began to wait for a person."""
+    return [
+        event.event_id
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES
+        and b"awaiting_approval" in event.SerializeToString()
+    ]
+
+
+def _value(payloads: Sequence[Payload]) -> Any:
+    return json.loads(payloads[0].data) if payloads and payloads[0].data else None

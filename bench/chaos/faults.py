@@ -1,0 +1,220 @@
+"""The kinds of faults: what the sandbox is told to do wrong, and what is done to processes and wires."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal, TypeAlias
+
+from bench.chaos.scenarios import STRANGERS_PLAN, Shape, Story, story
+
+Injected: TypeAlias = Sequence[dict[str, Any]]
+Trouble: TypeAlias = Literal[
+    "none",
+    "kill when held",
+    "kill before activity",
+    "kill after effect",
+    "kill at approval",
+    "kill at continue-as-new",
+    "kill at random",
+    "kill server",
+    "replace build",
+    "full disk",
+    "cut temporal",
+    "cut marketplace",
+    "stand still",
+]
+
+WRITES = ("put_offer", "publish", "go_live")
+READS = ("read_offer", "list_operations", "read_operation")
+
+ALL: tuple[Shape, ...] = ("release", "crowd", "cancelled", "rejected")
+RELEASE: tuple[Shape, ...] = ("release",)
+CANCELLED: tuple[Shape, ...] = ("cancelled",)
+
+
+def _nothing(_choose: Random) -> Injected:
+    return ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault.
+
+    Attributes:
+        injected: What the sandbox does wrong to a publisher, chosen by the seed.
+        trouble: What is done to processes and wires meanwhile, at the call or activity ``at``.
+        may_end: Error types that are the right answer to the fact injected; a person then mends the fact and
+            starts the run again, which has to end well.
+    """
+
+    name: str
+    injected: Callable[[Random], Injected] = _nothing
+    trouble: Trouble = "none"
+    at: str = ""
+    shapes: tuple[Shape, ...] = ALL
+    switches: dict[str, Any] = field(default_factory=dict)
+    may_end: frozenset[str] = frozenset()
+
+    @property
+    def own_workers(self) -> bool:
+        """Whether its runs need workers of their own, because these are struck."""
+        return self.trouble not in {"none", "stand still"}
+
+    @property
+    def own_stack(self) -> bool:
+        """Whether it strikes what all others need too."""
+        return self.trouble == "kill server"
+
+
+def _answers(
+    status: int, headers: dict[str, str] | None = None, *, after: bool = False
+) -> Callable[[Random], Injected]:
+    kind = "respond_after" if after else "respond"
+    return _hitting(
+        {"kind": kind, "status": status, "headers": headers or {}, "body": "out of order"}, writes=2, reads=3
+    )
+
+
+def _hitting(action: dict[str, Any], *, writes: int, reads: int, times: int = 2) -> Callable[[Random], Injected]:
+    """Hit some writes and some reads, each of them chosen by the seed."""
+
+    def injected(choose: Random) -> Injected:
+        # The first is a call that every story makes, early enough for none to miss it.
+        hit = [("publish", 0)] if writes else [("read_offer", 1)]
+        hit += [(choose.choice(WRITES), choose.randrange(2)) for _ in range(writes - 1)]
+        hit += [(choose.choice(READS), choose.randrange(8)) for _ in range(reads)]
+        return [
+            {"call": call, "after": after, "times": choose.randint(1, times), "action": action} for call, after in hit
+        ]
+
+    return injected
+
+
+def _stall(choose: Random) -> Injected:
+    """Hold answers for longer than the client waits: 30 s for a write, 20 s for a read."""
+    call, seconds = choose.choice([("publish", 32.0), ("go_live", 32.0), ("list_operations", 22.0)])
+    return [
+        {
+            "call": call,
+            "after": 0 if call == "go_live" else choose.randrange(2),
+            "action": {"kind": "delay", "seconds": seconds},
+        }
+    ]
+
+
+def _stranger_edits(choose: Random) -> Injected:
+    """Let a stranger write to the draft just before the second write to it, and just before or after a publish."""
+    return [
+        {
+            "call": call,
+            "after": after,
+            "action": {"kind": "stranger_edit", "plan_id": STRANGERS_PLAN, "version": version, "when": when},
+        }
+        for call, after, version, when in (
+            ("put_offer", 1, f"9.0.{choose.randrange(100)}", "before"),
+            ("publish", choose.randrange(2), f"9.1.{choose.randrange(100)}", choose.choice(["before", "after"])),
+        )
+    ]
+
+
+def _stranger_publishes(choose: Random) -> Injected:
+    """Let a stranger edit and publish at the same moment: the draft would be the one that is published otherwise."""
+    call = choose.choice(["publish", "go_live", "list_operations", "read_operation"])
+    hit = {"call": call, "after": 0 if call == "go_live" else choose.randrange(1, 3)}
+    edit = {"kind": "stranger_edit", "plan_id": STRANGERS_PLAN, "version": f"9.9.{choose.randrange(100)}"}
+    return [{**hit, "action": edit}, {**hit, "action": {"kind": "stranger_publish"}}]
+
+
+def _held(call: str, seconds: float) -> Callable[[Random], Injected]:
+    def injected(choose: Random) -> Injected:
+        first_only = call in {"go_live", "cancel"}
+        after = 0 if first_only else choose.randrange(2)
+        return [{"call": call, "after": after, "action": {"kind": "delay", "seconds": seconds}}]
+
+    return injected
+
+
+def _slow(call: str) -> Callable[[Random], Injected]:
+    """Slow down the read that an activity begins with, so that it can be met before its write."""
+    return lambda _choose: [{"call": call, "times": -1, "action": {"kind": "delay", "seconds": 0.6}}]
+
+
+def _points() -> list[Kind]:
+    """Kill workers at the points chosen: around every write, at the approval, between two histories."""
+    kinds = []
+    for write, activity, first_read, shapes in (
+        ("put_offer", "edit_images", "read_offer", RELEASE),
+        ("publish", "publish", "list_operations", RELEASE),
+        ("go_live", "go_live", "list_operations", RELEASE),
+        ("cancel", "cancel_operation", "read_operation", CANCELLED),
+    ):
+        kinds += [
+            Kind(f"kill -9 before {write}", _slow(first_read), "kill before activity", activity, shapes),
+            Kind(f"kill -9 between {write} and its recording", _held(write, 3), "kill when held", write, shapes),
+            Kind(f"kill -9 after {write}", trouble="kill after effect", at=write, shapes=shapes),
+        ]
+    days = {"step_durations": {"displaydummycertify": 30_000, "displaycertify": 300_000, "live": 120_000}}
+    return [
+        *kinds,
+        Kind("kill -9 at the approval", trouble="kill at approval", shapes=("rejected", "release")),
+        Kind("kill -9 in continue-as-new", _slow("read_operation"), "kill at continue-as-new", "", RELEASE, days),
+    ]
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("no fault"),
+    Kind("429 with Retry-After", _answers(429, {"Retry-After": "2"})),
+    Kind("500", _answers(500)),
+    Kind("502 after the effect", _answers(502, after=True)),
+    Kind("503 with Retry-After", _answers(503, {"Retry-After": "1"})),
+    Kind("connection dropped before the effect", _hitting({"kind": "drop", "when": "before"}, writes=2, reads=3)),
+    Kind("connection dropped after the effect", _hitting({"kind": "drop", "when": "after"}, writes=2, reads=3)),
+    Kind("answer cut off", _hitting({"kind": "truncate", "bytes": 12}, writes=2, reads=3)),
+    Kind("stall beyond the timeout", _stall),
+    Kind(
+        "token withdrawn",
+        _hitting({"kind": "expire_tokens"}, writes=0, reads=1, times=1),
+        shapes=("release", "rejected"),
+        may_end=frozenset({"NotAuthorized"}),
+    ),
+    Kind("stranger edits", _stranger_edits),
+    Kind("stranger publishes", _stranger_publishes, shapes=("release", "crowd")),
+    Kind("operation stands still for 8 days", trouble="stand still", shapes=("release", "crowd")),
+    *_points(),
+    Kind("kill -9 of workers at random", trouble="kill at random"),
+    Kind("kill -9 of the Temporal server", trouble="kill server"),
+    Kind("new build replaces the old one", trouble="replace build"),
+    Kind("full disk under the worker", trouble="full disk"),
+    Kind("network to Temporal cut", trouble="cut temporal"),
+    Kind("network to the marketplace cut", trouble="cut marketplace"),
+)
+
+
+def plan(seed: int, runs: int, kinds: Sequence[Kind]) -> dict[str, list[Story]]:
+    """Share at least that many runs out over the kinds; the same seed makes the same plan."""
+    stories: dict[str, list[Story]] = {kind.name: [] for kind in kinds}
+    each = -(-runs // len(kinds))
+    for number, kind in enumerate(kinds):
+        choose = Random(f"{seed} {kind.name}")  # noqa: S311 - repeatable is what it has to be
+        made = stories[kind.name]
+        while sum(len(one.runs) for one in made) < each:
+            shape = kind.shapes[len(made) % len(kind.shapes)]
+            made.append(_struck(kind, story(kind.name, shape, f"chaos-{number}-{len(made)}", choose), choose))
+    return stories
+
+
+def _struck(kind: Kind, told: Story, choose: Random) -> Story:
+    publishes, go_lives = told.publishes, told.go_lives
+    if kind.name.startswith("stranger"):
+        # A stranger's publish may be joined, in which case ours is none; it may also need one more of ours.
+        publishes, go_lives = (0, publishes[1] + 2), (go_lives[0], go_lives[1])
+    return Story(
+        told.kind,
+        told.shape,
+        told.publisher,
+        told.acts,
+        publishes,
+        go_lives,
+        kind.switches,
+        tuple(kind.injected(choose)),
+    )

@@ -1,0 +1,258 @@
+"""What has to hold, whatever went wrong: pure functions from evidence to findings."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
+
+from bench.chaos.evidence import (
+    Evidence,
+    History,
+    activities,
+    approvals,
+    asked_for_approval,
+    time_of,
+)
+from bench.chaos.scenarios import GIVEN_SIGNATURE, STRANGERS_PLAN, images_of
+from bench.chaos.stack import ACCOUNT_KEY
+from sandbox import DEFAULT_TOKEN
+
+Loss: TypeAlias = Literal["lost", "duplicated", "unapproved", "orphaned", "secret", "not hit"]
+
+SECRETS = re.compile(
+    rb"sig=[A-Za-z0-9%+/]{20,}|"
+    + b"|".join(re.escape(each.encode()) for each in (GIVEN_SIGNATURE, ACCOUNT_KEY))
+    + rb"|Bearer [\w.-]+|"
+    + re.escape(DEFAULT_TOKEN.encode())
+)
+SIGNED_INPUTS = {"survey", "edit_images", "put_offer"}
+"""The activities that edit or check disks; they and the runs themselves are given what a user put into an input."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that must not be."""
+
+    kind: str
+    loss: Loss
+    where: str
+    what: str
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    """Check everything about one story."""
+    found = []
+    for loss, check in _CHECKS:
+        found += [Finding(evidence.story.kind, loss, evidence.story.publisher, what) for what in check(evidence)]
+    return found
+
+
+def secrets_in(text: bytes) -> list[str]:
+    """Return what no log may show."""
+    return sorted({f"{found[:14].decode()}…" for found in SECRETS.findall(text)})
+
+
+def recoveries(evidence: Evidence) -> list[float]:
+    """Return, for every fault and every run then under way, the seconds until that run's next recorded step."""
+    took = []
+    for run in evidence.story.runs:
+        times = sorted(time_of(event) for each in evidence.of_run(run.id) for event in each.events if _is_step(event))
+        for hit in evidence.hits():
+            later = [time for time in times if time > hit]
+            if later and times[0] < hit:
+                took.append((later[0] - hit) / timedelta(seconds=1))
+    return took
+
+
+def _is_step(event: HistoryEvent) -> bool:
+    """Tell whether a worker did something, or the run began or ended."""
+    return event.event_type in {
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+    }
+
+
+def _ends(evidence: Evidence) -> Iterator[str]:
+    """Every accepted start ends in exactly what its inputs and the injected facts allow."""
+    for run in evidence.story.runs:
+        ends = evidence.ends[run.id]
+        if not ends or ends[-1] not in run.ends:
+            yield f"{run.workflow} {run.id} ended {ends}, not {sorted(run.ends)}"
+
+
+def _slots(evidence: Evidence) -> Iterator[str]:
+    """Each wanted image is where it has to be, with the right disk; what nobody asked to remove is there."""
+    draft, production = (_held(evidence.offer, slot) for slot in ("Draft", "Production"))
+    for run in evidence.story.runs:
+        for image, disk in run.images.items():
+            if draft.get(image) != disk:
+                yield f"the draft holds {draft.get(image)} as {image}, not {disk}"
+            if evidence.ends[run.id][-1:] == ["live"] and production.get(image) != disk:
+                yield f"Production holds {production.get(image)} as {image}, not {disk}"
+    for image in _strangers(evidence):
+        if image not in draft:
+            yield f"the stranger's {image} is gone from the draft"
+    gone = set(_held(evidence.offer, "Preview")) - set(draft)
+    gone |= set(production) - set(draft)
+    for image in sorted(gone):
+        yield f"{image} was published and is gone from the draft"
+
+
+def _strangers(evidence: Evidence) -> list[str]:
+    """Return the images that strangers put into the draft: those of the calls that were hit."""
+    hit = {entry["call"] for entry in evidence.requests if "stranger_edit" in entry["faults"]}
+    edits = (fault for fault in evidence.story.injected if fault["action"]["kind"] == "stranger_edit")
+    return [f"{STRANGERS_PLAN} {fault['action']['version']}" for fault in edits if fault["call"] in hit]
+
+
+def _held(offer: dict[str, Any], slot: str) -> dict[str, str]:
+    held = offer["slots"][slot]
+    return images_of(held["document"]) if held else {}
+
+
+def _twice(evidence: Evidence) -> Iterator[str]:
+    """No intent leads to two publishes or two go-lives."""
+    story = evidence.story
+    for call, (_, most) in (("publish", story.publishes), ("go_live", story.go_lives)):
+        count = len(evidence.effects(call))
+        if count > most:
+            yield f"{count} times {call} had an effect, {most} are wanted"
+    changed = True
+    for entry in evidence.requests:
+        if "stranger_edit" in entry["faults"] or (entry["effect"] and entry["call"] in {"put_offer", "cancel"}):
+            changed = True
+        elif entry["effect"] and entry["call"] == "publish":
+            if not changed:
+                yield f"publish {entry['operation_id']} repeats the one before: the draft had not changed"
+            changed = False
+
+
+def _too_few(evidence: Evidence) -> Iterator[str]:
+    story = evidence.story
+    for call, (fewest, _) in (("publish", story.publishes), ("go_live", story.go_lives)):
+        count = len(evidence.effects(call))
+        if count < fewest:
+            yield f"{count} times {call} had an effect, {fewest} are wanted"
+
+
+def _approved(evidence: Evidence) -> Iterator[str]:
+    """Every go-live was approved in the history of a run, for the very publish that it promoted."""
+    for entry in evidence.effects("go_live"):
+        operation = entry["operation_id"]
+        askers = [
+            (history, activity)
+            for history in evidence.histories
+            for activity in activities(history)
+            if activity.name == "go_live" and activity.answered and activity.answered["operation_id"] == operation
+        ]
+        promoted = _promoted(evidence, operation)
+        if not any(
+            activity.given["approved_publish"] == promoted
+            and _was_approved(evidence, history, activity.scheduled, promoted)
+            for history, activity in askers
+        ):
+            asked = [activity.given["approved_publish"] for _, activity in askers]
+            yield f"{operation} promoted {promoted}, which nobody approved; asked for was {asked}"
+        for history, activity in askers:
+            if activity.answered["ours"] and not any(approvals(history)):
+                yield f"{history.workflow_id} went live unapproved"
+
+
+def _promoted(evidence: Evidence, go_live: str) -> str | None:
+    """Return the publish that a go-live promoted: the service promotes the last one before it."""
+    promoted = None
+    for operation in evidence.offer["operations"]:
+        if operation["id"] == go_live:
+            return promoted
+        if operation["kind"] == "publish":
+            promoted = operation["id"]
+    return None
+
+
+def _was_approved(evidence: Evidence, history: History, scheduled: int, promoted: str | None) -> bool:
+    """Tell whether someone approved before: nobody who was asked can have approved what had not begun yet."""
+    given = [event for event in approvals(history) if event.event_id < scheduled]
+    asked = min(asked_for_approval(history), default=scheduled)
+    began = next(
+        (entry for entry in evidence.effects("publish") if entry["operation_id"] == promoted),
+        None,
+    )
+    return any(
+        event.event_id < asked or began is None or time_of(event) >= datetime.fromisoformat(began["wall_time"])
+        for event in given
+    )
+
+
+def _orphans(evidence: Evidence) -> Iterator[str]:
+    """Nothing runs on that nobody follows, neither here nor at the marketplace."""
+    for history in evidence.histories:
+        if history.status is WorkflowExecutionStatus.RUNNING:
+            yield f"{history.workflow_id} still runs"
+    outcomes = {operation["id"]: operation["outcome"] for operation in evidence.offer["operations"]}
+    if evidence.offer["status"] == "running":
+        yield f"the marketplace is still busy with the offer: {outcomes}"
+    for run in evidence.story.runs:
+        if evidence.ends[run.id][-1:] != ["canceled"]:
+            continue
+        for history in evidence.of_run(run.id):
+            for activity in activities(history):
+                if activity.name == "publish" and activity.answered and activity.answered["ours"]:
+                    operation = activity.answered["operation_id"]
+                    if outcomes.get(operation) != "canceled":
+                        yield f"cancelled {run.id} left {operation} {outcomes.get(operation)}"
+
+
+def _failing_tasks(evidence: Evidence) -> Iterator[str]:
+    """No workflow task ever fails by our doing: such a one would fail for ever."""
+    for history in evidence.histories:
+        for event in history.events:
+            if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+                continue
+            failed = event.workflow_task_failed_event_attributes
+            if failed.cause in _HARMLESS:
+                continue
+            yield f"{history.workflow_id}: {WorkflowTaskFailedCause.Name(failed.cause)}: {failed.failure.message}"
+
+
+_HARMLESS = {
+    # A signal arrived while the worker wrote the run's end: the task is done once more, with the signal.
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    # The worker drained while it had the task.
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_STICKY_TASK_QUEUE,
+}
+
+
+def _secrets(evidence: Evidence) -> Iterator[str]:
+    """No signature, key or token is in a history, but for the inputs that a user put a signature into."""
+    for history in evidence.histories:
+        for event in history.events:
+            shown = [] if _may_hold_a_signature(event) else secrets_in(event.SerializeToString())
+            if shown:
+                yield f"{history.workflow_id} event {event.event_id} shows {shown}"
+
+
+def _may_hold_a_signature(event: HistoryEvent) -> bool:
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+        return event.activity_task_scheduled_event_attributes.activity_type.name in SIGNED_INPUTS
+    return event.event_type in {
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+        EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
+    }
+
+
+_CHECKS: Sequence[tuple[Loss, Callable[[Evidence], Iterator[str]]]] = (
+    ("lost", _ends),
+    ("lost", _slots),
+    ("lost", _too_few),
+    ("lost", _failing_tasks),
+    ("duplicated", _twice),
+    ("unapproved", _approved),
+    ("orphaned", _orphans),
+    ("secret", _secrets),
+)

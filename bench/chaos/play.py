@@ -1,0 +1,170 @@
+"""Plays stories: starts their runs, acts as the people in them, and waits, but not for ever."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import TemporalError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from bench.chaos.faults import Kind
+from bench.chaos.scenarios import APPROVER, OFFER, Run, Story
+from bench.chaos.stack import Program, Stack, Wire
+
+LOOK_EVERY = 0.7
+RUN_WITHIN = 420.0
+"""Three times as long as Temporal waits for an activity that died with its worker."""
+
+STARTS_AT_MOST = 4
+
+_STAGE = SearchAttributeKey.for_keyword("PublishStage")
+_GONE = (RPCError, RuntimeError, TimeoutError)
+
+
+@dataclass
+class Cell:
+    """All stories of one kind of fault, the workers they run on, and when these were struck."""
+
+    kind: Kind
+    stories: list[Story]
+    stack: Stack
+    client: Client
+    queue: str
+    workers: list[Program] = field(default_factory=list)
+    temporal: Wire | None = None
+    marketplace: Wire | None = None
+    strikes: list[datetime] = field(default_factory=list)
+    ends: dict[str, list[str]] = field(default_factory=dict)
+    impatient: bool = False
+    sleeping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def start_worker(self) -> None:
+        """Start one more worker."""
+        self.workers.append(
+            self.stack.start_worker(
+                self.queue,
+                temporal=self.temporal.port if self.temporal else 0,
+                marketplace=self.marketplace.port if self.marketplace else 0,
+                disk_is_full=self.kind.trouble == "full disk",
+            )
+        )
+
+    def struck(self) -> None:
+        """Note that a fault hit everything in this cell."""
+        self.strikes.append(datetime.now(UTC))
+
+    async def control(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the sandbox itself."""
+        answer = await self.stack.http.request(method, f"{self.stack.sandbox_url}/_control/{path}", json=body)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    async def requests(self, story: Story, call: str) -> list[dict[str, Any]]:
+        """Return what the marketplace was asked."""
+        entries: list[dict[str, Any]] = await self.control("GET", f"requests?publisher={story.publisher}&call={call}")
+        return entries
+
+
+async def play(cell: Cell, story: Story) -> None:
+    """Play one story from its first act to its last."""
+    publisher = f"publishers/{story.publisher}"
+    if story.switches:
+        await cell.control("PUT", f"{publisher}/switches", story.switches)
+    for fault in story.injected:
+        await cell.control("POST", f"{publisher}/faults", fault)
+    for act in story.acts:
+        if any(run.person == "cancels" for run in act):
+            # What is to be cancelled must not be ready before.
+            await cell.control("PUT", f"{publisher}/steps/displaycertify", {"outcome": "never"})
+        await asyncio.gather(*(_perform(cell, story, run) for run in act))
+        if any(run.person == "cancels" for run in act):
+            await cell.control("DELETE", f"{publisher}/steps/displaycertify")
+
+
+async def _perform(cell: Cell, story: Story, run: Run) -> None:
+    """Start a run and see it to its end; a person starts it again where the fact that ended it was mended."""
+    ends = cell.ends.setdefault(run.id, [])
+    for _ in range(STARTS_AT_MOST):
+        handle = await _start(cell, run)
+        ends.append(await _end(cell, story, run, handle))
+        if ends[-1] not in cell.kind.may_end:
+            return
+        await cell.control("DELETE", f"publishers/{story.publisher}/faults")
+
+
+async def _start(cell: Cell, run: Run) -> WorkflowHandle[Any, Any]:
+    """Start a run as a pipeline does: again, under the same id, until the server says that it is accepted."""
+    options: dict[str, Any] = {}
+    if run.person == "approves early":
+        options = {"start_signal": "approve_go_live", "start_signal_args": [{"approver": APPROVER}]}
+    async with asyncio.timeout(RUN_WITHIN):
+        while True:
+            try:
+                return await cell.client.start_workflow(
+                    run.workflow,
+                    run.start,
+                    id=run.id,
+                    task_queue=cell.queue,
+                    rpc_timeout=timedelta(seconds=10),
+                    **options,
+                )
+            except WorkflowAlreadyStartedError:
+                return cell.client.get_workflow_handle(run.id)
+            except _GONE:
+                await asyncio.sleep(LOOK_EVERY)
+
+
+async def _end(cell: Cell, story: Story, run: Run, handle: WorkflowHandle[Any, Any]) -> str:
+    """Look at a run until it has ended, and do what its person does; answers with how it ended."""
+    until, acted = time.monotonic() + RUN_WITHIN, False
+    while time.monotonic() < until:
+        with contextlib.suppress(*_GONE):
+            seen = await handle.describe(rpc_timeout=timedelta(seconds=10))
+            if seen.status is not WorkflowExecutionStatus.RUNNING:
+                return await _how(handle, seen.status)
+            stage = seen.typed_search_attributes.get(_STAGE)
+            if stage == "awaiting_approval" and run.person in {"approves", "approves early", "rejects"}:
+                await _decide(cell, run, handle)
+            elif stage == "publishing" and run.person == "cancels" and not acted and await _began(cell, story):
+                await handle.cancel(rpc_timeout=timedelta(seconds=10))
+                acted = True
+        await asyncio.sleep(LOOK_EVERY)
+    return "stuck"
+
+
+async def _how(handle: WorkflowHandle[Any, Any], status: WorkflowExecutionStatus | None) -> str:
+    """Tell how a run ended: its outcome, its error's type, or the status itself."""
+    if status is WorkflowExecutionStatus.COMPLETED:
+        return str((await handle.result(rpc_timeout=timedelta(seconds=10)))["outcome"])
+    if status is WorkflowExecutionStatus.FAILED:
+        history = await handle.fetch_history()
+        failure = history.events[-1].workflow_execution_failed_event_attributes.failure
+        return failure.application_failure_info.type
+    return status.name.lower() if status else "unknown"
+
+
+async def _decide(cell: Cell, run: Run, handle: WorkflowHandle[Any, Any]) -> None:
+    """Take the decision; by signal where no worker is there to answer."""
+    if cell.sleeping.is_set():
+        name = "reject_go_live" if run.person == "rejects" else "approve_go_live"
+        await handle.signal(name, {"approver": APPROVER})
+        return
+    decision = {"approve": run.person != "rejects", "approver": APPROVER}
+    with contextlib.suppress(WorkflowUpdateFailedError, TemporalError):
+        await asyncio.wait_for(
+            handle.execute_update("decide_go_live", decision, rpc_timeout=timedelta(seconds=10)), 10
+        )
+
+
+async def _began(cell: Cell, story: Story) -> bool:
+    """Tell whether the operation that is to be cancelled has begun: the one after the offer's first."""
+    with contextlib.suppress(httpx.HTTPError):
+        state = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
+        return len(state["operations"]) > 1 and state["operations"][-1]["outcome"] is None
+    return False
