@@ -17,6 +17,7 @@ from bench.chaos.report import show, write
 SEED = 20
 RUNS = 500
 JOBS = 8
+WIDTH = 160
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -41,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _arguments(words)
     named = [text for text in arguments.faults.split(",") if text]
     kinds = [kind for kind in KINDS if not named or any(text in kind.name for text in named)]
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     if arguments.list or not kinds:
         console.print("\n".join(kind.name for kind in KINDS))
         return 0 if arguments.list else 2

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 OFFER = "appliance"
 PLANS = ("lts", "edge", "slim", "others")
-"""A version has to be above those its plan has, so that runs on one offer at the same time need plans of their own."""
+"""A version has to be above those that its plan has: runs at the same time need plans of their own."""
 
 STRANGERS_PLAN = "others"
 IMAGES = "microsoft-azure-virtualmachines.vmImages"
