@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -58,9 +58,14 @@ class Evidence:
         return [entry for entry in self.requests if entry["effect"] and entry["call"] in calls]
 
     def hits(self) -> list[datetime]:
-        """Return when faults hit; where processes or wires are struck, the sandbox only slows requests down for it."""
-        logged = [datetime.fromisoformat(entry["wall_time"]) for entry in self.requests if entry["faults"]]
-        return list(self.strikes) or logged
+        """Return when faults hit; where processes and wires are struck, the sandbox's only make the moment last."""
+        return list(self.strikes) or [self._hit(entry) for entry in self.requests if entry["faults"]]
+
+    def _hit(self, entry: dict[str, Any]) -> datetime:
+        """Return when a request was hit; one that was held is logged when it is let go."""
+        held = (fault["action"] for fault in self.story.injected if fault["call"] == entry["call"])
+        seconds = next((action.get("seconds", 0) for action in held), 0)
+        return datetime.fromisoformat(entry["wall_time"]) - timedelta(seconds=seconds)
 
     def of_run(self, workflow_id: str) -> list[History]:
         """Return the histories of a run and of those that it started."""

@@ -28,6 +28,7 @@ WRITES = ("put_offer", "publish", "go_live")
 READS = ("read_offer", "list_operations", "read_operation")
 
 ALL: tuple[Shape, ...] = ("release", "crowd", "cancelled", "rejected")
+HARD: tuple[Shape, ...] = ("throng", "cancelled", "release", "rejected")
 RELEASE: tuple[Shape, ...] = ("release",)
 CANCELLED: tuple[Shape, ...] = ("cancelled",)
 
@@ -162,7 +163,7 @@ def _points() -> list[Kind]:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("no fault"),
+    Kind("no fault", shapes=HARD),
     Kind("429 with Retry-After", _answers(429, {"Retry-After": "2"})),
     Kind("500", _answers(500)),
     Kind("502 after the effect", _answers(502, after=True)),
@@ -181,12 +182,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("stranger publishes", _stranger_publishes, shapes=("release", "crowd")),
     Kind("operation stands still for 8 days", trouble="stand still", shapes=("release", "crowd")),
     *_points(),
-    Kind("kill -9 of workers at random", trouble="kill at random"),
-    Kind("kill -9 of the Temporal server", trouble="kill server"),
-    Kind("new build replaces the old one", trouble="replace build"),
-    Kind("full disk under the worker", trouble="full disk"),
-    Kind("network to Temporal cut", trouble="cut temporal"),
-    Kind("network to the marketplace cut", trouble="cut marketplace"),
+    Kind("kill -9 of workers at random", trouble="kill at random", shapes=HARD),
+    Kind("kill -9 of the Temporal server", trouble="kill server", shapes=HARD),
+    Kind("new build replaces the old one", trouble="replace build", shapes=HARD),
+    Kind("full disk under the worker", trouble="full disk", shapes=HARD),
+    Kind("network to Temporal cut", trouble="cut temporal", shapes=HARD),
+    Kind("network to the marketplace cut", trouble="cut marketplace", shapes=HARD),
 )
 
 
@@ -215,6 +216,6 @@ def _struck(kind: Kind, told: Story, choose: Random) -> Story:
         told.acts,
         publishes,
         go_lives,
-        kind.switches,
+        kind.switches | told.switches,
         tuple(kind.injected(choose)),
     )

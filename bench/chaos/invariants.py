@@ -98,6 +98,9 @@ def _slots(evidence: Evidence) -> Iterator[str]:
     for image in _strangers(evidence):
         if image not in draft:
             yield f"the stranger's {image} is gone from the draft"
+    wanted = {image for run in evidence.story.runs for image in run.images} | set(_strangers(evidence))
+    for image in sorted(set(draft) - wanted):
+        yield f"the draft holds {image}, which nobody asked for"
     gone = set(_held(evidence.offer, "Preview")) - set(draft)
     gone |= set(production) - set(draft)
     for image in sorted(gone):

@@ -18,10 +18,12 @@ from bench.chaos.scenarios import APPROVER, OFFER, Run, Story
 from bench.chaos.stack import Program, Stack, Wire
 
 LOOK_EVERY = 0.7
-RUN_WITHIN = 420.0
-"""Three times as long as Temporal waits for an activity that died with its worker."""
+RUN_WITHIN = 600.0
+"""Five times as long as Temporal waits for an activity that died with its worker."""
 
 STARTS_AT_MOST = 4
+CANCELS = {"cancels", "cancels at once"}
+DECIDES = {"approves", "approves early", "rejects"}
 
 _STAGE = SearchAttributeKey.for_keyword("PublishStage")
 _GONE = (RPCError, RuntimeError, TimeoutError)
@@ -79,11 +81,11 @@ async def play(cell: Cell, story: Story) -> None:
     for fault in story.injected:
         await cell.control("POST", f"{publisher}/faults", fault)
     for act in story.acts:
-        if any(run.person == "cancels" for run in act):
+        if any(run.person in CANCELS for run in act):
             # What is to be cancelled must not be ready before.
             await cell.control("PUT", f"{publisher}/steps/displaycertify", {"outcome": "never"})
         await asyncio.gather(*(_perform(cell, story, run) for run in act))
-        if any(run.person == "cancels" for run in act):
+        if any(run.person in CANCELS for run in act):
             await cell.control("DELETE", f"{publisher}/steps/displaycertify")
 
 
@@ -129,9 +131,9 @@ async def _end(cell: Cell, story: Story, run: Run, handle: WorkflowHandle[Any, A
             if seen.status is not WorkflowExecutionStatus.RUNNING:
                 return await _how(handle, seen.status)
             stage = seen.typed_search_attributes.get(_STAGE)
-            if stage == "awaiting_approval" and run.person in {"approves", "approves early", "rejects"}:
+            if stage == "awaiting_approval" and run.person in DECIDES:
                 await _decide(cell, run, handle)
-            elif stage == "publishing" and run.person == "cancels" and not acted and await _began(cell, story):
+            elif not acted and run.person in CANCELS and await _is_to_be_cancelled(cell, story, run):
                 await handle.cancel(rpc_timeout=timedelta(seconds=10))
                 acted = True
         await asyncio.sleep(LOOK_EVERY)
@@ -162,8 +164,10 @@ async def _decide(cell: Cell, run: Run, handle: WorkflowHandle[Any, Any]) -> Non
         )
 
 
-async def _began(cell: Cell, story: Story) -> bool:
+async def _is_to_be_cancelled(cell: Cell, story: Story, run: Run) -> bool:
     """Tell whether the operation that is to be cancelled has begun: the one after the offer's first."""
+    if run.person == "cancels at once":
+        return True
     with contextlib.suppress(httpx.HTTPError):
         state = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
         return len(state["operations"]) > 1 and state["operations"][-1]["outcome"] is None

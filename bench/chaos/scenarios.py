@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Literal, TypeAlias
 
 OFFER = "appliance"
-PLANS = ("lts", "edge", "slim", "others")
+PLANS = ("lts", "edge", "slim", "tiny", "gpu", "arm", "dev", "fips", "others")
 """A version has to be above those that its plan has: runs at the same time need plans of their own."""
 
 STRANGERS_PLAN = "others"
@@ -21,10 +21,11 @@ APPROVER = "dana@fabrikam.example"
 
 _SAS = f"sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig={GIVEN_SIGNATURE}"
 _EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "create.json"
+_WAYS_TO_CANCEL: tuple[dict[str, Any], ...] = ({}, {"cancel_async": True, "cancel_seconds": 60_000})
 _POLLING = {"min_interval": "PT0.3S", "max_interval": "PT1S"}
 
-Shape: TypeAlias = Literal["release", "crowd", "cancelled", "rejected"]
-Person: TypeAlias = Literal["nobody", "approves early", "approves", "rejects", "cancels"]
+Shape: TypeAlias = Literal["release", "crowd", "throng", "cancelled", "rejected"]
+Person: TypeAlias = Literal["nobody", "approves early", "approves", "rejects", "cancels", "cancels at once"]
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,18 @@ def story(kind: str, shape: Shape, publisher: str, choose: Random) -> Story:
             acts = (first, (make.promote("lts"),), (make.check("live"),))
             return Story(kind, shape, publisher, acts, (2, 2), (1, 1))
         case "crowd":
-            many = (make.update("lts"), make.update("edge"), make.promote("slim"))
+            many: tuple[Run, ...] = (make.update("lts"), make.update("edge"), make.promote("slim"))
             last = (make.promote("lts", "edge"),)
             return Story(kind, shape, publisher, (first, many, last), (2, 5), (1, 2))
+        case "throng":
+            *six, seventh, eighth = PLANS[:8]
+            many = (*map(make.update, six), make.promote(seventh), make.promote(eighth))
+            last = (make.promote(*six),)
+            return Story(kind, shape, publisher, (first, many, last), (2, 10), (1, 3))
         case "cancelled":
-            acts = (first, (make.update("lts", cancelled=True),), (make.update("lts"),))
-            return Story(kind, shape, publisher, acts, (3, 3), (0, 0))
+            acts = (first, (make.cancelled("lts"),), (make.update("lts"),))
+            # What is cancelled at once may not have been published yet.
+            return Story(kind, shape, publisher, acts, (2, 3), (0, 0), choose.choice(_WAYS_TO_CANCEL))
         case "rejected":
             acts = (first, (make.reject(),), (make.promote(),))
             return Story(kind, shape, publisher, acts, (1, 1), (1, 1))
@@ -121,10 +128,13 @@ class _Maker:
         ]
         return self._run("CreateOfferAndPublish", {"offer": offer}, "preview")
 
-    def update(self, plan: str, *, cancelled: bool = False) -> Run:
-        person: Person = "cancels" if cancelled else "nobody"
-        ends = ("canceled",) if cancelled else ("preview", "live")
-        return self._run("UpdateOfferAndPublish", self._wanted(plan), *ends, person=person)
+    def update(self, plan: str) -> Run:
+        return self._run("UpdateOfferAndPublish", self._wanted(plan), "preview", "live")
+
+    def cancelled(self, plan: str) -> Run:
+        workflow = self._choose.choice(["UpdateOfferAndPublish", "ValidateAndGoLive"])
+        person: Person = self._choose.choice(["cancels", "cancels at once"])
+        return self._run(workflow, self._wanted(plan), "canceled", person=person)
 
     def promote(self, *plans: str) -> Run:
         # An approval given before there is a preview holds for the images named, so some have to be.

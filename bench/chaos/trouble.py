@@ -22,6 +22,7 @@ from bench.chaos.scenarios import Story
 from bench.chaos.stack import Wire
 
 OFTEN = 0.15
+STRIKES_AT_MOST = 20
 EIGHT_DAYS = 11.5
 """At the campaign's speed of the marketplace's clock."""
 
@@ -137,18 +138,18 @@ async def _open_runs(cell: Cell, story: Story) -> list[WorkflowExecutionDescript
 
 async def _lose_patience(cell: Cell) -> None:
     """Let Temporal give tries up that died with their worker; by itself it does so after two minutes."""
-    for story in cell.stories:
-        for seen in await _open_runs(cell, story):
-            for each in seen.raw_description.pending_activities:
-                await cell.client.workflow_service.update_activity_options(
-                    UpdateActivityOptionsRequest(
-                        namespace=cell.client.namespace,
-                        execution=WorkflowExecution(workflow_id=seen.id),
-                        id=each.activity_id,
-                        activity_options=ActivityOptions(start_to_close_timeout=Duration(seconds=2)),
-                        update_mask=FieldMask(paths=["start_to_close_timeout"]),
-                    )
-                )
+    open_runs = [seen for story in cell.stories for seen in await _open_runs(cell, story)]
+    for seen in open_runs:
+        for each in seen.raw_description.pending_activities:
+            request = UpdateActivityOptionsRequest(
+                namespace=cell.client.namespace,
+                execution=WorkflowExecution(workflow_id=seen.id),
+                id=each.activity_id,
+                activity_options=ActivityOptions(start_to_close_timeout=Duration(seconds=2)),
+                update_mask=FieldMask(paths=["start_to_close_timeout"]),
+            )
+            with contextlib.suppress(RPCError):  # it may have ended meanwhile
+                await cell.client.workflow_service.update_activity_options(request)
 
 
 async def _kill_at_approval(cell: Cell, _choose: Random) -> None:
@@ -167,17 +168,20 @@ async def _kill_at_approval(cell: Cell, _choose: Random) -> None:
 
 
 async def _kill_at_random(cell: Cell, choose: Random) -> None:
-    while True:
+    """Kill one worker, or both at the same moment."""
+    for _ in range(STRIKES_AT_MOST):
         await asyncio.sleep(choose.uniform(1.5, 6))
-        struck = choose.randrange(len(cell.workers))
-        cell.workers.pop(struck).kill()
-        cell.struck()
-        cell.start_worker()
+        if choose.random() < 0.3:
+            await _kill_workers(cell)
+        else:
+            cell.workers.pop(choose.randrange(len(cell.workers))).kill()
+            cell.struck()
+            cell.start_worker()
 
 
 async def _kill_server(cell: Cell, choose: Random) -> None:
-    for _ in range(4):
-        await asyncio.sleep(choose.uniform(3, 8))
+    for _ in range(STRIKES_AT_MOST):
+        await asyncio.sleep(choose.uniform(2, 5))
         if cell.stack.server:
             cell.stack.server.kill()
             cell.struck()
