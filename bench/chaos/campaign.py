@@ -10,7 +10,7 @@ from random import Random
 from rich.console import Console
 from temporalio.client import Client
 
-from bench.chaos.evidence import gather
+from bench.chaos.evidence import gather, keep
 from bench.chaos.faults import Kind, plan
 from bench.chaos.invariants import Finding, secrets_in
 from bench.chaos.play import Cell, play
@@ -77,7 +77,11 @@ class Campaign:
             async with trouble_for(cell, Random(f"{self.seed} {kind.name} trouble")):  # noqa: S311 - repeatable
                 await asyncio.gather(*(play(cell, story) for story in stories))
             took = time.monotonic() - began
-            row = row_of(kind, await gather(cell), took)
+            evidence = await gather(cell)
+            row = row_of(kind, evidence, took)
+            for each in evidence:
+                if any(finding.where == each.story.publisher for finding in row.findings):
+                    keep(each, stack.folder)
             state = "ok" if not row.findings else f"{len(row.findings)} findings"
             self.console.print(f"{kind.name}: {row.runs} runs, {row.hits} hits, {took:.0f} s: {state}", markup=False)
             return row

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -90,6 +92,21 @@ async def _of_story(cell: Cell, story: Story) -> Evidence:
     offer = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
     ends = {run.id: cell.ends.get(run.id, []) for run in story.runs}
     return Evidence(story, ends, requests, offer, histories, list(cell.strikes))
+
+
+def keep(evidence: Evidence, folder: Path) -> None:
+    """Write everything about a story into a file, for whoever asks how a finding came about."""
+    kept = {
+        "ends": evidence.ends,
+        "strikes": [each.isoformat() for each in evidence.strikes],
+        "requests": evidence.requests,
+        "offer": evidence.offer,
+        "histories": [
+            {"id": each.workflow_id, "run": each.run_id, "events": [MessageToDict(event) for event in each.events]}
+            for each in evidence.histories
+        ],
+    }
+    (folder / f"{evidence.story.publisher}.json").write_text(json.dumps(kept, indent=1))
 
 
 def time_of(event: HistoryEvent) -> datetime:
