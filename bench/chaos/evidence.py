@@ -1,5 +1,6 @@
 """What is known when a story is over: the marketplace's request log and slots, and every history."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from google.protobuf.json_format import MessageToDict
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
 from bench.chaos.play import Cell
 from bench.chaos.scenarios import OFFER, Story
+
+
+LISTED_AT_MOST = 20
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,24 @@ async def gather(cell: Cell) -> list[Evidence]:
 
 async def _of_story(cell: Cell, story: Story) -> Evidence:
     histories = []
-    async for each in cell.client.list_workflows(f"WorkflowId STARTS_WITH '{story.publisher}/'"):
+    for each in await _settled(cell, story):
         history = await cell.client.get_workflow_handle(each.id, run_id=each.run_id).fetch_history()
         histories.append(History(each.id, each.run_id, each.status, history.events))
     requests = await cell.control("GET", f"requests?publisher={story.publisher}")
     offer = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
     ends = {run.id: cell.ends.get(run.id, []) for run in story.runs}
     return Evidence(story, ends, requests, offer, histories, list(cell.strikes))
+
+
+async def _settled(cell: Cell, story: Story) -> list[WorkflowExecution]:
+    """List all runs; the server's list is behind what it does, so whatever still runs is listed once more."""
+    for _ in range(LISTED_AT_MOST):
+        query = f"WorkflowId STARTS_WITH '{story.publisher}/'"
+        listed = [each async for each in cell.client.list_workflows(query)]
+        if all(each.status is not WorkflowExecutionStatus.RUNNING for each in listed):
+            break
+        await asyncio.sleep(0.5)
+    return listed
 
 
 def keep(evidence: Evidence, folder: Path) -> None:
