@@ -17,7 +17,6 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 from bench.chaos.play import Cell
 from bench.chaos.scenarios import OFFER, Story
 
-
 LISTED_AT_MOST = 20
 
 
