@@ -29,6 +29,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.tries import TRIED
 from marketplace import errors
 
 _TABLE: dict[type[Exception], tuple[str, bool]] = {
@@ -64,23 +65,24 @@ def application_error(error: errors.MarketplaceError | errors.RuleBroken) -> App
 
 
 @asynccontextmanager
-async def marketplace_call() -> AsyncIterator[None]:
-    """Run requests to the marketplace inside an activity: translate errors, heartbeat where it is expected.
+async def marketplace_call(*, writes: bool = False) -> AsyncIterator[None]:
+    """Run requests to the marketplace inside an activity: translate errors, and heartbeat.
 
-    A heartbeat brings a cancellation along, which breaks the request off: so the activities that start or
-    cancel operations are run without one, and those that only read or edit a draft with one.
+    Args:
+        writes: Whether a next try has to know that this one may have had its effect.
     """
-    beating = asyncio.create_task(_beat()) if activity.info().heartbeat_timeout else None
+    if writes:
+        activity.heartbeat(TRIED)
+    beating = asyncio.create_task(_beat())
     try:
         yield
     except (errors.MarketplaceError, errors.RuleBroken) as error:
         raise application_error(error) from error
     finally:
-        if beating is not None:
-            beating.cancel()
+        beating.cancel()
 
 
 async def _beat() -> None:
     while True:
         await asyncio.sleep(BEAT_AFTER.total_seconds())
-        activity.heartbeat()
+        activity.heartbeat(TRIED)

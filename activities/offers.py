@@ -3,6 +3,8 @@
 from temporalio import activity
 
 from activities.errors import marketplace_call
+from activities.redaction import RedactedImages
+from activities.tries import tried_before
 from marketplace.errors import VersionTaken
 from marketplace.images import conflicts, missing
 from marketplace.model import (
@@ -30,7 +32,7 @@ class SurveyRequest(Fact):
     """Input of `OfferActivities.survey`."""
 
     offer: OfferKey
-    images: list[Image] = []
+    images: RedactedImages = []
     when_full: WhenFull = WhenFull.FAIL
     limit: int | None = None
 
@@ -171,7 +173,7 @@ class OfferActivities:
         """List the newest operations; a running one is looked at, since the list hides the sign-off."""
         operations = (await self._marketplace.operations(offer))[:KNOWN_OPERATIONS]
         if operations and operations[0].state is OperationState.RUNNING:
-            report = await self._marketplace.look(offer, operations[0].id)
+            report = await self._marketplace.look(offer, operations[0].id, operations[0].kind)
             operations[0] = operations[0].model_copy(update={"state": report.state})
         return operations
 
@@ -181,12 +183,9 @@ class OfferActivities:
 
         Safe to repeat: a second try recognises an offer that already says what the first one wrote.
         """
-        async with marketplace_call():
+        async with marketplace_call(writes=True):
             put = await self._marketplace.put_offer(
-                request.offer,
-                request.document,
-                replace=request.replace,
-                repeated=activity.info().attempt > 1,
+                request.offer, request.document, replace=request.replace, repeated=tried_before()
             )
         if put is None:
             return PutOfferAnswer(existed=True)

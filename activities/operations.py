@@ -1,18 +1,17 @@
 """Activities on an offer's operations: publish, go live, cancel, look."""
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import AfterValidator
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.errors import marketplace_call
+from activities.redaction import RedactedImages
+from activities.tries import tried_before, unbroken
 from marketplace.errors import Conflict, Refused
 from marketplace.images import conflicts, missing
 from marketplace.model import (
     Fact,
-    Image,
     ImageVersion,
     OfferKey,
     Operation,
@@ -22,7 +21,6 @@ from marketplace.model import (
     Slot,
 )
 from marketplace.protocol import Marketplace
-from marketplace.sas import address
 
 PUBLISH_IN_PROGRESS = "PublishInProgress"
 PREVIEW_CHANGED = "PreviewChanged"
@@ -52,24 +50,6 @@ class StartedOperation(Fact):
     ours: bool
 
 
-def _without_signatures(images: list[Image]) -> list[Image]:
-    """Drop what is secret of images that are only compared: an input stands in the history."""
-    return [
-        image.model_copy(
-            update={
-                "os_vhd_url": address(image.os_vhd_url),
-                "data_disks": [
-                    disk.model_copy(update={"vhd_url": address(disk.vhd_url)}) for disk in image.data_disks
-                ],
-            }
-        )
-        for image in images
-    ]
-
-
-ComparedImages = Annotated[list[Image], AfterValidator(_without_signatures)]
-
-
 class GoLiveRequest(Fact):
     """Input of `OperationActivities.go_live`.
 
@@ -81,7 +61,7 @@ class GoLiveRequest(Fact):
     offer: OfferKey
     known_operations: list[str]
     approved_publish: str
-    images: ComparedImages = []
+    images: RedactedImages = []
 
 
 class CancelRequest(Fact):
@@ -121,10 +101,15 @@ class CancelAnswer(Fact):
 
 
 class LookRequest(Fact):
-    """Input of `OperationActivities.look`; without an operation the offer's last one is meant."""
+    """Input of `OperationActivities.look`; without an operation the offer's last one is meant.
+
+    Attributes:
+        kind: The operation's kind as an earlier look found it, which spares asking for it again.
+    """
 
     offer: OfferKey
     operation_id: str | None = None
+    kind: OperationKind | None = None
 
 
 class LookAnswer(Fact):
@@ -137,7 +122,7 @@ class VerifyLiveRequest(Fact):
     """Input of `OperationActivities.verify_live`: images by disk, or by version alone."""
 
     offer: OfferKey
-    images: ComparedImages = []
+    images: RedactedImages = []
     versions: list[ImageVersion] = []
 
 
@@ -158,21 +143,26 @@ class OperationActivities:
         Raises:
             ApplicationError: ``PublishInProgress`` when another draft is being published.
         """
+        return await unbroken(self._publish(request))
+
+    async def _publish(self, request: PublishRequest) -> StartedOperation:
         offer = request.offer
-        async with marketplace_call():
+        async with marketplace_call(writes=True):
             before = await self._marketplace.operations(offer)
             begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
-            if begun is not None and activity.info().attempt > 1:
+            if begun is not None and tried_before():
                 return StartedOperation(operation_id=begun.id, ours=True)
             known = {operation.id for operation in before}
+            in_the_way = await self._running(offer, before)
             try:
                 named = await self._marketplace.publish(offer, request.notification_emails)
             except (Refused, Conflict) as refusal:
-                running = await self._running(offer)
-                if running is None:
+                # What was in the way may have ended by now; that it was there is reason enough to look again.
+                in_the_way = await self._running(offer, await self._marketplace.operations(offer)) or in_the_way
+                if in_the_way is None:
                     raise
                 raise ApplicationError(
-                    f"{offer}: operation {running.id} is running, and the marketplace publishes nothing else"
+                    f"{offer}: operation {in_the_way.id} is running, and the marketplace publishes nothing else"
                     f" meanwhile. It said: {refusal}",
                     type=PUBLISH_IN_PROGRESS,
                     non_retryable=True,
@@ -181,12 +171,11 @@ class OperationActivities:
                 named = await self._unnamed(offer, OperationKind.PUBLISH, [each.id for each in before])
             return StartedOperation(operation_id=named, ours=named not in known)
 
-    async def _running(self, offer: OfferKey) -> Operation | None:
+    async def _running(self, offer: OfferKey, operations: list[Operation]) -> Operation | None:
         """Return the operation the service is busy with; the list calls one running that waits for sign-off."""
-        operations = await self._marketplace.operations(offer)
         running = next((each for each in operations if each.state is OperationState.RUNNING), None)
         if running is not None:
-            report = await self._marketplace.look(offer, running.id)
+            report = await self._marketplace.look(offer, running.id, running.kind)
             running = running if report.state is OperationState.RUNNING else None
         return running
 
@@ -214,12 +203,15 @@ class OperationActivities:
             ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more; nothing
                 was sent.
         """
+        return await unbroken(self._go_live(request))
+
+    async def _go_live(self, request: GoLiveRequest) -> StartedOperation:
         offer = request.offer
-        async with marketplace_call():
+        async with marketplace_call(writes=True):
             operations = await self._marketplace.operations(offer)
             begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
             if begun is not None:
-                return StartedOperation(operation_id=begun.id, ours=activity.info().attempt > 1)
+                return StartedOperation(operation_id=begun.id, ours=tried_before())
             await self._check_preview(request, operations)
             try:
                 named = await self._marketplace.go_live(offer)
@@ -248,7 +240,7 @@ class OperationActivities:
             raise _preview_changed(request.offer, "; ".join(differing[:10]))
 
     async def _check_sign_off(self, request: GoLiveRequest) -> None:
-        report = await self._marketplace.look(request.offer, request.approved_publish)
+        report = await self._marketplace.look(request.offer, request.approved_publish, OperationKind.PUBLISH)
         if report.state is not OperationState.PREVIEW:
             raise _preview_changed(request.offer, f"its publish does not wait for sign-off, but is {report.state}")
 
@@ -258,8 +250,11 @@ class OperationActivities:
 
         Safe to repeat: an operation that has ended is left alone, as is whatever else runs on the offer.
         """
+        return await unbroken(self._cancel_operation(request))
+
+    async def _cancel_operation(self, request: CancelRequest) -> CancelAnswer:
         offer = request.offer
-        async with marketplace_call():
+        async with marketplace_call(writes=True):
             operation_id = request.operation_id
             if operation_id is None:
                 operations = await self._marketplace.operations(offer)
@@ -267,13 +262,13 @@ class OperationActivities:
                 if begun is None:
                     return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL)
                 operation_id = begun.id
-            report = await self._marketplace.look(offer, operation_id)
+            report = await self._marketplace.look(offer, operation_id, OperationKind.PUBLISH)
             if report.state not in _CANCELABLE or not await self._is_newest(offer, operation_id):
                 return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL, operation_id=operation_id)
             try:
                 await self._marketplace.cancel(offer, request.notification_emails)
             except (Refused, Conflict) as refusal:
-                report = await self._marketplace.look(offer, operation_id)
+                report = await self._marketplace.look(offer, operation_id, OperationKind.PUBLISH)
                 if report.state in _CANCELABLE:
                     return CancelAnswer(
                         state=CancelState.REFUSED,
@@ -298,7 +293,7 @@ class OperationActivities:
                 if not operations:
                     return LookAnswer()
                 operation_id = operations[0].id
-            return LookAnswer(report=await self._marketplace.look(request.offer, operation_id))
+            return LookAnswer(report=await self._marketplace.look(request.offer, operation_id, request.kind))
 
     @activity.defn
     async def verify_live(self, request: VerifyLiveRequest) -> None:

@@ -200,8 +200,8 @@ class CloudPartnerPortal:
         """Tell whether the offer's status, or its sign-off step, says that the preview waits."""
         return status.awaits_sign_off(await self._portal.status(offer))
 
-    async def look(self, offer: OfferKey, operation_id: str) -> OperationReport:
-        """Look at one operation.
+    async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
+        """Look at one operation; ``kind`` is what an earlier look, or the list, found.
 
         Its document need not say of which kind it is, nor have a sign-off step: then the list of operations
         and the offer's status are asked. The status is that of the newest operation, so it is believed of
@@ -209,7 +209,7 @@ class CloudPartnerPortal:
         """
         document = status.the_document(await self._portal.operation(offer, operation_id), operation_id)
         listed: list[Operation] | None = None
-        kind = status.kind_of(document)
+        kind = status.kind_of(document) or kind
         if kind is None:
             listed = await self._operations_if_listed(offer)
             kinds = {each.id: each.kind for each in listed}

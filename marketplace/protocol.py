@@ -11,6 +11,7 @@ from marketplace.model import (
     ImageVersion,
     OfferKey,
     Operation,
+    OperationKind,
     OperationReport,
     Slot,
     WhenFull,
@@ -89,8 +90,8 @@ class Marketplace(Protocol):
         """Tell whether the offer's preview waits for the publisher's sign-off."""
         ...
 
-    async def look(self, offer: OfferKey, operation_id: str) -> OperationReport:
-        """Look at one operation."""
+    async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
+        """Look at one operation; ``kind`` is what an earlier look found, and spares asking for it again."""
         ...
 
     async def publish(self, offer: OfferKey, notification_emails: Sequence[str]) -> str | None:

@@ -64,7 +64,7 @@ class CheckLastOperationStatus:
                 if report is None:
                     return self._result(wanted, Outcome.NEVER_PUBLISHED)
                 wanted = wanted.model_copy(update={"operation_id": report.operation_id})
-                following = following.model_copy(update={"looks": following.looks + 1})
+                following = following.model_copy(update={"looks": following.looks + 1, "kind": report.kind})
                 await self._tell(report, following)
                 if report.state in _OUTCOMES and (not wanted.wait or _has_settled(report, wanted)):
                     await self._logbook.stage(_stage(report))
@@ -77,7 +77,7 @@ class CheckLastOperationStatus:
         what = f"operation {wanted.operation_id}" if wanted.operation_id else "the last operation"
         answer = await workflow.execute_activity_method(
             OperationActivities.look,
-            LookRequest(offer=wanted.key, operation_id=wanted.operation_id),
+            LookRequest(offer=wanted.key, operation_id=wanted.operation_id, kind=following.kind),
             **within(
                 max(following.since + wanted.deadline - workflow.now(), timedelta(seconds=1)),
                 READ,

@@ -14,6 +14,7 @@ from temporalio.common import RawValue, SearchAttributeUpdate
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    CancelledError,
     ChildWorkflowError,
     FailureError,
     RetryState,
@@ -187,7 +188,7 @@ class Logbook:
         try:
             yield
         except (FailureError, asyncio.CancelledError) as error:
-            if is_cancelled_exception(error):
+            if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
                 await self.stage(PublishStage.CANCELED)
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 raise
@@ -242,6 +243,13 @@ def application_error(error: BaseException) -> ApplicationError:
         reason = reason.cause
     if reason is error and isinstance(error, ApplicationError):
         return error
+    if isinstance(reason, CancelledError):
+        return ApplicationError(
+            "the run that followed the operation was cancelled, and with it the operation of this run. Start the run"
+            " again to go on.",
+            type="OperationCanceled",
+            non_retryable=True,
+        )
     if isinstance(reason, ApplicationError):
         return ApplicationError(reason.message, type=reason.type, non_retryable=True)
     return ApplicationError(str(reason), type="MarketplaceError", non_retryable=True)

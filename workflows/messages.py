@@ -159,6 +159,7 @@ class Following(Fact):
 
     since: datetime
     looks: int
+    kind: OperationKind | None = None
     notes: list[str] = []
 
 

@@ -28,8 +28,9 @@ EDIT = ActivityConfig(
 )
 
 START = ActivityConfig(
-    # No heartbeat: it would bring cancellations along, and what starts or cancels an operation is never broken off.
     start_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=timedelta(seconds=20),
+    # What starts or cancels an operation is never broken off: its outcome is waited for.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry_policy=PATIENTLY,
 )

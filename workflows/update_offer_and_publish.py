@@ -36,6 +36,7 @@ class UpdateOfferAndPublish:
         self._logbook = Logbook()
         self._removed: list[ImageVersion] = []
         self._published: str | None = None
+        self._ours = False
         self._changed = False
 
     @workflow.run
@@ -70,7 +71,8 @@ class UpdateOfferAndPublish:
     async def _survey(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> Survey:
         """Survey the offer, again and again while our publish waits for sign-off but the preview does not show it.
 
-        Publishing once more would make a second publication of the same draft.
+        Publishing once more would make a second publication of the same draft. An operation that was joined may be
+        of an older draft, though: that one is given a look's time only.
         """
         since = workflow.now()
         while True:
@@ -78,7 +80,8 @@ class UpdateOfferAndPublish:
             last = survey.last_publish
             if survey.in_preview or not (survey.in_draft and survey.awaits_sign_off and last):
                 return survey
-            if last.id != self._published:
+            joined_in_vain = not self._ours and workflow.now() - since >= wanted.polling.max_interval
+            if last.id != self._published or joined_in_vain:
                 return survey
             await stages.wait_for_slot("the Preview slot to show the images that were published", since)
 
@@ -137,6 +140,7 @@ class UpdateOfferAndPublish:
             self._logbook.note(f"{application_error(error).message} Another publish took its place.")
             return
         self._published = started.operation_id
+        self._ours = started.ours
         self._changed = self._changed or started.ours
 
     async def _is_replaced(self, stages: Stages) -> bool:
