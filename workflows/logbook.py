@@ -14,7 +14,6 @@ from temporalio.common import RawValue, SearchAttributeUpdate
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
-    CancelledError,
     ChildWorkflowError,
     FailureError,
     RetryState,
@@ -192,7 +191,8 @@ class Logbook:
                 await self.stage(PublishStage.CANCELED)
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 raise
-            reason = application_error(error)
+            # Somebody cancelled not this run, but the one below it that follows the operation.
+            reason = _follower_canceled() if is_cancelled_exception(error) else application_error(error)
             self._set(error=f"{reason.type}: {reason.message}", next_look=None)
             await self.stage(PublishStage.FAILED)
             await self.notify("failed", f"{workflow.info().workflow_type} failed. {self.progress.error}")
@@ -243,16 +243,18 @@ def application_error(error: BaseException) -> ApplicationError:
         reason = reason.cause
     if reason is error and isinstance(error, ApplicationError):
         return error
-    if isinstance(reason, CancelledError):
-        return ApplicationError(
-            "the run that followed the operation was cancelled, and with it the operation of this run. Start the run"
-            " again to go on.",
-            type="OperationCanceled",
-            non_retryable=True,
-        )
     if isinstance(reason, ApplicationError):
         return ApplicationError(reason.message, type=reason.type, non_retryable=True)
     return ApplicationError(str(reason), type="MarketplaceError", non_retryable=True)
+
+
+def _follower_canceled() -> ApplicationError:
+    return ApplicationError(
+        "the run that followed the operation was cancelled, and with it the operation of this run. Start the run"
+        " again to go on.",
+        type="OperationCanceled",
+        non_retryable=True,
+    )
 
 
 def _timed_out(last: BaseException | None) -> ApplicationError:

@@ -70,7 +70,7 @@ async def test_what_cannot_be_decrypted_stays_as_it_is() -> None:
 # Runs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def encrypted(
     temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient
 ) -> AsyncIterator[Client]:
