@@ -1,6 +1,6 @@
 # All that a person or CI types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schemas lock clean
+.PHONY: help demo test lint format schemas histories bench chaos lock clean
 .DELETE_ON_ERROR:
 
 # Where the environment is made from; PYTHON=… says another one.
@@ -32,6 +32,15 @@ format: .venv/dev-installed ## Correct what the formatter and the linter can
 
 schemas: .venv/dev-installed ## Write examples/schemas from the workflows' inputs
 	@$(RUN) examples.make_schemas
+
+histories: .venv/dev-installed ## Record anew the histories that `make test` replays
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.replay.record
+
+bench: .venv/dev-installed ## Count what a publication of sixteen days costs
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.sixteen_days
+
+chaos: .venv/dev-installed ## Publish 500 times under fault, and print what was lost or done twice
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.chaos $(CHAOS)
 
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
 	@$(LOCK) --extra sandbox pyproject.toml --output-file requirements.txt

@@ -1,4 +1,4 @@
-"""What a publication of sixteen days costs: looks, history events, and how late news is seen. `make bench-days`.
+"""What a publication of sixteen days costs: looks, history events, and how late news is seen. ``make bench``.
 
 Runs the real workflows, activities, client and sandbox on a Temporal server that skips time, with the default
 polling, and counts from the marketplace's request log and from the histories.
@@ -26,6 +26,7 @@ from marketplace.credentials import FixedToken
 from marketplace.portal import Portal
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from worker.__main__ import end
 from worker.registration import data_converter, worker
 from workflows import search_attributes
 
@@ -149,3 +150,4 @@ async def _events(client: Client, workflow_id: str) -> str:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end(0)
