@@ -141,7 +141,8 @@ class OperationActivities:
         joins that operation.
 
         Raises:
-            ApplicationError: ``PublishInProgress`` when another draft is being published.
+            ApplicationError: ``PublishInProgress`` when another draft is being published, or somebody's publish
+                began and ended since the operations were read that are known.
         """
         return await unbroken(self._publish(request))
 
@@ -152,6 +153,13 @@ class OperationActivities:
             begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
             if begun is not None and tried_before():
                 return StartedOperation(operation_id=begun.id, ours=True)
+            if begun is not None and begun.state is not OperationState.RUNNING:
+                # No worker was there for a while. What ended meanwhile may have brought the same draft to Production.
+                raise ApplicationError(
+                    f"{offer}: {begun.id} was published since this run looked last",
+                    type=PUBLISH_IN_PROGRESS,
+                    non_retryable=True,
+                )
             known = {operation.id for operation in before}
             in_the_way = await self._running(offer, before)
             try:

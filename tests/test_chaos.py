@@ -10,19 +10,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.operations import PUBLISH_IN_PROGRESS, OperationActivities, PublishRequest
 from bench.chaos.campaign import Campaign
 from bench.chaos.evidence import Evidence, History
 from bench.chaos.faults import KINDS, plan
 from bench.chaos.invariants import findings, recoveries, secrets_in
 from bench.chaos.scenarios import APPROVER, IMAGES, story
+from marketplace.model import OfferKey, Operation, OperationKind, OperationState
+from marketplace.protocol import Marketplace
 
 SLICE = (
     "502 after the effect",
@@ -44,6 +49,30 @@ async def test_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
     assert [row.kind for row in rows] == list(SLICE)
     assert [finding for row in rows for finding in row.findings] == []
     assert sum(row.survived for row in rows) == sum(row.runs for row in rows) >= 40
+
+
+class Published:
+    """A marketplace where somebody published the same draft and went live since the run looked."""
+
+    async def operations(self, _offer: OfferKey) -> list[Operation]:
+        return [
+            Operation(id="live", kind=OperationKind.GO_LIVE, state=OperationState.LIVE),
+            Operation(id="theirs", kind=OperationKind.PUBLISH, state=OperationState.PREVIEW),
+            Operation(id="known", kind=OperationKind.PUBLISH, state=OperationState.PREVIEW),
+        ]
+
+    async def publish(self, _offer: OfferKey, _emails: list[str]) -> str:
+        raise AssertionError("the draft would be published a second time")
+
+
+async def test_a_publish_that_waited_for_a_worker_looks_again_before_it_repeats_somebody_elses() -> None:
+    """A finding of a campaign that killed workers at random."""
+    request = PublishRequest(offer=OfferKey(publisher_id="fabrikam", offer_id="webstack"), known_operations=["known"])
+    publish = OperationActivities(cast("Marketplace", Published())).publish
+
+    with pytest.raises(ApplicationError) as refused:
+        await ActivityEnvironment().run(publish, request)
+    assert refused.value.type == PUBLISH_IN_PROGRESS
 
 
 def test_a_seed_makes_one_plan_and_covers_every_workflow() -> None:
