@@ -6,8 +6,6 @@ Every switch of the sandbox that a client can meet stands here with every value 
 from random import Random
 
 import pytest
-from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import CancelledError
 
 from tests.desk import Desk
 
@@ -230,45 +228,6 @@ async def test_an_image_gets_to_the_preview_while_another_draft_is_being_publish
         ("publish", "completed" if if_publishing == "wait" else "canceled"),
         ("publish", None),
     ]
-
-
-CANCELLATIONS: dict[str, dict[str, object]] = {
-    "at once": {},
-    "word with two l": {"cancel_word": "cancelled"},
-    "later": {"cancel_async": True, "cancel_seconds": 3600},
-    "later, location in the body": {"cancel_async": True, "cancel_location": "body"},
-    "later, listed as an operation": {"cancel_async": True, "cancel_has_own_operation": True},
-    "only at sign-off": {"cancel_window": "sign_off_only"},
-    "only before sign-off": {"cancel_window": "before_sign_off"},
-    "sign-off ends the operation": {"sign_off_by": "operation_completed"},
-    "idle is 200": {"cancel_idle_status": 200},
-    "if-match on every call": {"if_match_required": "every_call"},
-    "operations shuffled, times without zone": {"submissions_order": "shuffled", "timestamp_zone": False},
-    "no location": {"location_form": "none", "cancel_async": True},
-}
-
-
-@pytest.mark.parametrize("switches", CANCELLATIONS.values(), ids=CANCELLATIONS)
-async def test_a_cancelled_run_cancels_its_publish_once_and_the_next_run_publishes(
-    desk: Desk, switches: dict[str, object]
-) -> None:
-    await desk.preview("4.2.0")
-    await desk.switch(**switches)
-    update = desk.images("4.2.1", polling=POLLING)
-    run = await desk.start("UpdateOfferAndPublish", update)
-    await desk.until(run, lambda told: told.operation is not None and told.operation.ours)
-
-    await run.cancel()
-    with pytest.raises(WorkflowFailureError) as ended:
-        await run.result()
-    assert isinstance(ended.value.cause, CancelledError)
-    assert await desk.effects("cancel") == 1
-
-    result = await desk.run("UpdateOfferAndPublish", update)
-    assert result.outcome == "preview"
-    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
-    assert await desk.effects("put_offer") == 2
-    assert await desk.effects("publish") == 3
 
 
 async def test_a_publisher_without_rights_is_told_so(desk: Desk) -> None:

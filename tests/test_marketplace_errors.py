@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 
 import pytest
-from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 
 from sandbox import DEFAULT_TOKEN
@@ -55,22 +53,6 @@ async def test_a_failure_that_passes_costs_time_and_nothing_else(
     assert await desk.effects("publish") == 2
     assert await desk.effects("go_live") == 1
     assert {entry["call"] for entry in await desk.requests() if entry["faults"]} == set(calls)
-
-
-@pytest.mark.parametrize("action", ONCE.values(), ids=ONCE)
-async def test_a_cancel_that_fails_once_still_cancels_once(desk: Desk, action: dict[str, object]) -> None:
-    await desk.preview("4.2.0")
-    await desk.fault("cancel", action)
-    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
-    await desk.until(run, lambda told: told.operation is not None and told.operation.ours)
-
-    await run.cancel()
-    with pytest.raises(WorkflowFailureError) as ended:
-        await run.result()
-
-    assert isinstance(ended.value.cause, CancelledError)
-    assert await desk.effects("cancel") == 1
-    assert (await desk.operations())[-1] == ("publish", "canceled")
 
 
 @pytest.mark.parametrize("status", FOR_GOOD)

@@ -1,6 +1,7 @@
-"""A real Temporal server and a marketplace whose steps take tenths of seconds.
+"""A real Temporal server and two marketplaces: one whose steps take tenths of seconds, one held by the test.
 
-The server that skips time stops doing so when many runs move at once, and never continues a run as new.
+The server that skips time stops doing so when many runs move at once or when a run is cancelled with an activity
+in flight, and never continues a run as new.
 """
 
 import itertools
@@ -18,7 +19,9 @@ from marketplace.credentials import FixedToken
 from marketplace.portal import Portal
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from sandbox.clock import SpeedClock
 from tests.desk import STEPS, Desk, Recorder
+from tests.real_time.held_desk import HeldDesk
 from worker.registration import data_converter, worker
 from workflows import search_attributes
 
@@ -33,7 +36,11 @@ async def real_temporal() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
         data_converter=data_converter(),
         dev_server_existing_path=shutil.which("temporal"),
-        dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"],
+        dev_server_extra_args=[
+            *("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"),
+            # Else timers go off up to a second late.
+            *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
+        ],
         search_attributes=search_attributes.ALL,
         dev_server_log_level="error",
     ) as environment:
@@ -46,11 +53,8 @@ async def desks(
 ) -> AsyncIterator[tuple[str, str]]:
     """The address of a marketplace, and the task queue of a worker on it."""
     marketplace = SandboxMarketplace(default_switches={"step_durations": dict.fromkeys(STEPS, STEP_SECONDS)})
-    async with serve(marketplace) as url:
-        portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
-        client = CloudPartnerPortal(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))
-        async with worker(real_temporal.client, "offer-publishing", client, webhook):
-            yield url, "offer-publishing"
+    async with serve(marketplace) as url, worker(real_temporal.client, "quick", _client(http, url), webhook):
+        yield url, "quick"
 
 
 @pytest.fixture
@@ -68,3 +72,34 @@ async def real_desk(
         webhook,
         publishing=timedelta(seconds=4 * STEP_SECONDS + 0.2),
     )
+
+
+@pytest.fixture(scope="session")
+async def held(
+    real_temporal: WorkflowEnvironment, http: httpx.AsyncClient, webhook: Recorder
+) -> AsyncIterator[tuple[str, str, SpeedClock]]:
+    """The address of a marketplace whose steps take minutes, the task queue of a worker on it, and its clock."""
+    clock = SpeedClock()
+    switches = {"sas_clock": "wall", "step_durations": dict.fromkeys(STEPS, 300.0)}
+    marketplace = SandboxMarketplace(clock=clock, default_switches=switches)
+    async with serve(marketplace) as url, worker(real_temporal.client, "held", _client(http, url), webhook):
+        yield url, "held", clock
+
+
+@pytest.fixture
+async def held_desk(
+    real_temporal: WorkflowEnvironment,
+    held: tuple[str, str, SpeedClock],
+    http: httpx.AsyncClient,
+    webhook: Recorder,
+) -> HeldDesk:
+    """A release engineer's desk in real time, where the marketplace waits for the test."""
+    url, task_queue, clock = held
+    desk = HeldDesk(real_temporal, http, url, task_queue, f"held-{next(_numbers)}", webhook)
+    desk.clock = clock
+    return desk
+
+
+def _client(http: httpx.AsyncClient, url: str) -> CloudPartnerPortal:
+    portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
+    return CloudPartnerPortal(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))

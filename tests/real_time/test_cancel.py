@@ -1,0 +1,312 @@
+"""Cancelling a run takes back at the marketplace what the run itself started, and nothing else."""
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
+
+from tests.desk import Run, progress_of
+from tests.real_time.held_desk import HeldDesk
+from workflows.messages import Progress
+from workflows.search_attributes import PUBLISH_STAGE
+
+REFUSED = {"kind": "respond", "status": 503}
+
+
+async def ends_as_cancelled(run: Run) -> None:
+    """Wait until the cancelled run has ended, as nothing but cancelled."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run.result()
+    assert isinstance(failed.value.cause, CancelledError), repr(failed.value.cause)
+    described = await run.describe()
+    assert described.typed_search_attributes.get(PUBLISH_STAGE) == "canceled"
+
+
+async def cancelled(run: Run) -> None:
+    """Cancel the run and wait until it has ended."""
+    await run.cancel()
+    await ends_as_cancelled(run)
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_while_the_offer_is_surveyed(held_desk: HeldDesk, workflow: str) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.fault("list_operations", REFUSED, times=-1)
+    run = await held_desk.start(workflow, held_desk.images("4.2.1"))
+    await held_desk.until_requested("list_operations")
+    await cancelled(run)
+
+    assert await held_desk.effects("cancel") == 0
+    assert await held_desk.operations() == [("publish", "completed"), ("goLive", "completed")]
+
+
+async def test_while_the_draft_is_edited(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.fault("put_offer", REFUSED, times=-1)
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until_requested("put_offer", times=2)
+    await cancelled(run)
+
+    assert await held_desk.operations() == [("publish", "completed"), ("goLive", "completed")]
+    assert await held_desk.versions("Production") == ["4.2.0"]
+
+
+async def test_while_the_offer_is_put(held_desk: HeldDesk) -> None:
+    await held_desk.switch()
+    await held_desk.fault("put_offer", REFUSED, times=-1)
+    run = await held_desk.start("CreateOfferAndPublish", held_desk.create("4.2.0"))
+    await held_desk.until_requested("put_offer")
+    await cancelled(run)
+    assert await held_desk.effects("put_offer") == 0
+
+
+async def test_while_the_publish_request_is_refused_there_is_nothing_to_take_back(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.fault("publish", REFUSED, times=-1)
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until_requested("publish", times=2)
+    await cancelled(run)
+
+    assert await held_desk.effects("cancel") == 0
+    assert await held_desk.operations() == [("publish", "completed"), ("goLive", "completed")]
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_an_operation_whose_answer_was_lost_is_cancelled_too(held_desk: HeldDesk, workflow: str) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.fault("publish", {"kind": "drop", "when": "after"})
+    run = await held_desk.start(workflow, held_desk.images("4.2.1"))
+    await held_desk.until_requested("publish", times=2)
+    await held_desk.fault("list_operations", REFUSED, times=2)
+    await cancelled(run)
+
+    assert (await held_desk.operations())[-1] == ("publish", "canceled")
+    assert await held_desk.effects("publish") == 2
+
+
+@pytest.mark.parametrize("workflow", ["CreateOfferAndPublish", "UpdateOfferAndPublish", "ValidateAndGoLive"])
+@pytest.mark.parametrize("cancel_async", [False, True], ids=["at once", "after a while"])
+async def test_while_the_publish_is_followed(held_desk: HeldDesk, workflow: str, *, cancel_async: bool) -> None:
+    await held_desk.switch(cancel_async=cancel_async)
+    start = held_desk.create("4.2.0")
+    if workflow != "CreateOfferAndPublish":
+        await held_desk.live("4.2.0")
+        start = held_desk.images("4.2.1")
+    run = await held_desk.start(workflow, start)
+    await held_desk.until_followed(run)
+    await run.cancel()
+    await held_desk.until_requested("cancel")
+    if cancel_async:
+        await held_desk.let_publish()
+    await ends_as_cancelled(run)
+
+    assert (await held_desk.operations())[-1] == ("publish", "canceled")
+    assert await held_desk.effects("cancel") == 1
+    assert await held_desk.versions("Production") == ([] if workflow == "CreateOfferAndPublish" else ["4.2.0"])
+    assert await held_desk.versions("Preview") == await held_desk.versions("Production")
+
+
+async def test_a_publish_whose_follower_has_continued_as_new_is_cancelled_too(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    operation = (await held_desk.until_followed(run)).operation
+    assert operation is not None
+    assert operation.followed_by is not None
+    await held_desk.until_requested("read_operation", times=8)
+    described = await held_desk.temporal.client.get_workflow_handle(operation.followed_by).describe()
+    assert described.run_id != described.raw_description.workflow_execution_info.first_run_id
+    await cancelled(run)
+
+    assert (await held_desk.operations())[-1] == ("publish", "canceled")
+    assert await held_desk.effects("cancel") == 1
+
+
+@pytest.mark.parametrize("seconds", [300, 0], ids=["followed for long", "settled at the first look"])
+async def test_the_preview_that_the_run_published_is_taken_back_while_it_waits(
+    held_desk: HeldDesk, seconds: int
+) -> None:
+    await held_desk.live("4.2.0")
+    steps = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage")
+    await held_desk.switch(step_durations=dict.fromkeys(steps, seconds))
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1"))
+    if seconds:
+        await held_desk.until_followed(run)
+        await held_desk.let_publish()
+    await held_desk.until_asked(run)
+    await cancelled(run)
+
+    assert (await held_desk.operations())[-1] == ("publish", "canceled")
+    assert (await held_desk.state())["status"] == "canceled"
+    assert await held_desk.versions("Production") == ["4.2.0"]
+
+
+async def test_a_preview_that_the_run_found_is_left_alone(held_desk: HeldDesk) -> None:
+    await held_desk.preview("4.2.0")
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.0"))
+    await held_desk.until_asked(run)
+    await cancelled(run)
+
+    assert await held_desk.effects("cancel") == 0
+    assert (await held_desk.state())["status"] == "waitingForPublisherReview"
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_a_publish_that_the_run_joined_is_left_alone(held_desk: HeldDesk, workflow: str) -> None:
+    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.publish()
+    run = await held_desk.start(workflow, held_desk.images("4.2.0"))
+    await held_desk.until_followed(run)
+    await cancelled(run)
+
+    assert await held_desk.effects("cancel") == 0
+    assert await held_desk.operations() == [("publish", None)]
+
+
+async def test_somebody_elses_publish_that_the_run_waits_for_is_left_alone(held_desk: HeldDesk) -> None:
+    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.publish()
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until_followed(run)
+    await cancelled(run)
+
+    assert await held_desk.operations() == [("publish", None)]
+
+
+async def test_only_the_follower_being_cancelled_takes_nothing_back(held_desk: HeldDesk) -> None:
+    await held_desk.preview("4.2.0")
+    await held_desk.call("PUT", "", held_desk.document("4.2.1"), {"If-Match": "*"})
+    await held_desk.publish()
+    run = await held_desk.start("CheckLastOperationStatus", held_desk.check())
+    await held_desk.until_followed(run)
+    await cancelled(run)
+
+    assert await held_desk.effects("cancel") == 0
+    assert (await held_desk.operations())[-1] == ("publish", None)
+
+
+async def test_where_only_a_preview_can_be_cancelled_it_is_waited_for(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.switch(cancel_window="sign_off_only")
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until_followed(run)
+    await run.cancel()
+    await held_desk.until(run, asks_again)
+    await held_desk.let_publish()
+    await ends_as_cancelled(run)
+
+    assert (await held_desk.operations())[-1] == ("publish", "canceled")
+
+
+async def test_where_a_preview_cannot_be_cancelled_any_more_it_stays(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.switch(cancel_window="before_sign_off")
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1"))
+    await held_desk.until_followed(run)
+    await held_desk.let_publish()
+    await held_desk.until_asked(run)
+    await cancelled(run)
+
+    assert (await held_desk.state())["status"] == "waitingForPublisherReview"
+    assert any("The preview stays" in note for note in (await progress_of(run)).notes)
+
+
+@pytest.mark.parametrize("going", ["requested", "followed"])
+async def test_once_go_live_was_requested_nothing_is_cancelled(held_desk: HeldDesk, going: str) -> None:
+    await held_desk.live("4.2.0")
+    if going == "requested":
+        await held_desk.fault("go_live", {"kind": "respond_after", "status": 503})
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1", approval={"required": False}))
+    await held_desk.until_followed(run)
+    await held_desk.let_publish()
+    if going == "requested":
+        await held_desk.until_requested("go_live", times=2)
+    else:
+        await held_desk.until(run, lambda progress: progress.stage == "going_live" and bool(progress.steps))
+    await cancelled(run)
+
+    assert await held_desk.effects("cancel") == 0
+    assert (await held_desk.operations())[-1] == ("goLive", None)
+    assert any("The go-live goes on" in note for note in (await progress_of(run)).notes)
+
+
+FAILURES: dict[str, dict[str, object]] = {
+    "401": {"kind": "respond", "status": 401},
+    "409": {"kind": "respond", "status": 409},
+    "412": {"kind": "respond", "status": 412},
+    "429": {"kind": "respond", "status": 429, "headers": {"Retry-After": "1"}},
+    "500": {"kind": "respond", "status": 500},
+    "503": {"kind": "respond", "status": 503, "headers": {"Retry-After": "1"}},
+    "html with 200": {"kind": "respond", "status": 200, "body": "<html><p>The gears are stuck."},
+    "truncated": {"kind": "truncate"},
+    "dropped before": {"kind": "drop", "when": "before"},
+    "dropped after": {"kind": "drop", "when": "after"},
+    "500 after": {"kind": "respond_after", "status": 500},
+}
+
+
+@pytest.mark.parametrize("action", FAILURES.values(), ids=FAILURES)
+async def test_a_cancel_that_fails_once_still_cancels_once(held_desk: HeldDesk, action: dict[str, object]) -> None:
+    await held_desk.preview("4.2.0")
+    await held_desk.fault("cancel", action)
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until_followed(run)
+    await run.cancel()
+    if action.get("status") == 409:  # a refusal: the next time to ask is when the preview waits
+        await held_desk.until(run, asks_again)
+        await held_desk.let_publish()
+    await ends_as_cancelled(run)
+
+    assert await held_desk.effects("cancel") == 1
+    assert (await held_desk.operations())[-1] == ("publish", "canceled")
+
+
+CANCELLATIONS: dict[str, dict[str, object]] = {
+    "at once": {},
+    "word with two l": {"cancel_word": "cancelled"},
+    "later": {"cancel_async": True, "cancel_seconds": 3600},
+    "later, location in the body": {"cancel_async": True, "cancel_location": "body"},
+    "later, listed as an operation": {"cancel_async": True, "cancel_has_own_operation": True},
+    "only at sign-off": {"cancel_window": "sign_off_only"},
+    "only before sign-off": {"cancel_window": "before_sign_off"},
+    "sign-off ends the operation": {"sign_off_by": "operation_completed"},
+    "idle is 200": {"cancel_idle_status": 200},
+    "if-match on every call": {"if_match_required": "every_call"},
+    "operations shuffled, times without zone": {"submissions_order": "shuffled", "timestamp_zone": False},
+    "no location": {"location_form": "none", "cancel_async": True},
+}
+
+
+@pytest.mark.parametrize("switches", CANCELLATIONS.values(), ids=CANCELLATIONS)
+async def test_a_cancelled_run_cancels_its_publish_once_and_the_next_run_publishes(
+    held_desk: HeldDesk, switches: dict[str, object]
+) -> None:
+    await held_desk.preview("4.2.0")
+    await held_desk.switch(**switches)
+    update = held_desk.images("4.2.1")
+    run = await held_desk.start("UpdateOfferAndPublish", update)
+    await held_desk.until(run, is_ours)
+
+    await run.cancel()
+    await held_desk.until_requested("cancel")
+    if switches.get("cancel_window") == "sign_off_only":
+        await held_desk.until(run, asks_again)
+    held_desk.clock.advance(2 * 3600)
+    await ends_as_cancelled(run)
+    assert await held_desk.effects("cancel") == 1
+
+    again = await held_desk.start("UpdateOfferAndPublish", update)
+    await held_desk.until(again, is_ours)
+    await held_desk.let_publish()
+    assert (await again.result()).outcome == "preview"
+    assert await held_desk.versions("Preview") == ["4.2.0", "4.2.1"]
+    assert await held_desk.effects("put_offer") == 2
+    assert await held_desk.effects("publish") == 3
+
+
+def is_ours(progress: Progress) -> bool:
+    """Tell whether the run follows an operation that it began."""
+    return progress.operation is not None and progress.operation.ours and bool(progress.steps)
+
+
+def asks_again(progress: Progress) -> bool:
+    """Tell whether the run says that it will ask again to cancel, as it was refused."""
+    return any("asked again" in note for note in progress.notes)
