@@ -9,6 +9,7 @@ import shutil
 from collections.abc import AsyncIterator
 
 import httpx
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from temporalio.api.enums.v1 import IndexedValueType
@@ -25,6 +26,13 @@ from worker.registration import data_converter, worker
 from workflows import search_attributes
 
 _numbers = itertools.count(1)
+
+# On a busy machine an example takes longer than hypothesis allows, whatever it finds; and the same commit is to pass
+# or fail wherever it is tested.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture

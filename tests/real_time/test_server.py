@@ -1,12 +1,11 @@
 """What only a real Temporal server does."""
 
-import asyncio
-
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from tests.desk import Desk, progress_of
+from tests.process.processes import in_flight, until
 
 
 async def test_a_follower_continues_as_new_and_its_parent_gets_the_result(real_desk: Desk) -> None:
@@ -48,11 +47,7 @@ async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_
     await real_desk.fault("publish", {"kind": "delay", "seconds": 1})
     await real_desk.fault("publish", {"kind": "drop", "when": "after"})
     run = await real_desk.start("UpdateOfferAndPublish", real_desk.images("4.2.1"))
-    for _ in range(100):
-        if (await progress_of(run)).stage == "publishing":
-            break
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.2)
+    await until(lambda: in_flight(run, "publish"))
     await run.cancel()
     with pytest.raises(WorkflowFailureError) as failed:
         await run.result()
@@ -66,10 +61,11 @@ async def test_a_terminated_run_leaves_the_marketplace_alone_and_the_next_one_jo
     await real_desk.step("displaycertify", duration_seconds=2)
     start = real_desk.images("4.2.1", polling={"min_interval": 0.2, "max_interval": 0.5})
     run = await real_desk.start("UpdateOfferAndPublish", start)
-    for _ in range(100):
-        if (await progress_of(run)).steps:
-            break
-        await asyncio.sleep(0.02)
+
+    async def is_followed() -> bool:
+        return bool((await progress_of(run)).steps)
+
+    await until(is_followed)
     await run.terminate()
 
     assert await real_desk.effects("cancel") == 0

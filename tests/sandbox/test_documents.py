@@ -17,7 +17,7 @@ _json = st.recursive(
 
 
 @given(value=_json, escaped=st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_json_keeps_its_spelling(*, value: Any, escaped: bool) -> None:
     text = json.dumps(value, ensure_ascii=escaped, separators=(",", ":"))
     assert render(parse(text)) == text
