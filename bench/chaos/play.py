@@ -126,6 +126,7 @@ async def _end(cell: Cell, story: Story, run: Run, handle: WorkflowHandle[Any, A
     """Look at a run until it has ended, and do what its person does; answers with how it ended."""
     until, acted = time.monotonic() + RUN_WITHIN, False
     while time.monotonic() < until:
+        cell.stack.check()
         with contextlib.suppress(*_GONE):
             seen = await handle.describe(rpc_timeout=timedelta(seconds=10))
             if seen.status is not WorkflowExecutionStatus.RUNNING:

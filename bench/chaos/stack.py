@@ -46,12 +46,17 @@ _CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_E
 _PR_SET_PDEATHSIG = 1
 
 
+class StruckByOthersError(Exception):
+    """A program of the campaign ended that the campaign did not end."""
+
+
 @dataclass
 class Program:
     """A running program and the file that it writes to."""
 
     process: subprocess.Popen[bytes]
     log: Path
+    wanted: bool = True
 
     def said(self) -> str:
         """Return what it wrote; nothing where that went to a full disk."""
@@ -59,11 +64,13 @@ class Program:
 
     def kill(self) -> None:
         """End it as a power failure would."""
+        self.wanted = False
         self.process.kill()
         self.process.wait()
 
     async def stop(self) -> int:
         """Ask it to end and wait; answers with its exit status."""
+        self.wanted = False
         self.process.terminate()
         return await asyncio.to_thread(self.process.wait, 60)
 
@@ -150,6 +157,19 @@ class Stack:
             process = _spawn(command, {**_CLEAN, **(environment or {})}, written)
         self.programs.append(Program(process, log))
         return self.programs[-1]
+
+    def check(self) -> None:
+        """Make sure that only the campaign strikes.
+
+        Raises:
+            StruckByOthersError: A program ended that nobody here ended: nothing that follows would prove anything.
+        """
+        for program in self.programs:
+            if program.wanted and program.process.poll() is not None:
+                said = program.said()[-2000:]
+                raise StruckByOthersError(
+                    f"{program.process.args!r} ended by itself, or by a stranger. It said: {said}"
+                )
 
     def start_server(self) -> Program:
         """Start the Temporal server; a second one goes on where the first was killed."""
