@@ -6,6 +6,7 @@ from temporalio.exceptions import CancelledError
 
 from tests.desk import Desk, progress_of
 from tests.process.processes import in_flight, until
+from tests.real_time.held_desk import HeldDesk
 
 
 async def test_a_follower_continues_as_new_and_its_parent_gets_the_result(real_desk: Desk) -> None:
@@ -56,20 +57,17 @@ async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_
     assert (await real_desk.operations())[2:] == [("publish", "canceled")]
 
 
-async def test_a_terminated_run_leaves_the_marketplace_alone_and_the_next_one_joins(real_desk: Desk) -> None:
-    await real_desk.live("4.2.0")
-    await real_desk.step("displaycertify", duration_seconds=2)
-    start = real_desk.images("4.2.1", polling={"min_interval": 0.2, "max_interval": 0.5})
-    run = await real_desk.start("UpdateOfferAndPublish", start)
-
-    async def is_followed() -> bool:
-        return bool((await progress_of(run)).steps)
-
-    await until(is_followed)
+async def test_a_terminated_run_leaves_the_marketplace_alone_and_the_next_one_joins(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until_followed(run)
     await run.terminate()
 
-    assert await real_desk.effects("cancel") == 0
-    assert (await real_desk.operations())[-1] == ("publish", None)
-    result = await real_desk.run("UpdateOfferAndPublish", start)
+    assert await held_desk.effects("cancel") == 0
+    assert (await held_desk.operations())[-1] == ("publish", None)
+    again = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until_followed(again)
+    await held_desk.let_publish()
+    result = await again.result()
     assert (result.outcome, result.changed) == ("preview", False)
-    assert await real_desk.effects("publish") == 2
+    assert await held_desk.effects("publish") == 2
