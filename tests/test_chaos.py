@@ -43,7 +43,7 @@ BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 @pytest.mark.timeout(300)
 async def test_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if kind.name in SLICE]
-    campaign = Campaign(7, 40, kinds, len(kinds), True, tmp_path, Console(width=160))
+    campaign = Campaign(7, 40, kinds, len(kinds), tmp_path, Console(width=160))
     rows = await campaign.run()
 
     assert [row.kind for row in rows] == list(SLICE)

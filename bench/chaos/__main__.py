@@ -28,9 +28,6 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--faults", default="", metavar="TEXT[,TEXT]", help="only the kinds whose name holds one of these"
     )
-    parser.add_argument(
-        "--impatient", action="store_true", help="give up tries that died with their worker at once, not after 2 min"
-    )
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the programs write")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this Markdown file")
     parser.add_argument("--list", action="store_true", help="name the kinds of faults, and end")
@@ -49,9 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.logs or Path(temporary)
-        campaign = Campaign(
-            arguments.seed, arguments.runs, kinds, arguments.jobs, arguments.impatient, folder, console
-        )
+        campaign = Campaign(arguments.seed, arguments.runs, kinds, arguments.jobs, folder, console)
         rows = asyncio.run(campaign.run())
     show(console, rows)
     took = time.monotonic() - began

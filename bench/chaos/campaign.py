@@ -31,14 +31,12 @@ class Campaign:
 
     Attributes:
         jobs: How many kinds at a time.
-        impatient: Whether tries that died with their worker are given up at once, not after two minutes.
     """
 
     seed: int
     runs: int
     kinds: Sequence[Kind]
     jobs: int
-    impatient: bool
     folder: Path
     console: Console
 
@@ -73,7 +71,7 @@ class Campaign:
         async with turns:
             began = time.monotonic()
             queue = kind.name.replace(" ", "-") if kind.own_workers else CALM
-            cell = Cell(kind, stories, stack, client, queue, impatient=self.impatient)
+            cell = Cell(kind, stories, stack, client, queue)
             async with trouble_for(cell, Random(f"{self.seed} {kind.name} trouble")):  # noqa: S311 - repeatable
                 await asyncio.gather(*(play(cell, story) for story in stories))
             took = time.monotonic() - began

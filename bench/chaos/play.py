@@ -19,7 +19,7 @@ from bench.chaos.stack import Program, Stack, Wire
 
 LOOK_EVERY = 0.7
 RUN_WITHIN = 600.0
-"""Five times as long as Temporal waits for an activity that died with its worker."""
+"""Long enough for eight runs on one offer, each of which loses its worker in a write."""
 
 STARTS_AT_MOST = 4
 CANCELS = {"cancels", "cancels at once"}
@@ -43,7 +43,6 @@ class Cell:
     marketplace: Wire | None = None
     strikes: list[datetime] = field(default_factory=list)
     ends: dict[str, list[str]] = field(default_factory=dict)
-    impatient: bool = False
     sleeping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start_worker(self) -> None:

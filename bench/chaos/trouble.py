@@ -8,11 +8,6 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TypeAlias
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.field_mask_pb2 import FieldMask
-from temporalio.api.activity.v1 import ActivityOptions
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import UpdateActivityOptionsRequest
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
@@ -100,8 +95,6 @@ async def _kill_workers(cell: Cell, *, away: float = 0) -> None:
         worker.kill()
     cell.struck()
     await asyncio.sleep(away)
-    if cell.impatient:
-        await _lose_patience(cell)
     for _ in killed:
         cell.start_worker()
 
@@ -134,22 +127,6 @@ async def _open_runs(cell: Cell, story: Story) -> list[WorkflowExecutionDescript
     query = f"WorkflowId STARTS_WITH '{story.publisher}/' AND ExecutionStatus = 'Running'"
     ids = [each.id async for each in cell.client.list_workflows(query)]
     return [await cell.client.get_workflow_handle(workflow_id).describe() for workflow_id in ids]
-
-
-async def _lose_patience(cell: Cell) -> None:
-    """Let Temporal give tries up that died with their worker; by itself it does so after two minutes."""
-    open_runs = [seen for story in cell.stories for seen in await _open_runs(cell, story)]
-    for seen in open_runs:
-        for each in seen.raw_description.pending_activities:
-            request = UpdateActivityOptionsRequest(
-                namespace=cell.client.namespace,
-                execution=WorkflowExecution(workflow_id=seen.id),
-                id=each.activity_id,
-                activity_options=ActivityOptions(start_to_close_timeout=Duration(seconds=2)),
-                update_mask=FieldMask(paths=["start_to_close_timeout"]),
-            )
-            with contextlib.suppress(RPCError):  # it may have ended meanwhile
-                await cell.client.workflow_service.update_activity_options(request)
 
 
 async def _kill_at_approval(cell: Cell, _choose: Random) -> None:
