@@ -21,3 +21,6 @@ class PlainFailures(DefaultFailureConverter):
         super().to_failure(exception, payload_converter, failure)
         if isinstance(exception, RAISED_ON_PURPOSE):
             failure.stack_trace = ""
+        if isinstance(exception, MarketplaceError | RuleBroken):
+            # What the HTTP library raised is in the message; the rest of it is paths.
+            failure.ClearField("cause")
