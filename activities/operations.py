@@ -166,7 +166,9 @@ class OperationActivities:
                 named = await self._marketplace.publish(offer, request.notification_emails)
             except (Refused, Conflict) as refusal:
                 # What was in the way may have ended by now; that it was there is reason enough to look again.
-                in_the_way = await self._running(offer, await self._marketplace.operations(offer)) or in_the_way
+                after = await self._marketplace.operations(offer)
+                came_and_went = next((each for each in after if each.id not in known), None)
+                in_the_way = await self._running(offer, after) or in_the_way or came_and_went
                 if in_the_way is None:
                     raise
                 raise ApplicationError(

@@ -205,9 +205,11 @@ class Stages:
         followed to its sign-off and asked once more.
         """
         answer = await self._ask_to_cancel(operation_id, known_operations)
-        if answer.state is CancelState.REFUSED and not answer.at_sign_off:
-            self.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
-            await self._follow_to_its_end(answer.operation_id, until_canceled=False)
+        if answer.state is CancelState.REFUSED:
+            if not answer.at_sign_off:
+                self.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
+                await self._follow_to_its_end(answer.operation_id, until_canceled=False)
+            # At sign-off it may have been refused because sign-off was not reached a moment ago.
             answer = await self._ask_to_cancel(answer.operation_id, ())
         if answer.state is CancelState.REFUSED:
             self.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
@@ -298,7 +300,7 @@ class Stages:
             ),
             f"the cancellation of {waiting_for}" if until_canceled else waiting_for,
         )
-        result: PublicationResult = await workflow.execute_child_workflow(
+        following = await workflow.start_child_workflow(
             "CheckLastOperationStatus",
             CheckLastOperationStatusInput(
                 publisher_id=self.offer.publisher_id,
@@ -314,6 +316,14 @@ class Stages:
             result_type=PublicationResult,
             static_summary=f"Follow {waiting_for} of {self.offer}",
         )
+        try:
+            result: PublicationResult = await asyncio.shield(following)
+        except asyncio.CancelledError:
+            # Cancelling through the child's own handle names its first run, which may have continued as new.
+            with contextlib.suppress(ApplicationError):  # it has just ended
+                await workflow.get_external_workflow_handle(follower).cancel()
+            await following
+            raise
         self.logbook.settled(OperationState(result.outcome))
         return result
 
