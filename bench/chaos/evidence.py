@@ -49,6 +49,7 @@ class Evidence:
         requests: The marketplace's own log of the offer.
         offer: Slots and operations as the marketplace has them in the end.
         strikes: When faults hit the processes and wires that the story depends on.
+        own_workers: Whether only these count: the sandbox's own faults then just make the moment last.
     """
 
     story: Story
@@ -57,14 +58,17 @@ class Evidence:
     offer: dict[str, Any]
     histories: Sequence[History]
     strikes: Sequence[datetime]
+    own_workers: bool = False
 
     def effects(self, *calls: str) -> list[dict[str, Any]]:
         """Return the requests that changed something, oldest first."""
         return [entry for entry in self.requests if entry["effect"] and entry["call"] in calls]
 
     def hits(self) -> list[datetime]:
-        """Return when faults hit; where processes and wires are struck, the sandbox's only make the moment last."""
-        return list(self.strikes) or [self._hit(entry) for entry in self.requests if entry["faults"]]
+        """Return when faults hit."""
+        if self.own_workers:
+            return list(self.strikes)
+        return [*self.strikes, *(self._hit(entry) for entry in self.requests if entry["faults"])]
 
     def _hit(self, entry: dict[str, Any]) -> datetime:
         """Return when a request was hit; one that was held is logged when it is let go."""
@@ -94,7 +98,7 @@ async def _of_story(cell: Cell, story: Story) -> Evidence:
     requests = await cell.control("GET", f"requests?publisher={story.publisher}")
     offer = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
     ends = {run.id: cell.ends.get(run.id, []) for run in story.runs}
-    return Evidence(story, ends, requests, offer, histories, list(cell.strikes))
+    return Evidence(story, ends, requests, offer, histories, list(cell.strikes), cell.kind.own_workers)
 
 
 async def _settled(cell: Cell, story: Story) -> list[WorkflowExecution]:

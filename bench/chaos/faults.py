@@ -154,7 +154,7 @@ def _points() -> list[Kind]:
             Kind(f"kill -9 between {write} and its recording", _held(write, 3), "kill when held", write, shapes),
             Kind(f"kill -9 after {write}", trouble="kill after effect", at=write, shapes=shapes),
         ]
-    days = {"step_durations": {"displaydummycertify": 30_000, "displaycertify": 300_000, "live": 120_000}}
+    days = {"step_durations": {"displaydummycertify": 30_000, "displaycertify": 600_000, "live": 120_000}}
     return [
         *kinds,
         Kind("kill -9 at the approval", trouble="kill at approval", shapes=("rejected", "release")),

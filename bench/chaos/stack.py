@@ -35,8 +35,8 @@ DURATIONS = {
     "displaypackage": 12_000,
     "live": 60_000,
 }
-LOOKS_BEFORE_NEW_HISTORY = 60
-"""History events after which the server suggests to continue as new: some five looks, so that every run does."""
+EVENTS_BEFORE_NEW_HISTORY = 40
+"""History events after which the server suggests to continue as new: some three looks."""
 
 _ATTRIBUTES = ("PublisherId=Keyword", "OfferId=Keyword", "PublishStage=Keyword", "ImageVersions=KeywordList")
 _CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ} | {
@@ -178,7 +178,7 @@ class Stack:
             *("temporal", "server", "start-dev", "--headless", "--port", str(self.temporal_port)),
             *("--db-filename", str(self.folder / "temporal.db"), "--log-level", "error", *attributes),
             "--dynamic-config-value",
-            f"limit.historyCount.suggestContinueAsNew={LOOKS_BEFORE_NEW_HISTORY}",
+            f"limit.historyCount.suggestContinueAsNew={EVENTS_BEFORE_NEW_HISTORY}",
         )
         return self.server
 
