@@ -30,7 +30,7 @@ READS = ("read_offer", "list_operations", "read_operation")
 ALL: tuple[Shape, ...] = ("release", "crowd", "cancelled", "rejected")
 HARD: tuple[Shape, ...] = ("throng", "cancelled", "release", "rejected")
 RELEASE: tuple[Shape, ...] = ("release",)
-CANCELLED: tuple[Shape, ...] = ("cancelled",)
+CANCELLED: tuple[Shape, ...] = ("taken back",)
 
 
 def _nothing(_choose: Random) -> Injected:

@@ -24,7 +24,7 @@ _EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "create.json"
 _WAYS_TO_CANCEL: tuple[dict[str, Any], ...] = ({}, {"cancel_async": True, "cancel_seconds": 60_000})
 _POLLING = {"min_interval": "PT0.3S", "max_interval": "PT1S"}
 
-Shape: TypeAlias = Literal["release", "crowd", "throng", "cancelled", "rejected"]
+Shape: TypeAlias = Literal["release", "crowd", "throng", "cancelled", "taken back", "rejected"]
 Person: TypeAlias = Literal["nobody", "approves early", "approves", "rejects", "cancels", "cancels at once"]
 
 
@@ -104,8 +104,9 @@ def story(kind: str, shape: Shape, publisher: str, choose: Random) -> Story:
             many = (*map(make.update, six), make.promote(seventh), make.promote(eighth))
             last = (make.promote(*six),)
             return Story(kind, shape, publisher, (first, many, last), (2, 10), (1, 3))
-        case "cancelled":
-            acts = (first, (make.cancelled("lts"),), (make.update("lts"),))
+        case "cancelled" | "taken back":
+            late = shape == "taken back" or choose.random() < 0.5
+            acts = (first, (make.cancelled("lts", "cancels" if late else "cancels at once"),), (make.update("lts"),))
             # What is cancelled at once may not have been published yet.
             return Story(kind, shape, publisher, acts, (2, 3), (0, 0), choose.choice(_WAYS_TO_CANCEL))
         case "rejected":
@@ -131,9 +132,8 @@ class _Maker:
     def update(self, plan: str) -> Run:
         return self._run("UpdateOfferAndPublish", self._wanted(plan), "preview", "live")
 
-    def cancelled(self, plan: str) -> Run:
+    def cancelled(self, plan: str, person: Person) -> Run:
         workflow = self._choose.choice(["UpdateOfferAndPublish", "ValidateAndGoLive"])
-        person: Person = self._choose.choice(["cancels", "cancels at once"])
         return self._run(workflow, self._wanted(plan), "canceled", person=person)
 
     def promote(self, *plans: str) -> Run:
