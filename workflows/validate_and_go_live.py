@@ -258,8 +258,8 @@ class ValidateAndGoLive:
         if objection is None:
             self._decide(decision)
         else:
-            verb = "approval" if decision.approve else "rejection"
-            self._logbook.note(f"an {verb} was ignored: {objection}".replace("an r", "a r"))
+            what = "an approval" if decision.approve else "a rejection"
+            self._logbook.note(f"{what} was ignored: {objection}")
 
     @workflow.signal(description='Approve going live: nothing, or {"approver": "…", "comment": "…"}.')
     def approve_go_live(self, decision: RawValue = NOTHING) -> None:
