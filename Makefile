@@ -13,7 +13,7 @@ THEIRS = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENCRYPTION_KEY
   METRICS_ADDRESS LOG_LEVEL LOG_FORMAT,$(.VARIABLES))
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
 
 demo: .venv/run-installed ## Publish a sample offer on a local Temporal, marketplace sandbox and worker
 	@$(RUN) sandbox.demo
