@@ -39,7 +39,7 @@ histories: .venv/dev-installed ## Record anew the histories that `make test` rep
 bench: .venv/dev-installed ## Count what a publication of sixteen days costs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.sixteen_days
 
-chaos: .venv/dev-installed ## Publish 500 times under fault, and judge it (8 to 15 minutes); ARGS="--help" says more
+chaos: .venv/dev-installed ## Publish 500 times under fault, and judge it (5 to 15 minutes); ARGS="--help" says more
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.chaos $(ARGS)
 
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
