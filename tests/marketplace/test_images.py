@@ -184,10 +184,10 @@ def test_no_images_wanted_is_nothing_to_do() -> None:
 def test_a_large_offer_is_edited_in_seconds() -> None:
     many = [plan(f"plan-{number}", entries(*(f"1.0.{patch}" for patch in range(8)))) for number in range(1500)]
     text = document(*many)
-    began = time.perf_counter()
+    began = time.process_time()
     after, _ = put(text, image("1.1.0", "plan-7"), when_full=WhenFull.REMOVE_OLDEST)
     assert len(held_images(after)) == 12_000
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 # Reading

@@ -57,9 +57,9 @@ def test_secrets_are_replaced(text: str) -> None:
     ["<", "<!", "<!--", "&", "<a ", "<![", "</", "<script>", "<script", "</script", "<a", "a", "x<b>", "\x00", " "],
 )
 def test_megabytes_are_read_quickly(piece: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     assert len(plain_text(piece * 2_000_000, 400)) <= 400
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What only a real Temporal server does."""
 
+from datetime import timedelta
+
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
@@ -7,6 +9,7 @@ from temporalio.exceptions import CancelledError
 from tests.desk import Desk, progress_of
 from tests.process.processes import in_flight, until
 from tests.real_time.held_desk import HeldDesk
+from workflows.messages import CheckLastOperationStatusInput
 
 
 async def test_a_follower_continues_as_new_and_its_parent_gets_the_result(real_desk: Desk) -> None:
@@ -35,11 +38,18 @@ async def test_the_deadline_counts_from_the_first_run(real_desk: Desk) -> None:
     run = await real_desk.start("CheckLastOperationStatus", check)
     with pytest.raises(WorkflowFailureError):
         await run.result()
-    described = await real_desk.temporal.client.get_workflow_handle(run.id).describe()
+    client = real_desk.temporal.client
+    first = await client.get_workflow_handle(run.id, run_id=run.first_execution_run_id).describe()
+    last = await client.get_workflow_handle(run.id).describe()
+    history = await client.get_workflow_handle(run.id, run_id=last.run_id).fetch_history()
+    carried = history.events[0].workflow_execution_started_event_attributes.input.payloads[0].data
+    following = CheckLastOperationStatusInput.model_validate_json(carried).following
 
-    assert described.close_time is not None
-    assert described.run_id != run.first_execution_run_id
-    assert (described.close_time - described.start_time).total_seconds() < 3.5
+    assert last.run_id != first.run_id
+    assert following is not None
+    assert first.start_time <= following.since < last.start_time
+    assert last.close_time is not None
+    assert last.close_time - following.since >= timedelta(seconds=4)
 
 
 async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_too(real_desk: Desk) -> None:

@@ -72,7 +72,7 @@ async def test_the_server_stops_at_once_with_connections_open() -> None:
         async with serve(SandboxMarketplace()) as address:
             assert (await http.get(address + "/healthz")).json() == {"status": "ok"}
             began = time.monotonic()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 def start(*words: str) -> subprocess.Popen[str]:
