@@ -67,7 +67,7 @@ class CheckLastOperationStatus:
                 following = following.model_copy(update={"looks": following.looks + 1, "kind": report.kind})
                 await self._tell(report, following)
                 if report.state in _OUTCOMES and (not wanted.wait or _has_settled(report, wanted)):
-                    await self._logbook.stage(_stage(report))
+                    self._logbook.stage(_stage(report))
                     return self._result(wanted, _OUTCOMES[report.state])
                 _raise_if_ended_badly(report, wanted)
                 await self._wait(wanted, following, looked_at)
@@ -93,7 +93,7 @@ class CheckLastOperationStatus:
         step = report.step
         waiting_for = f"{step.name} ({step.state.replace('_', ' ')})" if step else None
         if report.state is OperationState.RUNNING:
-            await self._logbook.stage(_stage(report))
+            self._logbook.stage(_stage(report))
         await self._logbook.operation(
             FollowedOperation(id=report.operation_id, kind=report.kind, state=report.state),
             report.steps,

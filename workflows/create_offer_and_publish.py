@@ -40,8 +40,8 @@ class CreateOfferAndPublish:
             async with stages.taking_back():
                 await self._make_sure_there_is_room(stages, wanted)
                 put = await self._put(stages, wanted, _document(request))
-                operation_id = await self._publish(stages, wanted, put.operations)
-            await self._logbook.stage(PublishStage.PREVIEW)
+                operation_id = await self._publish(stages, put.operations)
+            self._logbook.stage(PublishStage.PREVIEW)
             return PublicationResult(
                 publisher_id=wanted.offer.publisher_id,
                 offer_id=wanted.offer.offer_id,
@@ -73,7 +73,7 @@ class CreateOfferAndPublish:
         self._logbook.images(put.images)
         return put
 
-    async def _publish(self, stages: Stages, wanted: CreateOfferAndPublishInput, known_operations: list[str]) -> str:
+    async def _publish(self, stages: Stages, known_operations: list[str]) -> str:
         while True:
             try:
                 return (await stages.publish(known_operations)).operation_id
@@ -81,13 +81,13 @@ class CreateOfferAndPublish:
                 if application_error(error).type != PUBLISH_IN_PROGRESS:
                     raise
                 self._logbook.note(application_error(error).message)
-            await self._logbook.stage(PublishStage.PREPARING)
+            self._logbook.stage(PublishStage.PREPARING)
             survey = await stages.survey()
             known_operations = survey.known_operations
             if survey.running is not None:
                 await stages.make_way(survey.running, IfPublishing.WAIT)
             else:
-                await workflow.sleep(wanted.polling.min_interval, summary="Somebody published first: look again")
+                await stages.wait_for_others()
 
     @workflow.signal(description="Look at the operation now instead of at the next timer.")
     async def check_now(self, _ignored: RawValue = NOTHING) -> None:

@@ -68,7 +68,7 @@ class Logbook:
         self._set(images=list(images))
         workflow.upsert_search_attributes([self._image_versions()])
 
-    async def stage(self, stage: PublishStage, waiting_for: str | None = None) -> None:
+    def stage(self, stage: PublishStage, waiting_for: str | None = None) -> None:
         """Enter a stage."""
         if stage is not self.progress.stage:
             self._set(stage=stage, since=workflow.now())
@@ -188,13 +188,13 @@ class Logbook:
             yield
         except (FailureError, asyncio.CancelledError) as error:
             if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
-                await self.stage(PublishStage.CANCELED)
+                self.stage(PublishStage.CANCELED)
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 raise
             # Somebody cancelled not this run, but the one below it that follows the operation.
             reason = _follower_canceled() if is_cancelled_exception(error) else application_error(error)
             self._set(error=f"{reason.type}: {reason.message}", next_look=None)
-            await self.stage(PublishStage.FAILED)
+            self.stage(PublishStage.FAILED)
             await self.notify("failed", f"{workflow.info().workflow_type} failed. {self.progress.error}")
             await workflow.wait_condition(workflow.all_handlers_finished)
             # Without the errors it came through: each repeats the message, and the CLI prints them all.

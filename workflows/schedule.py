@@ -8,8 +8,8 @@ SHARE_OF_THE_WAIT = 0.5
 """The next look comes after half of the time the operation has been followed.
 
 Whoever waits a minute is told within half a minute, whoever waits days within ``max_interval``. A larger share
-delays the news, a smaller one looks more often on the way to ``max_interval`` and gains nothing after it: of the
-784 looks of a publication of 16 days, 768 are spent at the default ``max_interval`` of 30 minutes.
+delays the news, a smaller one looks more often on the way to ``max_interval`` and gains nothing after it: of
+the 790 looks that a publication of 16 days takes, all but some twenty are spent at the default ``max_interval``.
 """
 
 

@@ -108,15 +108,25 @@ class Stages:
             )
         return survey
 
-    async def wait_for_slot(self, what: str, since: datetime) -> None:
-        """Wait before the next look at a slot that lags behind its operation."""
+    async def wait_for_others(self) -> None:
+        """Wait a moment after somebody published first, and what they published has ended already."""
+        what = "others to stop publishing at the same moment"
+        self._raise_if_overdue(what)
+        self.logbook.waits_for(what)
+        await workflow.sleep(self.patience.polling.min_interval, summary="Somebody published first: look again")
+
+    def _raise_if_overdue(self, what: str) -> None:
         if workflow.now() >= self._until:
             raise ApplicationError(
-                f"{self.offer}: waited since {since:%Y-%m-%d %H:%M} UTC for {what}. Nothing was cancelled: start the"
-                " run again to go on waiting.",
+                f"{self.offer}: waited for {what} until the deadline of {self.patience.deadline} was over. Nothing"
+                " was cancelled: start the run again to go on waiting.",
                 type="OperationTimedOut",
                 non_retryable=True,
             )
+
+    async def wait_for_slot(self, what: str, since: datetime) -> None:
+        """Wait before the next look at a slot that lags behind its operation."""
+        self._raise_if_overdue(what)
         await self.logbook.waits_long_for(what)
         await workflow.sleep(
             min(next_look_after(workflow.now() - since, self.patience.polling), self.time_left()),
@@ -147,7 +157,7 @@ class Stages:
     async def publish(self, known_operations: Sequence[str]) -> StartedOperation:
         """Publish the draft and follow the operation until its preview waits for sign-off."""
         _heed_cancellation()
-        await self.logbook.stage(PublishStage.PUBLISHING, "the marketplace to accept the publish request")
+        self.logbook.stage(PublishStage.PUBLISHING, "the marketplace to accept the publish request")
         self._known_operations = list(known_operations)
         request = PublishRequest(
             offer=self.offer,
@@ -179,7 +189,9 @@ class Stages:
     async def _take_back(self) -> None:
         operation = self.logbook.progress.operation
         if self._go_live_requested:
-            self.logbook.note("The go-live goes on at the marketplace: it cannot be cancelled.")
+            self.logbook.note(
+                "Going live had been requested. What the marketplace took of it goes on: it cannot be cancelled."
+            )
         elif self._publishing is not None:
             await self._take_back_request(self._publishing)
         elif operation is not None and operation.ours and operation.kind is OperationKind.PUBLISH:
@@ -246,7 +258,7 @@ class Stages:
             PreviewChangedError: The preview is not the approved one any more; nothing was sent.
         """
         _heed_cancellation()
-        await self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
+        self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
         self._go_live_requested = True
         requesting = asyncio.create_task(
             workflow.execute_activity_method(

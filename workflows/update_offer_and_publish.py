@@ -128,11 +128,11 @@ class UpdateOfferAndPublish:
             if application_error(error).type != PUBLISH_IN_PROGRESS:
                 raise
             self._logbook.note(application_error(error).message)
-            await self._logbook.stage(PublishStage.PREPARING)
+            self._logbook.stage(PublishStage.PREPARING)
             if survey.running is not None:
                 await stages.make_way(survey.running, wanted.if_publishing)
             else:
-                await workflow.sleep(wanted.polling.min_interval, summary="Somebody published first: look again")
+                await stages.wait_for_others()
             return
         except ChildWorkflowError as error:
             if application_error(error).type != "OperationCanceled" or not await self._is_replaced(stages):
@@ -152,7 +152,7 @@ class UpdateOfferAndPublish:
 
     async def _done(self, wanted: UpdateOfferAndPublishInput, survey: Survey) -> PublicationResult:
         outcome = Outcome.LIVE if survey.in_production and not survey.awaits_sign_off else Outcome.PREVIEW
-        await self._logbook.stage(PublishStage(outcome))
+        self._logbook.stage(PublishStage(outcome))
         return PublicationResult(
             publisher_id=wanted.publisher_id,
             offer_id=wanted.offer_id,

@@ -105,7 +105,7 @@ class ValidateAndGoLive:
                 self._reopen("it was given before there was a preview to approve")
             await stages.make_way(survey.running, wanted.if_publishing)
             return
-        await self._logbook.stage(PublishStage.PUBLISHING, "the preview to hold the images")
+        self._logbook.stage(PublishStage.PUBLISHING, "the preview to hold the images")
         members = UpdateOfferAndPublishInput.model_fields
         update = await workflow.execute_child_workflow(
             "UpdateOfferAndPublish",
@@ -154,7 +154,7 @@ class ValidateAndGoLive:
         """Wait until somebody decides or wants the offer to be surveyed again."""
         who = ", ".join(wanted.approval.approvers) or "anyone"
         entering = self._logbook.progress.stage is not PublishStage.AWAITING_APPROVAL
-        await self._logbook.stage(PublishStage.AWAITING_APPROVAL, f"approval to go live, by {who}")
+        self._logbook.stage(PublishStage.AWAITING_APPROVAL, f"approval to go live, by {who}")
         if entering:
             await self._logbook.notify(
                 "awaiting_approval",
@@ -199,7 +199,7 @@ class ValidateAndGoLive:
         images = [image.image_version for image in wanted.images] or survey.adds
         if not wanted.images:
             self._logbook.images(images)
-        await self._logbook.stage(PublishStage.LIVE)
+        self._logbook.stage(PublishStage.LIVE)
         if self._changed:
             await self._logbook.notify("live", f"{wanted.key} is live: {', '.join(map(str, images))}.")
         go_live = next((each for each in survey.operations if each.kind is OperationKind.GO_LIVE), None)
