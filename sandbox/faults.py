@@ -83,7 +83,6 @@ class ExpireTokens(_Strict):
 
 
 Stranger: TypeAlias = Annotated[StrangerEdit | StrangerAct, Field(discriminator="kind")]
-Answering: TypeAlias = Respond | RespondAfter | Drop | Truncate
 Action: TypeAlias = Annotated[
     Respond | RespondAfter | Delay | Drop | Truncate | StrangerEdit | StrangerAct | ExpireTokens,
     Field(discriminator="kind"),

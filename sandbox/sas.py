@@ -49,8 +49,3 @@ def _moment(values: list[str] | None) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def without_query(text: str) -> str:
-    """The address without its signature, to be shown and logged."""
-    return text.split("?", 1)[0] + ("?…" if "?" in text else "")

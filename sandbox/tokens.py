@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from sandbox.state import MarketplaceState, Publisher
 
 WRONG_SECRET = "wrong"
-RESOURCE = "https://cloudpartner.azure.com"
 
 
 def digest_of(token: str) -> str:
