@@ -225,7 +225,7 @@ async def test_once_go_live_was_requested_nothing_is_cancelled(held_desk: HeldDe
 
     assert await held_desk.effects("cancel") == 0
     assert (await held_desk.operations())[-1] == ("goLive", None)
-    assert any("The go-live goes on" in note for note in (await progress_of(run)).notes)
+    assert any("it cannot be cancelled" in note for note in (await progress_of(run)).notes)
 
 
 FAILURES: dict[str, dict[str, object]] = {
