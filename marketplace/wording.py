@@ -43,7 +43,9 @@ def one_line(text: str, limit: int) -> str:
     Control characters, marks that turn the writing direction and lone surrogates (which no JSON payload can
     carry) are dropped; a line that was cut ends with an ellipsis.
     """
-    text = "".join(_printable(character) for character in text[:MAX_READ])
+    text = text[:MAX_READ]
+    if not text.isprintable():
+        text = "".join(_printable(character) for character in text)
     text = _JWT.sub("…", _BEARER.sub(r"\1…", redacted(text)))
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

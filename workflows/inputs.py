@@ -5,8 +5,10 @@ workflow retrying its first task for ever, and a signal is dropped with only a l
 spelling of an offer's numbers, which decoding would lose.
 """
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -17,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-    from marketplace.json_text import Node, parse
+    from marketplace.wording import bounded, one_line
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -25,6 +27,13 @@ NOTHING = RawValue(Payload())
 """Stands for a payload that was not sent."""
 
 MAX_MESSAGE = 2000
+MAX_MEMBER = 200
+
+MAX_INPUT = 1_000_000
+"""Bytes. An offer goes on to an activity as a JSON string, at most twice as long, and Temporal takes 2 MiB."""
+
+MAX_SIGNAL = 256 * 1024
+"""Bytes: more than the longest decision, and than all that a run tells its parent."""
 
 
 def several(count: int) -> RawValue:
@@ -32,8 +41,13 @@ def several(count: int) -> RawValue:
     return RawValue(Payload(metadata={"encoding": b"several"}, data=str(count).encode()))
 
 
-def read(model: type[Model], sent: RawValue) -> Model:
+def read(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Model:
     """Validate what was sent; nothing at all, and ``null``, count as ``{}``.
+
+    Args:
+        model: What is expected.
+        sent: The payload.
+        limit: Bytes that are read.
 
     Raises:
         ApplicationError: Of type ``InvalidInput``, non-retryable, naming each wrong member, never its value.
@@ -41,46 +55,55 @@ def read(model: type[Model], sent: RawValue) -> Model:
     payload = sent.payload
     encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
     if encoding == "several":
-        raise invalid(model, [f"one JSON object is expected, {payload.data.decode()} values were sent"])
+        # Anybody may send a payload of this encoding, with any bytes.
+        count = payload.data.decode(errors="replace")
+        raise invalid(model, [f"one JSON object is expected, {one_line(count, 20)} values were sent"])
     if encoding == "binary/encrypted":
         raise invalid(model, ["it is encrypted with a key that the worker does not hold, or was changed on its way"])
     if encoding not in {"", "binary/null", "json/plain"}:
         raise invalid(model, [f"JSON is expected, not a payload of encoding {encoding[:60]!r}"])
+    if len(payload.data) > limit:
+        raise invalid(model, [f"{len(payload.data):,} bytes are too many, {limit:,} are allowed"])
     data = b"{}" if payload.data in {b"", b"null"} else payload.data
     try:
         wanted = model.model_validate_json(data)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         raise invalid(model, (_sentence(detail) for detail in details)) from None
-    twice = list(_given_twice(parse(data.decode())))
+    twice = list(_given_twice(json.loads(data, object_pairs_hook=_Object, parse_int=str, parse_float=str)))
     if twice:
-        raise invalid(model, (f"{member}: is given twice" for member in twice))
+        raise invalid(model, (f"{one_line(member, MAX_MEMBER)}: is given twice" for member in twice))
     return wanted
 
 
 def invalid(model: type[BaseModel], complaints: Iterable[str]) -> ApplicationError:
     """Make the error that tells what is wrong with an input."""
-    message = f"{model.__name__}: " + "; ".join(complaints)
-    if len(message) > MAX_MESSAGE:
-        message = message[:MAX_MESSAGE] + " …"
-    return ApplicationError(message, type="InvalidInput", non_retryable=True)
+    message = f"{model.__name__}: " + "; ".join(bounded(complaints))
+    return ApplicationError(one_line(message, MAX_MESSAGE), type="InvalidInput", non_retryable=True)
 
 
-def _given_twice(node: Node, place: str = "") -> Iterator[str]:
+class _Object(dict[str, Any]):
+    """A JSON object that remembers which members it was given twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+
+
+def _given_twice(value: Any, place: str = "") -> Iterator[str]:
     """Find the members that readers of JSON would disagree on; an offer's document is the marketplace's to read."""
-    seen: set[str] = set()
-    for member in node.members():
-        if member.key in seen:
-            yield place + member.key
-        seen.add(member.key)
-        if (place, member.key) != ("", "offer"):
-            yield from _given_twice(member.value, f"{place}{member.key}.")
-    for number, item in enumerate(node.items()):
-        yield from _given_twice(item, f"{place}{number}.")
+    if isinstance(value, _Object):
+        yield from (place + key for key in value.twice)
+        for key, member in value.items():
+            if (place, key) != ("", "offer"):
+                yield from _given_twice(member, f"{place}{key}.")
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _given_twice(item, f"{place}{number}.")
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    member = ".".join(str(part) for part in detail["loc"])
+    member = one_line(".".join(str(part) for part in detail["loc"]), MAX_MEMBER)
     match detail["type"]:
         case "missing":
             said = "is missing"

@@ -5,6 +5,7 @@ told. A look that found nothing new costs no event beyond the look itself.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -26,8 +27,9 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
     from marketplace.model import ImageVersion, OfferKey, OperationState, Step, StepState
+    from marketplace.wording import one_line
     from workflows import search_attributes
-    from workflows.inputs import Model, read
+    from workflows.inputs import MAX_SIGNAL, Model, read
     from workflows.messages import (
         ApprovalProgress,
         FollowedOperation,
@@ -39,6 +41,16 @@ with workflow.unsafe.imports_passed_through():
     from workflows.page import page
 
 MAX_NOTES = 50
+MAX_NOTE = 500
+MAX_ERROR = 3000
+
+MAX_FOLLOWER_ID = 1000
+"""Bytes; what Temporal takes."""
+
+MAX_EVENTS = 10_000
+ROOM_FOR_MORE = 20 * 1024 * 1024
+MAX_HISTORY = 40 * 1024 * 1024
+"""Bytes. Temporal ends a run at 50 MiB and at 51,200 events, and takes 10,000 signals, of four events each."""
 
 CHECK_NOW = "check_now"
 OPERATION_MOVED = "operation_moved"
@@ -96,8 +108,25 @@ class Logbook:
 
     def note(self, note: str) -> None:
         """Keep a sentence for whoever looks, once."""
+        note = one_line(note, MAX_NOTE)
         if note not in self.progress.notes:
             self._set(notes=[*self.progress.notes, note][-MAX_NOTES:])
+
+    def is_full(self) -> bool:
+        """Tell whether the run's history is so large that Temporal might end the run before it has ended itself."""
+        return workflow.info().get_current_history_size() >= MAX_HISTORY
+
+    def has_room(self) -> bool:
+        """Tell whether the history may still grow for what is not needed to bring the run to its end."""
+        info = workflow.info()
+        return info.get_current_history_length() < MAX_EVENTS and info.get_current_history_size() < ROOM_FOR_MORE
+
+    def heeds_check_now(self) -> bool:
+        """Tell whether a request to look now is followed; where it is not, say so to whoever looks."""
+        if self.has_room():
+            return True
+        self.note("check_now is not heeded any more, because the history of this run has grown long")
+        return False
 
     def follows(self, operation: FollowedOperation, waiting_for: str) -> None:
         """Say that an operation is followed from now on; the follower's first look is told to the parent."""
@@ -126,6 +155,10 @@ class Logbook:
         moved = self.received(OPERATION_MOVED, OperationMoved, sent)
         if moved is None:
             return
+        follower = moved.operation.followed_by if moved.operation is not None else None
+        if follower is not None and not _is_below(workflow.info().workflow_id, follower):
+            self.note(f"signal {OPERATION_MOVED} was refused: {one_line(follower, 100)} is not below this run")
+            return
         for note in moved.notes:
             self.note(note)
         known, operation = self.progress.operation, moved.operation
@@ -142,7 +175,7 @@ class Logbook:
     def received(self, signal: str, model: type[Model], sent: RawValue) -> Model | None:
         """Read a signal's payload; one of the wrong shape is told to whoever looks, and changes nothing."""
         try:
-            return read(model, sent)
+            return read(model, sent, MAX_SIGNAL)
         except ApplicationError as error:
             self.note(f"signal {signal} was refused at {workflow.now():%Y-%m-%d %H:%M} UTC: {error.message}")
             return None
@@ -150,7 +183,7 @@ class Logbook:
     async def pass_on_check_now(self) -> None:
         """Let the run that follows the operation look now."""
         operation = self.progress.operation
-        if operation is None or operation.followed_by is None:
+        if operation is None or operation.followed_by is None or not self.heeds_check_now():
             return
         try:
             await workflow.get_external_workflow_handle(operation.followed_by).signal(CHECK_NOW)
@@ -193,7 +226,7 @@ class Logbook:
                 raise
             # Somebody cancelled not this run, but the one below it that follows the operation.
             reason = _follower_canceled() if is_cancelled_exception(error) else application_error(error)
-            self._set(error=f"{reason.type}: {reason.message}", next_look=None)
+            self._set(error=one_line(f"{reason.type}: {reason.message}", MAX_ERROR), next_look=None)
             self.stage(PublishStage.FAILED)
             await self.notify("failed", f"{workflow.info().workflow_type} failed. {self.progress.error}")
             await workflow.wait_condition(workflow.all_handlers_finished)
@@ -203,8 +236,14 @@ class Logbook:
 
     def _image_versions(self) -> SearchAttributeUpdate[Sequence[str]]:
         shown = self.progress.images[: search_attributes.MAX_IMAGE_VERSIONS]
-        versions = [f"{image.plan_id}/{image.version}" for image in shown]
-        return search_attributes.IMAGE_VERSIONS.value_set(list(dict.fromkeys(versions)))
+        versions = dict.fromkeys(one_line(f"{image.plan_id}/{image.version}", 200) for image in shown)
+        fitting: list[str] = []
+        room = search_attributes.MAX_BYTES
+        for version in versions:
+            room -= len(json.dumps(version)) + 1
+            if room > 0:
+                fitting.append(version)
+        return search_attributes.IMAGE_VERSIONS.value_set(fitting)
 
     def _set(self, **changes: object) -> None:
         self.progress = self.progress.model_copy(update=changes)
@@ -212,7 +251,7 @@ class Logbook:
 
     async def _tell_parent(self) -> None:
         parent = workflow.info().parent
-        if parent is None:
+        if parent is None or not self.has_room():
             return
         moved = OperationMoved(
             waiting_for=self.progress.waiting_for,
@@ -244,8 +283,16 @@ def application_error(error: BaseException) -> ApplicationError:
     if reason is error and isinstance(error, ApplicationError):
         return error
     if isinstance(reason, ApplicationError):
-        return ApplicationError(reason.message, type=reason.type, non_retryable=True)
+        return ApplicationError(_clipped(reason.message), type=reason.type, non_retryable=True)
     return ApplicationError(str(reason), type="MarketplaceError", non_retryable=True)
+
+
+def _clipped(message: str) -> str:
+    return message if len(message) <= MAX_ERROR else f"{message[: MAX_ERROR - 1]}…"
+
+
+def _is_below(workflow_id: str, follower: str) -> bool:
+    return follower.startswith(f"{workflow_id}/") and len(follower.encode()) <= MAX_FOLLOWER_ID
 
 
 def _follower_canceled() -> ApplicationError:

@@ -3,11 +3,11 @@
 Durations are ISO 8601 (``"PT30S"``, ``"P14D"``) or seconds. Unknown members are refused.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from marketplace.model import (
     Fact,
@@ -25,11 +25,20 @@ from marketplace.model import (
 
 MAX_WAIT = timedelta(days=366)
 
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("must not contain control characters or marks that nobody sees")
+    return name
+
+
 Interval = Annotated[timedelta, Field(ge=timedelta(seconds=0.1), le=MAX_WAIT, strict=False)]
 Deadline = Annotated[timedelta, Field(gt=timedelta(0), le=MAX_WAIT, strict=False)]
 Email = Annotated[str, Field(pattern=r"^[^@\s,;]+@[^@\s,;]+$", max_length=254)]
-Person = Annotated[str, Field(min_length=1, max_length=254)]
+Person = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=254)]
 Remark = Annotated[str, Field(max_length=2000)]
+OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:~-]{0,199}$")]
+"""As `marketplace.wording.identifier` takes them from the marketplace."""
 
 
 class IfExists(StrEnum):
@@ -157,8 +166,8 @@ class ValidateAndGoLiveInput(WantedImages):
 class Following(Fact):
     """Where a follower stands, carried from one of its runs to the next when it continues as new."""
 
-    since: datetime
-    looks: int
+    since: Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+    looks: Annotated[int, Field(ge=0, le=10**9)]
     kind: OperationKind | None = None
     notes: list[str] = []
 
@@ -175,7 +184,7 @@ class CheckLastOperationStatusInput(ExistingOffer):
     """
 
     wait: bool = True
-    operation_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    operation_id: OperationId | None = None
     until_canceled: bool = False
     following: Following | None = None
 

@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 
 from marketplace.model import ImageVersion, OperationState, StepState
+from marketplace.wording import listed, one_line
 from workflows.messages import ApprovalProgress, Progress
 
 _MARKS = {
@@ -17,6 +18,8 @@ _MARKS = {
 }
 SHOWN_NOTES = 5
 SHOWN_IMAGES = 10
+MAX_TEXT = 3000
+MAX_IMAGE = 200
 
 
 def page(progress: Progress) -> str:
@@ -62,7 +65,7 @@ def _approval(approval: ApprovalProgress) -> list[str]:
         why = f": {approval.decision.comment}" if approval.decision.comment else ""
         lines += ["", plain(f"{verb} by {who}{why}")]
     elif approval.required:
-        who = ", ".join(approval.approvers) or "anyone"
+        who = listed(approval.approvers) or "anyone"
         until = f" until {_time(approval.until)}" if approval.until else ""
         lines += ["", plain(f"May approve{until}: {who}")]
     return lines
@@ -70,11 +73,11 @@ def _approval(approval: ApprovalProgress) -> list[str]:
 
 def plain(text: str) -> str:
     """Keep a stranger's words from being read as Markdown or HTML: one line, no markup."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", one_line(text, MAX_TEXT))
 
 
 def _versions(images: list[ImageVersion]) -> str:
-    shown = ", ".join(f"`{' '.join(str(image).replace('`', '').split())}`" for image in images[:SHOWN_IMAGES])
+    shown = ", ".join(f"`{one_line(str(image).replace('`', ''), MAX_IMAGE)}`" for image in images[:SHOWN_IMAGES])
     more = len(images) - SHOWN_IMAGES
     return f"{shown} and {more} more" if more > 0 else shown
 

@@ -53,6 +53,13 @@ with workflow.unsafe.imports_passed_through():
 OPERATION_ENDED_BADLY = {"PublishFailed", "GoLiveFailed", "OperationCanceled"}
 
 
+UPDATE = "/update"
+"""What is behind the id of a run in that of the `UpdateOfferAndPublish` below it."""
+
+MAX_WORKFLOW_ID = 700
+"""Bytes. Temporal takes 1,000, and the runs below a run are named after it."""
+
+
 class PreviewChangedError(Exception):
     """The preview is not the one that was approved; nothing was sent."""
 
@@ -70,6 +77,7 @@ class Stages:
         self.offer = offer
         self.patience = patience
         self.notification_emails = list(notification_emails)
+        _refuse_long_id(offer)
         self._until = workflow.now() + patience.deadline
         self._known_operations: list[str] = []
         self._publishing: asyncio.Task[StartedOperation] | None = None
@@ -326,7 +334,7 @@ class Stages:
             # After a reset or a terminated parent a follower of an earlier run may still be there.
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
             result_type=PublicationResult,
-            static_summary=f"Follow {waiting_for} of {self.offer}",
+            static_summary=short(f"Follow {waiting_for} of {self.offer}"),
         )
         try:
             result: PublicationResult = await asyncio.shield(following)
@@ -338,6 +346,17 @@ class Stages:
             raise
         self.logbook.settled(OperationState(result.outcome))
         return result
+
+
+def _refuse_long_id(offer: OfferKey) -> None:
+    length = len(workflow.info().workflow_id.removesuffix(UPDATE).encode())
+    if length > MAX_WORKFLOW_ID:
+        raise ApplicationError(
+            f"{offer}: the workflow id has {length} bytes, {MAX_WORKFLOW_ID} are allowed: the runs below this one are"
+            " named after it. Start it under a shorter id.",
+            type="InvalidInput",
+            non_retryable=True,
+        )
 
 
 def _refused_for_good(error: BaseException) -> bool:

@@ -9,7 +9,8 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.offers import Survey
     from marketplace.model import ImageVersion, OperationKind, OperationState
-    from workflows.inputs import NOTHING, read
+    from marketplace.wording import listed, one_line
+    from workflows.inputs import MAX_SIGNAL, NOTHING, read
     from workflows.logbook import Logbook
     from workflows.messages import (
         ApprovalProgress,
@@ -26,7 +27,10 @@ with workflow.unsafe.imports_passed_through():
         ValidateAndGoLiveInput,
     )
     from workflows.options import short
-    from workflows.stages import PreviewChangedError, Stages
+    from workflows.stages import UPDATE, PreviewChangedError, Stages
+
+MAX_COMMENT = 1000
+"""Characters of a comment in an error."""
 
 MAX_ROUNDS = 100
 """How often others may change the preview before the run gives up."""
@@ -49,6 +53,7 @@ class ValidateAndGoLive:
         self._shown: str | None = None
         self._approved: str | None = None
         self._check_now = False
+        self._rounds = 0
         self._changed = False
         self._removed: list[ImageVersion] = []
 
@@ -63,7 +68,8 @@ class ValidateAndGoLive:
                 return await self._bring_to_production(stages, wanted)
 
     async def _bring_to_production(self, stages: Stages, wanted: ValidateAndGoLiveInput) -> PublicationResult:
-        for _ in range(MAX_ROUNDS):
+        while self._rounds < MAX_ROUNDS and not self._logbook.is_full():
+            self._rounds += 1
             survey = await stages.survey(wanted)
             if _is_live(wanted, survey):
                 return await self._live(wanted, survey)
@@ -77,7 +83,7 @@ class ValidateAndGoLive:
                 if operation_id is not None:
                     return await self._live(wanted, survey, operation_id)
         raise ApplicationError(
-            f"{wanted.key}: others changed the preview {MAX_ROUNDS} times while this run tried to promote it."
+            f"{wanted.key}: others changed the preview {self._rounds} times while this run tried to promote it."
             " Find out who does, and start the run again.",
             type="MarketplaceError",
             non_retryable=True,
@@ -110,14 +116,14 @@ class ValidateAndGoLive:
         update = await workflow.execute_child_workflow(
             "UpdateOfferAndPublish",
             UpdateOfferAndPublishInput(**{name: getattr(wanted, name) for name in members}),
-            id=f"{workflow.info().workflow_id}/update",
+            id=f"{workflow.info().workflow_id}{UPDATE}",
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
             result_type=PublicationResult,
             static_summary=f"Bring the images of {wanted.key} to the preview",
         )
         self._logbook.settled(OperationState.PREVIEW)
         self._changed = self._changed or update.changed
-        self._removed += [version for version in update.removed if version not in self._removed]
+        self._removed = list(dict.fromkeys([*self._removed, *update.removed]))
 
     async def _is_approved(self, stages: Stages, wanted: ValidateAndGoLiveInput, survey: Survey) -> bool:
         """Wait for the decision; ``False`` when the offer has to be surveyed again first."""
@@ -133,6 +139,8 @@ class ValidateAndGoLive:
             self._shown = published
             await self._wait_for_decision(wanted, self._approve_until)
             stages.start_waiting_anew()
+            if self._decision is None:
+                self._rounds -= 1  # somebody wants to know how things stand, nobody changed them
             if self._decision is None or not wanted.images:
                 # check_now asks how things stand now; without images it is the preview of now that is approved.
                 return False
@@ -142,7 +150,7 @@ class ValidateAndGoLive:
     def _raise_if_rejected(self, wanted: ValidateAndGoLiveInput) -> None:
         if self._decision is None or self._decision.approve:
             return
-        why = f": {self._decision.comment}" if self._decision.comment else ""
+        why = f": {one_line(self._decision.comment, MAX_COMMENT)}" if self._decision.comment else ""
         raise ApplicationError(
             f"{wanted.key}: going live was rejected by {_name(self._decision)}{why}. The preview stays as it is:"
             " publish a new version over it and start the run again.",
@@ -152,7 +160,7 @@ class ValidateAndGoLive:
 
     async def _wait_for_decision(self, wanted: ValidateAndGoLiveInput, until: datetime) -> None:
         """Wait until somebody decides or wants the offer to be surveyed again."""
-        who = ", ".join(wanted.approval.approvers) or "anyone"
+        who = listed(wanted.approval.approvers) or "anyone"
         entering = self._logbook.progress.stage is not PublishStage.AWAITING_APPROVAL
         self._logbook.stage(PublishStage.AWAITING_APPROVAL, f"approval to go live, by {who}")
         if entering:
@@ -201,7 +209,7 @@ class ValidateAndGoLive:
             self._logbook.images(images)
         self._logbook.stage(PublishStage.LIVE)
         if self._changed:
-            await self._logbook.notify("live", f"{wanted.key} is live: {', '.join(map(str, images))}.")
+            await self._logbook.notify("live", f"{wanted.key} is live: {listed([str(image) for image in images])}.")
         go_live = next((each for each in survey.operations if each.kind is OperationKind.GO_LIVE), None)
         return PublicationResult(
             publisher_id=wanted.publisher_id,
@@ -297,7 +305,7 @@ class ValidateAndGoLive:
     @workflow.signal(description="Look now instead of at the next timer.")
     async def check_now(self, _ignored: RawValue = NOTHING) -> None:
         """Pass the request on to the run that looks; survey the offer again where approval is awaited."""
-        self._check_now = True
+        self._check_now = self._logbook.heeds_check_now() or self._check_now
         await self._logbook.pass_on_check_now()
 
     @workflow.signal(description="Sent by the run that follows the operation.")
@@ -331,7 +339,7 @@ def _decision(approver: str | None, remark: str | None, *, approve: bool) -> GoL
 
 
 def _decided(sent: RawValue) -> GoLiveDecision:
-    decision = read(DecideGoLive, sent)
+    decision = read(DecideGoLive, sent, MAX_SIGNAL)
     return _decision(decision.approver, decision.comment, approve=decision.approve)
 
 
