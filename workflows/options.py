@@ -2,8 +2,12 @@
 
 from datetime import timedelta
 
-from temporalio.common import RetryPolicy
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.search_attributes import PUBLISHER_ID
 
 PATIENTLY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -50,13 +54,22 @@ NOTIFY = ActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=5),
 )
 
+MAX_FAIRNESS_KEY = 64
+"""Characters; the server's limit, in bytes, and publisher ids are ASCII."""
+
 MAX_SUMMARY = 200
 """Bytes; the documented limit of a summary."""
 
 
 def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityConfig:
     """Give an activity its share of the run's time, and a summary that a person can read."""
-    return config | ActivityConfig(schedule_to_close_timeout=time, summary=short(summary))
+    publisher = workflow.info().typed_search_attributes.get(PUBLISHER_ID, "")
+    return config | ActivityConfig(
+        schedule_to_close_timeout=time,
+        summary=short(summary),
+        # Publishers take turns where activities wait, on a server whose fairness is on; on others it does nothing.
+        priority=Priority(fairness_key=publisher[:MAX_FAIRNESS_KEY]),
+    )
 
 
 def short(summary: str) -> str:
