@@ -167,7 +167,7 @@ class Desk:
             address = f"{self.sandbox_url}/_control/offers/{self.publisher}/{OFFER}/stranger"
             body = {"kind": f"stranger_{kind}", **(more if kind == "edit" else {})}
             response = await self.http.post(address, json=body)
-            assert response.json() == {"refused": None}
+            assert response.json() == {"refused": None}, response.text
 
     async def switch(self, **switches: object) -> None:
         """Change how the publisher's marketplace behaves."""
