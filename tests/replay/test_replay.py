@@ -5,25 +5,28 @@ longer asks for the same things in the same order breaks them.
 """
 
 import json
+import re
 import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
-from temporalio.common import RawValue
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from sandbox import DEFAULT_TOKEN
+from sandbox.faults import Action
 from tests.replay.record import HISTORIES
-from tests.replay.scenes import SCENES
+from tests.replay.stage import SCENES
+from tests.replay.trouble import STRUCK
 from worker.registration import WORKFLOWS, data_converter, interceptors
-from workflows.check_last_operation_status import CheckLastOperationStatus
-from workflows.inputs import NOTHING
-from workflows.messages import PublicationResult
 
+README = Path(__file__).parents[2] / "README.md"
 RECORDED = sorted(str(path.relative_to(HISTORIES).with_suffix("")) for path in HISTORIES.glob("*/*.json"))
 
 NO_FORGOTTEN_IMPORTS = SandboxedWorkflowRunner(
@@ -77,18 +80,78 @@ def test_a_recording_shows_neither_a_machine_nor_a_secret(name: str) -> None:
     assert len(text) < 120_000
 
 
-@workflow.defn(name="CheckLastOperationStatus")
-class Hasty(CheckLastOperationStatus):
-    """Sleeps before it looks."""
+def test_every_line_of_the_procedures_is_reached_by_a_recording() -> None:
+    reached = subprocess.run(
+        [sys.executable, "-m", "tests.replay.reached"], capture_output=True, text=True, check=False
+    )
 
-    @workflow.run
-    async def run(self, request: RawValue = NOTHING) -> PublicationResult:
-        await workflow.sleep(1)
-        return await super().run(request)
+    assert (reached.returncode, reached.stdout) == (0, ""), reached.stderr
 
 
-async def test_a_workflow_that_asks_for_something_else_is_caught() -> None:
-    with pytest.raises(workflow.NondeterminismError):
-        await replayer(UnsandboxedWorkflowRunner(), [Hasty]).replay_workflow(
-            history_of("CheckLastOperationStatus/followed_to_the_preview")
-        )
+def test_every_error_that_people_are_told_of_ends_a_recorded_run() -> None:
+    explained = README.read_text().split("### What the errors mean")[1].split("\n## ")[0]
+    types = set(re.findall(r"`([A-Z][A-Za-z]+)`", "".join(re.findall(r"^\| (`.*?) \|", explained, re.MULTILINE))))
+    ends = [
+        json.loads(text_of(name))["events"][-1].get("workflowExecutionFailedEventAttributes") for name in RECORDED
+    ]
+
+    assert len(types) > 15
+    assert {end["failure"]["applicationFailureInfo"]["type"] for end in ends if end} == types
+
+
+def test_every_kind_of_fault_that_the_sandbox_knows_strikes_a_recorded_run() -> None:
+    actions, _field = get_args(Action)
+    kinds = {kind for action in get_args(actions) for kind in get_args(action.model_fields["kind"].annotation)}
+
+    assert set(STRUCK.values()) == kinds
+
+
+# A change of what a workflow asks for, at any place, is noticed
+
+
+ASKS = ("execute_activity_method", "execute_child_workflow", "start_child_workflow", "sleep", "wait_condition")
+"""What procedures await that makes a command. (Waiting for a condition without a timeout makes none.)"""
+
+
+class Places:
+    """Watches where a replayed workflow asks for something, and starts a timer first at one place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: set[str] = set()
+        self.spoiled: str | None = None
+        sleep = workflow.sleep
+        for name in ASKS:
+            monkeypatch.setattr(workflow, name, self._watched(getattr(workflow, name), sleep))
+
+    def _watched(
+        self, asked: Callable[..., Awaitable[Any]], sleep: Callable[[float], Awaitable[None]]
+    ) -> Callable[..., Awaitable[Any]]:
+        def watched(*args: Any, **options: Any) -> Awaitable[Any]:
+            caller = sys._getframe(1)
+            place = f"{Path(caller.f_code.co_filename).name}:{caller.f_lineno}"
+            if asked.__name__ == "wait_condition" and "timeout" not in options:
+                return asked(*args, **options)
+            self.seen.add(place)
+            return spoiled(*args, **options) if place == self.spoiled else asked(*args, **options)
+
+        async def spoiled(*args: Any, **options: Any) -> Any:
+            await sleep(1)
+            return await asked(*args, **options)
+
+        return watched
+
+
+@pytest.mark.parametrize("name", [each.__name__ for each in WORKFLOWS])
+async def test_a_timer_more_is_noticed_wherever_it_is_started(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places(monkeypatch)
+    unguarded = replayer(UnsandboxedWorkflowRunner())
+    found: dict[str, str] = {}
+    for recorded in (each for each in RECORDED if each.startswith(name)):
+        await unguarded.replay_workflow(history_of(recorded))
+        found |= dict.fromkeys(places.seen - found.keys(), recorded)
+
+    assert len(found) >= 2
+    for place, recorded in found.items():
+        places.spoiled = place
+        with pytest.raises(workflow.NondeterminismError):
+            await unguarded.replay_workflow(history_of(recorded))
