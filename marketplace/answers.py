@@ -98,7 +98,8 @@ def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: 
     422                         ``Invalid``       the draft failed validation (publish)
     400, 411, every other 4xx   ``Refused``       wrong for good
     no answer, or a broken one  ``Unreachable``   ``httpx.TransportError`` and what the system raises
-    undecodable compression     ``Unreadable``    ``httpx.DecodingError``
+    undecodable compression     ``Unreadable``    ``httpx.DecodingError``, also of a body that is too long
+    an impossible redirect      ``Refused``       ``httpx.InvalidURL`` and ``UnicodeError``
     ==========================  ================  ======================================================
 
     That a success has a readable body is asked by `json_of`.
@@ -114,7 +115,10 @@ def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: 
         told = "" if isinstance(happened, httpx.LocalProtocolError) else _hidden(str(happened), secret)
         words = one_line(f"{type(happened).__name__}: {told}".rstrip(": "), MAX_WORDS)
         if isinstance(happened, httpx.DecodingError):
-            return Unreadable(f"{call}: the marketplace's answer cannot be decompressed: {words}", call=str(call))
+            return Unreadable(f"{call}: the marketplace's answer cannot be read: {words}", call=str(call))
+        if isinstance(happened, httpx.InvalidURL | UnicodeError):
+            # The library works out where a redirect leads even though it is not to go there.
+            return Refused(f"{call}: the marketplace redirects to an address that is none: {words}", call=str(call))
         return Unreachable(f"{call}: no answer from the marketplace: {words}", call=str(call))
     status = happened.status
     if httpx.codes.is_success(status):

@@ -9,10 +9,12 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 from urllib.parse import quote
 
 import httpx
@@ -33,8 +35,15 @@ WRITE_TIMEOUT = httpx.Timeout(30.0, connect=CONNECT_SECONDS)
 PUT_TIMEOUT = httpx.Timeout(600.0, connect=CONNECT_SECONDS)
 """The service downloads logos and other files that a document names before it answers a PUT."""
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+"""What is read of an offer's document, unpacked; thousands of plans take a tenth of it."""
+
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""What is read of any other answer: the list of the operations, an operation, the status."""
+
 MAX_ERROR_BYTES = 256 * 1024
+
+_GZIP = 16 + zlib.MAX_WBITS
 
 _HEADER_SAFE = frozenset(map(chr, range(0x21, 0x7F)))
 
@@ -108,7 +117,7 @@ class Portal:
         elif version is not None:
             place = ["versions", str(version)]
         call = _call(f"read {slot} of" if slot else "read", offer)
-        answer = await self._send(call, "GET", _offer_path(offer, *place))
+        answer = await self._send(call, "GET", _offer_path(offer, *place), limit=MAX_DOCUMENT_BYTES)
         if not isinstance(json_of(call, answer), dict):
             raise unreadable(call, answer, "is not an offer document")
         return OfferDocument(answer.text, etag(answer.headers))
@@ -202,8 +211,9 @@ class Portal:
         headers: Mapping[str, str] = {},
         query: Mapping[str, str] = {},
         timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
+        limit: int = MAX_ANSWER_BYTES,
     ) -> Answer:
-        """Send a request; once more where the module's docstring says so."""
+        """Send a request; once more where the module's docstring says so. ``limit`` is in bytes."""
         token = await self._credentials.token()
         renewed = False
         while True:
@@ -215,7 +225,7 @@ class Portal:
                 headers={**headers, **_headers(call, token, content)},
                 timeout=timeout,
             )
-            happened = await self._exchange(request)
+            happened = await self._exchange(request, limit)
             if not renewed and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
                 token, renewed = await self._credentials.renewed(), True
             elif method != "PUT" and "If-Match" not in headers and _wants_if_match(happened):
@@ -231,7 +241,7 @@ class Portal:
             raise unreadable(call, happened, f"is a page, perhaps of a gateway: {plain_text(happened.text, 120)}")
         return happened
 
-    async def _exchange(self, request: httpx.Request) -> Answer | Exception:
+    async def _exchange(self, request: httpx.Request, limit: int) -> Answer | Exception:
         """Return the answer to one request, or what came in its place."""
         async with AsyncExitStack() as stack:
             if self._limiter is not None:
@@ -242,8 +252,8 @@ class Portal:
                 response = await self._client.send(request, stream=True, follow_redirects=False)
                 stack.push_async_callback(response.aclose)
                 outcome = response.status_code
-                return Answer(response.status_code, response.headers, await _text(request, response))
-            except (httpx.RequestError, OSError) as error:
+                return Answer(response.status_code, response.headers, await _text(request, response, limit))
+            except (httpx.RequestError, httpx.InvalidURL, UnicodeError, OSError) as error:
                 outcome = type(error).__name__
                 return error
             finally:
@@ -251,26 +261,47 @@ class Portal:
                 _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, outcome, took)
 
 
-async def _text(request: httpx.Request, response: httpx.Response) -> str:
+async def _text(request: httpx.Request, response: httpx.Response, limit: int) -> str:
     """Return the body as text; of a success whose body is needed the whole, else what can be had of it."""
     needed = response.is_success and request.method == "GET"
-    limit = MAX_ANSWER_BYTES if needed else MAX_ERROR_BYTES
     body = bytearray()
     try:
-        async for piece in response.aiter_bytes():
+        async for piece in _unpacked(request, response, limit if needed else MAX_ERROR_BYTES):
             body += piece
-            if len(body) > limit:
-                break
     except httpx.RequestError:
         # The status has arrived, and that a publish was accepted must not be lost with the rest of the answer.
         if needed:
             raise
-    if needed and len(body) > limit:
-        raise httpx.DecodingError(f"more than {limit} bytes", request=request)
     try:
         return body.decode("utf-8-sig", "strict" if needed else "replace")
     except UnicodeDecodeError as error:
         raise httpx.DecodingError(f"not UTF-8 at byte {error.start}", request=request) from None
+
+
+async def _unpacked(request: httpx.Request, response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
+    """Yield the body, and raise once more than ``limit`` bytes of it have arrived or were unpacked.
+
+    Not left to the HTTP library, which unpacks all that has arrived at once, and what was packed several times as
+    often: a few kilobytes can hold gigabytes.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise httpx.DecodingError(f"packed as {one_line(encoding, 40)}, not as gzip", request=request)
+    unpacker = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
+    arrived = unpacked = 0
+    stream = cast("httpx.AsyncByteStream", response.stream)  # the client's is asynchronous
+    async for piece in stream:
+        arrived += len(piece)
+        try:
+            plain = unpacker.decompress(piece, limit + 1) if unpacker else piece
+        except zlib.error as error:
+            raise httpx.DecodingError(str(error), request=request) from None
+        unpacked += len(plain)
+        yield plain
+        if max(arrived, unpacked) > limit:
+            raise httpx.DecodingError(f"more than {limit:,} bytes", request=request)
+        if unpacker and unpacker.eof:
+            return  # what follows would be kept
 
 
 def _wants_if_match(happened: Answer | Exception) -> bool:
@@ -295,6 +326,7 @@ def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:
     headers = {
         "Authorization": f"Bearer {token}",
         "Accept": "application/json",
+        "Accept-Encoding": "gzip",
         "Content-Type": "application/json",
     }
     if content is not None:

@@ -10,14 +10,13 @@ import signal
 import sys
 from typing import NoReturn
 
-import httpx
 from temporalio.client import Client
 
 from marketplace.credentials import Credentials
 from marketplace.errors import MarketplaceError
 from worker.connection import ConnectionFailedError, connect
 from worker.logs import set_up_logging
-from worker.marketplaces import MAX_CONNECTIONS, credentials_of, marketplace_of
+from worker.marketplaces import credentials_of, http_client, marketplace_of
 from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
@@ -83,7 +82,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None
     checking = asyncio.create_task(_warn_without(credentials))
     try:
         async with (
-            httpx.AsyncClient(limits=httpx.Limits(max_connections=MAX_CONNECTIONS)) as http,
+            http_client() as http,
             # Cancels this task and raises when the worker dies.
             worker(
                 client,

@@ -1,5 +1,7 @@
 """The marketplace's client, as the settings want it."""
 
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
 import httpx
 from aiolimiter import AsyncLimiter
 
@@ -14,6 +16,14 @@ MAX_CONNECTIONS = 100
 
 SHARE_OF_THE_CAP = 0.95
 """What is left of the cap allows for 50 ms that the network may hold a request back."""
+
+
+def http_client() -> httpx.AsyncClient:
+    """Return what carries the requests of a worker; keeps no cookies, which would pile up over weeks."""
+    return httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
 
 
 def credentials_of(settings: Settings) -> Credentials:

@@ -14,12 +14,14 @@ class HttpWebhook:
     async def post(self, body: str) -> int | None:
         """Post JSON; answers with the HTTP status, ``None`` when nobody answered."""
         try:
-            response = await self._client.post(
+            async with self._client.stream(
+                "POST",
                 self._url.get_secret_value(),
                 content=body,
                 headers={"Content-Type": "application/json"},
                 timeout=10,
-            )
-        except httpx.HTTPError:
+            ) as response:
+                return response.status_code  # what else it says is not read, however long it is
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+            # The last two are about a redirect, which would not be followed.
             return None
-        return response.status_code

@@ -178,8 +178,8 @@ async def test_a_success_of_another_shape_is_unreadable(name: str, body: object)
 
 
 async def test_an_endless_answer_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portal, "MAX_ANSWER_BYTES", 1000)
-    with pytest.raises(errors.Unreadable, match="more than 1000 bytes"):
+    monkeypatch.setattr(portal, "MAX_DOCUMENT_BYTES", 1000)
+    with pytest.raises(errors.Unreadable, match="more than 1,000 bytes"):
         await Service(httpx.Response(200, json={"a": "x" * 1000})).portal().read_offer(OFFER)
 
 
