@@ -73,12 +73,13 @@ class Programs:
         for program in reversed(self._running):
             program.kill()
 
-    def start(self, *command: str, environment: Mapping[str, str] = {}) -> Program:
-        """Start a program in the project's folder."""
+    def start(self, *command: str, environment: Mapping[str, str] = {}, folder: Path | None = None) -> Program:
+        """Start a program in the project's folder, or in another version of it."""
         log = self.folder / f"{len(self._running)}.log"
         with log.open("wb") as written:
             process = subprocess.Popen(
                 command,
+                cwd=folder,
                 env={**CLEAN, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=written,
@@ -88,9 +89,9 @@ class Programs:
         self._running.append(Program(process, log))
         return self._running[-1]
 
-    def python(self, *words: str, environment: Mapping[str, str] = {}) -> Program:
+    def python(self, *words: str, environment: Mapping[str, str] = {}, folder: Path | None = None) -> Program:
         """Start Python."""
-        return self.start(sys.executable, *words, environment=environment)
+        return self.start(sys.executable, *words, environment=environment, folder=folder)
 
     def temporal(self, port: int) -> Program:
         """Start a Temporal server that keeps its runs in a file: a second one goes on where the first stopped."""
