@@ -7,6 +7,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.errors import marketplace_call
 from activities.redaction import RedactedImages
+from activities.telling import moved, tell
 from activities.tries import tried_before, unbroken
 from marketplace.errors import Conflict, Refused
 from marketplace.images import conflicts, missing
@@ -19,6 +20,7 @@ from marketplace.model import (
     OperationReport,
     OperationState,
     Slot,
+    StepState,
 )
 from marketplace.protocol import Marketplace
 
@@ -105,11 +107,17 @@ class LookRequest(Fact):
 
     Attributes:
         kind: The operation's kind as an earlier look found it, which spares asking for it again.
+        ours: Whether the procedure that the look is for started the operation.
+        tell: Ids of the runs to tell when a step has moved.
+        told: What they know: the state of each step, by its id.
     """
 
     offer: OfferKey
     operation_id: str | None = None
     kind: OperationKind | None = None
+    ours: bool = False
+    tell: list[str] = []
+    told: dict[str, StepState] = {}
 
 
 class LookAnswer(Fact):
@@ -295,7 +303,11 @@ class OperationActivities:
 
     @activity.defn
     async def look(self, request: LookRequest) -> LookAnswer:
-        """Look at an operation. Changes nothing, so it is safe to repeat."""
+        """Look at an operation, and tell what moved. Changes nothing, so it is safe to repeat.
+
+        That an operation has done what it should is told only if nothing was told before: its follower ends, and
+        the run above is told so by Temporal.
+        """
         async with marketplace_call():
             operation_id = request.operation_id
             if operation_id is None:
@@ -303,7 +315,11 @@ class OperationActivities:
                 if not operations:
                     return LookAnswer()
                 operation_id = operations[0].id
-            return LookAnswer(report=await self._marketplace.look(request.offer, operation_id, request.kind))
+            report = await self._marketplace.look(request.offer, operation_id, request.kind)
+        goes_on = report.state is OperationState.RUNNING and report.states == request.told
+        if not request.told or not (goes_on or report.state in _DONE):
+            await tell(request.tell, moved(report, activity.info().workflow_id, ours=request.ours))
+        return LookAnswer(report=report)
 
     @activity.defn
     async def verify_live(self, request: VerifyLiveRequest) -> None:
@@ -327,6 +343,7 @@ class OperationActivities:
 
 
 _CANCELABLE = {OperationState.RUNNING, OperationState.PREVIEW}
+_DONE = {OperationState.PREVIEW, OperationState.LIVE}
 
 
 def _newest_since(operations: list[Operation], known: list[str], kind: OperationKind) -> Operation | None:

@@ -227,6 +227,11 @@ class OperationReport(Fact):
         """The first step that is not complete."""
         return next((step for step in self.steps if step.state is not StepState.COMPLETE), None)
 
+    @property
+    def states(self) -> dict[str, StepState]:
+        """The state of each step, by its id."""
+        return {step.id: step.state for step in self.steps}
+
 
 class WhenFull(StrEnum):
     """What to do with a plan that holds as many versions as it may."""

@@ -9,12 +9,12 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.operations import LookRequest, OperationActivities
+    from activities.telling import moved
     from marketplace.model import OperationKind, OperationReport, OperationState
     from workflows.inputs import NOTHING, read
     from workflows.logbook import Logbook
     from workflows.messages import (
         CheckLastOperationStatusInput,
-        FollowedOperation,
         Following,
         Outcome,
         Progress,
@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.options import READ, short, within
     from workflows.schedule import next_look_after
 
-_STAGES = {
+STAGES = {
     OperationKind.PUBLISH: PublishStage.PUBLISHING,
     OperationKind.GO_LIVE: PublishStage.GOING_LIVE,
 }
@@ -54,8 +54,8 @@ class CheckLastOperationStatus:
         """Take a `CheckLastOperationStatusInput`."""
         async with self._logbook.closing():
             wanted = read(CheckLastOperationStatusInput, request)
-            self._logbook.open(wanted.key, [])
             following = wanted.following or Following(since=workflow.now(), looks=0)
+            self._logbook.open(wanted.key, [], STAGES[following.kind] if following.kind else PublishStage.PREPARING)
             for note in following.notes:
                 self._logbook.note(note)
             while True:
@@ -65,7 +65,7 @@ class CheckLastOperationStatus:
                     return self._result(wanted, Outcome.NEVER_PUBLISHED)
                 wanted = wanted.model_copy(update={"operation_id": report.operation_id})
                 following = following.model_copy(update={"looks": following.looks + 1, "kind": report.kind})
-                await self._tell(report, following)
+                self._show(report, following)
                 if report.state in _OUTCOMES and (not wanted.wait or _has_settled(report, wanted)):
                     self._logbook.stage(_stage(report))
                     return self._result(wanted, _OUTCOMES[report.state])
@@ -77,7 +77,14 @@ class CheckLastOperationStatus:
         what = f"operation {wanted.operation_id}" if wanted.operation_id else "the last operation"
         answer = await workflow.execute_activity_method(
             OperationActivities.look,
-            LookRequest(offer=wanted.key, operation_id=wanted.operation_id, kind=following.kind),
+            LookRequest(
+                offer=wanted.key,
+                operation_id=wanted.operation_id,
+                kind=following.kind,
+                ours=following.ours,
+                tell=wanted.tell,
+                told={step.id: step.state for step in self._logbook.progress.steps},
+            ),
             **within(
                 max(following.since + wanted.deadline - workflow.now(), timedelta(seconds=1)),
                 READ,
@@ -86,19 +93,11 @@ class CheckLastOperationStatus:
         )
         return answer.report
 
-    async def _tell(self, report: OperationReport, following: Following) -> None:
-        for word in report.unknown_words:
-            self._logbook.note(f"the marketplace uses a status word that is not known here: {word!r}")
+    def _show(self, report: OperationReport, following: Following) -> None:
         self._logbook.looked(following.looks, None)
-        step = report.step
-        waiting_for = f"{step.name} ({step.state.replace('_', ' ')})" if step else None
         if report.state is OperationState.RUNNING:
             self._logbook.stage(_stage(report))
-        await self._logbook.operation(
-            FollowedOperation(id=report.operation_id, kind=report.kind, state=report.state),
-            report.steps,
-            waiting_for,
-        )
+        self._logbook.operation(moved(report, ours=following.ours))
 
     async def _wait(self, wanted: CheckLastOperationStatusInput, following: Following, looked_at: datetime) -> None:
         deadline = following.since + wanted.deadline
@@ -155,7 +154,7 @@ def _stage(report: OperationReport) -> PublishStage:
         case OperationState.LIVE:
             return PublishStage.LIVE
         case _:
-            return _STAGES[report.kind]
+            return STAGES[report.kind]
 
 
 def _has_settled(report: OperationReport, wanted: CheckLastOperationStatusInput) -> bool:

@@ -95,9 +95,9 @@ class CreateOfferAndPublish:
         await self._logbook.pass_on_check_now()
 
     @workflow.signal(description="Sent by the run that follows the operation.")
-    async def operation_moved(self, moved: RawValue = NOTHING) -> None:
-        """Take over what the child tells."""
-        await self._logbook.operation_moved(moved)
+    def operation_moved(self, moved: RawValue = NOTHING) -> None:
+        """Take over how the operation stands."""
+        self._logbook.operation_moved(moved)
 
     @workflow.query(description="Stage, operation, steps, images, and what the run waits for.")
     def progress(self) -> Progress:

@@ -1,17 +1,17 @@
 """What a run tells: its progress, its page in the UI, its search attributes, its parent, and people.
 
-One rule for all runs: when the stage or a step changes, page and search attributes are renewed and the parent is
-told. A look that found nothing new costs no event beyond the look itself.
+One rule for all runs: when the stage or a step changes, page and search attributes are renewed and the runs above
+are told, of a step by the activity that sees it move. A look that found nothing new costs no event beyond the look
+itself.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import RawValue, SearchAttributeUpdate
+from temporalio.common import RawValue
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -26,18 +26,17 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
+    from activities.telling import OPERATION_MOVED, FollowedOperation, OperationMoved
     from marketplace.model import ImageVersion, OfferKey, OperationState, Step, StepState
     from marketplace.wording import one_line
     from workflows import search_attributes
     from workflows.inputs import MAX_SIGNAL, Model, read
     from workflows.messages import (
         ApprovalProgress,
-        FollowedOperation,
-        OperationMoved,
         Progress,
         PublishStage,
     )
-    from workflows.options import NOTIFY, within
+    from workflows.options import NOTIFY, at_once, within
     from workflows.page import page
 
 MAX_NOTES = 50
@@ -53,7 +52,6 @@ MAX_HISTORY = 40 * 1024 * 1024
 """Bytes. Temporal ends a run at 50 MiB and at 51,200 events, and takes 10,000 signals, of four events each."""
 
 CHECK_NOW = "check_now"
-OPERATION_MOVED = "operation_moved"
 
 
 class Logbook:
@@ -62,23 +60,24 @@ class Logbook:
     def __init__(self) -> None:
         self.progress = Progress(since=workflow.now())
         self._long_wait: str | None = None
+        self._told_notes: list[str] = []
 
-    def open(self, offer: OfferKey, images: Sequence[ImageVersion]) -> None:
+    def open(
+        self, offer: OfferKey, images: Sequence[ImageVersion], stage: PublishStage = PublishStage.PREPARING
+    ) -> None:
         """Name the offer and the images that the run is about."""
-        self._set(publisher_id=offer.publisher_id, offer_id=offer.offer_id, images=list(images))
-        workflow.upsert_search_attributes(
-            [
-                search_attributes.PUBLISHER_ID.value_set(offer.publisher_id),
-                search_attributes.OFFER_ID.value_set(offer.offer_id),
-                search_attributes.PUBLISH_STAGE.value_set(self.progress.stage),
-                self._image_versions(),
-            ]
-        )
+        self._set(publisher_id=offer.publisher_id, offer_id=offer.offer_id, images=list(images), stage=stage)
+        # A run that another one started was given them, and one that continues as new has kept them.
+        known = workflow.info().typed_search_attributes
+        unlike = [pair for pair in search_attributes.of(offer, stage, images) if known.get(pair.key) != pair.value]
+        if unlike:
+            workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in unlike])
 
     def images(self, images: Sequence[ImageVersion]) -> None:
         """Name the images once they are known."""
         self._set(images=list(images))
-        workflow.upsert_search_attributes([self._image_versions()])
+        versions = search_attributes.versions_of(images)
+        workflow.upsert_search_attributes([search_attributes.IMAGE_VERSIONS.value_set(versions)])
 
     def stage(self, stage: PublishStage, waiting_for: str | None = None) -> None:
         """Enter a stage."""
@@ -128,9 +127,11 @@ class Logbook:
         self.note("check_now is not heeded any more, because the history of this run has grown long")
         return False
 
-    def follows(self, operation: FollowedOperation, waiting_for: str) -> None:
-        """Say that an operation is followed from now on; the follower's first look is told to the parent."""
+    async def follows(self, operation: FollowedOperation, waiting_for: str) -> None:
+        """Say that an operation is followed from now on; how it moves its follower tells, to the runs above too."""
         self._set(operation=operation, steps=[], waiting_for=waiting_for)
+        if self.progress.notes != self._told_notes:
+            await self._tell_parent()
 
     def settled(self, state: OperationState) -> None:
         """Say that the operation did what it should: whoever followed it returned instead of telling so."""
@@ -139,19 +140,14 @@ class Logbook:
             steps = _settled(self.progress.steps, state)
             self._set(operation=operation.model_copy(update={"state": state}), steps=steps, waiting_for=None)
 
-    async def operation(
-        self, operation: FollowedOperation | None, steps: Sequence[Step], waiting_for: str | None
-    ) -> None:
-        """Say how the operation stands, and tell the parent if that is news."""
-        before = self.progress
-        self._set(operation=operation, steps=list(steps), waiting_for=waiting_for)
-        first = before.operation is None or operation is None or not before.steps
-        done = operation is not None and operation.state in _DONE and not first
-        if not done and (operation != before.operation or _states(steps) != _states(before.steps)):
-            await self._tell_parent()
+    def operation(self, moved: OperationMoved) -> None:
+        """Say how the operation stands."""
+        for note in moved.notes:
+            self.note(note)
+        self._set(operation=moved.operation, steps=list(moved.steps), waiting_for=moved.waiting_for)
 
-    async def operation_moved(self, sent: RawValue) -> None:
-        """Take over what a child tells, and pass it on."""
+    def operation_moved(self, sent: RawValue) -> None:
+        """Take over what a run below, or its activity, tells."""
         moved = self.received(OPERATION_MOVED, OperationMoved, sent)
         if moved is None:
             return
@@ -159,18 +155,7 @@ class Logbook:
         if follower is not None and not _is_below(workflow.info().workflow_id, follower):
             self.note(f"signal {OPERATION_MOVED} was refused: {one_line(follower, 100)} is not below this run")
             return
-        for note in moved.notes:
-            self.note(note)
-        known, operation = self.progress.operation, moved.operation
-        if known is not None and operation is not None and known.id == operation.id:
-            # The run that looks knows neither who started the operation nor its own place in the family.
-            operation = operation.model_copy(
-                update={
-                    "ours": known.ours or operation.ours,
-                    "followed_by": operation.followed_by or known.followed_by,
-                }
-            )
-        await self.operation(operation, moved.steps, moved.waiting_for)
+        self.operation(moved)
 
     def received(self, signal: str, model: type[Model], sent: RawValue) -> Model | None:
         """Read a signal's payload; one of the wrong shape is told to whoever looks, and changes nothing."""
@@ -195,24 +180,32 @@ class Logbook:
         if workflow.info().parent is not None:
             return
         info = workflow.info()
+        notification = Notification(
+            event=event,
+            text=text,
+            publisher_id=self.progress.publisher_id,
+            offer_id=self.progress.offer_id,
+            images=self.progress.images,
+            workflow_id=info.workflow_id,
+            run_id=info.run_id,
+        )
         try:
-            await workflow.execute_activity_method(
-                NotificationActivities.notify,
-                Notification(
-                    event=event,
-                    text=text,
-                    publisher_id=self.progress.publisher_id,
-                    offer_id=self.progress.offer_id,
-                    images=self.progress.images,
-                    workflow_id=info.workflow_id,
-                    run_id=info.run_id,
-                ),
-                **within(timedelta(minutes=2), NOTIFY, f"Tell people: {event.replace('_', ' ')}"),
-            )
+            await self._post(notification)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             self.note(f"nobody was notified: {error.cause}")
+
+    async def _post(self, notification: Notification) -> None:
+        """Post at once, which costs one event; where that fails, until it is done, and where people see it."""
+        what = f"Tell people: {notification.event.replace('_', ' ')}"
+        try:
+            await workflow.execute_local_activity_method(NotificationActivities.notify, notification, **at_once(what))
+        except FailureError as error:  # of a local activity it is the bare failure
+            if is_cancelled_exception(error):
+                raise
+            patiently = within(timedelta(minutes=2), NOTIFY, what)
+            await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:
@@ -234,17 +227,6 @@ class Logbook:
             raise reason from None
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    def _image_versions(self) -> SearchAttributeUpdate[Sequence[str]]:
-        shown = self.progress.images[: search_attributes.MAX_IMAGE_VERSIONS]
-        versions = dict.fromkeys(one_line(f"{image.plan_id}/{image.version}", 200) for image in shown)
-        fitting: list[str] = []
-        room = search_attributes.MAX_BYTES
-        for version in versions:
-            room -= len(json.dumps(version)) + 1
-            if room > 0:
-                fitting.append(version)
-        return search_attributes.IMAGE_VERSIONS.value_set(fitting)
-
     def _set(self, **changes: object) -> None:
         self.progress = self.progress.model_copy(update=changes)
         workflow.set_current_details(page(self.progress))
@@ -253,6 +235,7 @@ class Logbook:
         parent = workflow.info().parent
         if parent is None or not self.has_room():
             return
+        self._told_notes = self.progress.notes
         moved = OperationMoved(
             waiting_for=self.progress.waiting_for,
             operation=self.progress.operation,
@@ -314,10 +297,6 @@ def _timed_out(last: BaseException | None) -> ApplicationError:
     )
 
 
-_DONE = {OperationState.PREVIEW, OperationState.LIVE}
-"""What needs no telling: the child ends with it."""
-
-
 def _settled(steps: Sequence[Step], state: OperationState) -> list[Step]:
     """Return how the steps stand once the operation has settled: all before sign-off, or all, are complete."""
     told = []
@@ -331,7 +310,3 @@ def _settled(steps: Sequence[Step], state: OperationState) -> list[Step]:
         else:
             told.append(step)
     return told
-
-
-def _states(steps: Sequence[Step]) -> list[tuple[str, str]]:
-    return [(step.id, step.state) for step in steps]

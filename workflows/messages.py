@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from activities.telling import FollowedOperation
 from marketplace.model import (
     Fact,
     Image,
@@ -16,7 +17,6 @@ from marketplace.model import (
     OfferId,
     OfferKey,
     OperationKind,
-    OperationState,
     PublisherId,
     Step,
     Typed,
@@ -39,6 +39,10 @@ Person = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_leng
 Remark = Annotated[str, Field(max_length=2000)]
 OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:~-]{0,199}$")]
 """As `marketplace.wording.identifier` takes them from the marketplace."""
+
+
+RunId = Annotated[str, Field(min_length=1, max_length=1000)]
+"""The id of a workflow, as long as Temporal allows."""
 
 
 class IfExists(StrEnum):
@@ -164,11 +168,16 @@ class ValidateAndGoLiveInput(WantedImages):
 
 
 class Following(Fact):
-    """Where a follower stands, carried from one of its runs to the next when it continues as new."""
+    """Where a follower stands, carried from one of its runs to the next when it continues as new.
+
+    Attributes:
+        ours: Whether the procedure that started the follower started the operation too.
+    """
 
     since: Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
     looks: Annotated[int, Field(ge=0, le=10**9)]
     kind: OperationKind | None = None
+    ours: bool = False
     notes: list[str] = []
 
 
@@ -180,13 +189,15 @@ class CheckLastOperationStatusInput(ExistingOffer):
         operation_id: The operation to follow instead of the offer's last one.
         until_canceled: Whether a preview that waits for sign-off does not count as settled yet, because the
             operation has been asked to cancel.
-        following: Set by the workflow itself when it continues as new.
+        following: Where the run begins; set by the procedures, and by the run itself when it continues as new.
+        tell: Ids of the runs that are told when a step moves.
     """
 
     wait: bool = True
     operation_id: OperationId | None = None
     until_canceled: bool = False
     following: Following | None = None
+    tell: Annotated[list[RunId], Field(max_length=10)] = []
 
 
 class Outcome(StrEnum):
@@ -259,21 +270,6 @@ class PublishStage(StrEnum):
     CANCELED = "canceled"
 
 
-class FollowedOperation(Fact):
-    """The operation a run follows.
-
-    Attributes:
-        ours: Whether this run (or the run it is part of) started it.
-        followed_by: Id of the workflow that looks at it; its page tells of every look.
-    """
-
-    id: str
-    kind: OperationKind
-    state: OperationState
-    ours: bool = False
-    followed_by: str | None = None
-
-
 class ApprovalProgress(Fact):
     """How the decision on going live stands.
 
@@ -314,13 +310,4 @@ class Progress(Fact):
     next_look: datetime | None = None
     approval: ApprovalProgress | None = None
     error: str | None = None
-    notes: list[str] = []
-
-
-class OperationMoved(Fact):
-    """What a run tells its parent when the operation below it moved: payload of ``operation_moved``."""
-
-    waiting_for: str | None = None
-    operation: FollowedOperation | None = None
-    steps: list[Step] = []
     notes: list[str] = []

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.workflow import ActivityCancellationType, ActivityConfig
+from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from workflows.search_attributes import PUBLISHER_ID
@@ -69,6 +69,15 @@ def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityCon
         summary=short(summary),
         # Publishers take turns where activities wait, on a server whose fairness is on; on others it does nothing.
         priority=Priority(fairness_key=publisher[:MAX_FAIRNESS_KEY]),
+    )
+
+
+def at_once(summary: str) -> LocalActivityConfig:
+    """Give an activity one short try within the workflow task, which keeps queries and updates waiting as long."""
+    return LocalActivityConfig(
+        start_to_close_timeout=timedelta(seconds=3),
+        retry_policy=RetryPolicy(maximum_attempts=1),
+        summary=short(summary),
     )
 
 

@@ -1,8 +1,16 @@
 """The search attributes by which runs are found; the worker registers exactly these."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
-from temporalio.common import SearchAttributeKey
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributePair
+
+with workflow.unsafe.imports_passed_through():
+    from marketplace.model import ImageVersion, OfferKey
+    from marketplace.wording import one_line
+    from workflows.messages import PublishStage
 
 PUBLISHER_ID = SearchAttributeKey.for_keyword("PublisherId")
 OFFER_ID = SearchAttributeKey.for_keyword("OfferId")
@@ -22,3 +30,25 @@ MAX_IMAGE_VERSIONS = 30
 
 MAX_BYTES = 2000
 """Of one search attribute, as JSON. Temporal ends a run that sets one of more than 2,048."""
+
+
+def of(offer: OfferKey, stage: PublishStage, images: Sequence[ImageVersion] = ()) -> list[SearchAttributePair[Any]]:
+    """Return what a run on these images is found by."""
+    pairs: list[SearchAttributePair[Any]] = [
+        SearchAttributePair(PUBLISHER_ID, offer.publisher_id),
+        SearchAttributePair(OFFER_ID, offer.offer_id),
+        SearchAttributePair(PUBLISH_STAGE, str(stage)),
+    ]
+    return [*pairs, SearchAttributePair(IMAGE_VERSIONS, versions_of(images))] if images else pairs
+
+
+def versions_of(images: Sequence[ImageVersion]) -> list[str]:
+    """Return the value of `IMAGE_VERSIONS`."""
+    shown = images[:MAX_IMAGE_VERSIONS]
+    fitting: list[str] = []
+    room = MAX_BYTES
+    for version in dict.fromkeys(one_line(f"{image.plan_id}/{image.version}", 200) for image in shown):
+        room -= len(json.dumps(version)) + 1
+        if room > 0:
+            fitting.append(version)
+    return fitting

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         StartedOperation,
         VerifyLiveRequest,
     )
+    from activities.telling import FollowedOperation
     from marketplace.model import (
         Image,
         ImageVersion,
@@ -37,10 +38,12 @@ with workflow.unsafe.imports_passed_through():
         OperationKind,
         OperationState,
     )
+    from workflows import search_attributes
+    from workflows.check_last_operation_status import STAGES
     from workflows.logbook import Logbook, application_error
     from workflows.messages import (
         CheckLastOperationStatusInput,
-        FollowedOperation,
+        Following,
         IfPublishing,
         Patience,
         PublicationResult,
@@ -314,7 +317,7 @@ class Stages:
         """Follow an operation in a child workflow of its own, however many days it takes."""
         follower = f"{workflow.info().workflow_id}/{kind.replace('_', '-')}-{operation_id}"
         waiting_for = f"{kind.replace('_', '-')} {operation_id}"
-        self.logbook.follows(
+        await self.logbook.follows(
             FollowedOperation(
                 id=operation_id, kind=kind, state=OperationState.RUNNING, ours=ours, followed_by=follower
             ),
@@ -329,11 +332,14 @@ class Stages:
                 until_canceled=until_canceled,
                 polling=self.patience.polling,
                 deadline=self.patience.deadline if until_canceled else self.time_left(),
+                following=Following(since=workflow.now(), looks=0, kind=kind, ours=ours),
+                tell=_this_run_and_above(),
             ),
             id=follower,
             # After a reset or a terminated parent a follower of an earlier run may still be there.
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
             result_type=PublicationResult,
+            search_attributes=TypedSearchAttributes(search_attributes.of(self.offer, STAGES[kind])),
             static_summary=short(f"Follow {waiting_for} of {self.offer}"),
         )
         try:
@@ -346,6 +352,13 @@ class Stages:
             raise
         self.logbook.settled(OperationState(result.outcome))
         return result
+
+
+def _this_run_and_above() -> list[str]:
+    """Return the ids of the runs that are told how an operation moves: a parent that is not ours expects nothing."""
+    info = workflow.info()
+    ours = info.parent is not None and info.workflow_id == info.parent.workflow_id + UPDATE
+    return [info.workflow_id, info.parent.workflow_id] if info.parent and ours else [info.workflow_id]
 
 
 def _refuse_long_id(offer: OfferKey) -> None:

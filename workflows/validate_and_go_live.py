@@ -3,13 +3,14 @@
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import RawValue, WorkflowIDReusePolicy
+from temporalio.common import RawValue, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import Survey
     from marketplace.model import ImageVersion, OperationKind, OperationState
     from marketplace.wording import listed, one_line
+    from workflows import search_attributes
     from workflows.inputs import MAX_SIGNAL, NOTHING, read
     from workflows.logbook import Logbook
     from workflows.messages import (
@@ -119,6 +120,9 @@ class ValidateAndGoLive:
             id=f"{workflow.info().workflow_id}{UPDATE}",
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
             result_type=PublicationResult,
+            search_attributes=TypedSearchAttributes(
+                search_attributes.of(wanted.key, PublishStage.PREPARING, self._logbook.progress.images)
+            ),
             static_summary=f"Bring the images of {wanted.key} to the preview",
         )
         self._logbook.settled(OperationState.PREVIEW)
@@ -309,9 +313,9 @@ class ValidateAndGoLive:
         await self._logbook.pass_on_check_now()
 
     @workflow.signal(description="Sent by the run that follows the operation.")
-    async def operation_moved(self, moved: RawValue = NOTHING) -> None:
-        """Take over what the child tells."""
-        await self._logbook.operation_moved(moved)
+    def operation_moved(self, moved: RawValue = NOTHING) -> None:
+        """Take over how the operation stands."""
+        self._logbook.operation_moved(moved)
 
     @workflow.query(description="Stage, operation, steps, images, approval, and what the run waits for.")
     def progress(self) -> Progress:
