@@ -1,0 +1,198 @@
+"""Run the comparison: ``make bench``, or ``python -m bench.compare --help``."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.compare import measurements
+from bench.compare.environments import BUILT, NotToBeHadError
+from bench.compare.lineup import BARE, CONTESTANTS, OURS, SCRIPT, Contestant
+from bench.compare.machine import machine
+from bench.compare.measurements import Figures
+from bench.compare.programs import ROOT, ProgramFailedError
+from bench.compare.report import renew, tables
+
+MEASUREMENTS = ("history", "cold_start", "in_flight", "crash", "scaling", "parked")
+IMPORTS = {"ours": "worker.__main__", "bare": "bench.compare.contestants.temporal_bare"}
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="all of it, small: some minutes; nothing in docs/ changes"
+    )
+    parser.add_argument("--only", help="measurements, comma-separated: " + ", ".join(MEASUREMENTS))
+    parser.add_argument("--contestants", help="comma-separated: " + ", ".join(each.name for each in CONTESTANTS))
+    parser.add_argument("--sizes", help="publications in flight (default: 200,1000)")
+    parser.add_argument("--repeat", type=int, help="how often the smallest size is measured (default: 3)")
+    parser.add_argument("--crash", type=int, help="publications in flight when the worker is killed (default: 200)")
+    parser.add_argument("--parked", type=int, help="publications that wait for their approval (default: 2000)")
+    parser.add_argument("--wait", type=float, default=1.0, help="seconds between two looks (default: %(default)s)")
+    parser.add_argument("--limit", type=float, help="seconds for one round (default: 240)")
+    parser.add_argument("--results", type=Path, default=BUILT / "results.json", help="where figures go as they come")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing: write docs/ from the results there are"
+    )
+    chosen = parser.parse_args(words)
+    small = chosen.quick
+    chosen.sizes = [int(size) for size in (chosen.sizes or ("20" if small else "200,1000")).split(",")]
+    chosen.repeat = chosen.repeat or (1 if small else 3)
+    chosen.crash = chosen.crash or (20 if small else 200)
+    chosen.parked = chosen.parked or (50 if small else 2000)
+    chosen.limit = chosen.limit or (90.0 if small else 240.0)
+    chosen.only = chosen.only.split(",") if chosen.only else list(MEASUREMENTS)
+    names = chosen.contestants.split(",") if chosen.contestants else [each.name for each in CONTESTANTS]
+    chosen.contestants = [each for each in CONTESTANTS if each.name in names]
+    unknown = set(chosen.only) - set(MEASUREMENTS) | set(names) - {each.name for each in CONTESTANTS}
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    return chosen
+
+
+class Campaign:
+    """The measurements, in turns: what one contestant meets of the machine's moods the next one meets too."""
+
+    def __init__(self, chosen: argparse.Namespace, command: str) -> None:
+        self.chosen = chosen
+        self.absent: dict[str, str] = {}
+        self.results: dict[str, Any] = {
+            "command": command,
+            "machine": machine(chosen.contestants),
+            "wait": chosen.wait,
+            "figures": [],
+            "absent": self.absent,
+        }
+        self.began = time.monotonic()
+
+    async def run(self) -> None:
+        """Measure everything that was asked for."""
+        for name in self.chosen.only:
+            await getattr(self, f"_{name}")()
+        self.results["minutes"] = round((time.monotonic() - self.began) / 60, 1)
+        self._keep()
+
+    async def _history(self) -> None:
+        for each in self._of(BARE, OURS):
+            await self._measure("history", each, partial(measurements.history, each, wait=self.chosen.wait))
+
+    async def _cold_start(self) -> None:
+        tries = 1 if self.chosen.quick else 5
+        for each in self.chosen.contestants:
+            await self._measure("cold_start", each, partial(self._cold, each, tries))
+
+    async def _cold(self, contestant: Contestant, tries: int) -> Figures:
+        figures = await measurements.cold_start(contestant, tries=tries) if contestant.worker else {}
+        if contestant.name in IMPORTS:
+            figures["import_seconds"] = await asyncio.to_thread(measurements.import_seconds, IMPORTS[contestant.name])
+        return figures
+
+    async def _in_flight(self) -> None:
+        chosen = self.chosen
+        for size in chosen.sizes:
+            for _ in range(chosen.repeat if size == chosen.sizes[0] else 1):
+                for each in chosen.contestants:
+                    number = min(size, each.most)
+                    if number == size or size == chosen.sizes[0]:
+                        await self._in_flight_of(each, number, size)
+
+    async def _in_flight_of(self, contestant: Contestant, number: int, size: int) -> None:
+        async def measure() -> Figures:
+            return {"size": size} | await measurements.in_flight(
+                contestant, number=number, wait=self.chosen.wait, limit=self.chosen.limit
+            )
+
+        await self._measure("in_flight", contestant, measure)
+
+    async def _crash(self) -> None:
+        for each in self.chosen.contestants:
+            if each is not SCRIPT:  # nothing of it is left
+                number = min(self.chosen.crash, each.most)
+                await self._measure(
+                    "crash",
+                    each,
+                    partial(measurements.crash, each, number=number, wait=self.chosen.wait, limit=self.chosen.limit),
+                )
+
+    async def _scaling(self) -> None:
+        for each in self._of(OURS):
+            for workers in (1, 2, 4):
+                await self._measure(
+                    "scaling",
+                    each,
+                    partial(
+                        measurements.in_flight,
+                        each,
+                        number=self.chosen.sizes[0],
+                        wait=self.chosen.wait,
+                        limit=self.chosen.limit,
+                        workers=workers,
+                    ),
+                )
+
+    async def _parked(self) -> None:
+        chosen = self.chosen
+        for each in self._of(BARE, OURS):
+            await self._measure(
+                "parked",
+                each,
+                partial(
+                    measurements.parked,
+                    each,
+                    number=chosen.parked,
+                    sample=min(1000, chosen.parked // 2),
+                    seconds=10 if chosen.quick else 60,
+                    limit=max(chosen.limit, chosen.parked / 4),
+                ),
+            )
+
+    def _of(self, *contestants: Contestant) -> list[Contestant]:
+        return [each for each in contestants if each in self.chosen.contestants]
+
+    async def _measure(self, name: str, contestant: Contestant, measure: Callable[[], Awaitable[Figures]]) -> None:
+        if contestant.name in self.absent:
+            return
+        print(f"{time.monotonic() - self.began:6.0f} s  {name}: {contestant.title}", flush=True)
+        entry: dict[str, Any] = {"measurement": name, "contestant": contestant.name, "title": contestant.title}
+        load = os.getloadavg()[0]
+        try:
+            entry |= await measure()
+        except NotToBeHadError as error:
+            self.absent[contestant.name] = str(error)
+            print(f"          is not to be had here: {error}", flush=True)
+            return
+        except (ProgramFailedError, TimeoutError) as error:
+            entry["error"] = f"{type(error).__name__}: {error}"
+            print(f"          {str(error)[:500]}", flush=True)
+        self.results["figures"].append(entry | {"load_before": round(load, 1)})
+        self._keep()
+
+    def _keep(self) -> None:
+        path: Path = self.chosen.results
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(self.results, indent=1))
+
+
+def main() -> None:
+    """Measure, and tell."""
+    chosen = arguments()
+    if not chosen.report:
+        words = " ".join(sys.argv[1:])
+        campaign = Campaign(chosen, f"python -m bench.compare {words}".strip())
+        asyncio.run(campaign.run())
+    results = json.loads(chosen.results.read_text())
+    print(tables(results))
+    if chosen.report or not chosen.quick:
+        renew(results, chosen.results, ROOT / "docs")
+        print("docs/benchmarks.md and its plots say so too")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The requests of one publication, for the contestants that are asynchronous; aiohttp is the cheapest client."""
+
+import os
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from bench.compare.offers import document
+
+WAIT = float(os.environ.get("BENCH_WAIT", "1"))
+"""Seconds between two looks."""
+
+CONNECTIONS = 100
+TOKEN = "sandbox-token"  # noqa: S105 - the marketplace here takes any
+PUBLISHER = "fabrikam-linux"
+_VERSION = {"api-version": "2017-10-31"}
+
+
+def has_settled(operation: dict[str, Any]) -> bool:
+    """Tell from an operation's document whether there is anything to wait for."""
+    return operation["status"] == "completed" or any(
+        step["status"] == "waitingForPublisherReview" for step in operation["steps"]
+    )
+
+
+class Calls:
+    """What a publication asks of the marketplace."""
+
+    def __init__(self) -> None:
+        self._url = f"{os.environ['MARKETPLACE_URL']}/api/publishers/{PUBLISHER}/offers"
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+            raise_for_status=True,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Take this."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def put(self, offer: str) -> None:
+        """Put the offer with its new image."""
+        body = document(offer, new=True)
+        headers = {"Content-Type": "application/json", "If-Match": "*"}
+        async with self._session.put(f"{self._url}/{offer}", data=body, headers=headers, params=_VERSION):
+            pass
+
+    async def publish(self, offer: str) -> str:
+        """Publish; answers with the operation's id."""
+        return await self._start(offer, "publish")
+
+    async def go_live(self, offer: str) -> str:
+        """Go live; answers with the operation's id."""
+        return await self._start(offer, "golive")
+
+    async def started(self, offer: str, kind: str) -> str | None:
+        """Return the operation of that kind that runs already: so a repeated step sees that it got through."""
+        async with self._session.get(f"{self._url}/{offer}/submissions/", params=_VERSION) as answer:
+            listed = await answer.json()
+        found = (each for each in listed if each["submissionType"] == kind and each["submissionState"] == "running")
+        return next((str(each["id"]) for each in found), None)
+
+    async def publish_once(self, offer: str) -> str:
+        """Publish, unless it was done already."""
+        return await self.started(offer, "publish") or await self.publish(offer)
+
+    async def go_live_once(self, offer: str) -> str:
+        """Go live, unless it was done already."""
+        return await self.started(offer, "goLive") or await self.go_live(offer)
+
+    async def look(self, offer: str, operation: str) -> bool:
+        """Look at an operation; tells whether it has settled."""
+        async with self._session.get(f"{self._url}/{offer}/operations/{operation}", params=_VERSION) as answer:
+            return has_settled(await answer.json())
+
+    async def _start(self, offer: str, action: str) -> str:
+        body: dict[str, Any] = {"metadata": {}}
+        async with self._session.post(f"{self._url}/{offer}/{action}", json=body, params=_VERSION) as answer:
+            return answer.headers["Location"].partition("?")[0].rpartition("/")[2]

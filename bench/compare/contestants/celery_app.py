@@ -1,0 +1,93 @@
+"""Celery with Redis: a chain of tasks up to the preview, another one from the approval on.
+
+As its documentation writes it: tasks acknowledged late and given back when a worker is lost, ``retry`` with a
+countdown to look again, retries with backoff; a pool of threads, since tasks wait for the network. The visibility
+timeout has to exceed the longest countdown: here it is 30 s for waits of a second, in earnest it would be hours, and
+so would be the time until a killed worker's tasks are taken up again. Tasks run at least once, so one that is not
+safe to repeat looks first whether it was done.
+"""
+
+import asyncio
+import importlib
+import os
+from typing import Any
+
+import requests
+from celery import Celery, Task, chain
+
+from bench.compare.line import obey
+from bench.compare.offers import document
+
+WAIT = float(os.environ.get("BENCH_WAIT", "1"))
+OFFERS = f"{os.environ['MARKETPLACE_URL']}/api/publishers/fabrikam-linux/offers"
+VERSION = {"api-version": "2017-10-31"}
+TIMEOUT = 60
+
+app = Celery("publications", broker=os.environ["REDIS_URL"])
+app.conf.update(
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_ignore_result=True,
+    worker_prefetch_multiplier=1,
+    broker_transport_options={"visibility_timeout": 30},
+    broker_connection_retry_on_startup=True,
+)
+http = requests.Session()
+http.headers["Authorization"] = "Bearer sandbox-token"
+http.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=100))
+PATIENTLY = {"autoretry_for": (requests.RequestException,), "retry_backoff": True, "max_retries": None}
+
+
+@app.task(**PATIENTLY)
+def put(offer: str) -> None:
+    """Put the offer."""
+    body = document(offer, new=True)
+    headers = {"If-Match": "*", "Content-Type": "application/json"}
+    http.put(f"{OFFERS}/{offer}", data=body, headers=headers, params=VERSION, timeout=TIMEOUT).raise_for_status()
+
+
+@app.task(**PATIENTLY)
+def start(offer: str, action: str, kind: str) -> str:
+    """Publish or go live, unless it was done already."""
+    listed = http.get(f"{OFFERS}/{offer}/submissions/", params=VERSION, timeout=TIMEOUT)
+    listed.raise_for_status()
+    for each in listed.json():
+        if each["submissionType"] == kind and each["submissionState"] == "running":
+            return str(each["id"])
+    started = http.post(f"{OFFERS}/{offer}/{action}", json={"metadata": {}}, params=VERSION, timeout=TIMEOUT)
+    started.raise_for_status()
+    return started.headers["Location"].partition("?")[0].rpartition("/")[2]
+
+
+@app.task(bind=True, **PATIENTLY)
+def follow(self: "Task[Any, Any]", operation: str, offer: str) -> None:
+    """Look; again after a while where it has not settled."""
+    look = http.get(f"{OFFERS}/{offer}/operations/{operation}", params=VERSION, timeout=TIMEOUT)
+    look.raise_for_status()
+    shown = look.json()
+    waits = any(step["status"] == "waitingForPublisherReview" for step in shown["steps"])
+    if shown["status"] != "completed" and not waits:
+        raise self.retry(countdown=WAIT, max_retries=None)
+
+
+async def take_orders() -> None:
+    """Start and approve publications."""
+
+    async def begin(offer: str, at_sign_off: bool = False) -> None:  # noqa: FBT001, FBT002
+        if not at_sign_off:
+            todo = chain(put.si(offer), start.si(offer, "publish", "publish"), follow.s(offer))
+            await asyncio.to_thread(todo.apply_async)
+
+    async def approve(offer: str) -> None:
+        todo = chain(start.si(offer, "golive", "goLive"), follow.s(offer))
+        await asyncio.to_thread(todo.apply_async)
+
+    async def ended() -> None:
+        """Celery keeps no account of chains."""
+
+    await obey({"start": begin, "approve": approve, "ended": ended})
+
+
+if __name__ == "__main__":
+    # Under its own name, which the names of the tasks begin with.
+    asyncio.run(importlib.import_module("bench.compare.contestants.celery_app").take_orders())

@@ -1,0 +1,262 @@
+"""What is measured, each as one function of a contestant that answers with figures."""
+
+import asyncio
+import contextlib
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.client import Client as TemporalClient
+
+from bench.compare.lineup import Contestant, Running, at_work
+from bench.compare.programs import ROOT
+from bench.compare.rounds import Round, play
+
+Figures: TypeAlias = dict[str, Any]
+
+WAITS = 8
+"""Between five looks at each of two operations."""
+
+WARM_UP = 4
+WRITE_SECONDS = 0.3
+"""How long the marketplace takes to answer a write where the worker is killed: so some are under way then."""
+
+SETTLE_SECONDS = 2
+IMPORTS = 7
+
+
+async def in_flight(contestant: Contestant, *, number: int, wait: float, limit: float, workers: int = 1) -> Figures:
+    """Measure one publication by itself, and then so many at once."""
+    async with at_work(contestant, wait=wait, workers=workers) as running:
+        await play(running, "warm-up", WARM_UP, limit=limit)
+        alone = await play(running, "alone", 1, limit=limit)
+        begun = running.marketplace.requests
+        many = await play(running, "many", number, limit=limit)
+        requests = running.marketplace.requests - begun
+        ended = await _ended(running, WARM_UP + 1 + number - many.lost)
+    return {
+        "number": number,
+        "workers": workers,
+        "added_seconds": max(alone.latencies(), default=limit) - WAITS * wait,
+        "took": many.took if not many.lost else limit,
+        "done": len(many.lived),
+        "per_second": len(many.lived) / (many.took if not many.lost else limit),
+        "worker_cpu_ms": _each(many.worker_cpu, many),
+        "engine_cpu_ms": _each(many.engine_cpu, many),
+        "requests": requests / number,
+        "doubled": many.doubled,
+        "ended": ended,
+    }
+
+
+def _each(seconds: float, measured: Round) -> float | None:
+    return 1000 * seconds / len(measured.lived) if measured.lived and not measured.lost else None
+
+
+async def _ended(running: Running, expected: int) -> int | None:
+    """Ask the engine how many it has seen end well; visibility may lag."""
+    ended: int | None = None
+    for _ in range(50):
+        ended = await running.client.do("ended")
+        if ended is None or ended >= expected:
+            break
+        await asyncio.sleep(0.2)
+    return ended
+
+
+async def crash(contestant: Contestant, *, number: int, wait: float, limit: float) -> Figures:
+    """Kill the worker with writes under way, when half of the publish requests have arrived, and start another."""
+    undisturbed = await _disturbed(contestant, number=number, wait=wait, limit=limit, kill=False)
+    struck = await _disturbed(contestant, number=number, wait=wait, limit=limit, kill=True)
+    return {
+        "number": number,
+        "undisturbed": undisturbed.took,
+        "took": None if struck.lost else struck.took,
+        "limit": limit,
+        "lost": struck.lost,
+        "failed": struck.failed,
+        "doubled": struck.doubled,
+    }
+
+
+async def _disturbed(contestant: Contestant, *, number: int, wait: float, limit: float, kill: bool) -> Round:
+    async with at_work(contestant, wait=wait) as running:
+        await play(running, "warm-up", WARM_UP, limit=limit)
+        running.marketplace.write_seconds = WRITE_SECONDS
+        strike: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def kill_and_start() -> None:
+            await strike
+            running.workers[0].kill()
+            running.begin_worker()
+
+        killing = asyncio.create_task(kill_and_start()) if kill else None
+        played = await play(running, "many", number, limit=limit, strike=strike)
+        if killing is not None:
+            await killing
+        return played
+
+
+async def parked(contestant: Contestant, *, number: int, sample: int, seconds: float, limit: float) -> Figures:
+    """Let so many wait for their approval, watch them wait, then approve all at once.
+
+    The marketplace shows their previews ready from the beginning, and a go-live settles at the first look.
+
+    Args:
+        contestant: Who waits.
+        number: How many.
+        sample: After how many memory is measured for the first time.
+        seconds: How long they are watched.
+        limit: Seconds for parking, and for waking.
+    """
+    async with at_work(contestant, wait=1.0) as running:
+        running.marketplace.looks = 1
+        park = Park(running, limit)
+        memory = {0: running.memory()}
+        begun = time.monotonic()
+        for count in (sample, number):
+            await park.fill(count)
+            memory[count] = running.memory()
+        parking = time.monotonic() - begun
+        cpu = running.cpu()
+        await asyncio.sleep(seconds)
+        after = running.cpu()
+        begun = time.monotonic()
+        await park.approve_all()
+        return {
+            "number": number,
+            "parking_seconds": parking,
+            "memory": {str(count): {"worker": each[0], "engine": each[1]} for count, each in memory.items()},
+            "idle_seconds": seconds,
+            "idle_worker_cpu": after[0] - cpu[0],
+            "idle_engine_cpu": after[1] - cpu[1],
+            "woken": len(park.lived),
+            "waking_seconds": max(park.lived.values(), default=begun) - begun,
+        }
+
+
+class Park:
+    """Publications that wait for their approval."""
+
+    def __init__(self, running: Running, limit: float) -> None:
+        self.lived: dict[str, float] = {}
+        self._running = running
+        self._limit = limit
+        self._offers: list[str] = []
+        self._waiting: set[str] = set()
+        running.marketplace.tell = self._tell
+
+    def _tell(self, event: str, offer: str, at: float) -> None:
+        if event == self._running.contestant.waits:
+            self._waiting.add(offer)
+        if event == self._running.contestant.done:
+            self.lived.setdefault(offer, at)
+
+    async def fill(self, number: int) -> None:
+        """Park until there are so many.
+
+        Raises:
+            TimeoutError: It took too long.
+        """
+        more = [f"parked-{each}" for each in range(len(self._offers), number)]
+        self._offers += more
+        for offer in more:
+            self._running.marketplace.await_sign_off(offer)
+        async with asyncio.timeout(self._limit):
+            await asyncio.gather(*[self._running.client.order("start", offer, True) for offer in more])
+            # Who does not tell that it waits asks the marketplace nothing before.
+            if self._running.contestant.waits.startswith("told_"):
+                await self._until(self._waiting, number)
+        await asyncio.sleep(SETTLE_SECONDS)
+
+    async def approve_all(self) -> None:
+        """Approve all, and wait until they are live, or for too long."""
+        orders = [self._running.client.order("approve", offer) for offer in self._offers]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limit):
+                await asyncio.gather(*orders)
+                await self._until(self.lived, len(self._offers))
+
+    async def _until(self, those: Collection[str], number: int) -> None:
+        while len(those) < number:
+            self._running.check()
+            await asyncio.sleep(0.05)
+
+
+async def cold_start(contestant: Contestant, *, tries: int) -> Figures:
+    """Measure from the start of a worker's process to its first request, with a publication waiting for it."""
+    seconds = []
+    async with at_work(contestant, wait=1.0) as running:
+        for each in range(tries):
+            asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+            def tell(event: str, _offer: str, at: float, asked: "asyncio.Future[float]" = asked) -> None:
+                if event == "asked" and not asked.done():
+                    asked.set_result(at)
+
+            if contestant.worker:
+                running.workers[-1].kill()
+            running.marketplace.tell = tell
+            running.client.order("start", f"cold-{each}")
+            await asyncio.sleep(1)
+            worker = running.begin_worker()
+            seconds.append(await asyncio.wait_for(asked, 60) - worker.started)
+    return {"seconds": statistics.median(seconds), "tries": tries}
+
+
+def import_seconds(module: str) -> float:
+    """Return what importing a module adds to the start of the interpreter, the median of some."""
+    return statistics.median(_runs(f"import {module}") - _runs("pass") for _ in range(IMPORTS))
+
+
+def _runs(code: str) -> float:
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    return time.monotonic() - begun
+
+
+async def history(contestant: Contestant, *, wait: float) -> Figures:
+    """Count what one publication leaves on the Temporal server, all its workflows together."""
+    async with at_work(contestant, wait=wait) as running:
+        await play(running, "warm-up", 1, limit=60)
+        await play(running, "counted", 1, limit=60)
+        await _ended(running, 2)
+        client = await TemporalClient.connect(running.environment["TEMPORAL_ADDRESS"])
+        runs = [
+            await _counted(client, found.workflow_type, found.id, found.run_id)
+            async for found in client.list_workflows()
+            if "counted-0" in found.id
+        ]
+    total: Counter[str] = sum((Counter(run["figures"]) for run in runs), Counter())
+    return {"runs": runs, **total}
+
+
+async def _counted(client: TemporalClient, kind: str, workflow_id: str, run_id: str) -> Mapping[str, Any]:
+    described = await client.workflow_service.describe_workflow_execution(
+        DescribeWorkflowExecutionRequest(
+            namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
+        )
+    )
+    fetched = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+    kinds = Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in fetched.events)
+    execution = described.workflow_execution_info
+    return {
+        "workflow": kind,
+        "figures": {
+            "events": len(fetched.events),
+            "bytes": execution.history_size_bytes,
+            "state_transitions": execution.state_transition_count,
+            "workflow_tasks": kinds["WORKFLOW_TASK_COMPLETED"],
+            "activities": kinds["ACTIVITY_TASK_COMPLETED"],
+            "timers": kinds["TIMER_STARTED"],
+            "signals": kinds["WORKFLOW_EXECUTION_SIGNALED"],
+        },
+        "events": dict(kinds.most_common()),
+    }

@@ -1,0 +1,84 @@
+"""The plots of a campaign; runs in an environment of its own, with matplotlib."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot as plt
+
+from bench.compare.report import PLOTS, contestants, median
+
+OURS, OTHERS, ENGINE = "#1f6feb", "#8b949e", "#d29922"
+MEGABYTE = 1e6
+
+
+def main() -> None:
+    """Draw from a file of results into a folder."""
+    results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    figures = results["figures"]
+    _work([each for each in figures if each["measurement"] == "in_flight"], folder / PLOTS[0], results)
+    _waiting(figures, folder / PLOTS[1], results)
+
+
+def _work(entries: list[dict[str, Any]], path: Path, results: dict[str, Any]) -> None:
+    if not entries:
+        return
+    sizes = sorted({each["size"] for each in entries if "size" in each})
+    figure, axes = plt.subplots(1, 2 + len(sizes), figsize=(5 + 4.5 * (1 + len(sizes)), 4.2))
+    names = contestants(entries)[::-1]
+    titles = [title for _, title in names]
+    colours = [OURS if name == "ours" else OTHERS for name, _ in names]
+    added = [1000 * (median(entries, name, "added_seconds") or 0) for name, _ in names]
+    axes[0].barh(titles, added, color=colours)
+    axes[0].set_title("Added to one publication, ms")
+    axes[0].set_xscale("symlog", linthresh=10)
+    for place, size in zip(axes[1:], sizes, strict=False):
+        rates = [median(entries, name, "per_second", size=size) or 0 for name, _ in names]
+        place.barh(titles, rates, color=colours)
+        place.set_title(f"Publications per second, {size} in flight")
+        place.bar_label(place.containers[0], fmt="%.1f", padding=3)
+        place.margins(x=0.15)
+        place.set_yticklabels([])
+    worker = [median(entries, name, "worker_cpu_ms", size=sizes[0]) or 0 for name, _ in names]
+    engine = [median(entries, name, "engine_cpu_ms", size=sizes[0]) or 0 for name, _ in names]
+    axes[-1].barh(titles, worker, color=OURS, label="worker")
+    axes[-1].barh(titles, engine, left=worker, color=ENGINE, label="engine")
+    axes[-1].set_title(f"CPU ms a publication, {sizes[0]} in flight")
+    axes[-1].set_yticklabels([])
+    axes[-1].legend()
+    _save(figure, path, results)
+
+
+def _waiting(figures: list[dict[str, Any]], path: Path, results: dict[str, Any]) -> None:
+    parked = [each for each in figures if each["measurement"] == "parked" and "memory" in each]
+    scaling = [each for each in figures if each["measurement"] == "scaling" and "per_second" in each]
+    if not parked and not scaling:
+        return
+    figure, (memory, workers) = plt.subplots(1, 2, figsize=(11, 4.2))
+    for each in parked:
+        counts = [int(count) for count in each["memory"]]
+        colour = OURS if each["contestant"] == "ours" else OTHERS
+        for part, style in (("worker", "-"), ("engine", "--")):
+            values = [measured[part] / MEGABYTE for measured in each["memory"].values()]
+            memory.plot(counts, values, style, marker="o", color=colour, label=f"{each['title']}, {part}")
+    memory.set_title("Memory by publications parked at the approval, MB")
+    memory.set_ylim(bottom=0)
+    if parked:
+        memory.legend()
+    workers.plot([each["workers"] for each in scaling], [each["per_second"] for each in scaling], "o-", color=OURS)
+    workers.set_title("Publications per second by workers, ours")
+    workers.set_ylim(bottom=0)
+    _save(figure, path, results)
+
+
+def _save(figure: Any, path: Path, results: dict[str, Any]) -> None:
+    known = results["machine"]
+    said = f"{results['command']} · {known['machine']} · {known['temporal']} · temporalio {known['temporalio']}"
+    figure.text(0.01, 0.005, said, fontsize=7, color="#57606a")
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""A round: so many publications in flight, each approved as soon as it waits, until all are live."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bench.compare.lineup import Running
+
+CHECK_EVERY = 5.0
+
+
+@dataclass
+class Round:
+    """What happened.
+
+    Attributes:
+        began: By `time.monotonic`, when the first order was given.
+        ordered: Offer → when its start was ordered.
+        waited: Offer → when it waited for the approval.
+        lived: Offer → when it was live.
+        failed: How many ended badly, as far as the contestant tells.
+        doubled: How many publishes and go-lives came more than once.
+        worker_cpu: Seconds.
+        engine_cpu: Seconds.
+    """
+
+    began: float
+    ordered: dict[str, float] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
+    lived: dict[str, float] = field(default_factory=dict)
+    doubled: int = 0
+    failed: int = 0
+    worker_cpu: float = 0.0
+    engine_cpu: float = 0.0
+
+    @property
+    def lost(self) -> int:
+        """How many never got live."""
+        return len(self.ordered) - len(self.lived)
+
+    @property
+    def took(self) -> float:
+        """Seconds from the first order to the last that was live."""
+        return max(self.lived.values(), default=time.monotonic()) - self.began
+
+    def latencies(self) -> list[float]:
+        """Return the seconds that each took."""
+        return [self.lived[offer] - self.ordered[offer] for offer in self.lived]
+
+
+async def play(
+    running: Running, name: str, number: int, *, limit: float, strike: "asyncio.Future[None] | None" = None
+) -> Round:
+    """Start so many publications at once, approve each as soon as it waits, and wait until all are live.
+
+    Args:
+        running: The contestant.
+        name: For the offers' ids.
+        number: How many.
+        limit: Seconds after which it is over.
+        strike: Is made done when half of the publish requests have arrived; then orders may fail.
+
+    Raises:
+        ProgramFailedError: An order could not be carried out.
+    """
+    cpu = running.cpu()
+    played = Round(time.monotonic())
+    play = _Play(running, played, number, strike)
+    running.marketplace.tell = play.tell
+    for each in range(number):
+        play.start(f"{name}-{each}")
+    until = time.monotonic() + limit
+    while not play.over.is_set() and time.monotonic() < until:
+        running.check()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(play.over.wait(), min(CHECK_EVERY, max(until - time.monotonic(), 0.01)))
+    if play.refused and strike is None:
+        raise play.refused[0]
+    after = running.cpu()
+    played.worker_cpu, played.engine_cpu = after[0] - cpu[0], after[1] - cpu[1]
+    for offer in played.ordered:
+        calls = running.marketplace.offers[offer].calls if offer in running.marketplace.offers else Counter[str]()
+        played.doubled += max(calls["publish"] - 1, 0) + max(calls["go_live"] - 1, 0)
+    return played
+
+
+class _Play:
+    """A round under way: hears what the marketplace tells, and gives the orders."""
+
+    def __init__(self, running: Running, played: Round, number: int, strike: "asyncio.Future[None] | None") -> None:
+        self.over = asyncio.Event()
+        self.refused: list[BaseException] = []
+        self._running = running
+        self._played = played
+        self._number = number
+        self._strike = strike
+        self._published: set[str] = set()
+        self._orders: set[asyncio.Future[object]] = set()
+
+    def start(self, offer: str) -> None:
+        """Order the start of a publication."""
+        self._played.ordered[offer] = time.monotonic()
+        self._order("start", offer)
+
+    def tell(self, event: str, offer: str, at: float) -> None:
+        """Hear of an event."""
+        if offer not in self._played.ordered:
+            return
+        contestant = self._running.contestant
+        if event == "publish":
+            self._publish(offer)
+        elif event == "told_failed":
+            self._played.failed += 1
+        elif event == contestant.waits and offer not in self._played.waited:
+            self._played.waited[offer] = at
+            self._order("approve", offer)
+        elif event == contestant.done:
+            self._played.lived.setdefault(offer, at)
+        if len(self._played.lived) + self._played.failed >= self._number:
+            self.over.set()
+
+    def _publish(self, offer: str) -> None:
+        self._published.add(offer)
+        if self._strike is not None and not self._strike.done() and len(self._published) >= self._number / 2:
+            self._strike.set_result(None)
+
+    def _order(self, what: str, offer: str) -> None:
+        answer = self._running.client.order(what, offer)
+        self._orders.add(answer)
+        answer.add_done_callback(self._answered)
+
+    def _answered(self, answer: "asyncio.Future[object]") -> None:
+        self._orders.discard(answer)
+        error = None if answer.cancelled() else answer.exception()
+        if error is not None:
+            self.refused.append(error)
+            if self._strike is None:
+                self.over.set()
