@@ -1,6 +1,6 @@
 # All that a person or CI types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schemas histories bench chaos lock clean
+.PHONY: help demo test lint format schemas histories bench frontier chaos lock clean
 .DELETE_ON_ERROR:
 
 # Where the environment is made from; PYTHON=… says another one.
@@ -39,6 +39,9 @@ histories: .venv/dev-installed ## Record anew the histories that `make test` rep
 bench: .venv/dev-installed ## Count what a publication of sixteen days costs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.sixteen_days
 
+frontier: .venv/dev-installed .bench/plots/installed ## Compare when to look with other schedules, into docs/looks.md
+	@$(RUN) bench.frontier .bench/plots/bin/python
+
 chaos: .venv/dev-installed ## Publish 500 times under fault, and judge it (5 to 15 minutes); ARGS="--help" says more
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.chaos $(ARGS)
 
@@ -62,6 +65,12 @@ clean: ## Forget the demo's state and all caches; what is installed stays
 .venv/dev-installed: requirements-dev.txt | $(BIN)/python
 	@echo "Installing the packages of requirements-dev.txt into .venv"
 	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# Drawing needs what nothing else does.
+.bench/plots/installed: | $(BIN)/python
+	@$(RUN) venv .bench/plots
+	@.bench/plots/bin/python -m pip install --quiet --disable-pip-version-check "matplotlib>=3.10,<4"
 	@touch $@
 
 $(BIN)/python:
