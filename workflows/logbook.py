@@ -201,9 +201,10 @@ class Logbook:
         what = f"Tell people: {notification.event.replace('_', ' ')}"
         try:
             await workflow.execute_local_activity_method(NotificationActivities.notify, notification, **at_once(what))
-        except FailureError as error:  # of a local activity it is the bare failure
-            if is_cancelled_exception(error):
-                raise
+        except (
+            ApplicationError,
+            TemporalTimeoutError,
+        ):  # bare: a local activity's failure has no ActivityError around
             patiently = within(timedelta(minutes=2), NOTIFY, what)
             await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)
 
