@@ -1,6 +1,6 @@
 # All that a person or CI types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schemas histories bench frontier chaos lock clean
+.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos lock clean
 .DELETE_ON_ERROR:
 
 # Where the environment is made from; PYTHON=… says another one.
@@ -13,7 +13,7 @@ THEIRS = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENCRYPTION_KEY
   METRICS_ADDRESS LOG_LEVEL LOG_FORMAT,$(.VARIABLES))
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-21s%s\n", $$1, $$2 }'
 
 demo: .venv/run-installed ## Publish a sample offer on a local Temporal, marketplace sandbox and worker
 	@$(RUN) sandbox.demo
@@ -36,7 +36,10 @@ schemas: .venv/dev-installed ## Write examples/schemas from the workflows' input
 histories: .venv/dev-installed ## Record anew the histories that `make test` replays
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.replay.record
 
-bench: .venv/dev-installed ## Count what a publication of sixteen days costs
+bench: .venv/dev-installed ## Measure against other engines, side by side (some 30 minutes); ARGS="--quick" is short
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.compare $(ARGS)
+
+sixteen-days: .venv/dev-installed ## Count what a publication of sixteen days costs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.sixteen_days
 
 frontier: .venv/dev-installed .bench/plots/installed ## Compare when to look with other schedules, into docs/looks.md

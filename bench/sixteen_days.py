@@ -1,4 +1,4 @@
-"""What a publication of sixteen days costs: looks, history events, and how late news is seen. ``make bench``.
+"""What a publication of sixteen days costs: looks, history events, and how late news is seen. ``make sixteen-days``.
 
 Runs the real workflows, activities, client and sandbox on a Temporal server that skips time, with the default
 polling, and counts from the marketplace's request log and from the histories.

@@ -20,34 +20,36 @@ from bench.compare.programs import ROOT, ProgramFailedError
 from bench.compare.report import renew, tables
 
 MEASUREMENTS = ("history", "cold_start", "in_flight", "crash", "scaling", "parked")
+USUAL = {"sizes": "200", "repeat": 2, "crash": 100, "parked": 500, "limit": 180.0}
+QUICK = {"sizes": "20", "repeat": 1, "crash": 20, "parked": 50, "limit": 90.0}
+FULL = {"sizes": "200,1000", "repeat": 3, "crash": 500, "parked": 10_000, "limit": 600.0}
 IMPORTS = {"ours": "worker.__main__", "bare": "bench.compare.contestants.temporal_bare"}
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="all of it, small: some minutes; nothing in docs/ changes"
-    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument("--quick", action="store_true", help="everything small: some minutes; docs/ stays as it is")
+    scale.add_argument("--full", action="store_true", help="everything as large as docs/benchmarks.md tells: hours")
     parser.add_argument("--only", help="measurements, comma-separated: " + ", ".join(MEASUREMENTS))
     parser.add_argument("--contestants", help="comma-separated: " + ", ".join(each.name for each in CONTESTANTS))
-    parser.add_argument("--sizes", help="publications in flight (default: 200,1000)")
-    parser.add_argument("--repeat", type=int, help="how often the smallest size is measured (default: 3)")
-    parser.add_argument("--crash", type=int, help="publications in flight when the worker is killed (default: 200)")
-    parser.add_argument("--parked", type=int, help="publications that wait for their approval (default: 2000)")
+    parser.add_argument("--sizes", help="publications in flight, comma-separated")
+    parser.add_argument("--repeat", type=int, help="how often the smallest size is measured")
+    parser.add_argument("--crash", type=int, help="publications in flight when the worker is killed")
+    parser.add_argument("--parked", type=int, help="publications that wait for their approval")
     parser.add_argument("--wait", type=float, default=1.0, help="seconds between two looks (default: %(default)s)")
-    parser.add_argument("--limit", type=float, help="seconds for one round (default: 240)")
+    parser.add_argument("--limit", type=float, help="seconds for one round")
     parser.add_argument("--results", type=Path, default=BUILT / "results.json", help="where figures go as they come")
     parser.add_argument(
         "--report", action="store_true", help="measure nothing: write docs/ from the results there are"
     )
     chosen = parser.parse_args(words)
-    small = chosen.quick
-    chosen.sizes = [int(size) for size in (chosen.sizes or ("20" if small else "200,1000")).split(",")]
-    chosen.repeat = chosen.repeat or (1 if small else 3)
-    chosen.crash = chosen.crash or (20 if small else 200)
-    chosen.parked = chosen.parked or (50 if small else 2000)
-    chosen.limit = chosen.limit or (90.0 if small else 240.0)
+    for name, value in (QUICK if chosen.quick else FULL if chosen.full else USUAL).items():
+        if getattr(chosen, name) is None:
+            setattr(chosen, name, value)
+    chosen.all = not chosen.quick and not chosen.only and not chosen.contestants
+    chosen.sizes = [int(size) for size in chosen.sizes.split(",")]
     chosen.only = chosen.only.split(",") if chosen.only else list(MEASUREMENTS)
     names = chosen.contestants.split(",") if chosen.contestants else [each.name for each in CONTESTANTS]
     chosen.contestants = [each for each in CONTESTANTS if each.name in names]
@@ -70,6 +72,11 @@ class Campaign:
             "figures": [],
             "absent": self.absent,
         }
+        if chosen.add and chosen.results.exists():
+            before = json.loads(chosen.results.read_text())
+            self.results["command"] = f"{before['command']}` and `{command}"
+            self.results["figures"] = before["figures"]
+            self.results["machine"] = before["machine"] | self.results["machine"]
         self.began = time.monotonic()
 
     async def run(self) -> None:
@@ -84,7 +91,7 @@ class Campaign:
             await self._measure("history", each, partial(measurements.history, each, wait=self.chosen.wait))
 
     async def _cold_start(self) -> None:
-        tries = 1 if self.chosen.quick else 5
+        tries = 1 if self.chosen.quick else 3
         for each in self.chosen.contestants:
             await self._measure("cold_start", each, partial(self._cold, each, tries))
 
@@ -189,7 +196,7 @@ def main() -> None:
         asyncio.run(campaign.run())
     results = json.loads(chosen.results.read_text())
     print(tables(results))
-    if chosen.report or not chosen.quick:
+    if chosen.report or chosen.all:
         renew(results, chosen.results, ROOT / "docs")
         print("docs/benchmarks.md and its plots say so too")
 

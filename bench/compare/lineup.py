@@ -337,7 +337,7 @@ DBOS_POSTGRES = Contestant(
 RESTATE_SERVER = Contestant(
     "restate", "Restate", "restate_app", "restate", _restate, _module("restate_app"), ready="Running on"
 )
-PREFECT = Contestant("prefect", "Prefect 3", "prefect_app", "prefect", _prefect, _module("prefect_app"), most=50)
+PREFECT = Contestant("prefect", "Prefect 3", "prefect_app", "prefect", _prefect, _module("prefect_app"), most=20)
 CELERY = Contestant(
     "celery",
     "Celery, Redis",

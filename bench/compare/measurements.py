@@ -40,7 +40,8 @@ async def in_flight(contestant: Contestant, *, number: int, wait: float, limit: 
         begun = running.marketplace.requests
         many = await play(running, "many", number, limit=limit)
         requests = running.marketplace.requests - begun
-        ended = await _ended(running, WARM_UP + 1 + number - many.lost)
+        expected = WARM_UP + 1 + len(many.lived)
+        ended = await _ended(running, expected)
     return {
         "number": number,
         "workers": workers,
@@ -52,7 +53,7 @@ async def in_flight(contestant: Contestant, *, number: int, wait: float, limit: 
         "engine_cpu_ms": _each(many.engine_cpu, many),
         "requests": requests / number,
         "doubled": many.doubled,
-        "ended": ended,
+        "not_ended": 0 if ended is None else max(expected - ended, 0),
     }
 
 

@@ -105,7 +105,8 @@ def _in_flight(entries: Sequence[Entry]) -> str:
             mine = [each for each in entries if each["contestant"] == name and each.get("size") == size]
             rate = median(mine, name, "per_second")
             few = "" if all(each.get("number") == size for each in mine) else f" ({mine[0].get('number')} in flight)"
-            late = " (not all done)" if any(each.get("done", 0) < each.get("number", 0) for each in mine) else ""
+            late = " (not all done)" if any(each.get("done") != each.get("number") for each in mine) else ""
+            late += " (the engine knows of fewer)" if any(each.get("not_ended") for each in mine) else ""
             row += [
                 _shown(rate) + few + late,
                 _ratio(rate, median(entries, "bare", "per_second", size=size)),
