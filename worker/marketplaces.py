@@ -10,9 +10,10 @@ from marketplace.credentials import Credentials, EntraCredentials, FixedToken
 from marketplace.portal import Portal
 from marketplace.sas import Signer
 from worker.settings import Settings
+from worker.transport import transport
 
 MAX_CONNECTIONS = 100
-"""As many as activities run at a time; httpx slows down with every connection more."""
+"""As many as activities run at a time."""
 
 SHARE_OF_THE_CAP = 0.95
 """What is left of the cap allows for 50 ms that the network may hold a request back."""
@@ -21,7 +22,7 @@ SHARE_OF_THE_CAP = 0.95
 def http_client() -> httpx.AsyncClient:
     """Return what carries the requests of a worker; keeps no cookies, which would pile up over weeks."""
     return httpx.AsyncClient(
-        limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+        transport=transport(MAX_CONNECTIONS),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
 

@@ -1,0 +1,85 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from worker.marketplaces import http_client
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Service:
+    """Answers every request with the same bytes, then hangs up."""
+
+    def __init__(self, answer: bytes, delay: float = 0.0) -> None:
+        self.requests: list[bytes] = []
+        self.url = ""
+        self._answer = answer
+        self._delay = delay
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        await asyncio.sleep(self._delay)
+        writer.write(self._answer)
+        writer.close()
+
+
+@asynccontextmanager
+async def service(answer: bytes, delay: float = 0.0) -> AsyncIterator[tuple[Service, httpx.AsyncClient]]:
+    there = Service(answer, delay)
+    server = await asyncio.start_server(there.serve, "127.0.0.1", 0)
+    there.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with http_client() as client:
+        yield there, client
+    server.close()
+
+
+async def test_an_answer_arrives_as_from_httpx_itself() -> None:
+    async with service(b"HTTP/1.1 202 Accepted\r\nLocation: /x\r\nContent-Length: 2\r\n\r\n{}") as (there, client):
+        answer = await client.post(there.url, content=b"", headers={"Content-Length": "0"})
+
+    assert (answer.status_code, answer.headers["location"], answer.text) == (202, "/x", "{}")
+    assert b"content-length: 0\r\n" in there.requests[0].lower()
+
+
+async def test_a_write_whose_connection_broke_is_not_sent_again() -> None:
+    async with service(b"") as (there, client):
+        with pytest.raises(httpx.ReadError):
+            await client.put(there.url, content=b"{}")
+
+    assert len(there.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "delay", "error"),
+    [
+        (b"", 0, httpx.ReadError),
+        (b"no HTTP\r\n\r\n", 0, httpx.RemoteProtocolError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0, httpx.ReadError),
+        (OK, 30, httpx.ReadTimeout),
+    ],
+    ids=["nothing", "nonsense", "half a body", "too late"],
+)
+async def test_what_goes_wrong_is_named_as_httpx_does(answer: bytes, delay: float, error: type[Exception]) -> None:
+    async with service(answer, delay) as (there, client):
+        with pytest.raises(error):
+            await client.get(there.url, timeout=0.3)
+
+
+async def test_nobody_who_listens_is_an_error_of_connecting() -> None:
+    async with service(OK) as (there, _):
+        pass
+    async with http_client() as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(there.url)
+
+
+async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with service(OK) as (there, client):
+        monkeypatch.setenv("http_proxy", there.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        await client.get("http://marketplace.example/offers")
+
+    assert there.requests[0].startswith(b"GET http://marketplace.example/offers ")
