@@ -1,6 +1,6 @@
 """What goes live is the preview that was approved, whatever others do to it meanwhile."""
 
-from tests.desk import Desk, progress_of
+from tests.desk import Desk, failure_of, progress_of
 
 
 async def test_without_images_what_the_preview_holds_is_promoted_and_listed(desk: Desk) -> None:
@@ -60,6 +60,31 @@ async def test_an_approval_of_no_images_before_there_is_a_preview_is_asked_for_a
     result = await run.result()
     assert (result.outcome, result.approved_by) == ("live", "dana")
     assert [image.version for image in result.images] == ["4.2.0"]
+
+
+async def test_an_approval_of_no_images_while_they_are_being_published_is_asked_for_again(desk: Desk) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    run = await desk.start("ValidateAndGoLive", desk.images())
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await run.execute_update("decide_go_live", {"approve": True, "approver": "dana"})
+    asked = await desk.until_asked(run)
+
+    assert asked.approval is not None
+    assert asked.approval.reopened == "it was given before there was a preview to approve"
+    assert await desk.effects("go_live") == 0
+    await run.signal("approve_go_live", {"approver": "lee"})
+    assert (await run.result()).approved_by == "lee"
+
+
+async def test_a_rejection_of_no_images_while_they_are_being_published_holds(desk: Desk) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    run = await desk.start("ValidateAndGoLive", desk.images())
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await run.signal("reject_go_live", {"reason": "wrong kernel"})
+
+    assert (await failure_of(run)).type == "GoLiveRejected"
 
 
 async def test_a_preview_published_again_after_it_was_shown_is_asked_about_again(desk: Desk) -> None:

@@ -72,6 +72,16 @@ async def test_an_unknown_word_is_told_once_and_means_still_running(desk: Desk) 
     ]
 
 
+async def test_a_run_says_what_it_waits_for_before_it_has_seen_anything(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("list_operations", {"kind": "respond", "status": 503}, times=3)
+    run = await desk.start("CheckLastOperationStatus", desk.check())
+    progress = await progress_of(run)
+
+    assert progress.waiting_for == "the marketplace to show the last operation"
+    assert (await run.result()).outcome == "preview"
+
+
 async def test_the_deadline_ends_the_wait_and_says_what_it_waited_for(desk: Desk) -> None:
     await desk.step("displaycertify", outcome="never")
     await desk.call("PUT", "", desk.document("4.2.0"))
@@ -127,6 +137,19 @@ async def test_a_publish_that_was_replaced_by_a_later_one_is_followed_there(desk
     assert await desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.5"]
     assert (await desk.operations())[2:] == [("publish", "canceled"), ("publish", None)]
     assert any("Another publish took its place" in note for note in (await progress_of(run)).notes)
+
+
+async def test_a_run_whose_only_publish_was_replaced_says_that_it_changed_something(desk: Desk) -> None:
+    await desk.switch(second_publish="replace")
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.0"))
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    result = await run.result()
+
+    assert (result.outcome, result.changed) == ("preview", True)
+    assert await desk.effects("publish") == 1
 
 
 async def test_a_publish_that_somebody_cancelled_ends_the_run(desk: Desk) -> None:

@@ -75,6 +75,8 @@ class CheckLastOperationStatus:
 
     async def _look(self, wanted: CheckLastOperationStatusInput, following: Following) -> OperationReport | None:
         what = f"operation {wanted.operation_id}" if wanted.operation_id else "the last operation"
+        if self._logbook.progress.waiting_for is None:
+            self._logbook.waits_for(f"the marketplace to show {what}")
         answer = await workflow.execute_activity_method(
             OperationActivities.look,
             LookRequest(

@@ -96,6 +96,7 @@ class Stages:
 
     async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
         """Read how the offer stands, and check the images wanted against the marketplace's rules."""
+        _heed_cancellation()
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
         request = SurveyRequest(offer=self.offer)
         if wanted is not None:
@@ -155,7 +156,7 @@ class Stages:
                 non_retryable=True,
             )
         if if_publishing is IfPublishing.CANCEL and running.kind is OperationKind.PUBLISH:
-            await self.cancel(running.id)
+            await self.cancel(running.id, ours=False)
             return
         try:
             await self.follow(running.id, running.kind, ours=False)
@@ -221,7 +222,9 @@ class Stages:
         if started.ours:
             await self.cancel(started.operation_id)
 
-    async def cancel(self, operation_id: str | None, known_operations: Sequence[str] = ()) -> None:
+    async def cancel(
+        self, operation_id: str | None, known_operations: Sequence[str] = (), *, ours: bool = True
+    ) -> None:
         """Cancel an operation and wait until the service confirms.
 
         The service may refuse to cancel before sign-off, or after: where it refuses, the operation is
@@ -231,13 +234,13 @@ class Stages:
         if answer.state is CancelState.REFUSED:
             if not answer.at_sign_off:
                 self.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
-                await self._follow_to_its_end(answer.operation_id, until_canceled=False)
+                await self._follow_to_its_end(answer.operation_id, ours=ours, until_canceled=False)
             # At sign-off it may have been refused because sign-off was not reached a moment ago.
             answer = await self._ask_to_cancel(answer.operation_id, ())
         if answer.state is CancelState.REFUSED:
             self.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
         elif answer.state is CancelState.REQUESTED:
-            await self._follow_to_its_end(answer.operation_id, until_canceled=True)
+            await self._follow_to_its_end(answer.operation_id, ours=ours, until_canceled=True)
 
     async def _ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
         self.logbook.waits_for("the marketplace to accept the cancel request")
@@ -252,12 +255,16 @@ class Stages:
             **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
         )
 
-    async def _follow_to_its_end(self, operation_id: str | None, *, until_canceled: bool) -> None:
+    async def _follow_to_its_end(self, operation_id: str | None, *, ours: bool, until_canceled: bool) -> None:
         if operation_id is None:
             return
+        if not ours:
+            _heed_cancellation()
         try:
-            await self.follow(operation_id, OperationKind.PUBLISH, ours=True, until_canceled=until_canceled)
+            await self.follow(operation_id, OperationKind.PUBLISH, ours=ours, until_canceled=until_canceled)
         except ChildWorkflowError as error:
+            if is_cancelled_exception(error):
+                raise
             reason = application_error(error)
             if reason.type not in OPERATION_ENDED_BADLY:
                 self.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
@@ -381,8 +388,8 @@ def _refused_for_good(error: BaseException) -> bool:
 def _heed_cancellation() -> None:
     """Start nothing in a run that has been cancelled.
 
-    A cancellation is delivered once, and who awaits a child that ends at the same moment gets the child's result
-    in its place.
+    A cancellation is delivered once, and who awaits a child that ends at the same moment, or an activity that is
+    never broken off, gets a result in its place.
     """
     if workflow.cancellation_reason() is not None:
         raise asyncio.CancelledError

@@ -140,6 +140,8 @@ class UpdateOfferAndPublish:
             if application_error(error).type != "OperationCanceled" or not await self._is_replaced(stages):
                 raise
             self._logbook.note(f"{application_error(error).message} Another publish took its place.")
+            operation = self._logbook.progress.operation
+            self._changed = self._changed or (operation is not None and operation.ours)
             return
         self._published = started.operation_id
         self._ours = started.ours

@@ -108,9 +108,9 @@ class ValidateAndGoLive:
                     type="MarketplaceError",
                     non_retryable=True,
                 )
-            if self._decision is not None:
-                self._reopen("it was given before there was a preview to approve")
             await stages.make_way(survey.running, wanted.if_publishing)
+            if self._decision is not None and self._decision.approve:
+                self._reopen("it was given before there was a preview to approve")
             return
         self._logbook.stage(PublishStage.PUBLISHING, "the preview to hold the images")
         members = UpdateOfferAndPublishInput.model_fields

@@ -5,6 +5,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from tests.desk import Run, progress_of
+from tests.process.processes import in_flight, until
 from tests.real_time.held_desk import HeldDesk
 from workflows.messages import Progress
 from workflows.search_attributes import PUBLISH_STAGE
@@ -169,6 +170,27 @@ async def test_somebody_elses_publish_that_the_run_waits_for_is_left_alone(held_
     await cancelled(run)
 
     assert await held_desk.operations() == [("publish", None)]
+
+
+@pytest.mark.parametrize("stage", ["requested", "followed"])
+async def test_while_somebody_elses_publish_is_being_cancelled_nothing_more_is_done(
+    held_desk: HeldDesk, stage: str
+) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.switch(cancel_async=True, cancel_seconds=3600)
+    await held_desk.stranger("edit", "publish", version="4.2.1")
+    if stage == "requested":
+        await held_desk.fault("cancel", {"kind": "delay", "seconds": 1})
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.3.0", if_publishing="cancel"))
+    if stage == "requested":
+        await until(lambda: in_flight(run, "cancel_operation"))
+    else:
+        await held_desk.until_followed(run)
+    await cancelled(run)
+
+    assert await held_desk.effects("cancel") == 1
+    assert await held_desk.versions("Draft") == ["4.2.0", "4.2.1"]
+    assert [kind for kind, _ in await held_desk.operations()] == ["publish", "goLive", "publish"]
 
 
 async def test_only_the_follower_being_cancelled_takes_nothing_back(held_desk: HeldDesk) -> None:

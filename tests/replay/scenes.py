@@ -10,6 +10,7 @@ from tests.replay.stage import (
     UNATTENDED,
     UPDATE,
     VALIDATE,
+    canceled,
     checked_once_published,
     child,
     ended,
@@ -144,6 +145,14 @@ async def waited_for_another_publish(desk: Desk) -> Run:
 async def another_publish_canceled(desk: Desk) -> Run:
     await publishes(desk)
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM)))
+
+
+@scene(UPDATE)
+async def canceled_while_another_publish_is_canceled(desk: Desk) -> Run:
+    await desk.switch(cancel_async=True)
+    await publishes(desk)
+    run = await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM))
+    return await canceled(run, until_followed)
 
 
 @scene(UPDATE)
