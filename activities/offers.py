@@ -141,7 +141,15 @@ class OfferActivities:
             in_production = production is not None and not missing(request.images, production)
             in_draft = bool(request.images) and not missing(request.images, draft)
             if request.images and not in_preview and not in_production:
-                in_draft = await self._checked(request)
+                edit = await self._marketplace.planned_edit(
+                    request.offer,
+                    request.images,
+                    preview=preview or [],
+                    production=production or [],
+                    when_full=request.when_full,
+                    limit=request.limit,
+                )
+                in_draft = not edit.changed
         return Survey(
             exists=True,
             operations=operations,
@@ -153,13 +161,6 @@ class OfferActivities:
             adds=_added(production or [], preview or []),
             removes=_added(preview or [], production or []) if preview is not None else [],
         )
-
-    async def _checked(self, request: SurveyRequest) -> bool:
-        """Try the edit without writing; tell whether there is nothing to write."""
-        edit = await self._marketplace.edit_images(
-            request.offer, request.images, when_full=request.when_full, limit=request.limit, dry_run=True
-        )
-        return not edit.changed
 
     async def _awaits_sign_off(self, offer: OfferKey, operations: list[Operation]) -> bool:
         if not operations:

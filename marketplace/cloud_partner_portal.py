@@ -113,7 +113,6 @@ class CloudPartnerPortal:
         *,
         when_full: WhenFull,
         limit: int | None,
-        dry_run: bool = False,
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
@@ -133,19 +132,8 @@ class CloudPartnerPortal:
         done = EditOutcome(operations=await self._newest_ids(offer))
         for last in _rounds():
             draft = await self._portal.read_offer(offer)
-            try:
-                text, edit = held.edit(
-                    draft.text,
-                    signed,
-                    preview=preview,
-                    production=production,
-                    when_full=when_full,
-                    limit=limit,
-                    now=self._clock(),
-                )
-            except ValueError as error:
-                raise _unreadable_offer(offer, error) from None
-            if dry_run or not edit.changed:
+            text, edit = self._edited(offer, draft, signed, preview, production, when_full, limit)
+            if not edit.changed:
                 return _merged(done, edit)
             try:
                 await self._portal.put_offer(offer, text, if_match=draft.etag or LAST_ONE_WINS)
@@ -161,6 +149,50 @@ class CloudPartnerPortal:
             " sends no ETag that would prevent it",
             call=f"edit {offer}",
         )
+
+    async def planned_edit(
+        self,
+        offer: OfferKey,
+        images: Sequence[Image],
+        *,
+        preview: Sequence[HeldImage],
+        production: Sequence[HeldImage],
+        when_full: WhenFull,
+        limit: int | None,
+    ) -> EditOutcome:
+        """Check every rule and tell what `edit_images` would change.
+
+        Raises:
+            NotFound: There is no such offer.
+            RuleBroken: A rule of the marketplace.
+        """
+        signed = [self._signed(image) for image in images]
+        draft = await self._portal.read_offer(offer)
+        _, edit = self._edited(offer, draft, signed, preview, production, when_full, limit)
+        return edit
+
+    def _edited(
+        self,
+        offer: OfferKey,
+        draft: OfferDocument,
+        images: Sequence[Image],
+        preview: Sequence[HeldImage],
+        production: Sequence[HeldImage],
+        when_full: WhenFull,
+        limit: int | None,
+    ) -> tuple[str, EditOutcome]:
+        try:
+            return held.edit(
+                draft.text,
+                images,
+                preview=preview,
+                production=production,
+                when_full=when_full,
+                limit=limit,
+                now=self._clock(),
+            )
+        except ValueError as error:
+            raise _unreadable_offer(offer, error) from None
 
     async def read_slot(self, offer: OfferKey, slot: Slot) -> list[HeldImage] | None:
         """Return the image versions a slot holds, ``None`` when nothing is there."""

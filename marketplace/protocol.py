@@ -59,7 +59,6 @@ class Marketplace(Protocol):
         *,
         when_full: WhenFull,
         limit: int | None,
-        dry_run: bool = False,
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
@@ -70,8 +69,20 @@ class Marketplace(Protocol):
             images: The images wanted, of any number of plans.
             when_full: What to do with a full plan.
             limit: Versions a plan may hold, 0 for any number, ``None`` for what the offer type allows.
-            dry_run: Check every rule and tell what would change, but send nothing.
         """
+        ...
+
+    async def planned_edit(
+        self,
+        offer: OfferKey,
+        images: Sequence[Image],
+        *,
+        preview: Sequence[HeldImage],
+        production: Sequence[HeldImage],
+        when_full: WhenFull,
+        limit: int | None,
+    ) -> EditOutcome:
+        """Check every rule and tell what `edit_images` would change; the slots are given as they were read."""
         ...
 
     async def read_slot(self, offer: OfferKey, slot: Slot) -> list[HeldImage] | None:

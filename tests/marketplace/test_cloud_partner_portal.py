@@ -369,9 +369,11 @@ async def test_what_is_there_already_is_not_written() -> None:
     assert not service.puts
 
 
-async def test_a_dry_run_writes_nothing() -> None:
+async def test_planning_an_edit_writes_nothing() -> None:
     service = Service(document("1.0.0"))
-    edit = await service.edit(image("1.1.0"), dry_run=True)
+    edit = await service.marketplace().planned_edit(
+        OFFER, [image("1.1.0")], preview=[], production=[], when_full=WhenFull.FAIL, limit=None
+    )
     assert edit.changed
     assert not service.puts
 
