@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,6 +40,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wait", type=float, default=1.0, help="seconds between two looks (default: %(default)s)")
     parser.add_argument("--limit", type=float, help="seconds for one round")
     parser.add_argument("--results", type=Path, default=BUILT / "results.json", help="where figures go as they come")
+    parser.add_argument("--add", action="store_true", help="keep the figures that are in the results already")
     parser.add_argument(
         "--report", action="store_true", help="measure nothing: write docs/ from the results there are"
     )
@@ -168,7 +168,6 @@ class Campaign:
             return
         print(f"{time.monotonic() - self.began:6.0f} s  {name}: {contestant.title}", flush=True)
         entry: dict[str, Any] = {"measurement": name, "contestant": contestant.name, "title": contestant.title}
-        load = os.getloadavg()[0]
         try:
             entry |= await measure()
         except NotToBeHadError as error:
@@ -178,7 +177,7 @@ class Campaign:
         except (ProgramFailedError, TimeoutError) as error:
             entry["error"] = f"{type(error).__name__}: {error}"
             print(f"          {str(error)[:500]}", flush=True)
-        self.results["figures"].append(entry | {"load_before": round(load, 1)})
+        self.results["figures"].append(entry)
         self._keep()
 
     def _keep(self) -> None:

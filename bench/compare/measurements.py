@@ -52,6 +52,7 @@ async def in_flight(contestant: Contestant, *, number: int, wait: float, limit: 
         "worker_cpu_ms": _each(many.worker_cpu, many),
         "engine_cpu_ms": _each(many.engine_cpu, many),
         "requests": requests / number,
+        "others": many.others,
         "doubled": many.doubled,
         "not_ended": 0 if ended is None else max(expected - ended, 0),
     }

@@ -54,6 +54,10 @@ def _heading(results: Results) -> str:
     ]
     versions = [f"{name}: {value}" for name, value in results["machine"].items() if name != "machine"]
     lines.append("Versions: " + "; ".join(versions) + ".")
+    others = [each["others"] for each in results["figures"] if "others" in each]
+    if others:
+        shares = f"{100 * statistics.median(others):.0f} % (median), {100 * max(others):.0f} % (most)"
+        lines.append(f"Of the machine, programs that have nothing to do with this took {shares}.")
     lines += [f"Not to be had here: {name} ({why})." for name, why in results["absent"].items()]
     return "\n\n".join(lines) + "\n"
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 from bench.compare.lineup import Running
+from bench.compare.programs import machine_cpu
 
 CHECK_EVERY = 5.0
 
@@ -24,6 +26,7 @@ class Round:
         doubled: How many publishes and go-lives came more than once.
         worker_cpu: Seconds.
         engine_cpu: Seconds.
+        others: The share of the machine that programs took which have nothing to do with it.
     """
 
     began: float
@@ -34,6 +37,7 @@ class Round:
     failed: int = 0
     worker_cpu: float = 0.0
     engine_cpu: float = 0.0
+    others: float = 0.0
 
     @property
     def lost(self) -> int:
@@ -65,7 +69,7 @@ async def play(
     Raises:
         ProgramFailedError: An order could not be carried out.
     """
-    cpu = running.cpu()
+    cpu, all_cpu, our_cpu = running.cpu(), machine_cpu(), _ours(running)
     played = Round(time.monotonic())
     play = _Play(running, played, number, strike)
     running.marketplace.tell = play.tell
@@ -80,10 +84,17 @@ async def play(
         raise play.refused[0]
     after = running.cpu()
     played.worker_cpu, played.engine_cpu = after[0] - cpu[0], after[1] - cpu[1]
+    others = (machine_cpu() - all_cpu) - (_ours(running) - our_cpu) - sum(after) + sum(cpu)
+    played.others = others / ((time.monotonic() - played.began) * (os.cpu_count() or 1))
     for offer in played.ordered:
         calls = running.marketplace.offers[offer].calls if offer in running.marketplace.offers else Counter[str]()
         played.doubled += max(calls["publish"] - 1, 0) + max(calls["go_live"] - 1, 0)
     return played
+
+
+def _ours(running: Running) -> float:
+    """Return the CPU seconds of ourselves, the marketplace included, and of a client that is not the worker."""
+    return time.process_time() + (running.client.program.cpu() if running.contestant.worker else 0.0)
 
 
 class _Play:

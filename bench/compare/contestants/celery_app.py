@@ -2,8 +2,8 @@
 
 As its documentation writes it: tasks acknowledged late and given back when a worker is lost, ``retry`` with a
 countdown to look again, retries with backoff; a pool of threads, since tasks wait for the network. The visibility
-timeout has to exceed the longest countdown: here it is 30 s for waits of a second, in earnest it would be hours, and
-so would be the time until a killed worker's tasks are taken up again. Tasks run at least once, so one that is not
+timeout has to exceed the longest countdown: here it is 10 s for waits of a second, in earnest it would be hours, and
+a killed worker's tasks are taken up again no sooner. Tasks run at least once, so one that is not
 safe to repeat looks first whether it was done.
 """
 
@@ -29,7 +29,7 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     task_ignore_result=True,
     worker_prefetch_multiplier=1,
-    broker_transport_options={"visibility_timeout": 30},
+    broker_transport_options={"visibility_timeout": 10},
     broker_connection_retry_on_startup=True,
 )
 http = requests.Session()
