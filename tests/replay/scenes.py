@@ -18,6 +18,7 @@ from tests.replay.stage import (
     publishes,
     publishes_a_new_offer,
     scene,
+    slowly,
     until,
     until_asked,
     until_followed,
@@ -46,6 +47,7 @@ async def replaced_after_another_publish(desk: Desk) -> Run:
 
 @scene(CREATE)
 async def published_first_by_another(desk: Desk) -> Run:
+    await slowly(desk)
     await desk.fault("publish", {"kind": "stranger_publish"})
     await desk.fault("publish", {"kind": "stranger_edit"})
     return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
@@ -83,6 +85,7 @@ async def canceled_by_a_stranger(desk: Desk) -> Run:
 
 @scene(CREATE)
 async def checked_now(desk: Desk) -> Run:
+    await slowly(desk)
     return await checked_once_published(await desk.start(CREATE, desk.create(**ONLY_WHEN_ASKED)))
 
 
@@ -128,6 +131,7 @@ async def unchanged(desk: Desk) -> Run:
 @scene(UPDATE)
 async def joined(desk: Desk) -> Run:
     await desk.live("4.2.0")
+    await slowly(desk)
     first = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(first)
     run = await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
@@ -164,6 +168,7 @@ async def another_publish_refused(desk: Desk) -> Run:
 @scene(UPDATE)
 async def published_first_by_another_editor(desk: Desk) -> Run:
     await desk.live("4.2.0")
+    await slowly(desk)
     await desk.fault("publish", {"kind": "stranger_publish"})
     await desk.fault("publish", {"kind": "stranger_edit"})
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
@@ -196,7 +201,7 @@ async def update_canceled(desk: Desk) -> Run:
 @scene(UPDATE)
 async def canceled_before_sign_off_only(desk: Desk) -> Run:
     await desk.live("4.2.0")
-    await desk.step("displaycertify", duration_seconds=4)
+    await slowly(desk)
     await desk.switch(cancel_window="sign_off_only")
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)

@@ -25,6 +25,8 @@ CREATE, UPDATE, VALIDATE, CHECK = (
 )
 SELDOM: dict[str, Any] = {"polling": {"min_interval": "PT2S", "max_interval": "PT2S"}}
 ONLY_WHEN_ASKED: dict[str, Any] = {"polling": {"min_interval": "PT1H", "max_interval": "PT1H"}}
+SLOWLY = 6.0
+"""Seconds."""
 UNATTENDED: dict[str, Any] = {"approval": {"required": False}}
 DANA = "dana@fabrikam.example"
 
@@ -80,7 +82,7 @@ async def until_so(ready: Callable[[], Awaitable[bool]]) -> None:
 async def checked_once_published(run: Run) -> Run:
     """Ask a run that looks only when asked to look, once what it follows has been published."""
     await until_followed(run)
-    await asyncio.sleep(3)
+    await asyncio.sleep(SLOWLY + 2)
     await run.signal("check_now")
     return await ended(run)
 
@@ -102,9 +104,15 @@ async def requests(desk: Desk, call: str) -> int:
     return [entry["call"] for entry in await desk.requests()].count(call)
 
 
+async def slowly(desk: Desk) -> None:
+    """Let publishing take so long that what a run meets still goes on, however busy the machine is."""
+    await desk.step("displaycertify", duration_seconds=SLOWLY)
+
+
 async def publishes(desk: Desk) -> None:
     """Let somebody else publish another draft of an offer that is live."""
     await desk.live("4.2.0")
+    await slowly(desk)
     await desk.stranger("edit", version="4.1.9")
     await desk.stranger("publish")
 

@@ -109,7 +109,14 @@ def test_every_kind_of_fault_that_the_sandbox_knows_strikes_a_recorded_run() -> 
 # A change of what a workflow asks for, at any place, is noticed
 
 
-ASKS = ("execute_activity_method", "execute_child_workflow", "start_child_workflow", "sleep", "wait_condition")
+ASKS = (
+    "execute_activity_method",
+    "execute_child_workflow",
+    "execute_local_activity_method",
+    "sleep",
+    "start_child_workflow",
+    "wait_condition",
+)
 """What procedures await that makes a command. (Waiting for a condition without a timeout makes none.)"""
 
 

@@ -30,6 +30,7 @@ from tests.replay.stage import (
     publishes,
     requests,
     scene,
+    slowly,
     until,
     until_asked,
     until_followed,
@@ -211,6 +212,7 @@ async def added_to_a_draft(desk: Desk) -> Run:
 @scene(UPDATE)
 async def update_checked_now(desk: Desk) -> Run:
     await desk.live("4.2.0")
+    await slowly(desk)
     return await checked_once_published(await desk.start(UPDATE, desk.images("4.2.1", **ONLY_WHEN_ASKED)))
 
 
@@ -242,7 +244,7 @@ async def joined_in_vain(desk: Desk) -> Run:
 @scene(UPDATE)
 async def joined_another_draft_in_vain(desk: Desk) -> Run:
     await desk.live("4.2.0")
-    await desk.step("displaycertify", duration_seconds=4)
+    await slowly(desk)
     await desk.stranger("edit", version="4.1.9")
     await desk.stranger("publish")
     draft = (await desk.state())["slots"]["Draft"]["document"]
@@ -367,6 +369,7 @@ async def approved_though_nobody_asked(desk: Desk) -> Run:
 @scene(VALIDATE)
 async def decided_twice(desk: Desk) -> Run:
     await desk.live("4.2.0")
+    await slowly(desk)
     run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
     await run.signal("approve_go_live", {"approver": DANA})
@@ -435,6 +438,7 @@ async def waited_for_another_publish_that_failed(desk: Desk) -> Run:
 @scene(UPDATE)
 async def replaced_by_another_publish(desk: Desk) -> Run:
     await desk.live("4.2.0")
+    await slowly(desk)
     await desk.switch(second_publish="replace")
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
