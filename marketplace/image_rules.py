@@ -53,20 +53,39 @@ def refuse_taken(placements: Iterable[Placement], slots: Slots) -> None:
     VersionTaken.raise_for(broken)
 
 
+class _Standing:
+    """What a plan had before, in the draft and in the published slots."""
+
+    def __init__(self, held: Iterable[HeldImage]) -> None:
+        self._held = list(held)
+        self._of_generation: dict[str | None, _Standing] = {}
+        self.versions = {one.version for one in self._held}
+        self.newest = max(self.versions, key=order, default=None)
+
+    def of(self, generation: str | None) -> "_Standing":
+        """Return what is of one generation."""
+        if generation not in self._of_generation:
+            self._of_generation[generation] = _Standing(one for one in self._held if one.generation == generation)
+        return self._of_generation[generation]
+
+
 def refuse_old(added: Iterable[Placement], slots: Slots) -> None:
     """Refuse a new version that is not greater than all before."""
     broken: list[str] = []
+    standing: dict[str, _Standing] = {}
     for one in added:
         version, plan_id = one.image.version, one.plan.plan_id
-        standing = [entry.held for entry in one.plan.newest_first()] + _published(plan_id, slots)
-        if any(held.version == version for held in standing):
+        if plan_id not in standing:
+            draft = [entry.held for entry in one.plan.newest_first]
+            standing[plan_id] = _Standing([*draft, *_published(plan_id, slots)])
+        before = standing[plan_id]
+        if version in before.versions:
             # The plan has the version in another map: only what is in this map was there before it.
-            standing = [held for held in standing if held.generation == one.shelf.generation]
-        if any(held.version == version for held in standing):
+            before = before.of(one.shelf.generation)
+        if version in before.versions:
             continue  # published, but no longer in the draft: it comes back
-        newest = max((held.version for held in standing), key=order, default=None)
-        if newest is not None and sort_key(version) <= sort_key(newest):
-            shown = one_line(newest, MAX_NAME)
+        if before.newest is not None and sort_key(version) <= sort_key(before.newest):
+            shown = one_line(before.newest, MAX_NAME)
             broken.append(
                 f"Plan {plan_id}: version {version} is not greater than {shown}, which the plan already has; the "
                 f"marketplace would never show it. Give the image a version above {shown}."
@@ -82,7 +101,7 @@ def refuse_disk_counts(added: Iterable[Placement], slots: Slots) -> None:
         plan_id = one.plan.plan_id
         count = len(one.image.data_disks)
         if plan_id not in expected:
-            standing = [entry.held for entry in one.plan.newest_first()] or _published(plan_id, slots)
+            standing = [entry.held for entry in one.plan.newest_first] or _published(plan_id, slots)
             newest = max(standing, key=lambda held: order(held.version), default=None)
             expected[plan_id] = (newest.version, len(newest.disks) - 1) if newest else (one.image.version, count)
         version, other = expected[plan_id]
@@ -167,8 +186,8 @@ def taken(image: Image, held: HeldImage, slot: str | None = None) -> str:
     where = f" in the {slot}" if slot else ""
     place = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
     return (
-        f"{place} is there{where} with other disks: it has {_counted(len(theirs) - 1)} and "
-        f"{one_line(other, _MAX_DISK)}. A version never changes its disks; give the new image a new version."
+        f"{one_line(str(place), _MAX_VERSION)} is there{where} with other disks: it has {_counted(len(theirs) - 1)} "
+        f"and {one_line(other, _MAX_DISK)}. A version never changes its disks; give the new image a new version."
     )
 
 
@@ -192,7 +211,7 @@ def sas_problems(version: ImageVersion, disks: Iterable[Disk], now: datetime) ->
 
 
 def _published(plan_id: str, slots: Slots) -> list[HeldImage]:
-    return [held for published in slots.values() for held in published.get(plan_id, ())]
+    return [held for published in slots.values() for held in published.plans.get(plan_id, ())]
 
 
 def _newest_published(plan_id: str, slots: Slots) -> set[str]:
@@ -200,7 +219,7 @@ def _newest_published(plan_id: str, slots: Slots) -> set[str]:
     newest: set[str] = set()
     for published in slots.values():
         by_generation: dict[str | None, list[str]] = defaultdict(list)
-        for held in published.get(plan_id, ()):
+        for held in published.plans.get(plan_id, ()):
             by_generation[held.generation].append(held.version)
         for versions in by_generation.values():
             top = max(sort_key(version) for version in versions)

@@ -14,7 +14,11 @@ from marketplace import image_rules, sas
 from marketplace.json_text import Splice, apply, change_members, set_value, written
 from marketplace.model import EditOutcome, HeldImage, Image, ImageVersion, WhenFull
 from marketplace.placements import Placement, by_plan, place, places_in_slot, same_version
-from marketplace.plans import VIRTUAL_MACHINE, Plan, disks_of, encodable, given_disks, order, read
+from marketplace.plans import VIRTUAL_MACHINE, Plan, disks_of, given_disks, order, read
+from marketplace.wording import MAX_NAME, bounded, one_line
+
+MAX_REMOVED = 1000
+"""How many removed versions are named."""
 
 VERSIONS_PER_PLAN = 8
 """What the API's documentation allows a plan of a virtual machine offer; core VM plans hold many more."""
@@ -27,9 +31,17 @@ def held_images(document: str) -> list[HeldImage]:
     object. Plans and maps of another shape than documented are passed over.
 
     Raises:
-        ValueError: The text is not JSON, or not an object.
+        ValueError: The text is not JSON, or not an object, or has more than `marketplace.plans.MAX_IMAGES`.
     """
     return [entry.held for entry in read(document).entries()]
+
+
+def version_of(held: HeldImage) -> ImageVersion:
+    """Return an image version of a document without its disks, for a person: each word one bounded line."""
+    generation = None if held.generation is None else one_line(held.generation, MAX_NAME)
+    return ImageVersion(
+        plan_id=one_line(held.plan_id, MAX_NAME), version=one_line(held.version, MAX_NAME), generation=generation
+    )
 
 
 def missing(images: Iterable[Image], held: Iterable[HeldImage]) -> list[ImageVersion]:
@@ -109,15 +121,17 @@ def edit(
     splices = [splice for one in _first_of_each(renewed) for splice in _new_urls(one)]
     for plan in {id(one.plan): one.plan for one in added}.values():
         splices += _changes_of(plan, added, dropped.get(plan.plan_id, []), now)
+    gone = [(plan_id, version) for plan_id, versions in dropped.items() for version in versions]
+    if len(gone) > MAX_REMOVED:
+        warnings.insert(0, f"{len(gone):,} versions were removed; the result names the first {MAX_REMOVED:,}.")
     outcome = EditOutcome(
         added=list(dict.fromkeys(one.image.image_version for one in added)),
         removed=[
-            ImageVersion(plan_id=plan_id, version=encodable(version))
-            for plan_id, versions in dropped.items()
-            for version in versions
+            ImageVersion(plan_id=plan_id, version=one_line(version, MAX_NAME))
+            for plan_id, version in gone[:MAX_REMOVED]
         ],
         renewed=list(dict.fromkeys(one.image.image_version for one in renewed)),
-        warnings=list(dict.fromkeys(warnings)),
+        warnings=bounded(warnings),
     )
     return apply(document, splices), outcome
 
@@ -176,10 +190,9 @@ def _entry_text(one: Placement, now: datetime) -> str:
             "label": '""',
             "description": '""',
         }
-        same = sorted(one.shelf.entries.values(), key=lambda entry: order(entry.held.version))
-        newest = same[-1:] or one.plan.newest_first()[:1]
+        newest = one.shelf.newest or next(iter(one.plan.newest_first), None)
         for key, kind in (("showInGui", "boolean"), ("label", "string"), ("description", "string")):
-            node = newest[0].node.get(key) if newest else None
+            node = newest.node.get(key) if newest else None
             if node and node.kind == kind:
                 members[key] = node.text
     return _object_text(members)
@@ -188,11 +201,9 @@ def _entry_text(one: Placement, now: datetime) -> str:
 def _data_disks_text(image: Image, plan: Plan) -> str:
     """Write data disks with the names that the plan's newest version with some uses; none are documented."""
     lun_key, url_key, lun_kind = '"lun"', '"vhdUrl"', "number"
-    disks = (disk for entry in plan.newest_first() for disk in entry.disks)
-    spelling = next((disk.spelling for disk in disks if disk.spelling), None)
-    if spelling:
-        lun_key, url_key = (one.value.source[one.key_start : one.key_end] for one in spelling)
-        lun_kind = spelling[0].value.kind
+    if plan.spelling:
+        lun_key, url_key = (one.value.source[one.key_start : one.key_end] for one in plan.spelling)
+        lun_kind = plan.spelling[0].value.kind
     items = [
         f"{{{lun_key}: {written(disk.lun if lun_kind == 'number' else str(disk.lun))}, "
         f"{url_key}: {written(disk.vhd_url)}}}"

@@ -15,7 +15,13 @@ A `Node` is a value and where it stands in the text. Edits are `Splice` objects 
 import json
 import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from itertools import islice
+from typing import Any, NamedTuple, NoReturn, TypeVar
+
+MAX_PARTS = 100_000
+"""Members of one object, or items of one array: each becomes a node."""
+
+Part = TypeVar("Part")
 
 _WHITESPACE = re.compile(r"[ \t\n\r]*")
 _KINDS = {"{": "object", "[": "array", '"': "string", "t": "boolean", "f": "boolean", "n": "null"}
@@ -32,6 +38,9 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse_constant)
+
+# Only tells where a value ends: what it makes of numbers and objects takes no memory.
+_MEASURE = json.JSONDecoder(parse_int=bool, parse_float=bool, parse_constant=_refuse_constant, object_pairs_hook=bool)
 
 
 class Node:
@@ -77,15 +86,23 @@ class Node:
         return str(self.value) if self.kind == "string" else None
 
     def members(self) -> list["Member"]:
-        """Return the members of an object in their order, duplicates too; none for any other value."""
+        """Return the members of an object in their order, duplicates too; none for any other value.
+
+        Raises:
+            ValueError: There are more than `MAX_PARTS`.
+        """
         if self._members is None:
-            self._members = list(self._read_members()) if self.kind == "object" else []
+            self._members = _bounded(self._read_members()) if self.kind == "object" else []
         return self._members
 
     def items(self) -> list["Node"]:
-        """Return the items of an array; none for any other value."""
+        """Return the items of an array; none for any other value.
+
+        Raises:
+            ValueError: There are more than `MAX_PARTS`.
+        """
         if self._items is None:
-            self._items = list(self._read_items()) if self.kind == "array" else []
+            self._items = _bounded(self._read_items()) if self.kind == "array" else []
         return self._items
 
     def get(self, key: str) -> "Node | None":
@@ -97,14 +114,14 @@ class Node:
         while source[index] != "}":
             key, key_end = _decoded(source, index)
             start = _skip(source, _skip(source, key_end) + 1)
-            end = _decoded(source, start)[1]
+            end = _end(source, start)
             yield Member(key, index, key_end, Node(source, start, end))
             index = _next(source, end)
 
     def _read_items(self) -> "Iterable[Node]":
         source, index = self.source, _skip(self.source, self.start + 1)
         while source[index] != "]":
-            end = _decoded(source, index)[1]
+            end = _end(source, index)
             yield Node(source, index, end)
             index = _next(source, end)
 
@@ -141,7 +158,7 @@ def parse(text: str) -> Node:
             after its value. The message says where; it never quotes the text.
     """
     start = _skip(text, 1 if text.startswith("\ufeff") else 0)
-    end = _decoded(text, start)[1]
+    end = _end(text, start)
     if _skip(text, end) != len(text):
         raise ValueError(f"not JSON: something follows the value, at character {_skip(text, end)}")
     return Node(text, start, end)
@@ -175,6 +192,7 @@ def change_members(node: Node, *, remove: Collection[str] = (), add: Sequence[tu
     if node.kind != "object":
         raise ValueError(f"members can be changed in an object only, not in a value of kind {node.kind}")
     members = node.members()
+    remove = frozenset(remove)
     splices: list[Splice] = []
     kept: Member | None = None
     for index, member in enumerate(members):
@@ -222,10 +240,22 @@ def _addition(node: Node, kept: Member | None, add: Sequence[tuple[str, str]]) -
     return Splice(index, index, text if kept is None else comma + text)
 
 
-def _decoded(text: str, index: int) -> tuple[Any, int]:
+def _bounded(parts: Iterable[Part]) -> list[Part]:
+    found = list(islice(parts, MAX_PARTS + 1))
+    if len(found) > MAX_PARTS:
+        raise ValueError(f"more than {MAX_PARTS:,} parts in one value")
+    return found
+
+
+def _end(text: str, index: int) -> int:
+    """Return where the value at ``index`` ends."""
+    return _decoded(text, index, _MEASURE)[1]
+
+
+def _decoded(text: str, index: int, decoder: json.JSONDecoder = _DECODER) -> tuple[Any, int]:
     """Decode the value at ``index``, and say where it ends."""
     try:
-        return _DECODER.raw_decode(text, index)
+        return decoder.raw_decode(text, index)
     except json.JSONDecodeError as error:
         # Not chained: the error carries the whole document along.
         raise ValueError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None

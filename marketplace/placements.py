@@ -8,15 +8,27 @@ The plan's own map stands for the generation that no such object names: for any 
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marketplace.errors import PlanMissing, RuleBroken
 from marketplace.model import HeldImage, Image
 from marketplace.plans import Entry, Offer, Plan, Shelf, disks_of
 from marketplace.wording import MAX_NAME, listed, one_line
 
-HeldByPlan = Mapping[str, Sequence[HeldImage]]
-"""What a slot holds."""
+
+@dataclass(frozen=True)
+class HeldByPlan:
+    """What a slot holds.
+
+    Attributes:
+        plans: The image versions, by plan.
+        versions: The same, by plan and version.
+        generations: Which generations are named, by plan.
+    """
+
+    plans: Mapping[str, list[HeldImage]] = field(default_factory=lambda: defaultdict(list))
+    versions: Mapping[tuple[str, str], list[HeldImage]] = field(default_factory=lambda: defaultdict(list))
+    generations: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 @dataclass(frozen=True)
@@ -35,20 +47,23 @@ class Placement:
 
 def by_plan(held: Iterable[HeldImage]) -> HeldByPlan:
     """Sort what a slot holds by plan."""
-    plans: dict[str, list[HeldImage]] = defaultdict(list)
+    slot = HeldByPlan()
     for one in held:
-        plans[one.plan_id].append(one)
-    return dict(plans)
+        slot.plans[one.plan_id].append(one)
+        slot.versions[one.plan_id, one.version].append(one)
+        if one.generation is not None:
+            slot.generations[one.plan_id].add(one.generation)
+    return slot
 
 
 def same_version(image: Image, slot: HeldByPlan) -> list[HeldImage]:
     """Return what a slot holds under the image's version, in any generation."""
-    return [one for one in slot.get(image.plan_id, ()) if one.version == image.version]
+    return slot.versions.get((image.plan_id, image.version), [])
 
 
 def places_in_slot(image: Image, slot: HeldByPlan) -> set[str | None]:
     """Return which maps of a slot an image belongs in; none when the slot has nothing of its generation."""
-    named = {one.generation for one in slot.get(image.plan_id, ()) if one.generation is not None}
+    named = slot.generations.get(image.plan_id, set())
     if not named and image.generation not in {None, "1"}:
         # The slot may be older than the plan's second generation: then its own map is that of the first, and
         # another disk there is no contradiction.
@@ -64,11 +79,14 @@ def place(offer: Offer, images: Sequence[Image]) -> list[Placement]:
         RuleBroken: Two plans have one id, or the plan has no map of images.
     """
     plans = _find_plans(offer, images)
+    generations = {
+        plan_id: {shelf.generation for shelf in plan.shelves if shelf.generation is not None}
+        for plan_id, plan in plans.items()
+    }
     placements: list[Placement] = []
     unknown: list[str] = []
     for image in images:
-        plan = plans[image.plan_id]
-        named = {shelf.generation for shelf in plan.shelves if shelf.generation is not None}
+        plan, named = plans[image.plan_id], generations[image.plan_id]
         places = _places(image.generation, named)
         if not places:
             unknown.append(

@@ -22,6 +22,9 @@ from marketplace.versions import SortKey, sort_key
 VIRTUAL_MACHINE = "microsoft-azure-virtualmachines"
 CORE_VM = "microsoft-azure-corevm"
 
+MAX_IMAGES = 100_000
+"""Image versions of an offer: they take a tenth of a millisecond and a kilobyte each."""
+
 _CORE_VM_MAP = "vmImagesPublicAzure"
 _MAPS = frozenset({"vmImages", _CORE_VM_MAP})
 _GENERATIONS = "diskGenerations"
@@ -88,6 +91,11 @@ class Shelf:
         """Whether its image versions have the members that only those of core VM offers have."""
         return _last_part(self.key or "") == _CORE_VM_MAP
 
+    @cached_property
+    def newest(self) -> Entry | None:
+        """The newest of its image versions."""
+        return max(self.entries.values(), key=lambda entry: order(entry.held.version), default=None)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -112,10 +120,17 @@ class Plan:
         """Return the versions of all shelves."""
         return {version for shelf in self.shelves for version in shelf.entries}
 
+    @cached_property
     def newest_first(self) -> list[Entry]:
-        """Return the image versions of all shelves."""
+        """The image versions of all shelves."""
         entries = [entry for shelf in self.shelves for entry in shelf.entries.values()]
         return sorted(entries, key=lambda entry: order(entry.held.version), reverse=True)
+
+    @cached_property
+    def spelling(self) -> tuple[Member, Member] | None:
+        """The names that data disks have in the newest version with some; none are documented."""
+        disks = (disk for entry in self.newest_first for disk in entry.disks)
+        return next((disk.spelling for disk in disks if disk.spelling), None)
 
     def _shelf(self, generation: str | None, holder: Node, key: str | None, found: Member | None) -> Shelf:
         entries: dict[str, Entry] = {}
@@ -136,9 +151,17 @@ class Offer:
     plans: list[Plan]
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every image version of every plan."""
+        """Yield every image version of every plan.
+
+        Raises:
+            ValueError: There are more than `MAX_IMAGES`.
+        """
+        count = 0
         for plan in self.plans:
             for shelf in plan.shelves:
+                count += len(shelf.entries)
+                if count > MAX_IMAGES:
+                    raise ValueError(f"more than {MAX_IMAGES:,} image versions")
                 yield from shelf.entries.values()
 
 

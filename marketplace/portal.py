@@ -35,10 +35,10 @@ WRITE_TIMEOUT = httpx.Timeout(30.0, connect=CONNECT_SECONDS)
 PUT_TIMEOUT = httpx.Timeout(600.0, connect=CONNECT_SECONDS)
 """The service downloads logos and other files that a document names before it answers a PUT."""
 
-MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
-"""What is read of an offer's document, unpacked; thousands of plans take a tenth of it."""
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+"""What is read of an offer's document, unpacked; ten thousand plans take a fifth of it."""
 
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """What is read of any other answer: the list of the operations, an operation, the status."""
 
 MAX_ERROR_BYTES = 256 * 1024
