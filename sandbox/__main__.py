@@ -28,6 +28,9 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--token-lifetime", type=float, default=DEFAULT_TOKEN_LIFETIME, help="seconds for issued tokens"
     )
     parser.add_argument(
+        "--requests-per-second", type=int, metavar="N", help="answer 429 to more API requests (default: no limit)"
+    )
+    parser.add_argument(
         "--switch",
         action="append",
         default=[],
@@ -58,6 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
             token=arguments.token,
             token_lifetime=arguments.token_lifetime,
             default_switches=dict(_switch_of(setting) for setting in arguments.switch),
+            requests_per_second=arguments.requests_per_second,
         )
     except ValidationError as error:
         problem = error.errors()[0]

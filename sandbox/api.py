@@ -23,7 +23,7 @@ from sandbox.faults import (
     take_due,
 )
 from sandbox.marketplace import SandboxMarketplace
-from sandbox.refusals import API_VERSIONS, RefusedError, error_response
+from sandbox.refusals import API_VERSIONS, RefusedError, error_response, too_many_response
 from sandbox.state import Publisher
 from sandbox.tokens import bearer_of, digest_of, is_valid
 
@@ -32,7 +32,13 @@ async def answer_call(marketplace: SandboxMarketplace, call: str, request: Reque
     """Answer one API request."""
     publisher_id = str(request.path_params["publisher"])
     offer_id = request.path_params.get("offer")
+    arrived, stay_away = datetime.now(UTC), marketplace.too_many()
     body = await request.body()
+    if stay_away is not None:
+        visit = Visit(marketplace, request, call, body, publisher_id, await marketplace.clock.now(), arrived)
+        response = too_many_response(stay_away, visit.switches.error_shape)
+        _log(visit, offer_id, response, [])
+        return response
     known = marketplace.state.publishers.get(publisher_id)
     slot = request.path_params.get("slot", "Draft") if call == "read_offer" else None
     actions = take_due(known.faults, call, offer_id, slot) if known else []
@@ -41,7 +47,7 @@ async def answer_call(marketplace: SandboxMarketplace, call: str, request: Reque
             await asyncio.sleep(action.seconds)
     now = await marketplace.clock.now()
     # From here to the answer nothing waits, so a request's effect is never interleaved with another's.
-    visit = Visit(marketplace, request, call, body, publisher_id, now)
+    visit = Visit(marketplace, request, call, body, publisher_id, now, arrived)
     settled = marketplace.settle(known, now) if known else False
     response = _answer_with_faults(visit, actions)
     if settled or actions or visit.effect:
@@ -63,6 +69,7 @@ def _log(visit: Visit, offer_id: str | None, response: Response, actions: Sequen
             "operation_id": visit.operation_id,
             "if_match": visit.request.headers.get("if-match"),
             "faults": [action.kind for action in actions],
+            "arrived": visit.arrived.isoformat(),
             "sandbox_time": visit.now.isoformat(),
             "wall_time": datetime.now(UTC).isoformat(),
         }

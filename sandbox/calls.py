@@ -27,6 +27,7 @@ class Visit:
     body: bytes
     publisher_id: str
     now: datetime
+    arrived: datetime
     effect: bool = False
     operation_id: str | None = None
 

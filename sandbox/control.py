@@ -36,6 +36,11 @@ class _Advance(BaseModel):
     advance_seconds: float = Field(ge=0)
 
 
+class _Limit(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    requests_per_second: int | None = Field(ge=1)
+
+
 class _TokenLifetime(BaseModel):
     model_config = ConfigDict(extra="forbid")
     lifetime_seconds: float = Field(ge=0)
@@ -178,20 +183,29 @@ def _clock_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
         marketplace.token_lifetime = _TokenLifetime.model_validate(await _object_of(request)).lifetime_seconds
         return JSONResponse({"lifetime_seconds": marketplace.token_lifetime})
 
+    async def set_limit(request: Request) -> Response:
+        asked = _Limit.model_validate(await _object_of(request))
+        marketplace.requests_per_second = asked.requests_per_second
+        return JSONResponse(asked.model_dump())
+
     return [
         route("/_control/clock", "GET", read),
         route("/_control/clock", "POST", advance),
         route("/_control/tokens", "PUT", set_lifetime),
+        route("/_control/limit", "PUT", set_limit),
     ]
 
 
 def _offer_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route]:
     async def requests(request: Request) -> Response:
         wanted = {name: request.query_params.get(name) for name in ("publisher", "offer", "call")}
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal():
+            raise _AskedError(400, "after: must be the number of a request")
         return JSONResponse(
             [
                 entry
-                for entry in marketplace.requests
+                for entry in marketplace.requests_after(int(after))
                 if all(value is None or entry[name] == value for name, value in wanted.items())
             ]
         )

@@ -1,8 +1,10 @@
 """The marketplace: everything it remembers, and the file it is kept in."""
 
+import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,12 +34,15 @@ class SandboxMarketplace:
         token: str = DEFAULT_TOKEN,
         token_lifetime: float = DEFAULT_TOKEN_LIFETIME,
         default_switches: Mapping[str, object] | None = None,
+        requests_per_second: int | None = None,
     ) -> None:
         """Start empty, or from the state file when there is one."""
         self.clock = clock or SpeedClock()
         self.token = token
         self.token_lifetime = token_lifetime
         self.default_switches = Switches.model_validate(dict(default_switches or {}))
+        self.requests_per_second = requests_per_second
+        self._admitted: deque[float] = deque()
         self.requests: deque[LogEntry] = deque(maxlen=_KEPT_REQUESTS)
         self.request_count = 0
         self._state_path = state_path
@@ -106,7 +111,26 @@ class SandboxMarketplace:
                     if view.plan.id == step_id and view.status != "complete":
                         view.plan.fault = fault
 
+    def too_many(self) -> float | None:
+        """Count a request that has arrived; answers with the seconds to stay away when the last second had its share.
+
+        What was sent away does not count, or a crowd that keeps knocking would never be let in.
+        """
+        if self.requests_per_second is None:
+            return None
+        now = time.monotonic()
+        while self._admitted and self._admitted[0] <= now - 1:
+            self._admitted.popleft()
+        if len(self._admitted) >= self.requests_per_second:
+            return self._admitted[0] + 1 - now
+        self._admitted.append(now)
+        return None
+
     def log(self, entry: LogEntry) -> None:
         """Remember a request."""
         self.request_count += 1
         self.requests.append({"number": self.request_count, **entry})
+
+    def requests_after(self, number: int) -> list[LogEntry]:
+        """The requests remembered that came after the one of that number."""
+        return list(islice(self.requests, max(len(self.requests) - (self.request_count - number), 0), None))

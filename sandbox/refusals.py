@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,3 +52,11 @@ def error_response(refused: RefusedError, shape: str) -> Response:
     media_type = {"html": "text/html", "empty": None}.get(shape, "application/json")
     headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None  # noqa: PLR2004
     return Response(bodies.get(shape, documented), refused.status, headers, media_type)
+
+
+def too_many_response(stay_away: float, shape: str) -> Response:
+    """The answer to one request too many; the header holds whole seconds."""
+    refused = RefusedError(429, "TooManyRequests", "The rate limit is exceeded. Try again later.")
+    response = error_response(refused, shape)
+    response.headers["Retry-After"] = str(math.ceil(stay_away))
+    return response
