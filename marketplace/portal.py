@@ -18,12 +18,12 @@ from typing import cast
 from urllib.parse import quote
 
 import httpx
-from aiolimiter import AsyncLimiter
 
 from marketplace.answers import Answer, Call, etag, failure, json_of, operation_id, unreadable
 from marketplace.credentials import Credentials
 from marketplace.errors import Refused, Unauthorized
 from marketplace.model import OfferKey, Slot
+from marketplace.pace import Pace
 from marketplace.wording import one_line, plain_text
 
 MARKETPLACE_URL = "https://cloudpartner.azure.com"
@@ -76,7 +76,7 @@ class Portal:
         credentials: Credentials,
         *,
         url: str = MARKETPLACE_URL,
-        limiter: AsyncLimiter | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use what is given; nothing is sent yet, and nothing is ever closed here.
@@ -85,13 +85,13 @@ class Portal:
             client: Carries the requests.
             credentials: Gives the token of each.
             url: Where the marketplace is; a path in it stays in front of the API's.
-            limiter: Paces all requests, where given.
+            pace: Holds requests back, where given.
             clock: The present time, for ``Retry-After`` with a date.
         """
         self._client = client
         self._credentials = credentials
         self._url = url.rstrip("/")
-        self._limiter = limiter
+        self._pace = pace
         self._clock = clock
 
     async def list_offers(self, publisher_id: str) -> list[object]:
@@ -244,8 +244,8 @@ class Portal:
     async def _exchange(self, request: httpx.Request, limit: int) -> Answer | Exception:
         """Return the answer to one request, or what came in its place."""
         async with AsyncExitStack() as stack:
-            if self._limiter is not None:
-                await stack.enter_async_context(self._limiter)
+            if self._pace is not None:
+                await stack.enter_async_context(self._pace.turn())
             begun = time.monotonic()
             outcome: object = "broken off"
             try:

@@ -14,12 +14,14 @@ from temporalio.client import Client
 
 from marketplace.credentials import Credentials
 from marketplace.errors import MarketplaceError
+from marketplace.pace import Pace
 from worker.connection import ConnectionFailedError, connect
 from worker.logs import set_up_logging
 from worker.marketplaces import credentials_of, http_client, marketplace_of
 from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
+from worker.sharing import share
 from worker.webhook import HttpWebhook
 
 logger = logging.getLogger("worker")
@@ -79,7 +81,11 @@ async def _start(settings: Settings) -> Client:
 
 async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None:
     credentials = credentials_of(settings)
-    checking = asyncio.create_task(_warn_without(credentials))
+    rate = settings.marketplace_requests_per_second
+    pace = Pace(rate) if rate is not None else None
+    asides = [asyncio.create_task(_warn_without(credentials))]
+    if pace is not None:
+        asides.append(asyncio.create_task(share(pace, client, settings.temporal_task_queue)))
     try:
         async with (
             http_client() as http,
@@ -87,9 +93,9 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None
             worker(
                 client,
                 settings.temporal_task_queue,
-                marketplace_of(settings, http, credentials),
+                marketplace_of(settings, http, credentials, pace),
                 HttpWebhook(http, settings.notify_webhook_url) if settings.notify_webhook_url else None,
-                requests_per_second=settings.marketplace_requests_per_second,
+                requests_per_second=rate,
             ),
         ):
             logger.info(
@@ -101,7 +107,8 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None
             await stop.wait()
             logger.info("Stopping: running activities may finish")
     finally:
-        checking.cancel()
+        for aside in asides:
+            aside.cancel()
         await credentials.close()
 
 

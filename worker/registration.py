@@ -41,8 +41,19 @@ WORKFLOWS: list[type] = [
 DRAIN = timedelta(seconds=30)
 """How long running activities may go on after the worker was told to stop."""
 
-REQUESTS_PER_ACTIVITY = 5
-"""An activity rarely makes more requests than this; the task queue's rate is the marketplace's over this."""
+WORKFLOW_TASKS = 8
+"""Workflow tasks at a time. Python computes one at a time anyway, and with more of them, when thousands of runs are
+started at once, each takes seconds: the SDK takes it for a deadlock, or the server gives it to somebody else."""
+
+AT_WORK = 3
+"""Activities at work at a time for each request that is allowed a second.
+
+So many that the marketplace may take three seconds to answer and all that is allowed is used. So few that none waits
+long for its turns: each is done well before its try is over. The others wait in the task queue, where they are seen,
+where publishers take turns, and where waiting costs no try.
+"""
+
+MOST_AT_WORK = 100
 
 
 def activities(marketplace: Marketplace, webhook: Webhook | None = None) -> list[Callable[..., Any]]:
@@ -94,8 +105,8 @@ def worker(
     rate: dict[str, Any] = {}
     if requests_per_second is not None:
         rate = {
-            "max_task_queue_activities_per_second": requests_per_second / REQUESTS_PER_ACTIVITY,
-            # Eager activities pass the task queue by, and with it the server's rate limit.
+            "max_concurrent_activities": min(max(round(requests_per_second * AT_WORK), 1), MOST_AT_WORK),
+            # Eager activities pass the task queue by, and with it those that wait there.
             "disable_eager_activity_execution": True,
         }
     return Worker(
@@ -106,6 +117,7 @@ def worker(
         workflow_runner=SandboxedWorkflowRunner(),
         interceptors=interceptors(),
         graceful_shutdown_timeout=DRAIN,
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         # After a worker was killed its runs are taken over this soon.

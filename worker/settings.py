@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     temporal_task_queue: str = "offer-publishing"
     marketplace_url: Annotated[str, AfterValidator(_marketplace_address)] = MARKETPLACE_URL
     marketplace_access_token: SecretStr | None = None
-    marketplace_requests_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    marketplace_requests_per_second: Annotated[float, Field(ge=0.1, le=10_000)] | None = None
     azure_storage_account_keys: SecretStr | None = None
     notify_webhook_url: SecretStr | None = None
     payload_encryption_keys: SecretStr | None = None

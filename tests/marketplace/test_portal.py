@@ -1,5 +1,6 @@
 """The nine calls on the wire: addresses, headers, times, the one repetition, and no secret anywhere."""
 
+import asyncio
 import gzip
 import json
 import logging
@@ -9,12 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from aiolimiter import AsyncLimiter
 from pydantic import SecretStr
 
 from marketplace import errors, portal
 from marketplace.credentials import FixedToken
 from marketplace.model import OfferKey, Slot
+from marketplace.pace import Pace
 from marketplace.portal import Portal
 
 OFFER = OfferKey(publisher_id="fabrikam-linux", offer_id="webstack-appliance")
@@ -336,17 +337,14 @@ async def test_a_marketplace_elsewhere_keeps_its_path() -> None:
 
 
 async def test_every_request_is_paced() -> None:
-    class Counting(AsyncLimiter):
-        entered = 0
-
-        async def acquire(self, amount: float = 1) -> None:
-            self.entered += 1
-            await super().acquire(amount)
-
-    limiter = Counting(100, 1)
+    pace = Pace(2)
+    pace.share(1)
     service = Service(httpx.Response(401), httpx.Response(200, json={}))
-    await service.portal(Renewing(), limiter=limiter).status(OFFER)
-    assert limiter.entered == 2
+    paced = service.portal(Renewing(), pace=pace)
+    await paced.status(OFFER)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(paced.status(OFFER), 0.3)
+    assert len(service.requests) == 2
 
 
 @pytest.mark.parametrize("token", ["", "hunter2\nx", "hunter2 x", "hunter2é"])

@@ -72,7 +72,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MARKETPLACE_ACCESS_TOKEN", "hünter2"),
         ("MARKETPLACE_ACCESS_TOKEN", "hunter2\nhunter3"),
         ("MARKETPLACE_ACCESS_TOKEN", "\n"),
-        ("MARKETPLACE_REQUESTS_PER_SECOND", "0"),
+        ("MARKETPLACE_REQUESTS_PER_SECOND", "0.09"),
         ("MARKETPLACE_REQUESTS_PER_SECOND", "-1"),
         ("MARKETPLACE_REQUESTS_PER_SECOND", "nan"),
         ("MARKETPLACE_REQUESTS_PER_SECOND", "many"),

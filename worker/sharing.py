@@ -1,0 +1,76 @@
+"""What the marketplace allows, shared by the workers of a task queue."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+from temporalio.api.enums.v1 import DescribeTaskQueueMode, TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue, TaskQueueVersionSelection
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from marketplace.pace import Pace
+
+LOOK_EVERY = timedelta(seconds=5)
+
+SEEN_AFTER = timedelta(seconds=11)
+"""By then all others know of a new worker: they look every five seconds at what may be five seconds old."""
+
+SEEN_WITHIN = timedelta(seconds=75)
+"""A worker that has nothing to do asks for work once a minute."""
+
+logger = logging.getLogger("worker")
+
+
+async def share(pace: Pace, client: Client, task_queue: str) -> None:
+    """Keep the pace to this worker's share, for ever.
+
+    The first request has to wait for `SEEN_AFTER`: by then the others have made room.
+    """
+    sharers, counting = 1, True
+    await asyncio.sleep(SEEN_AFTER.total_seconds())
+    while True:
+        try:
+            counted, counting = max(await count_workers(client, task_queue), 1), True
+        except RPCError as error:
+            if counting:
+                logger.warning(
+                    "The workers of task queue %s cannot be counted, %d assumed: %s",
+                    task_queue,
+                    sharers,
+                    error.message,
+                )
+            counted, counting = sharers, False
+        if counted != sharers:
+            logger.info("What the marketplace allows is shared by %d workers", counted)
+        sharers = counted
+        pace.share(sharers)
+        await asyncio.sleep(LOOK_EVERY.total_seconds())
+
+
+async def count_workers(client: Client, task_queue: str) -> int:
+    """Count who asked for work lately.
+
+    Raises:
+        RPCError: The server cannot be asked, or refuses.
+    """
+    queue = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=task_queue),
+            # Otherwise who asks one of its partitions may not show for a minute.
+            api_mode=DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED,
+            versions=TaskQueueVersionSelection(unversioned=True),
+            task_queue_types=[TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW],
+            report_pollers=True,
+        )
+    )
+    kinds = [kind for version in queue.versions_info.values() for kind in version.types_info.values()]
+    last: dict[str, datetime] = {}
+    for poller in chain(queue.pollers, *(kind.pollers for kind in kinds)):
+        asked = poller.last_access_time.ToDatetime(UTC)
+        last[poller.identity] = max(asked, last.get(poller.identity, asked))
+    # By the server's clock alone: ours may be another.
+    return sum(asked >= max(last.values()) - SEEN_WITHIN for asked in last.values())
