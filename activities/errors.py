@@ -22,6 +22,7 @@ Retries have no end of their own: the time a run allows for its stage bounds the
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -48,20 +49,35 @@ _TABLE: dict[type[Exception], tuple[str, bool]] = {
     errors.RuleBroken: ("InvalidInput", False),
 }
 
+MOST_SPREAD = timedelta(minutes=5)
+
 BEAT_AFTER = timedelta(seconds=3)
 """Short calls never cost a heartbeat; long ones show within seconds when their worker is gone."""
 
 
-def application_error(error: errors.MarketplaceError | errors.RuleBroken) -> ApplicationError:
-    """Look the error up in the table above."""
+def application_error(error: errors.MarketplaceError | errors.RuleBroken, attempt: int = 1) -> ApplicationError:
+    """Look the error up in the table above.
+
+    Args:
+        error: What happened.
+        attempt: The number of the try.
+    """
     error_type, retried = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
-    delay = error.retry_after if isinstance(error, errors.MarketplaceError) else None
+    asked = error.retry_after if isinstance(error, errors.MarketplaceError) else None
+    delay = None
     message = str(error)
-    if delay is not None and retried:
-        message += f" (the service asked for {delay.total_seconds():g} s of patience)"
-    return ApplicationError(
-        message, type=error_type, non_retryable=not retried, next_retry_delay=delay if retried else None
-    )
+    if asked is not None and retried:
+        message += f" (the service asked for {asked.total_seconds():g} s of patience)"
+        delay = asked + _spread(attempt)
+    return ApplicationError(message, type=error_type, non_retryable=not retried, next_retry_delay=delay)
+
+
+def _spread(attempt: int) -> timedelta:
+    """Return some time beyond what the service asked for, or all that it sent away would come back together.
+
+    With every try it may be longer: a crowd that keeps being sent away comes back ever more thinly.
+    """
+    return random.uniform(0, 1) * min(timedelta(seconds=2 ** min(attempt, 30)), MOST_SPREAD)  # noqa: S311 - no secret
 
 
 @asynccontextmanager
@@ -77,7 +93,7 @@ async def marketplace_call(*, writes: bool = False) -> AsyncIterator[None]:
     try:
         yield
     except (errors.MarketplaceError, errors.RuleBroken) as error:
-        raise application_error(error) from error
+        raise application_error(error, activity.info().attempt) from error
     finally:
         beating.cancel()
 
