@@ -40,6 +40,8 @@ async def real_temporal() -> AsyncIterator[WorkflowEnvironment]:
             *("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"),
             # Else timers go off up to a second late.
             *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
+            *("--dynamic-config-value", "matching.enableFairness=true"),
+            *("--dynamic-config-value", "matching.numTaskqueueWritePartitions=1"),
         ],
         search_attributes=search_attributes.ALL,
         dev_server_log_level="error",

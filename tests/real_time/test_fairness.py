@@ -1,0 +1,90 @@
+"""Publishers take turns where activities wait, and workers share what the marketplace allows."""
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from marketplace.cloud_partner_portal import CloudPartnerPortal
+from marketplace.credentials import FixedToken
+from marketplace.pace import Pace
+from marketplace.portal import Portal
+from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from tests.desk import Run
+from tests.process.processes import until
+from worker import sharing
+from worker.registration import data_converter, worker
+
+GREEDY, SMALL = ["greedy"] * 24, ["small"] * 3
+
+
+async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
+    real_temporal: WorkflowEnvironment, http: httpx.AsyncClient
+) -> None:
+    client, sandbox = real_temporal.client, SandboxMarketplace()
+    async with serve(sandbox) as url:
+        marketplace = CloudPartnerPortal(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url))
+        async with worker(client, "fair", marketplace, no_remote_activities=True):
+            runs = [
+                await client.start_workflow(
+                    "CheckLastOperationStatus",
+                    {"publisher_id": publisher, "offer_id": "none"},
+                    id=f"fair-{number}",
+                    task_queue="fair",
+                )
+                for number, publisher in enumerate(GREEDY + SMALL)
+            ]
+            for run in runs:
+                await until(partial(_waits, run))
+        async with worker(client, "fair", marketplace, requests_per_second=1):
+            await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+
+    asked = [str(entry["publisher"]) for entry in sandbox.requests if entry["call"] == "list_operations"]
+    assert sorted(asked) == GREEDY + SMALL
+    assert asked[:12].count("small") == len(SMALL), asked
+
+
+async def _waits(run: Run) -> bool:
+    return len((await run.describe()).raw_description.pending_activities) == 1
+
+
+async def test_workers_share_what_the_marketplace_allows(
+    real_temporal: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "SEEN_AFTER", timedelta(seconds=0.05))
+    address = real_temporal.client.service_client.config.target_host
+    nobody: Any = object()
+    one, other = [
+        await Client.connect(address, identity=name, data_converter=data_converter()) for name in ("one", "other")
+    ]
+
+    async def both_are_seen() -> bool:
+        return await sharing.count_workers(one, "shared") == 2
+
+    pace = Pace(4)
+    async with worker(one, "shared", nobody), worker(other, "shared", nobody):
+        await until(both_are_seen)
+        sharing_it = asyncio.create_task(sharing.share(pace, one, "shared"))
+        async with asyncio.timeout(10), pace.turn(), pace.turn():
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(pace.turn().__aenter__(), 0.5)
+        sharing_it.cancel()
+
+
+async def test_where_the_workers_cannot_be_counted_requests_pass_all_the_same(
+    real_temporal: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sharing, "SEEN_AFTER", timedelta(seconds=0.05))
+    address = real_temporal.client.service_client.config.target_host
+    away = await Client.connect(address, namespace="nowhere")
+    pace = Pace(1)
+    sharing_it = asyncio.create_task(sharing.share(pace, away, "shared"))
+    async with asyncio.timeout(10), pace.turn():
+        assert "cannot be counted" in caplog.text
+    sharing_it.cancel()
