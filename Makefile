@@ -1,6 +1,6 @@
 # All that a person or CI types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos lock clean
+.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos overload lock clean
 .DELETE_ON_ERROR:
 
 # Where the environment is made from; PYTHON=… says another one.
@@ -47,6 +47,9 @@ frontier: .venv/dev-installed .bench/plots/installed ## Compare when to look wit
 
 chaos: .venv/dev-installed ## Publish 500 times under fault, and judge it (5 to 15 minutes); ARGS="--help" says more
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.chaos $(ARGS)
+
+overload: .venv/dev-installed ## Start 2000 runs at once where 5 requests a second are allowed (half an hour); ARGS="--help" says more
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.overload $(ARGS)
 
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
 	@$(LOCK) --extra sandbox pyproject.toml --output-file requirements.txt

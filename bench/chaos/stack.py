@@ -215,21 +215,22 @@ class Stack:
 async def stack_in(folder: Path) -> AsyncIterator[Stack]:
     """Run server and sandbox; whatever was started is gone when the context is left."""
     async with httpx.AsyncClient(timeout=60) as http:
-        stack = Stack(folder, _free_port(), _free_port(), http)
+        stack = Stack(folder, free_port(), free_port(), http)
         try:
             stack.start_server()
             stack.start(
                 *(sys.executable, "-m", "sandbox", "--port", str(stack.sandbox_port), "--speed", str(SPEED)),
                 *("--switch", "sas_clock=wall", "--switch", f"step_durations={json.dumps(DURATIONS)}"),
             )
-            await _until_healthy(stack)
+            await until_healthy(stack)
             yield stack
         finally:
             for program in reversed(stack.programs):
                 program.kill()
 
 
-async def _until_healthy(stack: Stack) -> None:
+async def until_healthy(stack: Stack) -> None:
+    """Wait until the sandbox answers."""
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(httpx.TransportError):
@@ -238,7 +239,8 @@ async def _until_healthy(stack: Stack) -> None:
             await asyncio.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port

@@ -1,0 +1,1 @@
+"""Far more runs at once than the marketplace allows requests a second."""

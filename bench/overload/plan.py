@@ -1,0 +1,50 @@
+"""What is started: one publisher with most of the runs, and ten with a few each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+GREEDY = "greedy"
+SMALL = tuple(f"small-{number}" for number in range(1, 11))
+SHARE_OF_THE_GREEDY = 0.75
+
+EVERY = {"ValidateAndGoLive": 50, "UpdateOfferAndPublish": 17}
+"""Of so many runs of a publisher one is of this kind; all others look once at an operation that has settled."""
+
+ENDS = {"CheckLastOperationStatus": "preview", "UpdateOfferAndPublish": "preview", "ValidateAndGoLive": "live"}
+APPROVER = "dana@fabrikam.example"
+
+SETTLED = "settled"
+"""The offer of each publisher that is looked at; every other run has an offer of its own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run to start."""
+
+    publisher: str
+    workflow: str
+    id: str
+    start: dict[str, Any]
+
+
+def plan(runs: int) -> list[Run]:
+    """Make the runs, those of the greedy publisher first."""
+    greedy = round(runs * SHARE_OF_THE_GREEDY)
+    shares = {GREEDY: greedy} | dict.fromkeys(SMALL, (runs - greedy) // len(SMALL))
+    return [_run(publisher, number) for publisher, count in shares.items() for number in range(1, count + 1)]
+
+
+def _run(publisher: str, number: int) -> Run:
+    workflow = next((kind for kind, every in EVERY.items() if number % every == 0), "CheckLastOperationStatus")
+    start: dict[str, Any] = {"publisher_id": publisher, "offer_id": SETTLED, "wait": False}
+    if workflow != "CheckLastOperationStatus":
+        disk = "https://fabrikamimages.blob.core.windows.net/vhds/webstack-4.3.0.vhd"
+        start = {
+            "publisher_id": publisher,
+            "offer_id": f"offer-{number}",
+            "images": [{"plan_id": "webstack-lts", "version": "4.3.0", "os_vhd_url": disk}],
+            "polling": {"min_interval": "PT1S", "max_interval": "PT10S"},
+        }
+    if workflow == "ValidateAndGoLive":
+        start["approval"] = {"approvers": [APPROVER]}
+    return Run(publisher, workflow, f"{publisher}/{number}", start)
