@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +37,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sizes", help="publications in flight, comma-separated")
     parser.add_argument("--repeat", type=int, help="how often the smallest size is measured")
     parser.add_argument("--crash", type=int, help="publications in flight when the worker is killed")
+    parser.add_argument(
+        "--unchecked",
+        action="store_true",
+        help="kill also workers whose steps do not look first whether they were done",
+    )
     parser.add_argument("--parked", type=int, help="publications that wait for their approval")
     parser.add_argument("--wait", type=float, default=1.0, help="seconds between two looks (default: %(default)s)")
     parser.add_argument("--limit", type=float, help="seconds for one round")
@@ -80,7 +86,10 @@ class Campaign:
         self.began = time.monotonic()
 
     async def run(self) -> None:
-        """Measure everything that was asked for."""
+        """Measure everything that was asked for; SIGTERM ends it and all its programs."""
+        task = asyncio.current_task()
+        assert task  # noqa: S101 - a coroutine runs in one
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         for name in self.chosen.only:
             await getattr(self, f"_{name}")()
         self.results["minutes"] = round((time.monotonic() - self.began) / 60, 1)
@@ -119,13 +128,22 @@ class Campaign:
         await self._measure("in_flight", contestant, measure)
 
     async def _crash(self) -> None:
-        for each in self.chosen.contestants:
-            if each is not SCRIPT:  # nothing of it is left
+        for checks in (True, False) if self.chosen.unchecked else (True,):
+            for each in self.chosen.contestants:
+                if each is SCRIPT or not (checks or each.checks):
+                    continue  # nothing of a script is left; ours and bare are as they are
                 number = min(self.chosen.crash, each.most)
                 await self._measure(
                     "crash",
                     each,
-                    partial(measurements.crash, each, number=number, wait=self.chosen.wait, limit=self.chosen.limit),
+                    partial(
+                        measurements.crash,
+                        each,
+                        number=number,
+                        wait=self.chosen.wait,
+                        limit=self.chosen.limit,
+                        checks=checks,
+                    ),
                 )
 
     async def _scaling(self) -> None:
@@ -192,7 +210,10 @@ def main() -> None:
     if not chosen.report:
         words = " ".join(sys.argv[1:])
         campaign = Campaign(chosen, f"python -m bench.compare {words}".strip())
-        asyncio.run(campaign.run())
+        try:
+            asyncio.run(campaign.run())
+        except asyncio.CancelledError:
+            sys.exit("Ended by SIGTERM")
     results = json.loads(chosen.results.read_text())
     print(tables(results))
     if chosen.report or chosen.all:

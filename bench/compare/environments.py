@@ -40,13 +40,12 @@ def _built(packages: str) -> Path:
 
 
 def npm_program(package: str, version: str, name: str) -> str:
-    """Return a program of an npm package.
+    """Return the binary that an npm package brings for this machine, without the script around it.
 
     Raises:
-        NotToBeHadError: There is no npm, or it could not install the package.
+        NotToBeHadError: There is no npm, it could not install the package, or that has none for this machine.
     """
     folder = BUILT / f"npm-{name}"
-    program = folder / "node_modules" / ".bin" / name
     stamp = folder / "installed.txt"
     if not stamp.exists() or stamp.read_text() != version:
         if shutil.which("npm") is None:
@@ -64,7 +63,10 @@ def npm_program(package: str, version: str, name: str) -> str:
             f"{package}@{version}",
         )
         stamp.write_text(version)
-    return str(program)
+    found = sorted(folder.glob(f"node_modules/{package}-*/bin/{name}"))
+    if not found:
+        raise NotToBeHadError(f"{package} has no {name} for this machine")
+    return str(found[0])
 
 
 def system_program(name: str, package: str) -> str:

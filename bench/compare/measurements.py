@@ -73,11 +73,12 @@ async def _ended(running: Running, expected: int) -> int | None:
     return ended
 
 
-async def crash(contestant: Contestant, *, number: int, wait: float, limit: float) -> Figures:
+async def crash(contestant: Contestant, *, number: int, wait: float, limit: float, checks: bool = True) -> Figures:
     """Kill the worker with writes under way, when half of the publish requests have arrived, and start another."""
-    undisturbed = await _disturbed(contestant, number=number, wait=wait, limit=limit, kill=False)
-    struck = await _disturbed(contestant, number=number, wait=wait, limit=limit, kill=True)
+    undisturbed = await _disturbed(contestant, number=number, wait=wait, limit=limit, checks=checks, kill=False)
+    struck = await _disturbed(contestant, number=number, wait=wait, limit=limit, checks=checks, kill=True)
     return {
+        "checks": checks,
         "number": number,
         "undisturbed": undisturbed.took,
         "took": None if struck.lost else struck.took,
@@ -88,8 +89,10 @@ async def crash(contestant: Contestant, *, number: int, wait: float, limit: floa
     }
 
 
-async def _disturbed(contestant: Contestant, *, number: int, wait: float, limit: float, kill: bool) -> Round:
-    async with at_work(contestant, wait=wait) as running:
+async def _disturbed(
+    contestant: Contestant, *, number: int, wait: float, limit: float, checks: bool, kill: bool
+) -> Round:
+    async with at_work(contestant, wait=wait, checks=checks) as running:
         await play(running, "warm-up", WARM_UP, limit=limit)
         running.marketplace.write_seconds = WRITE_SECONDS
         strike: asyncio.Future[None] = asyncio.get_running_loop().create_future()

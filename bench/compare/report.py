@@ -153,7 +153,8 @@ def _crash(entries: Sequence[Entry]) -> str:
         ratio = _ratio(each["took"], each["undisturbed"])
         recovered = f"{100 * (number - lost) / number:.0f} %"
         doubled, calm = str(each["doubled"]), f"{each['undisturbed']:.1f}"
-        rows.append([each["title"], str(number), recovered, str(lost), doubled, calm, took, ratio])
+        title = each["title"] if each["checks"] else f"{each['title']}, steps that do not look first"
+        rows.append([title, str(number), recovered, str(lost), doubled, calm, took, ratio])
     return _table("The worker killed with kill -9, writes under way", head, rows)
 
 

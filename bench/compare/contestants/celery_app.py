@@ -19,6 +19,7 @@ from bench.compare.line import obey
 from bench.compare.offers import document
 
 WAIT = float(os.environ.get("BENCH_WAIT", "1"))
+CHECKS = os.environ.get("BENCH_CHECKS") != "no"
 OFFERS = f"{os.environ['MARKETPLACE_URL']}/api/publishers/fabrikam-linux/offers"
 VERSION = {"api-version": "2017-10-31"}
 TIMEOUT = 60
@@ -49,11 +50,12 @@ def put(offer: str) -> None:
 @app.task(**PATIENTLY)
 def start(offer: str, action: str, kind: str) -> str:
     """Publish or go live, unless it was done already."""
-    listed = http.get(f"{OFFERS}/{offer}/submissions/", params=VERSION, timeout=TIMEOUT)
-    listed.raise_for_status()
-    for each in listed.json():
-        if each["submissionType"] == kind and each["submissionState"] == "running":
-            return str(each["id"])
+    if CHECKS:
+        listed = http.get(f"{OFFERS}/{offer}/submissions/", params=VERSION, timeout=TIMEOUT)
+        listed.raise_for_status()
+        for each in listed.json():
+            if each["submissionType"] == kind and each["submissionState"] == "running":
+                return str(each["id"])
     started = http.post(f"{OFFERS}/{offer}/{action}", json={"metadata": {}}, params=VERSION, timeout=TIMEOUT)
     started.raise_for_status()
     return started.headers["Location"].partition("?")[0].rpartition("/")[2]
