@@ -51,6 +51,8 @@ _TABLE: dict[type[Exception], tuple[str, bool]] = {
 
 MOST_SPREAD = timedelta(minutes=5)
 
+MAX_MESSAGE = 3000
+
 BEAT_AFTER = timedelta(seconds=3)
 """Short calls never cost a heartbeat; long ones show within seconds when their worker is gone."""
 
@@ -66,6 +68,8 @@ def application_error(error: errors.MarketplaceError | errors.RuleBroken, attemp
     asked = error.retry_after if isinstance(error, errors.MarketplaceError) else None
     delay = None
     message = str(error)
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[: MAX_MESSAGE - 1]}…"
     if asked is not None and retried:
         message += f" (the service asked for {asked.total_seconds():g} s of patience)"
         delay = asked + _spread(attempt)

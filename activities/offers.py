@@ -1,12 +1,14 @@
 """Activities on an offer's documents: survey the slots, put the offer, edit the draft's images."""
 
+from itertools import islice
+
 from temporalio import activity
 
 from activities.errors import marketplace_call
 from activities.redaction import RedactedImages
 from activities.tries import tried_before
 from marketplace.errors import VersionTaken
-from marketplace.images import conflicts, missing
+from marketplace.images import conflicts, missing, version_of
 from marketplace.model import (
     EditOutcome,
     Fact,
@@ -214,8 +216,5 @@ def _refuse_taken(images: list[Image], *slots: list[HeldImage]) -> None:
 
 def _added(before: list[HeldImage], after: list[HeldImage]) -> list[ImageVersion]:
     held = {(each.plan_id, each.version, each.generation) for each in before}
-    return [
-        ImageVersion(plan_id=each.plan_id, version=each.version, generation=each.generation)
-        for each in after
-        if (each.plan_id, each.version, each.generation) not in held
-    ][:SHOWN_IMAGES]
+    added = (each for each in after if (each.plan_id, each.version, each.generation) not in held)
+    return [version_of(each) for each in islice(added, SHOWN_IMAGES)]

@@ -10,7 +10,7 @@ from activities.redaction import RedactedImages
 from activities.telling import moved, tell
 from activities.tries import tried_before, unbroken
 from marketplace.errors import Conflict, Refused
-from marketplace.images import conflicts, missing
+from marketplace.images import conflicts, missing, version_of
 from marketplace.model import (
     Fact,
     ImageVersion,
@@ -330,10 +330,8 @@ class OperationActivities:
         """
         async with marketplace_call():
             held = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION) or []
-        versions = {(each.plan_id, each.version, each.generation) for each in held}
-        lacking = missing(request.images, held) + [
-            each for each in request.versions if (each.plan_id, each.version, each.generation) not in versions
-        ]
+        versions = {version_of(each) for each in held}
+        lacking = missing(request.images, held) + [each for each in request.versions if each not in versions]
         if lacking:
             raise ApplicationError(
                 f"{request.offer}: Production does not show {', '.join(map(str, lacking[:10]))} yet",

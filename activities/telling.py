@@ -14,6 +14,9 @@ from marketplace.model import Fact, OperationKind, OperationReport, OperationSta
 OPERATION_MOVED = "operation_moved"
 
 
+_IN_VAIN = {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}
+
+
 class FollowedOperation(Fact):
     """The operation a run follows.
 
@@ -54,10 +57,15 @@ def moved(report: OperationReport, follower: str | None = None, *, ours: bool = 
 
 
 async def tell(runs: Iterable[str], what: OperationMoved) -> None:
-    """Signal runs, by workflow id. Safe to repeat; a run that has ended needs no telling."""
+    """Signal runs, by workflow id. Safe to repeat.
+
+    A run that has ended needs no telling, and one that can be told no more (Temporal takes 10,000 signals of a run)
+    has to go without: that the operation settled it learns by its child's end.
+    """
     for run in runs:
         try:
             await activity.client().get_workflow_handle(run).signal(OPERATION_MOVED, what)
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if error.status not in _IN_VAIN:
                 raise
+            activity.logger.info("The run %s was not told: %s", run, error)

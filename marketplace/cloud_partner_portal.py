@@ -1,6 +1,7 @@
 """The marketplace behind the Cloud Partner Portal API: what the procedures need, put together of its calls."""
 
 import contextlib
+from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -12,7 +13,6 @@ from marketplace.model import (
     EditOutcome,
     HeldImage,
     Image,
-    ImageVersion,
     OfferKey,
     Operation,
     OperationKind,
@@ -24,6 +24,7 @@ from marketplace.offer_disks import NO_OFFER, check_disks, with_signed_disks
 from marketplace.operations import operations as listed_operations
 from marketplace.portal import OfferDocument, Portal
 from marketplace.protocol import PutOutcome
+from marketplace.wording import bounded
 
 ROUNDS = 5
 """How often a write is tried on a draft that others write too; after that the last conflict is raised."""
@@ -36,7 +37,8 @@ LAST_ONE_WINS = "*"
 class CloudPartnerPortal:
     """Implements `marketplace.protocol.Marketplace`.
 
-    Nothing is remembered between calls, so one object serves any number of offers at the same time.
+    Nothing is remembered between calls, so one object serves any number of offers at the same time. Documents are
+    worked on in threads: one of thousands of plans takes seconds, and other activities must not miss a heartbeat.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class CloudPartnerPortal:
                 nothing was sent.
         """
         try:
-            images = [_version(image) for image in held.held_images(document)]
+            images = [held.version_of(image) for image in held.held_images(document)]
         except ValueError as error:
             raise RuleBroken(f"{offer}: the offer cannot be sent: {error}") from None
         to_create: str | None = None
@@ -87,11 +89,11 @@ class CloudPartnerPortal:
             draft = await self._draft(offer)
             before: list[str] = []
             if draft is not None:
-                if not replace and not (repeated and says_the_same(document, draft.text)):
+                if not replace and not (repeated and await to_thread(says_the_same, document, draft.text)):
                     return None
                 # Read for our own creation too: whatever has run since is not a publish of ours, which comes later.
                 before = await self._newest_ids(offer)
-            text, warnings = self._ready(offer, document, draft)
+            text, warnings = await to_thread(self._ready, offer, document, draft)
             if draft is None or replace:
                 try:
                     if_match = to_create if draft is None else draft.etag or LAST_ONE_WINS
@@ -132,7 +134,7 @@ class CloudPartnerPortal:
         done = EditOutcome(operations=await self._newest_ids(offer))
         for last in _rounds():
             draft = await self._portal.read_offer(offer)
-            text, edit = self._edited(offer, draft, signed, preview, production, when_full, limit)
+            text, edit = await to_thread(self._edited, offer, draft, signed, preview, production, when_full, limit)
             if not edit.changed:
                 return _merged(done, edit)
             try:
@@ -168,7 +170,7 @@ class CloudPartnerPortal:
         """
         signed = [self._signed(image) for image in images]
         draft = await self._portal.read_offer(offer)
-        _, edit = self._edited(offer, draft, signed, preview, production, when_full, limit)
+        _, edit = await to_thread(self._edited, offer, draft, signed, preview, production, when_full, limit)
         return edit
 
     def _edited(
@@ -198,7 +200,7 @@ class CloudPartnerPortal:
         """Return the image versions a slot holds, ``None`` when nothing is there."""
         try:
             document = await self._portal.read_offer(offer, slot=None if slot is Slot.DRAFT else slot)
-            return held.held_images(document.text)
+            return await to_thread(held.held_images, document.text)
         except NotFound:
             return None
         except ValueError as error:
@@ -216,7 +218,7 @@ class CloudPartnerPortal:
                 tells whether a publish or a go-live that was asked for has begun.
         """
         try:
-            return listed_operations(await self._portal.submissions(offer))
+            return await to_thread(listed_operations, await self._portal.submissions(offer))
         except NotFound as refusal:
             if status.never_published(await self._portal.status(offer)):
                 return []
@@ -311,17 +313,13 @@ def _rounds() -> Iterator[bool]:
     yield from (number == ROUNDS for number in range(1, ROUNDS + 1))
 
 
-def _version(image: HeldImage) -> ImageVersion:
-    return ImageVersion(plan_id=image.plan_id, version=image.version, generation=image.generation)
-
-
 def _merged(done: EditOutcome, edit: EditOutcome) -> EditOutcome:
     """Return what two rounds did together, each fact once."""
     return EditOutcome(
         added=list(dict.fromkeys([*done.added, *edit.added])),
         removed=list(dict.fromkeys([*done.removed, *edit.removed])),
         renewed=list(dict.fromkeys([*done.renewed, *edit.renewed])),
-        warnings=list(dict.fromkeys([*done.warnings, *edit.warnings])),
+        warnings=bounded([*done.warnings, *edit.warnings]),
         operations=done.operations,
     )
 

@@ -6,6 +6,7 @@ the CPU that it costs here.
 
 import aiohttp
 import httpx
+from aiohttp.connector import Connection
 from httpx_aiohttp import AiohttpTransport
 
 
@@ -19,10 +20,19 @@ def _session(max_connections: int) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=max_connections, ssl=httpx.create_ssl_context()),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=True,
+        response_class=_Response,
     )
     # It would repeat a PUT whose connection broke, which may have had its effect. There is no public way to say so.
     session._retry_connection = False  # noqa: SLF001
     return session
+
+
+class _Response(aiohttp.ClientResponse):
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Read the head; httpx-aiohttp encodes the words behind the status, and breaks where they are no UTF-8."""
+        await super().start(connection)
+        self.reason = (self.reason or "").encode("ascii", "ignore").decode()
+        return self
 
 
 class _Transport(AiohttpTransport):
