@@ -73,9 +73,12 @@ def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityCon
 
 
 def at_once(summary: str) -> LocalActivityConfig:
-    """Give an activity one short try within the workflow task, which keeps queries and updates waiting as long."""
+    """Give an activity one short try within the workflow task.
+
+    As long as it takes it keeps the run's queries and updates waiting, and one of the few workflow tasks at a time.
+    """
     return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=3),
+        start_to_close_timeout=timedelta(seconds=1),
         retry_policy=RetryPolicy(maximum_attempts=1),
         summary=short(summary),
     )
