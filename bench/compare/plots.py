@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
-from bench.compare.report import PLOTS, contestants, median
+from bench.compare.report import WAITING, WORK, contestants, median
 
 OURS, OTHERS, ENGINE = "#1f6feb", "#8b949e", "#d29922"
 MEGABYTE = 1e6
@@ -17,8 +17,8 @@ def main() -> None:
     """Draw from a file of results into a folder."""
     results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     figures = results["figures"]
-    _work([each for each in figures if each["measurement"] == "in_flight"], folder / PLOTS[0], results)
-    _waiting(figures, folder / PLOTS[1], results)
+    _work([each for each in figures if each["measurement"] == "in_flight"], folder / WORK, results)
+    _waiting(figures, folder / WAITING, results)
 
 
 def _work(entries: list[dict[str, Any]], path: Path, results: dict[str, Any]) -> None:
@@ -69,14 +69,15 @@ def _waiting(figures: list[dict[str, Any]], path: Path, results: dict[str, Any])
     workers.plot([each["workers"] for each in scaling], [each["per_second"] for each in scaling], "o-", color=OURS)
     workers.set_title("Publications per second by workers, ours")
     workers.set_ylim(bottom=0)
+    workers.set_xticks([each["workers"] for each in scaling])
     _save(figure, path, results)
 
 
 def _save(figure: Any, path: Path, results: dict[str, Any]) -> None:
     known = results["machine"]
-    said = f"{results['command']} · {known['machine']} · {known['temporal']} · temporalio {known['temporalio']}"
+    said = f"{results['command']}\n{known['machine']}; {known['temporal']}; temporalio {known['temporalio']}"
     figure.text(0.01, 0.005, said, fontsize=7, color="#57606a")
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.savefig(path, dpi=110)
 
 

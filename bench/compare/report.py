@@ -13,7 +13,8 @@ Results: TypeAlias = dict[str, Any]
 Entry: TypeAlias = dict[str, Any]
 
 BEGIN, END = "<!-- from here: made by make bench -->", "<!-- to here: made by make bench -->"
-PLOTS = ("benchmark-work.png", "benchmark-waiting.png")
+WORK, WAITING = "benchmark-work.png", "benchmark-waiting.png"
+PLOTS = {WORK: "Latency, rate and CPU time of publications", WAITING: "Memory of waiting publications; more workers"}
 MEGABYTE = 1e6
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -23,12 +24,10 @@ def renew(results: Results, path: Path, docs: Path) -> None:
     page = docs / "benchmarks.md"
     before, _, rest = page.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{END}{after}")
-    subprocess.run(
-        [python_of("plots"), "-m", "bench.compare.plots", str(path), str(docs)],
-        check=True,
-        cwd=ROOT,
-    )
+    command = [python_of("plots"), "-m", "bench.compare.plots", str(path.resolve()), str(docs.resolve())]
+    subprocess.run(command, check=True, cwd=ROOT)
+    shown = "\n\n".join(f"![{about}]({name})" for name, about in PLOTS.items() if (docs / name).exists())
+    page.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{shown}\n\n{END}{after}")
 
 
 def tables(results: Results) -> str:
