@@ -34,6 +34,9 @@ _WORDS = {
 }
 _VOCABULARY = {word.casefold(): state for state, listed in _WORDS.items() for word in listed.split()}
 
+_BEING_CANCELED = frozenset({"cancelrequested", "cancellationrequested", "canceling", "cancelling"})
+"""Only ``canCancel`` is documented of an operation's ``cancellationRequestState``."""
+
 _ERROR_LEVELS = frozenset({"error", "critical", "fatal"})
 _FAILED = frozenset({StepState.REJECTED, StepState.BLOCKED})
 
@@ -135,7 +138,7 @@ def report(operation_id: str, kind: OperationKind, operation: object, offer_stat
     FAILED    the operation's word says so, a step is rejected, or a step is blocked with an error, or blocked
               while every step before it is complete (a later step may be blocked for having to wait)
     PREVIEW   a publish that is done, or waits for the publisher: by its own word, by the sign-off step
-              (waiting or complete), by any waiting step, or by ``offer_status``
+              (waiting or complete), by any waiting step, or by ``offer_status``; unless it is being cancelled
     LIVE      a go-live that is done: by its own word, or with every step complete, "live" among them
     RUNNING   otherwise
     ========  ================================================================================================
@@ -150,6 +153,8 @@ def report(operation_id: str, kind: OperationKind, operation: object, offer_stat
     told = _steps(document)
     word = next((document[name] for name in ("status", "submissionstate") if document.get(name)), None)
     state = _state(kind, word, told, offer_status)
+    if state is OperationState.PREVIEW and _letters(document.get("cancellationrequeststate")) in _BEING_CANCELED:
+        state = OperationState.RUNNING
     steps = [item.step for item in told]
     return OperationReport(
         operation_id=operation_id,

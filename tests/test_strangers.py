@@ -101,6 +101,22 @@ async def test_a_preview_that_somebody_cancels_before_it_is_promoted_is_publishe
     assert await desk.effects("go_live") == 1
 
 
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_a_preview_that_somebody_is_cancelling_is_in_the_way_until_it_is_cancelled(
+    desk: Desk, workflow: str
+) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(cancel_async=True, cancel_seconds=7200)
+    await desk.stranger("cancel")
+    unattended = NO_APPROVAL if workflow == "ValidateAndGoLive" else {"polling": POLLING}
+    result = await desk.run(workflow, desk.images("4.2.0", "4.2.1", **unattended))
+
+    assert result.outcome == ("live" if workflow == "ValidateAndGoLive" else "preview")
+    assert (await desk.operations())[0] == ("publish", "canceled")
+    assert await desk.effects("publish") == 2
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
+
+
 async def test_a_preview_replaced_by_a_stranger_before_it_is_promoted_is_brought_up_again(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.fault("go_live", {"kind": "stranger_edit", "version": "4.2.1"})
