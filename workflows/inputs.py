@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-    from marketplace.wording import bounded, one_line
+    from marketplace.wording import MAX_LISTED, one_line
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -69,16 +69,17 @@ def read(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Model:
         wanted = model.model_validate_json(data)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        raise invalid(model, (_sentence(detail) for detail in details)) from None
+        more = [f"… and {len(details) - MAX_LISTED} more"] if len(details) > MAX_LISTED else []
+        raise invalid(model, [*map(_sentence, details[:MAX_LISTED]), *more]) from None
     twice = list(_given_twice(json.loads(data, object_pairs_hook=_Object, parse_int=str, parse_float=str)))
     if twice:
-        raise invalid(model, (f"{one_line(member, MAX_MEMBER)}: is given twice" for member in twice))
+        raise invalid(model, (f"{one_line(member, MAX_MEMBER)}: is given twice" for member in twice[:MAX_LISTED]))
     return wanted
 
 
 def invalid(model: type[BaseModel], complaints: Iterable[str]) -> ApplicationError:
     """Make the error that tells what is wrong with an input."""
-    message = f"{model.__name__}: " + "; ".join(bounded(complaints))
+    message = f"{model.__name__}: " + "; ".join(complaints)
     return ApplicationError(one_line(message, MAX_MESSAGE), type="InvalidInput", non_retryable=True)
 
 
