@@ -1,0 +1,320 @@
+"""Whatever bytes a start, a signal or an update brings: they are read, or refused in a bounded, clean sentence."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from activities.telling import OperationMoved
+from tests.desk import Desk, Run, failure_of, offer_document, progress_of, vhd
+from tests.mutations import ODD_CHARACTERS, SAS, SECRET, Raw, examples, mutated, written
+from workflows.inputs import MAX_INPUT, MAX_SIGNAL, read
+from workflows.messages import (
+    ApproveGoLive,
+    CheckLastOperationStatusInput,
+    CreateOfferAndPublishInput,
+    DecideGoLive,
+    Progress,
+    RejectGoLive,
+    UpdateOfferAndPublishInput,
+    ValidateAndGoLiveInput,
+)
+from workflows.page import page
+
+_POLLING = {"min_interval": "PT1M", "max_interval": 1800}
+_OFFER = {"publisher_id": "fabrikam", "offer_id": "web", "polling": _POLLING, "deadline": "P21D"}
+_IMAGES: dict[str, Any] = {
+    **_OFFER,
+    "images": [
+        {"plan_id": "lts", "version": "4.2.1", "os_vhd_url": vhd("4.2.1"), "generation": "2"},
+        {"plan_id": "lts", "version": "4.2.2", "os_vhd_url": SAS, "data_disks": [{"lun": 0, "vhd_url": SAS}]},
+    ],
+    "when_full": "remove_oldest",
+    "max_versions_per_plan": 8,
+    "if_publishing": "wait",
+    "notification_emails": ["release@fabrikam.example"],
+}
+_STEP = {"id": "certify", "name": "Certify", "state": "in_progress", "percent": 7, "errors": ["no"]}
+_OPERATION = {"id": "op-1", "kind": "publish", "state": "running", "ours": True, "followed_by": "x/publish-op-1"}
+VALID: dict[type[BaseModel], dict[str, Any]] = {
+    CreateOfferAndPublishInput: {
+        "offer": offer_document("fabrikam", ["4.2.0"]),
+        "if_exists": "replace",
+        "notification_emails": ["release@fabrikam.example"],
+        "polling": _POLLING,
+        "deadline": "P21D",
+    },
+    UpdateOfferAndPublishInput: _IMAGES,
+    ValidateAndGoLiveInput: {**_IMAGES, "approval": {"required": True, "timeout": "P14D", "approvers": ["dana"]}},
+    CheckLastOperationStatusInput: {
+        **_OFFER,
+        "wait": True,
+        "operation_id": "op-1",
+        "until_canceled": False,
+        "following": {"since": "2024-03-01T09:00:00Z", "looks": 3, "kind": "publish", "notes": ["odd"]},
+        "tell": ["above"],
+    },
+    ApproveGoLive: {"approver": "dana", "comment": "ship it"},
+    RejectGoLive: {"approver": "dana", "reason": "wrong kernel"},
+    DecideGoLive: {"approve": True, "approver": "dana", "comment": "ship it"},
+    OperationMoved: {"waiting_for": "certify", "operation": _OPERATION, "steps": [_STEP], "notes": ["odd"]},
+}
+WORKFLOWS = {model.__name__.removesuffix("Input"): model for model in list(VALID)[:4]}
+every_model = pytest.mark.parametrize("model", VALID, ids=lambda model: model.__name__)
+every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS)
+
+
+def payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
+    return RawValue(Payload(metadata={"encoding": encoding}, data=data))
+
+
+def read_or_refused(model: type[BaseModel], sent: RawValue) -> str | None:
+    """Read; answers with the refusal, which has to be one clean and bounded sentence."""
+    begun = time.thread_time()
+    refused = None
+    try:
+        read(model, sent)
+    except ApplicationError as error:
+        refused = error
+    # A workflow task that takes two seconds is taken for one that hangs.
+    assert time.thread_time() - begun < 1
+    if refused is None:
+        return None
+    assert refused.type == "InvalidInput"
+    assert refused.non_retryable
+    assert refused.message.startswith(f"{model.__name__}: ")
+    assert len(refused.message) <= 2000
+    assert refused.message.isprintable()
+    assert SECRET not in refused.message
+    return refused.message
+
+
+@every_model
+def test_what_is_valid_is_read(model: type[BaseModel]) -> None:
+    assert read_or_refused(model, payload(json.dumps(VALID[model]).encode())) is None
+
+
+@every_model
+def test_whatever_member_is_changed_it_is_read_or_refused(model: type[BaseModel]) -> None:
+    @examples(40)
+    @given(mutated(VALID[model]))
+    def tried(data: bytes) -> None:
+        read_or_refused(model, payload(data))
+
+    tried()
+
+
+@every_model
+def test_whatever_bytes_come_under_whatever_name_they_are_read_or_refused(model: type[BaseModel]) -> None:
+    encodings = [
+        b"",
+        b"json/plain",
+        b"binary/null",
+        b"binary/plain",
+        b"json/protobuf",
+        b"binary/encrypted",
+        b"several",
+    ]
+
+    @examples(30)
+    @given(st.binary(max_size=300), st.sampled_from(encodings) | st.binary(max_size=100))
+    def tried(data: bytes, encoding: bytes) -> None:
+        read_or_refused(model, payload(data, encoding))
+
+    tried()
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "said"),
+    [
+        (CheckLastOperationStatusInput, {"following": {"since": "2024-01-01T00:00:00", "looks": 0}}, "timezone"),
+        (CheckLastOperationStatusInput, {"following": {"since": "9999-12-31T00:00:00Z", "looks": 0}}, "less than"),
+        (
+            CheckLastOperationStatusInput,
+            {"following": {"since": "2024-01-01T00:00:00Z", "looks": 10**9 + 1}},
+            "looks",
+        ),
+        (CheckLastOperationStatusInput, {"operation_id": "\x1b[31m"}, "operation_id: must match"),
+        (ApproveGoLive, {"approver": "dana\u202e"}, "control characters"),
+        (ValidateAndGoLiveInput, {"approval": {"approvers": ["dana"] * 101}}, "at most 100 items"),
+        (UpdateOfferAndPublishInput, {"images": _IMAGES["images"] * 501}, "at most 1000 items"),
+        (UpdateOfferAndPublishInput, {SAS: 1, ODD_CHARACTERS: 2}, "REDACTED: is not a known member"),
+        (UpdateOfferAndPublishInput, {f"x{number}": 0 for number in range(80_000)}, "… and 79980 more"),
+        (UpdateOfferAndPublishInput, {"x" * 900_000: 0}, "…: is not a known member"),
+        (UpdateOfferAndPublishInput, {"x": "x" * MAX_INPUT}, "bytes are too many, 1,000,000 are allowed"),
+        (
+            CheckLastOperationStatusInput,
+            {"polling": Raw("[" * 150 + "0," * 400_000 + "0" + "]" * 150 + ',"polling":{}')},
+            "polling",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_out_of_bounds_is_refused_with_the_bound(model: type[BaseModel], change: Any, said: str) -> None:
+    refused = read_or_refused(model, payload(written({**VALID[model], **change}).encode()))
+    assert refused is not None
+    assert said in refused
+
+
+def test_bytes_that_pass_for_our_own_count_of_values_are_refused() -> None:
+    refused = read_or_refused(UpdateOfferAndPublishInput, payload(b"\xff\xfe", b"several"))
+    assert refused is not None
+    assert "values were sent" in refused
+
+
+async def has_begun(run: Run) -> bool:
+    """Tell whether the run has got over its first task, well or badly."""
+    return (await run.describe()).status != 1 or any(
+        event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        for event in (await run.fetch_history()).events
+    )
+
+
+async def until(ready: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await ready():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.02)
+
+
+async def tasks_failed(run: Run) -> list[str]:
+    """Return why tasks of a run failed: what keeps failing is tried for ever."""
+    return [
+        event.workflow_task_failed_event_attributes.failure.message
+        async for event in run.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+    ]
+
+
+@every_workflow
+async def test_no_input_keeps_a_run_from_its_first_task(desk: Desk, workflow: str) -> None:
+    sent = samples(mutated(VALID[WORKFLOWS[workflow]]), 12)
+    runs: list[Run] = [await desk.start(workflow, payload(data)) for data in sent]
+    for run in runs:
+        await until(lambda run=run: has_begun(run))  # type: ignore[misc]
+        assert await tasks_failed(run) == []
+        if (await run.describe()).status == 1:
+            await run.terminate()
+        else:
+            assert (await failure_of(run)).type in {"InvalidInput", "OfferNotFound"}
+
+
+def samples(strategy: st.SearchStrategy[bytes], count: int) -> list[bytes]:
+    """Return examples of a strategy, for what hypothesis cannot call."""
+    found: list[bytes] = []
+
+    @examples(count)
+    @given(strategy)
+    def collect(data: bytes) -> None:
+        found.append(data)
+
+    collect()
+    return found
+
+
+async def test_a_run_survives_every_signal_update_and_query_and_goes_live(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": ["the one"]}))
+    await desk.until_asked(run)
+    with desk.temporal.auto_time_skipping_disabled():
+        for name, model in (
+            ("approve_go_live", ApproveGoLive),
+            ("reject_go_live", RejectGoLive),
+            ("operation_moved", OperationMoved),
+            ("check_now", ApproveGoLive),
+        ):
+            for data in [*samples(mutated(VALID[model]), 12), b"x" * (MAX_SIGNAL + 1)]:
+                await run.signal(name, payload(data))
+        for data in [*samples(mutated(VALID[DecideGoLive]), 12), b"x" * (MAX_SIGNAL + 1)]:
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await run.execute_update("decide_go_live", payload(data))
+            cause = refused.value.cause
+            assert isinstance(cause, ApplicationError)
+            assert cause.type in {"InvalidInput", "DecisionRefused"}
+            assert len(cause.message) <= 2000
+    progress = await progress_of(run)
+    assert await run.query("progress", {"not": "expected"}, result_type=Progress) == progress
+    assert await tasks_failed(run) == []
+    assert progress.approval is not None
+    assert progress.approval.decision is None
+    assert len(progress.notes) <= 50
+    assert all(len(note) <= 500 and note.isprintable() and SECRET not in note for note in progress.notes)
+    assert len(progress.model_dump_json()) < 2 * MAX_SIGNAL
+    assert len(page(progress)) < MAX_SIGNAL
+    await run.signal("approve_go_live", {"approver": "the one", "comment": ODD_CHARACTERS})
+    assert (await run.result()).outcome == "live"
+
+
+async def test_a_run_takes_no_word_of_runs_that_are_not_below_it(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    for follower in ["", "somebody else", f"{run.id}x", f"{run.id}/{'😀' * 900}"]:
+        await run.signal("operation_moved", {"operation": {**_OPERATION, "followed_by": follower}})
+        await run.signal("check_now")
+    progress = await progress_of(run)
+    assert progress.operation is None
+    assert sum("is not below this run" in note for note in progress.notes) == 4
+    assert await tasks_failed(run) == []
+    await run.terminate()
+
+
+async def test_a_rejection_quotes_a_comment_clean_and_bounded(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    await run.signal("reject_go_live", {"approver": "dana", "reason": ODD_CHARACTERS + "x" * 1900})
+    error = await failure_of(run)
+    assert error.type == "GoLiveRejected"
+    assert error.message.isprintable()
+    assert len(error.message) < 1500
+
+
+async def reads(desk: Desk) -> int:
+    return sum(entry["call"] == "read_offer" for entry in await desk.requests())
+
+
+async def test_looking_a_hundred_times_does_not_count_as_others_changing_the_preview(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    surveys = await reads(desk)
+    with desk.temporal.auto_time_skipping_disabled():
+        for number in range(1, 103):
+            await run.signal("check_now")
+
+            async def looked(number: int = number) -> bool:
+                waiting = (await progress_of(run)).waiting_for or ""
+                return waiting.startswith("approval") and await reads(desk) >= surveys + 3 * number
+
+            await until(looked)
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"
+
+
+async def test_a_long_history_is_not_made_longer_by_those_who_only_look(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.logbook.MAX_EVENTS", 40)
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    with desk.temporal.auto_time_skipping_disabled():
+        for _ in range(30):
+            await run.signal("check_now")
+            await progress_of(run)
+    assert any("check_now is not heeded any more" in note for note in (await progress_of(run)).notes)
+    await desk.temporal.sleep(timedelta(minutes=1))
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"
