@@ -14,7 +14,12 @@ from marketplace.model import OperationKind, OperationReport, OperationState, St
 from marketplace.wording import lowered, one_line, plain_text, sayings
 
 MAX_STEPS = 50
+"""Steps that are told of; the state is judged by up to `JUDGED_STEPS`."""
+
+JUDGED_STEPS = 1000
 MAX_MESSAGES = 20
+"""Of one step, and of all steps that are told of together."""
+
 MAX_MESSAGE = 400
 """Characters of one message."""
 
@@ -155,12 +160,11 @@ def report(operation_id: str, kind: OperationKind, operation: object, offer_stat
     state = _state(kind, word, told, offer_status)
     if state is OperationState.PREVIEW and _letters(document.get("cancellationrequeststate")) in _BEING_CANCELED:
         state = OperationState.RUNNING
-    steps = [item.step for item in told]
     return OperationReport(
         operation_id=operation_id,
         kind=kind,
         state=state,
-        steps=steps,
+        steps=_shown([item.step for item in told[:MAX_STEPS]]),
         errors=_errors(document, told) if state is OperationState.FAILED else [],
         unknown_words=_unknown([word, *(item.word for item in told)]),
     )
@@ -201,11 +205,21 @@ def _state(kind: OperationKind, word: object, told: list[_Told], offer_status: o
 def _steps(document: dict[str, object]) -> list[_Told]:
     listed = document.get("steps")
     told: list[_Told] = []
-    for number, item in enumerate(listed[:MAX_STEPS] if isinstance(listed, list) else [], start=1):
+    for number, item in enumerate(listed[:JUDGED_STEPS] if isinstance(listed, list) else [], start=1):
         members = lowered(item)
         if members:
             told.append(_step(members, number, after_complete=all(_is_complete(before) for before in told)))
     return told
+
+
+def _shown(steps: list[Step]) -> list[Step]:
+    """Keep the first messages: a run is told of every step whenever one moves."""
+    shown: list[Step] = []
+    left = MAX_MESSAGES
+    for step in steps:
+        shown.append(step.model_copy(update={"errors": step.errors[:left]}))
+        left -= min(left, len(step.errors))
+    return shown
 
 
 def _step(members: dict[str, object], number: int, *, after_complete: bool) -> _Told:

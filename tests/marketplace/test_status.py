@@ -260,10 +260,18 @@ def test_a_report_is_bounded() -> None:
     steps = [step("i" * 5000, "rejected", *messages, name="n" * 5000)] * 80
     found = report("op", PUBLISH, operation("failed", *steps))
     assert len(found.steps) == 50
-    assert {len(each.errors) for each in found.steps} == {20}
+    assert [len(each.errors) for each in found.steps] == [20] + [0] * 49
     assert max(len(error) for error in found.steps[0].errors) == 400
     assert len(found.steps[0].name) == len(found.steps[0].id) == 100
     assert len(found.errors) <= 50
+
+
+def test_a_step_behind_the_fifty_that_are_told_of_counts() -> None:
+    done = [step(f"s{number}") for number in range(60)]
+    live = step("live")
+    assert report("op", GO_LIVE, operation("running", live, *done, step("x", "failed"))).state == "failed"
+    assert report("op", GO_LIVE, operation("running", live, *done, step("x", "inProgress"))).state == "running"
+    assert report("op", GO_LIVE, operation("running", live, *done)).state == "live"
 
 
 def test_steps_are_told() -> None:
