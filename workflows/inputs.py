@@ -88,7 +88,9 @@ class _Object(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        self.twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        self.twice: list[str] = []
+        if len(self) < len(pairs):
+            self.twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
 
 
 def _given_twice(value: Any, place: str = "") -> Iterator[str]:
