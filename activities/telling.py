@@ -43,9 +43,9 @@ class OperationMoved(Fact):
 
 def moved(report: OperationReport, follower: str | None = None, *, ours: bool = False) -> OperationMoved:
     """Say how an operation stands."""
-    step = report.step
+    step, operation = report.step, f"{report.kind.replace('_', '-')} {report.operation_id}"
     return OperationMoved(
-        waiting_for=f"{step.name} ({step.state.replace('_', ' ')})" if step else None,
+        waiting_for=f"{step.name} ({step.state.replace('_', ' ')})" if step else operation,
         operation=FollowedOperation(
             id=report.operation_id, kind=report.kind, state=report.state, ours=ours, followed_by=follower
         ),

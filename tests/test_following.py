@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from activities.telling import moved
+from marketplace.model import OperationKind, OperationReport, OperationState
 from tests.desk import Desk, failure_of, progress_of
 
 
@@ -80,6 +82,12 @@ async def test_a_run_says_what_it_waits_for_before_it_has_seen_anything(desk: De
 
     assert progress.waiting_for == "the marketplace to show the last operation"
     assert (await run.result()).outcome == "preview"
+
+
+def test_an_operation_without_a_step_under_way_is_waited_for_by_its_name() -> None:
+    report = OperationReport(operation_id="7", kind=OperationKind.GO_LIVE, state=OperationState.RUNNING, steps=[])
+
+    assert moved(report).waiting_for == "go-live 7"
 
 
 async def test_the_deadline_ends_the_wait_and_says_what_it_waited_for(desk: Desk) -> None:
