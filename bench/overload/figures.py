@@ -84,10 +84,22 @@ class Figures:
         return len(served) / (until - served[0]) / self._facts.allowed
 
     @property
+    def all_served(self) -> float:
+        """When the last publisher was given its first request."""
+        first: dict[str, float] = {}
+        for at, entry in self._served():
+            first.setdefault(entry["publisher"], at)
+        return max(first.values())
+
+    @property
     def jain(self) -> float:
-        """Jain's index of the requests that each publisher's runs were given while all of them had some waiting."""
-        first_done = min(curve[-1] for curve in self.curves.values())
-        given = Counter(entry["publisher"] for at, entry in self._served() if at <= first_done)
+        """Jain's index of the requests that the publishers were given while all of them had runs waiting.
+
+        That is from the first request of the last of them until half of the runs of the first had ended.
+        """
+        until = min(middle(curve) for curve in self.curves.values())
+        since = self.all_served if self.all_served < until else 0.0
+        given = Counter(entry["publisher"] for at, entry in self._served() if since <= at <= until)
         return jain([given[publisher] for publisher in self.curves])
 
     def _served(self) -> Iterator[tuple[float, dict[str, Any]]]:
@@ -123,7 +135,8 @@ class Figures:
             "answered 429": f"{self.refused}",
             f"share used of what is allowed, until {NEARLY_ALL:.0%} of the runs had ended": f"{self.used:.1%}",
             "tries that failed": f"{facts.repeated.total()}" + (f" ({repeated})" if repeated else ""),
-            "Jain's index of the requests given to the publishers while all had runs waiting": f"{self.jain:.3f}",
+            "first request of the publisher that waited longest for it": f"after {self.all_served:.0f} s",
+            "Jain's index of the requests given from then until a publisher had half": f"{self.jain:.3f}",
             "memory of the worker": f"{start} at the start, {most} at most, {end} at the end",
             "processor time of the worker": f"{facts.cpu_seconds:.0f} s",
         }
