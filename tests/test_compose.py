@@ -13,6 +13,7 @@ import pytest
 import yaml
 from temporalio.common import SearchAttributeIndexedValueType as Type
 
+from sandbox.demo import SERVER_TUNING
 from worker.registration import DRAIN
 from worker.settings import Settings
 from workflows.search_attributes import ALL
@@ -191,3 +192,11 @@ def test_the_shell_of_the_one_shots_is_sound() -> None:
     schema = SERVICES["schema"]["command"][0]
     assert "migrate temporal temporal\n" in schema
     assert "migrate temporal_visibility visibility\n" in schema
+
+
+def test_publishers_take_turns_as_in_the_demo() -> None:
+    wanted = ["matching.enableFairness", "matching.numTaskqueueWritePartitions"]
+    config = yaml.safe_load(COMPOSE["configs"]["dynamic-config"]["content"])
+    told = [f"{name}={json.dumps(config[name][0]['value'])}" for name in wanted]
+    assert told == ["matching.enableFairness=true", "matching.numTaskqueueWritePartitions=1"]
+    assert set(told) <= set(SERVER_TUNING)
