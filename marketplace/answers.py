@@ -6,7 +6,7 @@ nothing here depends on a body's shape.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import overload
@@ -130,6 +130,14 @@ def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: 
         status=status,
         retry_after=retry_after(happened.headers, now) if error is Unavailable else None,
     )
+
+
+def without(answer: Answer, secret: str) -> Answer:
+    """Return the answer without the token that was sent, should the service repeat it in its body or a header."""
+    if len(secret) < _SHORTEST_SECRET:
+        return answer
+    headers = [(name, value.replace(secret.encode(), b"REDACTED")) for name, value in answer.headers.raw]
+    return replace(answer, headers=httpx.Headers(headers), text=answer.text.replace(secret, "REDACTED"))
 
 
 def json_of(call: Call, answer: Answer) -> object:

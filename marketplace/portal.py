@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import httpx
 
-from marketplace.answers import Answer, Call, etag, failure, json_of, operation_id, unreadable
+from marketplace.answers import Answer, Call, etag, failure, json_of, operation_id, unreadable, without
 from marketplace.credentials import Credentials
 from marketplace.errors import Refused, Unauthorized
 from marketplace.model import OfferKey, Slot
@@ -226,6 +226,8 @@ class Portal:
                 timeout=timeout,
             )
             happened = await self._exchange(request, limit)
+            if isinstance(happened, Answer):
+                happened = without(happened, token)
             if not renewed and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
                 token, renewed = await self._credentials.renewed(), True
             elif method != "PUT" and "If-Match" not in headers and _wants_if_match(happened):
