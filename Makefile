@@ -1,6 +1,6 @@
 # All that a person or CI types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos overload lock clean
+.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos fuzz overload lock clean
 .DELETE_ON_ERROR:
 
 # Where the environment is made from; PYTHON=… says another one.
@@ -44,6 +44,10 @@ sixteen-days: .venv/dev-installed ## Count what a publication of sixteen days co
 
 frontier: .venv/dev-installed .bench/plots/installed ## Compare when to look with other schedules, into docs/looks.md
 	@$(RUN) bench.frontier .bench/plots/bin/python
+
+fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as `make test`, others each time (20 minutes)
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null FUZZ_TIMES=50 PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest \
+	  -n 2 --dist worksteal --timeout 3600 tests/test_hostile_inputs.py tests/marketplace/test_hostile_answers.py $(ARGS)
 
 chaos: .venv/dev-installed ## Publish 500 times under fault, and judge it (5 to 15 minutes); ARGS="--help" says more
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.chaos $(ARGS)

@@ -303,6 +303,16 @@ async def test_looking_a_hundred_times_does_not_count_as_others_changing_the_pre
     assert (await run.result()).outcome == "live"
 
 
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_a_run_ends_before_its_history_is_larger_than_temporal_allows(
+    desk: Desk, workflow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.logbook.MAX_HISTORY", -1)
+    error = await desk.failure(workflow, desk.images("4.2.0"))
+    assert error.type == "MarketplaceError"
+    assert "bytes, -1 are allowed" in error.message
+
+
 async def test_a_long_history_is_not_made_longer_by_those_who_only_look(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

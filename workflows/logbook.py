@@ -111,9 +111,21 @@ class Logbook:
         if note not in self.progress.notes:
             self._set(notes=[*self.progress.notes, note][-MAX_NOTES:])
 
-    def is_full(self) -> bool:
-        """Tell whether the run's history is so large that Temporal might end the run before it has ended itself."""
-        return workflow.info().get_current_history_size() >= MAX_HISTORY
+    def refuse_more(self) -> None:
+        """End the run before Temporal does.
+
+        Raises:
+            ApplicationError: ``MarketplaceError``: the run's history is too large to do things once more.
+        """
+        size = workflow.info().get_current_history_size()
+        if size > MAX_HISTORY:
+            raise ApplicationError(
+                f"{self.progress.publisher_id}/{self.progress.offer_id}: the history of this run has {size:,} bytes,"
+                f" {MAX_HISTORY:,} are allowed. Start the run again with the same input: it goes on where this one"
+                " stopped.",
+                type="MarketplaceError",
+                non_retryable=True,
+            )
 
     def has_room(self) -> bool:
         """Tell whether the history may still grow for what is not needed to bring the run to its end."""

@@ -50,9 +50,8 @@ class UpdateOfferAndPublish:
                 return await self._bring_to_preview(stages, wanted)
 
     async def _bring_to_preview(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> PublicationResult:
-        rounds = 0
-        while rounds < MAX_ROUNDS and not self._logbook.is_full():
-            rounds += 1
+        for _ in range(MAX_ROUNDS):
+            self._logbook.refuse_more()
             survey = await self._survey(stages, wanted)
             if self._preview_holds_the_images(survey):
                 return await self._done(wanted, survey)
@@ -64,7 +63,7 @@ class UpdateOfferAndPublish:
                 known_operations = await self._edit_draft(stages, wanted)
             await self._publish(stages, wanted, survey, known_operations)
         raise ApplicationError(
-            f"{wanted.key}: others changed the offer {rounds} times while this run tried to publish its"
+            f"{wanted.key}: others changed the offer {MAX_ROUNDS} times while this run tried to publish its"
             " images. Find out who does, and start the run again.",
             type="MarketplaceError",
             non_retryable=True,

@@ -69,7 +69,8 @@ class ValidateAndGoLive:
                 return await self._bring_to_production(stages, wanted)
 
     async def _bring_to_production(self, stages: Stages, wanted: ValidateAndGoLiveInput) -> PublicationResult:
-        while self._rounds < MAX_ROUNDS and not self._logbook.is_full():
+        while self._rounds < MAX_ROUNDS:
+            self._logbook.refuse_more()
             self._rounds += 1
             survey = await stages.survey(wanted)
             if _is_live(wanted, survey):
@@ -84,7 +85,7 @@ class ValidateAndGoLive:
                 if operation_id is not None:
                     return await self._live(wanted, survey, operation_id)
         raise ApplicationError(
-            f"{wanted.key}: others changed the preview {self._rounds} times while this run tried to promote it."
+            f"{wanted.key}: others changed the preview {MAX_ROUNDS} times while this run tried to promote it."
             " Find out who does, and start the run again.",
             type="MarketplaceError",
             non_retryable=True,
