@@ -1,6 +1,6 @@
 # All that a person or CI types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos fuzz overload lock clean
+.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos fuzz overload model lock clean
 .DELETE_ON_ERROR:
 
 # Where the environment is made from; PYTHON=… says another one.
@@ -54,6 +54,9 @@ chaos: .venv/dev-installed ## Publish 500 times under fault, and judge it (5 to 
 
 overload: .venv/dev-installed ## Start 2000 runs at once where 5 requests a second are allowed (half an hour); ARGS="--help" says more
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.overload $(ARGS)
+
+model: .venv/dev-installed ## Check the procedures against a model, step by step (some 20 minutes); ARGS="--help" says more
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.model $(ARGS)
 
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
 	@$(LOCK) --extra sandbox pyproject.toml --output-file requirements.txt

@@ -212,15 +212,19 @@ def _orphans(evidence: Evidence) -> Iterator[str]:
 
 
 def _failing_tasks(evidence: Evidence) -> Iterator[str]:
-    """No workflow task ever fails by our doing: such a one would fail for ever."""
     for history in evidence.histories:
-        for event in history.events:
-            if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                continue
-            failed = event.workflow_task_failed_event_attributes
-            if failed.cause in _HARMLESS:
-                continue
-            yield f"{history.workflow_id}: {WorkflowTaskFailedCause.Name(failed.cause)}: {failed.failure.message}"
+        yield from failing_tasks(history)
+
+
+def failing_tasks(history: History) -> Iterator[str]:
+    """No workflow task ever fails by our doing: such a one would fail for ever."""
+    for event in history.events:
+        if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+            continue
+        failed = event.workflow_task_failed_event_attributes
+        if failed.cause in _HARMLESS:
+            continue
+        yield f"{history.workflow_id}: {WorkflowTaskFailedCause.Name(failed.cause)}: {failed.failure.message}"
 
 
 _HARMLESS = {

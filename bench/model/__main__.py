@@ -1,0 +1,96 @@
+"""Plays the model check and says what was played. Exit status 0 only when nothing was found."""
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.errors import Flaky
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from rich.console import Console
+
+from bench.model.machine import FoundError, PublishingMachine, Tally
+from bench.model.rig import Rig, rig
+from worker.__main__ import end
+
+SEED = 20
+STEPS = 10_000
+EXAMPLES_AT_A_TIME = 25
+STEPS_OF_AN_EXAMPLE = 25
+
+
+def check(
+    stand: Rig,
+    tally: Tally,
+    played: settings,
+    number: int | None = None,
+    machine: type[PublishingMachine] = PublishingMachine,
+) -> str | None:
+    """Play examples; return the shortest list of steps to what was found, if anything was."""
+
+    def begin() -> RuleBasedStateMachine:
+        return machine(stand, tally)
+
+    play: Callable[[], RuleBasedStateMachine] = begin if number is None else seed(number)(begin)
+    try:
+        run_state_machine_as_test(play, settings=played)  # type: ignore[arg-type]
+    except FoundError as found:
+        return str(found)
+    except Flaky:
+        return f"Found once, and not again by the same steps:{tally.found}"
+    return None
+
+
+def how(examples: int, steps: int, *, derandomize: bool = False) -> settings:
+    """Return how hypothesis plays: everything it knows of an example is in its steps."""
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=derandomize,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Play until so many steps are played or something is found; 1 when something was."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.model", description="Check the procedures against a model."
+    )
+    parser.add_argument("--seed", type=int, default=SEED, help="makes the steps (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="at least so many (default: %(default)s)")
+    arguments = parser.parse_args(words)
+    logging.disable()
+    console = Console(highlight=False, soft_wrap=True)
+    tally = Tally()
+    found: str | None = None
+    batch = 0
+    with rig() as stand:
+        while found is None and tally.steps.total() < arguments.steps:
+            found = check(
+                stand, tally, how(EXAMPLES_AT_A_TIME, STEPS_OF_AN_EXAMPLE), arguments.seed * 1_000_000 + batch
+            )
+            batch += 1
+            took = time.monotonic() - tally.began
+            console.print(f"{tally.steps.total()} steps, {tally.examples} examples, {took:.0f} s")
+    if found is not None:
+        console.print(found, markup=False)
+    show(console, tally)
+    console.print(f"seed {arguments.seed}: {'nothing' if found is None else 'something'} found")
+    return 0 if found is None else 1
+
+
+def show(console: Console, tally: Tally) -> None:
+    """Print how often each rule was played, and how the runs ended."""
+    console.print("rules: " + ", ".join(f"{name} {count}" for name, count in tally.steps.most_common()))
+    console.print("ends: " + ", ".join(f"{name} {count}" for name, count in tally.ends.most_common()))
+
+
+if __name__ == "__main__":
+    end(main())

@@ -1,0 +1,243 @@
+"""What a model check runs on: a real Temporal server, a real worker and the sandbox, all moved step by step.
+
+Nothing happens by itself: the marketplace's time stands still until it is put forward, and whoever follows an
+operation looks at it when it is told to. So a step is over when the run that it moved has come to rest, and the same
+steps lead to the same end.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+from unittest import mock
+
+import httpx
+import temporalio.client
+import temporalio.worker
+from pydantic import SecretStr
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import WorkflowEnvironment
+
+from marketplace.cloud_partner_portal import CloudPartnerPortal
+from marketplace.credentials import FixedToken
+from marketplace.portal import Portal
+from marketplace.sas import Signer
+from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from sandbox.clock import SpeedClock
+from sandbox.marketplace import LogEntry
+from worker.registration import data_converter, worker
+from workflows import options, search_attributes
+from workflows.messages import Progress
+
+QUEUE = "model"
+ACCOUNT = "modelimages"
+STEP_SECONDS = 300.0
+_STEPS = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage", "live")
+
+RETRY_AFTER = timedelta(milliseconds=50)
+"""In place of a second: a lost answer would otherwise cost as much as ten steps."""
+
+BEAT_EVERY = 5.0
+LOOK_EVERY = 0.01
+REST_WITHIN = 60.0
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Rest:
+    """How a run came to rest.
+
+    Attributes:
+        looker: The run that is about to look at an operation, and is held.
+    """
+
+    state: Literal["ended", "asks", "looks"]
+    looker: str = ""
+
+
+class Gate(temporalio.client.Interceptor, temporalio.worker.Interceptor):
+    """Holds every look of a follower until it is let go, while it is shut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shut = True
+        self.held: dict[str, asyncio.Event] = {}
+        self.seen: set[tuple[str, str]] = set()
+
+    def let_go(self, looker: str) -> None:
+        """Let a look go on."""
+        self.held.pop(looker).set()
+
+    def open(self) -> None:
+        """Let all looks go on, and hold none any more."""
+        self.shut = False
+        for looker in list(self.held):
+            self.let_go(looker)
+
+    def intercept_activity(
+        self,
+        next: temporalio.worker.ActivityInboundInterceptor,  # noqa: A002 - the SDK's name
+    ) -> temporalio.worker.ActivityInboundInterceptor:
+        """Return the interceptor of activities."""
+        return _Held(next, self)
+
+
+class _Held(temporalio.worker.ActivityInboundInterceptor):
+    def __init__(self, following: temporalio.worker.ActivityInboundInterceptor, gate: Gate) -> None:
+        super().__init__(following)
+        self._gate = gate
+
+    async def execute_activity(self, input: temporalio.worker.ExecuteActivityInput) -> Any:  # noqa: A002
+        info = activity.info()
+        workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
+        self._gate.seen.add((workflow_id, run_id))
+        if info.activity_type == "look" and self._gate.shut:
+            await self._hold(run_id)
+        return await super().execute_activity(input)
+
+    async def _hold(self, looker: str) -> None:
+        let_go = self._gate.held[looker] = asyncio.Event()
+        while not let_go.is_set():
+            try:
+                await asyncio.wait_for(let_go.wait(), BEAT_EVERY)
+            except TimeoutError:
+                activity.heartbeat()
+
+
+class WatchedMarketplace(SandboxMarketplace):
+    """Tells of every request, right after it had its effect."""
+
+    told: Callable[[LogEntry], None] | None = None
+
+    def log(self, entry: LogEntry) -> None:
+        """Remember a request, and tell of it."""
+        super().log(entry)
+        if self.told is not None:
+            self.told(entry)
+
+
+class Inbox:
+    """The webhook of the worker; nobody reads it."""
+
+    async def post(self, _body: str) -> int:
+        """Take what is posted."""
+        return 200
+
+
+@dataclass
+class Rig:
+    """Server, worker and marketplace of a whole model check, and the loop they run on."""
+
+    runner: asyncio.Runner
+    client: Client
+    marketplace: WatchedMarketplace
+    clock: SpeedClock
+    gate: Gate
+    url: str
+    http: httpx.AsyncClient
+
+    def run(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
+        """Do something on the loop; between two calls everything stands still."""
+        return self.runner.run(doing)
+
+    async def rest(self, handle: WorkflowHandle[Any, Any], passing: frozenset[str] = frozenset()) -> Rest:
+        """Wait until a run has ended, asks a person, or is about to look at an operation.
+
+        Args:
+            handle: The run.
+            passing: Lookers that do not count, since they are about to be cancelled; nor does asking then.
+
+        Raises:
+            TimeoutError: It did neither.
+        """
+        async with asyncio.timeout(REST_WITHIN):
+            while True:
+                found = await self._rest(handle.id, passing)
+                if found is not None:
+                    return found
+                await asyncio.sleep(LOOK_EVERY)
+
+    async def _rest(self, workflow_id: str, passing: frozenset[str]) -> Rest | None:
+        try:
+            seen = await self.client.get_workflow_handle(workflow_id).describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        raw = seen.raw_description
+        if seen.status is not WorkflowExecutionStatus.RUNNING:
+            return Rest("ended")
+        if raw.HasField("pending_workflow_task"):
+            return None
+        if raw.pending_children:
+            below = [await self._rest(child.workflow_id, passing) for child in raw.pending_children]
+            return below[0] if len(below) == 1 and below[0] and below[0].state != "ended" else None
+        if raw.pending_activities:
+            return Rest("looks", seen.run_id) if seen.run_id in self.gate.held.keys() - passing else None
+        asks = seen.typed_search_attributes.get(search_attributes.PUBLISH_STAGE) == "awaiting_approval"
+        return Rest("asks") if asks and not passing else None
+
+
+async def progress_of(handle: WorkflowHandle[Any, Any]) -> Progress:
+    """Query a run."""
+    progress: Progress = await handle.query("progress", result_type=Progress)
+    return progress
+
+
+@contextmanager
+def rig() -> Iterator[Rig]:
+    """Start everything; it is gone when the context is left."""
+    with (
+        asyncio.Runner() as runner,
+        mock.patch.object(options.PATIENTLY, "initial_interval", RETRY_AFTER),
+        mock.patch.object(options.VERIFY["retry_policy"], "initial_interval", RETRY_AFTER),
+    ):
+        stack = AsyncExitStack()
+        try:
+            yield runner.run(_enter(stack, runner))
+        finally:
+            runner.run(stack.aclose())
+
+
+async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
+    gate, clock = Gate(), SpeedClock()
+    temporal = await stack.enter_async_context(
+        await WorkflowEnvironment.start_local(
+            data_converter=data_converter(),
+            interceptors=[gate],
+            # It would tell of every look that was held until nobody wanted it any more.
+            runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))),
+            dev_server_existing_path=shutil.which("temporal"),
+            # Else timers go off up to a second late.
+            dev_server_extra_args=["--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'],
+            search_attributes=search_attributes.ALL,
+            dev_server_log_level="never",
+        )
+    )
+    switches = {"sas_clock": "wall", "step_durations": dict.fromkeys(_STEPS, STEP_SECONDS)}
+    marketplace = WatchedMarketplace(clock=clock, default_switches=switches)
+    url = await stack.enter_async_context(serve(marketplace))
+    http = await stack.enter_async_context(httpx.AsyncClient())
+    portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
+    client = CloudPartnerPortal(portal, signer=Signer({ACCOUNT: "aW52ZW50ZWQ="}))
+    await stack.enter_async_context(_working(temporal.client, client))
+    return Rig(runner, temporal.client, marketplace, clock, gate, url, http)
+
+
+@asynccontextmanager
+async def _working(client: Client, marketplace: CloudPartnerPortal) -> AsyncIterator[None]:
+    """Run a worker in a task of its own: the SDK cancels the task that entered it when the worker fails."""
+    working = worker(client, QUEUE, marketplace, Inbox())
+    running = asyncio.create_task(working.run())
+    try:
+        yield
+    finally:
+        await working.shutdown()
+        await running

@@ -1,0 +1,208 @@
+"""What may happen to an offer: from one sight to the next, given what people want and said.
+
+Every request that changes the offer, and whatever strangers and time do to it, makes a new sight. Which intent sent
+a request is not known, but for a publish, which bears its address; so whatever suits an intent may be.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from bench.model.nouns import (
+    BUSY,
+    CAME_TO_NOTHING,
+    Images,
+    Intent,
+    Operation,
+    Request,
+    Sight,
+    holds,
+    of_plan,
+    plan_of,
+    removable,
+    too_many,
+)
+
+
+class World:
+    """All intents and all sights of one offer.
+
+    Attributes:
+        closed: Ids of the publishes that were cancelled.
+        refused: Requests that were refused: the number of the next sight, the call, the status.
+    """
+
+    def __init__(self) -> None:
+        self.intents: list[Intent] = []
+        self.sights: list[Sight] = [Sight()]
+        self.closed: set[str] = set()
+        self.refused: list[tuple[int, str, int]] = []
+        self._edited = False
+        self._by_strangers: set[tuple[str, str]] = set()
+        self._go_lives: dict[str, list[Intent]] = {}
+
+    @property
+    def now(self) -> Sight:
+        """How the offer stands."""
+        return self.sights[-1]
+
+    def starts(self, intent: Intent) -> None:
+        """Let an intent begin."""
+        intent.began = len(self.sights) - 1
+        self.intents.append(intent)
+
+    def promoted(self, intent: Intent) -> bool:
+        """Tell whether an intent may have gone live."""
+        return any(intent in willing for willing in self._go_lives.values())
+
+    def seen(self, after: Sight, request: Request | None = None) -> Iterator[str]:
+        """Take in how the offer stands now, and tell what about the change must not be.
+
+        Args:
+            after: How it stands.
+            request: What one of the intents asked for; ``None`` when somebody did it by hand, or time passed.
+        """
+        before = self.now
+        if request is not None and not request.effect:
+            if request.status is not None:
+                self.refused.append((len(self.sights), request.call, request.status))
+            request = None
+        call = request.call if request else None
+        # A put may change what the model does not see.
+        self._edited = self._edited or after.draft != before.draft or call == "put_offer"
+        if after == before:
+            return
+        self.sights.append(after)
+        self._note_closed(before, after)
+        yield from self._draft(before, after, request)
+        for operation in after.operations[len(before.operations) :]:
+            if operation.kind == "publish":
+                yield from self._publishes(before, operation)
+                self._edited = False
+            elif request is not None and call == "go_live" and request.operation_id == operation.id:
+                yield from self._goes_live(before, operation)
+        if request is not None and call == "cancel":
+            yield from self._cancels(before, request)
+
+    def _note_closed(self, before: Sight, after: Sight) -> None:
+        """Note which publishes were cancelled, also those that had ended and only waited for sign-off."""
+        nothing_new = len(before.operations) == len(after.operations)
+        for operation in after.operations:
+            earlier = before.operation(operation.id)
+            withdrawn = earlier is not None and (earlier.state, operation.state) == ("waits", "completed")
+            if operation.state in {"canceling", "canceled"} or (withdrawn and nothing_new):
+                self.closed.add(operation.id)
+
+    def _draft(self, before: Sight, after: Sight, request: Request | None) -> Iterator[str]:
+        """Nothing goes that nobody wants to go, nothing comes that nobody wants, and no disk changes."""
+        old, new = before.draft or {}, after.draft or {}
+        if request is None or request.stranger or request.call != "put_offer":
+            self._by_strangers |= set(new.items())
+        if request is None or request.call != "put_offer" or self._replaces(new, request):
+            return
+        for image in sorted(set(old) - set(new)):
+            if not any(_may_remove(each, image, before, new) for each in self.intents):
+                yield f"{image} is gone from the draft, and nobody asked for that"
+        for image, disk in new.items():
+            wanted = any(each.acts and each.images.get(image) == disk for each in self.intents)
+            if image in old and old[image] != disk:
+                yield f"{image} has another disk now"
+            elif image not in old and not wanted and (image, disk) not in self._by_strangers:
+                yield f"{image} is in the draft with {disk}, which nobody asked for"
+
+    def _replaces(self, draft: Images, put: Request) -> bool:
+        """Tell whether an intent put the draft as a whole; a stranger may have added to it at the same moment."""
+        creates = [each for each in self.intents if each.workflow == "create" and each.open]
+        return any(each.images == draft or (put.stranger and holds(draft, each.images)) for each in creates)
+
+    def _publishes(self, before: Sight, operation: Operation) -> Iterator[str]:
+        """Whoever publishes wants it, has to, and does not repeat what was published."""
+        who = next((each for each in self.intents if each.name == operation.asked_by), None)
+        if who is None:
+            return
+        if who.workflow == "check" or not who.acts:
+            yield f"{who} published {operation.name}, though it was cancelled, or only looks"
+        if who.edits and not holds(operation.content, who.images):
+            yield f"{who} published {operation.name}, which does not hold {sorted(who.images)}"
+        if who.edits and _is_published(before, who):
+            yield f"{who} published {operation.name} although its images were published already"
+        last = next((each for each in reversed(before.operations) if each.kind == "publish"), None)
+        if last is not None and not self._edited and not self._came_to_nothing(last, before):
+            yield f"{who} published {operation.name}, which repeats {last.name}"
+
+    def _came_to_nothing(self, publish: Operation, sight: Sight) -> bool:
+        """Tell whether nothing came of a publish: it, or the go-live of it, failed or was cancelled."""
+        later = sight.operations[sight.operations.index(publish) :]
+        return any(each.state in CAME_TO_NOTHING or each.id in self.closed for each in later)
+
+    def _goes_live(self, before: Sight, operation: Operation) -> Iterator[str]:
+        """Somebody approved exactly this, and every go-live has an intent of its own."""
+        self._go_lives[operation.id] = [each for each in self.intents if _may_go_live(each, operation.content)]
+        if not self._go_lives[operation.id]:
+            yield f"{operation.name} promotes {sorted(operation.content)}, which nobody approved"
+        elif not _each_has_its_own(self._go_lives):
+            yield f"{operation.name} is one go-live more than there are intents: {self._go_lives}"
+        if before.waiting is None or before.waiting.content != operation.content:
+            yield f"{operation.name} promotes what did not wait for sign-off"
+
+    def _cancels(self, before: Sight, request: Request) -> Iterator[str]:
+        """What is cancelled belongs to a cancelled intent, or is in the way of one that cancels what is."""
+        operation = before.operation(request.operation_id)
+        if operation is None:
+            yield "something was cancelled that the marketplace did not list"
+            return
+        owner = next((each for each in self.intents if each.name == operation.asked_by), None)
+        taken_back = owner is not None and owner.open and owner.cancelled
+        if not taken_back and not any(_clears_the_way(each, operation, before) for each in self.intents):
+            yield f"{operation.name} of {operation.asked_by or 'somebody else'} was cancelled, which nobody asked for"
+
+
+def _may_remove(intent: Intent, image: str, before: Sight, new: Images) -> bool:
+    """Tell whether an intent may, and had to, remove an image: one of the oldest, and no more than that."""
+    plan = plan_of(image)
+    over = max(too_many(intent, plan, before), 0)
+    room = len(of_plan(new, plan)) >= intent.limit
+    willing = intent.edits and intent.acts and intent.remove_oldest
+    return willing and room and image in removable(intent, plan, before)[:over]
+
+
+def _is_published(sight: Sight, intent: Intent) -> bool:
+    """Tell whether there was nothing to publish: the images are there, or on their way to Production."""
+    going_live = (each for each in sight.operations if each.kind == "go_live" and each.state in BUSY)
+    if any(holds(each.content, intent.images) for each in going_live):
+        return True
+    if sight.waiting is not None:
+        return holds(sight.waiting.content, intent.images)
+    live = holds(sight.production, intent.images)
+    return live and (intent.workflow == "promote" or sight.preview is None or holds(sight.preview, intent.images))
+
+
+def _may_go_live(intent: Intent, content: Images) -> bool:
+    if intent.workflow != "promote" or not intent.acts or not holds(content, intent.images):
+        return False
+    if not intent.approval:
+        return True
+    said = intent.decision
+    return said is not None and said.approve and said.approves in {None, frozenset(content)}
+
+
+def _clears_the_way(intent: Intent, operation: Operation, sight: Sight) -> bool:
+    """Tell whether an intent may cancel what is in its way: never what is a publish of its own images."""
+    its_own = bool(intent.images) and operation.content == sight.draft and holds(operation.content, intent.images)
+    willing = intent.edits and intent.acts and intent.if_publishing == "cancel"
+    return willing and operation.asked_by != intent.name and not its_own
+
+
+def _each_has_its_own(wishes: Mapping[str, Sequence[Intent]]) -> bool:
+    """Tell whether every go-live can be given an intent that no other has."""
+    given: dict[str, str] = {}
+
+    def give(go_live: str, tried: set[str]) -> bool:
+        for intent in wishes[go_live]:
+            if intent.name in tried:
+                continue
+            tried.add(intent.name)
+            if intent.name not in given or give(given[intent.name], tried):
+                given[intent.name] = go_live
+                return True
+        return False
+
+    return all(give(go_live, set()) for go_live in wishes)
