@@ -103,4 +103,4 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
             case _:
                 value[key] = _changed(draw, value[key])
         return value
-    return draw(st.sampled_from(JUNK) | _SMALL)
+    return copy.deepcopy(draw(st.sampled_from(JUNK) | _SMALL))  # it may be changed once more
