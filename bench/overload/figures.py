@@ -108,15 +108,15 @@ class Figures:
                 yield at, entry
 
     def wrong(self, *, capped: bool) -> list[str]:
-        """Return what is not as it should be; without a cap in the worker it only has to come to its end, fairly."""
+        """Return what is not as it should be; without a cap in the worker all has to come to its end, no more."""
         said = [f"{count} runs ended otherwise: {how}" for how, count in self.otherwise.items()]
-        if any(not curve for curve in self.curves.values()):
+        if not capped or not all(self.curves.values()):
             return said
         greedy = middle(self.curves[GREEDY])
         said += [f"{name} waited for {GREEDY}" for name in SMALL if middle(self.curves[name]) >= greedy]
-        if capped and (self.most > self._facts.allowed or self.refused):
+        if self.most > self._facts.allowed or self.refused:
             said.append(f"more was asked than is allowed: {self.most} in a second, {self.refused} refused")
-        if capped and self.used < SHARE_TO_BE_USED:
+        if self.used < SHARE_TO_BE_USED:
             said.append(f"only {self.used:.1%} of what is allowed was used")
         return said
 
