@@ -1,6 +1,7 @@
 """Whatever bytes a start, a signal or an update brings: they are read, or refused in a bounded, clean sentence."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from activities.telling import OperationMoved
 from tests.desk import Desk, Run, failure_of, offer_document, progress_of, vhd
@@ -197,6 +199,10 @@ async def tasks_failed(run: Run) -> list[str]:
     ]
 
 
+ENDS = {"InvalidInput", "OfferNotFound", "OfferExists", "PlanNotFound", "ValidationFailed", "MarketplaceError"}
+"""How a run may fail here; what is accepted may do its work."""
+
+
 @every_workflow
 async def test_no_input_keeps_a_run_from_its_first_task(desk: Desk, workflow: str) -> None:
     sent = samples(mutated(VALID[WORKFLOWS[workflow]]), 12)
@@ -204,10 +210,10 @@ async def test_no_input_keeps_a_run_from_its_first_task(desk: Desk, workflow: st
     for run in runs:
         await until(lambda run=run: has_begun(run))  # type: ignore[misc]
         assert await tasks_failed(run) == []
-        if (await run.describe()).status == 1:
+        with contextlib.suppress(RPCError):  # it has ended
             await run.terminate()
-        else:
-            assert (await failure_of(run)).type in {"InvalidInput", "OfferNotFound"}
+        if (await run.describe()).status is WorkflowExecutionStatus.FAILED:
+            assert (await failure_of(run)).type in ENDS
 
 
 def samples(strategy: st.SearchStrategy[bytes], count: int) -> list[bytes]:
@@ -285,13 +291,16 @@ async def reads(desk: Desk) -> int:
     return sum(entry["call"] == "read_offer" for entry in await desk.requests())
 
 
-async def test_looking_a_hundred_times_does_not_count_as_others_changing_the_preview(desk: Desk) -> None:
+async def test_to_look_does_not_count_as_others_changing_the_preview(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflows.stages.MAX_ROUNDS", 3)
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)
     surveys = await reads(desk)
     with desk.temporal.auto_time_skipping_disabled():
-        for number in range(1, 103):
+        for number in range(1, 6):
             await run.signal("check_now")
 
             async def looked(number: int = number) -> bool:

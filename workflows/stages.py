@@ -59,6 +59,9 @@ OPERATION_ENDED_BADLY = {"PublishFailed", "GoLiveFailed", "OperationCanceled"}
 UPDATE = "/update"
 """What is behind the id of a run in that of the `UpdateOfferAndPublish` below it."""
 
+MAX_ROUNDS = 100
+"""How often others may publish first, write over the draft or change the preview, before a run gives up."""
+
 MAX_WORKFLOW_ID = 700
 """Bytes. Temporal takes 1,000, and the runs below a run are named after it."""
 

@@ -18,10 +18,7 @@ with workflow.unsafe.imports_passed_through():
         UpdateOfferAndPublishInput,
     )
     from workflows.options import EDIT, within
-    from workflows.stages import Stages
-
-MAX_ROUNDS = 100
-"""How often others may publish first, or write over the draft, before the run gives up."""
+    from workflows.stages import MAX_ROUNDS, Stages
 
 
 @workflow.defn

@@ -28,13 +28,10 @@ with workflow.unsafe.imports_passed_through():
         ValidateAndGoLiveInput,
     )
     from workflows.options import short
-    from workflows.stages import UPDATE, PreviewChangedError, Stages
+    from workflows.stages import MAX_ROUNDS, UPDATE, PreviewChangedError, Stages
 
 MAX_COMMENT = 1000
 """Characters of a comment in an error."""
-
-MAX_ROUNDS = 100
-"""How often others may change the preview before the run gives up."""
 
 
 @workflow.defn

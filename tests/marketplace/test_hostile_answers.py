@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from activities.errors import application_error
+from activities.errors import MOST_SPREAD, application_error
 from marketplace import errors, plans, portal
+from marketplace.answers import LONGEST_RETRY_AFTER
 from marketplace.cloud_partner_portal import CloudPartnerPortal
 from marketplace.credentials import FixedToken
 from marketplace.images import edit, held_images
@@ -102,7 +103,10 @@ def judge(outcome: object) -> None:
         assert SECRET not in told.message
         assert TOKEN not in told.message
         assert "INVENTED" not in told.message
-        assert told.next_retry_delay is None or timedelta(0) <= told.next_retry_delay <= timedelta(hours=1)
+        assert (
+            told.next_retry_delay is None
+            or timedelta(0) <= told.next_retry_delay <= LONGEST_RETRY_AFTER + MOST_SPREAD
+        )
         return
     assert not isinstance(outcome, BaseException), repr(outcome)
     if isinstance(outcome, BaseModel):
