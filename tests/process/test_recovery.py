@@ -57,10 +57,11 @@ async def test_a_worker_is_killed_between_a_publish_request_and_its_answer(
 ) -> None:
     worker = programs.worker(address, publisher.url, publisher.name)
     await until_working(worker)
-    await publisher.delay("publish", 1)
+    await publisher.delay("publish", 2)
     run = await start(client, publisher)
     await until(lambda: in_flight(run, "publish"), worker)
-    await until(lambda: len(publisher.requests("list_operations")) > 1, worker)
+    await until(lambda: len(publisher.requests("list_operations")) == 1, worker)
+    await asyncio.sleep(0.5)  # the request follows at once, and is listed when it is answered
     worker.kill()
     await until(lambda: publisher.effects("publish") == 1)
     await lose_patience(client, address, run, "publish")
