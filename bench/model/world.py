@@ -37,6 +37,7 @@ class World:
         self.refused: list[tuple[int, str, int]] = []
         self._edited = False
         self._by_strangers: set[tuple[str, str]] = set()
+        self._at_once: set[str] = set()
         self._go_lives: dict[str, list[Intent]] = {}
 
     @property
@@ -60,7 +61,7 @@ class World:
             after: How it stands.
             request: What one of the intents asked for; ``None`` when somebody did it by hand, or time passed.
         """
-        before = self.now
+        before, asked = self.now, request
         if request is not None and not request.effect:
             if request.status is not None:
                 self.refused.append((len(self.sights), request.call, request.status))
@@ -77,6 +78,9 @@ class World:
             if operation.kind == "publish":
                 yield from self._publishes(before, operation)
                 self._edited = False
+                if request is None and asked is not None and asked.call == "publish":
+                    # Nobody can tell whether it was the stranger's, or was joined, or ours.
+                    self._at_once.add(operation.id)
             elif request is not None and call == "go_live" and request.operation_id == operation.id:
                 yield from self._goes_live(before, operation)
         if request is not None and call == "cancel":
@@ -120,13 +124,18 @@ class World:
             return
         if who.workflow == "check" or not who.acts:
             yield f"{who} published {operation.name}, though it was cancelled, or only looks"
-        if who.edits and not holds(operation.content, who.images):
+        if who.edits and not holds(operation.content, who.images) and not self._may_be_overwritten(who):
             yield f"{who} published {operation.name}, which does not hold {sorted(who.images)}"
         if who.edits and _is_published(before, who):
             yield f"{who} published {operation.name} although its images were published already"
         last = next((each for each in reversed(before.operations) if each.kind == "publish"), None)
         if last is not None and not self._edited and not self._came_to_nothing(last, before):
             yield f"{who} published {operation.name}, which repeats {last.name}"
+
+    def _may_be_overwritten(self, intent: Intent) -> bool:
+        """Tell whether others may take an intent's images out of the draft before it is published."""
+        others = (each for each in self.intents if each is not intent)
+        return any(each.remove_oldest or (each.workflow == "create" and each.replace) for each in others)
 
     def _came_to_nothing(self, publish: Operation, sight: Sight) -> bool:
         """Tell whether nothing came of a publish: it, or the go-live of it, failed or was cancelled."""
@@ -150,7 +159,8 @@ class World:
             yield "something was cancelled that the marketplace did not list"
             return
         owner = next((each for each in self.intents if each.name == operation.asked_by), None)
-        taken_back = owner is not None and owner.open and owner.cancelled
+        owners = self.intents if operation.id in self._at_once else [owner] if owner else []
+        taken_back = any(each.open and each.cancelled for each in owners)
         if not taken_back and not any(_clears_the_way(each, operation, before) for each in self.intents):
             yield f"{operation.name} of {operation.asked_by or 'somebody else'} was cancelled, which nobody asked for"
 
