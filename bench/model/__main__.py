@@ -3,7 +3,7 @@
 import argparse
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.errors import Flaky
@@ -24,17 +24,16 @@ def check(
     stand: Rig,
     tally: Tally,
     played: settings,
-    number: int | None = None,
+    number: int,
     machine: type[PublishingMachine] = PublishingMachine,
 ) -> str | None:
-    """Play examples; return the shortest list of steps to what was found, if anything was."""
+    """Play the examples of a seed; return the shortest list of steps to what was found, if anything was."""
 
     def begin() -> RuleBasedStateMachine:
         return machine(stand, tally)
 
-    play: Callable[[], RuleBasedStateMachine] = begin if number is None else seed(number)(begin)
     try:
-        run_state_machine_as_test(play, settings=played)  # type: ignore[arg-type]
+        run_state_machine_as_test(seed(number)(begin), settings=played)  # type: ignore[arg-type]
     except FoundError as found:
         return str(found)
     except Flaky:
@@ -42,12 +41,12 @@ def check(
     return None
 
 
-def how(examples: int, steps: int, *, derandomize: bool = False) -> settings:
+def how(examples: int, steps: int) -> settings:
     """Return how hypothesis plays: everything it knows of an example is in its steps."""
     return settings(
         max_examples=examples,
         stateful_step_count=steps,
-        derandomize=derandomize,
+        derandomize=False,
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
