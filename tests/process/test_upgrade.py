@@ -7,12 +7,10 @@ tests/process/test_upgrade.py`` compares with any other. Both run on the package
 """
 
 import asyncio
-import io
 import os
 import signal
 import socket
 import subprocess
-import tarfile
 from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +27,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from tests.desk import Desk, Recorder, Run
-from tests.process.processes import Programs, until, worker_environment
+from tests.process.processes import Programs, until, until_working, worker_environment
 
 PROJECT = Path(__file__).parents[2]
 MARK = Path(__file__).parent / "oldest_worker.txt"
@@ -59,8 +57,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"there is no older version to begin runs with until {MARK.name} is committed")
         revision = git("log", "-1", "--format=%H", "--", str(MARK)).decode().strip()
     folder = tmp_path_factory.mktemp("older")
-    with tarfile.open(fileobj=io.BytesIO(git("archive", revision))) as archive:
-        archive.extractall(folder, filter="data")
+    subprocess.run(["tar", "--extract", "--directory", folder], input=git("archive", revision), check=True)
     return folder
 
 
@@ -255,6 +252,7 @@ async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_tod
     queue = f"upgrade-{end.name}"
     environment = worker_environment(address, marketplace_url, queue) | KEYS
     before = programs.python("-m", "worker", environment=environment, folder=older)
+    await until_working(before)
     async with httpx.AsyncClient() as http:
         temporal = WorkflowEnvironment.from_client(client)
         stays = [
