@@ -176,8 +176,10 @@ def _raise_if_ended_badly(report: OperationReport, wanted: CheckLastOperationSta
     if report.state is OperationState.FAILED:
         kind = "PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed"
         said = "; ".join(report.errors) or "the marketplace gives no reason"
+        advice = ". Mend this and start the run again."
         raise ApplicationError(
-            f"{what} failed. {said}"[:MAX_ERROR].rstrip(". ") + ". Mend this and start the run again.",
+            # So long that whoever passes it on does not cut the advice.
+            f"{what} failed. {said}"[: MAX_ERROR - len(advice)].rstrip(". ") + advice,
             type=kind,
             non_retryable=True,
         )
