@@ -4,6 +4,8 @@ httpx's own pool looks at every connection for every request: with a hundred in 
 the CPU that it costs here.
 """
 
+from urllib.request import getproxies
+
 import aiohttp
 import httpx
 from aiohttp.connector import Connection
@@ -19,9 +21,12 @@ def _session(max_connections: int) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=max_connections, ssl=httpx.create_ssl_context()),
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=True,
+        # It looks for the proxies at every request, in a thread, which costs as much as the request.
+        trust_env=bool(getproxies()),
         response_class=_Response,
     )
+    # It would take a password for the host from ~/.netrc, and refuse the request for having a token too.
+    session._get_netrc_auth = lambda _host: None  # type: ignore[method-assign, assignment]  # noqa: SLF001
     # It would repeat a PUT whose connection broke, which may have had its effect. There is no public way to say so.
     session._retry_connection = False  # noqa: SLF001
     return session

@@ -18,8 +18,8 @@ STRANGERS_PLAN = "others"
 IMAGES = "microsoft-azure-virtualmachines.vmImages"
 GIVEN_SIGNATURE = "CHAOSSIGNATUREOFAGIVENDISK"
 APPROVER = "dana@fabrikam.example"
+SAS = f"sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig={GIVEN_SIGNATURE}"
 
-_SAS = f"sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig={GIVEN_SIGNATURE}"
 _EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "create.json"
 _WAYS_TO_CANCEL: tuple[dict[str, Any], ...] = ({}, {"cancel_async": True, "cancel_seconds": 60_000})
 _POLLING = {"min_interval": "PT0.3S", "max_interval": "PT1S"}
@@ -160,7 +160,7 @@ class _Maker:
         """Give the address of a disk: some come with their signature, others the worker signs."""
         name = f"vhds/{self._publisher}-{plan}-{version}.vhd"
         if plan == "lts":
-            return f"https://chaosgiven.blob.core.windows.net/{name}?{_SAS}"
+            return f"https://chaosgiven.blob.core.windows.net/{name}?{SAS}"
         return f"https://chaossigned.blob.core.windows.net/{name}"
 
     def _run(self, workflow: str, start: dict[str, Any], *ends: str, person: Person = "nobody") -> Run:

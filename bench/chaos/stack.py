@@ -2,14 +2,11 @@
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +14,10 @@ from typing import IO
 
 import httpx
 from temporalio.client import Client
-from temporalio.service import RPCError
 
+from bench.processes import die_with_us, free_port
+from bench.temporal_server import connected, server_command
 from sandbox import DEFAULT_TOKEN
-from worker.registration import data_converter
 
 ACCOUNT_KEY = "Q0hBT1NBQ0NPVU5US0VZ"
 """The invented key of the storage account; must show nowhere."""
@@ -35,15 +32,13 @@ DURATIONS = {
     "displaypackage": 12_000,
     "live": 60_000,
 }
-EVENTS_BEFORE_NEW_HISTORY = 40
-"""History events after which the server suggests to continue as new: some three looks."""
+SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
+"""Events after which the server suggests to continue as new: some three looks."""
 
-_ATTRIBUTES = ("PublisherId=Keyword", "OfferId=Keyword", "PublishStage=Keyword", "ImageVersions=KeywordList")
 _CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ} | {
     "TEMPORAL_CONFIG_FILE": os.devnull,
     "PYTHONUNBUFFERED": "1",
 }
-_PR_SET_PDEATHSIG = 1
 
 
 class StruckByOthersError(Exception):
@@ -134,12 +129,17 @@ class Wire:
 
 @dataclass
 class Stack:
-    """What runs, and where it is found."""
+    """What runs, and where it is found.
+
+    Attributes:
+        server_options: More options of the Temporal server.
+    """
 
     folder: Path
     temporal_port: int
     sandbox_port: int
     http: httpx.AsyncClient
+    server_options: Sequence[str] = ()
     programs: list[Program] = field(default_factory=list)
     server: Program | None = None
 
@@ -173,14 +173,16 @@ class Stack:
 
     def start_server(self) -> Program:
         """Start the Temporal server; a second one goes on where the first was killed."""
-        attributes = [word for each in _ATTRIBUTES for word in ("--search-attribute", each)]
-        self.server = self.start(
-            *("temporal", "server", "start-dev", "--headless", "--port", str(self.temporal_port)),
-            *("--db-filename", str(self.folder / "temporal.db"), "--log-level", "error", *attributes),
-            "--dynamic-config-value",
-            f"limit.historyCount.suggestContinueAsNew={EVENTS_BEFORE_NEW_HISTORY}",
-        )
+        file = self.folder / "temporal.db"
+        self.server = self.start(*server_command(self.temporal_port, *self.server_options, file=file))
         return self.server
+
+    def start_sandbox(self) -> Program:
+        """Start the sandbox."""
+        return self.start(
+            *(sys.executable, "-m", "sandbox", "--port", str(self.sandbox_port), "--speed", str(SPEED)),
+            *("--switch", "sas_clock=wall", "--switch", f"step_durations={json.dumps(DURATIONS)}"),
+        )
 
     def start_worker(
         self, queue: str, *, temporal: int = 0, marketplace: int = 0, disk_is_full: bool = False
@@ -200,36 +202,25 @@ class Stack:
 
     async def client(self) -> Client:
         """Connect as soon as the server answers."""
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    client = await Client.connect(f"127.0.0.1:{self.temporal_port}", data_converter=data_converter())
-                    await client.count_workflows()
-                except (RuntimeError, RPCError):
-                    await asyncio.sleep(0.1)
-                else:
-                    return client
+        return await connected(self.temporal_port)
 
 
 @asynccontextmanager
-async def stack_in(folder: Path) -> AsyncIterator[Stack]:
+async def stack_in(folder: Path, server_options: Sequence[str] = SHORT_HISTORIES) -> AsyncIterator[Stack]:
     """Run server and sandbox; whatever was started is gone when the context is left."""
     async with httpx.AsyncClient(timeout=60) as http:
-        stack = Stack(folder, free_port(), free_port(), http)
+        stack = Stack(folder, free_port(), free_port(), http, server_options)
         try:
             stack.start_server()
-            stack.start(
-                *(sys.executable, "-m", "sandbox", "--port", str(stack.sandbox_port), "--speed", str(SPEED)),
-                *("--switch", "sas_clock=wall", "--switch", f"step_durations={json.dumps(DURATIONS)}"),
-            )
-            await until_healthy(stack)
+            stack.start_sandbox()
+            await _until_healthy(stack)
             yield stack
         finally:
             for program in reversed(stack.programs):
                 program.kill()
 
 
-async def until_healthy(stack: Stack) -> None:
+async def _until_healthy(stack: Stack) -> None:
     """Wait until the sandbox answers."""
     async with asyncio.timeout(60):
         while True:
@@ -237,13 +228,6 @@ async def until_healthy(stack: Stack) -> None:
                 if (await stack.http.get(f"{stack.sandbox_url}/healthz")).is_success:
                     return
             await asyncio.sleep(0.1)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def _spawn(command: tuple[str, ...], environment: Mapping[str, str], written: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -254,11 +238,5 @@ def _spawn(command: tuple[str, ...], environment: Mapping[str, str], written: IO
         stdin=subprocess.DEVNULL,
         stdout=written,
         stderr=subprocess.STDOUT,
-        preexec_fn=_die_with_the_campaign,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
+        preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
     )
-
-
-def _die_with_the_campaign() -> None:
-    """Make the kernel end the program when the campaign is killed and cannot do so itself."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

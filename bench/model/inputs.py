@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.chaos.scenarios import IMAGES
+from bench.chaos.scenarios import IMAGES, SAS
 from bench.model.nouns import Images, Intent, plan_of
 from bench.model.rig import ACCOUNT
 
@@ -14,7 +14,6 @@ MAIL = "@model.example"
 """Every publish of an intent is announced to an address of its own, by which the marketplace's operation is known."""
 
 _EXAMPLE = json.loads((Path(__file__).parent.parent.parent / "examples" / "create.json").read_text())["offer"]
-_SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig=INVENTED"
 _POLLING = {"min_interval": 0.1, "max_interval": 0.1}
 
 
@@ -30,7 +29,7 @@ def base() -> dict[str, str]:
 
 def published_by_hand(publisher: str) -> dict[str, Any]:
     """Return the document of somebody without a worker to sign disks."""
-    return _document(publisher, {image: f"{disk}?{_SAS}" for image, disk in base().items()})
+    return _document(publisher, {image: f"{disk}?{SAS}" for image, disk in base().items()})
 
 
 def input_of(intent: Intent, publisher: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ steps lead to the same end.
 """
 
 import asyncio
-import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.testing import WorkflowEnvironment
 
+from bench.processes import die_with_us, free_port
+from bench.temporal_server import connected, server_command
 from marketplace.cloud_partner_portal import CloudPartnerPortal
 from marketplace.credentials import FixedToken
 from marketplace.portal import Portal
@@ -31,7 +32,7 @@ from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
 from sandbox.marketplace import LogEntry
-from worker.registration import data_converter, worker
+from worker.registration import worker
 from workflows import options, search_attributes
 from workflows.messages import Progress
 
@@ -208,18 +209,13 @@ def rig() -> Iterator[Rig]:
 
 async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     gate, clock = Gate(), SpeedClock()
-    temporal = await stack.enter_async_context(
-        await WorkflowEnvironment.start_local(
-            data_converter=data_converter(),
-            interceptors=[gate],
-            # It would tell of every look that was held until nobody wanted it any more.
-            runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))),
-            dev_server_existing_path=shutil.which("temporal"),
-            # Else timers go off up to a second late.
-            dev_server_extra_args=["--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'],
-            search_attributes=search_attributes.ALL,
-            dev_server_log_level="never",
-        )
+    port = free_port()
+    stack.callback(_start_server(port).kill)
+    temporal = await connected(
+        port,
+        interceptors=[gate],
+        # It would tell of every look that was held until nobody wanted it any more.
+        runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))),
     )
     switches = {"sas_clock": "wall", "step_durations": dict.fromkeys(_STEPS, STEP_SECONDS)}
     marketplace = WatchedMarketplace(clock=clock, default_switches=switches)
@@ -227,8 +223,22 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     http = await stack.enter_async_context(httpx.AsyncClient())
     portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
     client = CloudPartnerPortal(portal, signer=Signer({ACCOUNT: "aW52ZW50ZWQ="}))
-    await stack.enter_async_context(_working(temporal.client, client))
-    return Rig(runner, temporal.client, marketplace, clock, gate, url, http)
+    await stack.enter_async_context(_working(temporal, client))
+    return Rig(runner, temporal, marketplace, clock, gate, url, http)
+
+
+def _start_server(port: int) -> subprocess.Popen[bytes]:
+    """Start a Temporal server that forgets everything; not through the SDK, whose server outlives us when killed."""
+    # Else timers go off up to a second late.
+    punctual = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
+    return subprocess.Popen(
+        server_command(port, *punctual),
+        env=CLEAN,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
+    )
 
 
 @asynccontextmanager

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from bench.chaos.stack import DURATIONS, SPEED, Program, Stack, free_port, until_healthy
+from bench.chaos.scenarios import SAS
+from bench.chaos.stack import Program, Stack, stack_in
 from bench.overload.figures import Facts
 from bench.overload.plan import APPROVER, SETTLED, Run
 from marketplace.portal import API_VERSION
@@ -31,7 +31,6 @@ LOOK_EVERY = 5.0
 TELL_EVERY = 60.0
 
 _EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "create.json"
-_SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig=INVENTED"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -58,29 +57,15 @@ class Overload:
 
     async def play(self) -> Facts:
         """Play it; whatever was started is gone afterwards."""
-        async with httpx.AsyncClient(timeout=60) as http:
-            stack = Stack(self.folder, free_port(), free_port(), http)
-            try:
-                return await self._on(stack)
-            finally:
-                for program in reversed(stack.programs):
-                    program.kill()
+        async with stack_in(self.folder, SERVER_TUNING) as stack:
+            return await self._on(stack)
 
     async def _on(self, stack: Stack) -> Facts:
-        stack.start(
-            *("temporal", "server", "start-dev", "--headless", "--port", str(stack.temporal_port)),
-            *("--db-filename", str(self.folder / "temporal.db"), "--log-level", "error", *SERVER_TUNING),
-        )
-        stack.start(
-            *(sys.executable, "-m", "sandbox", "--port", str(stack.sandbox_port), "--speed", str(SPEED)),
-            *("--switch", "sas_clock=wall", "--switch", f"step_durations={json.dumps(DURATIONS)}"),
-        )
-        await until_healthy(stack)
         client = await stack.client()
         await self._furnish(stack)
         workers = [self._start_worker(stack) for _ in range(self.workers)]
         for worker in workers:
-            await _until_working(worker)
+            await _until_working(stack, worker)
         watching = asyncio.create_task(self._watch(workers[0]))
         began = datetime.now(UTC)
         await self._start_runs(client)
@@ -99,7 +84,7 @@ class Overload:
         """Put the offers, publish those that are looked at, and from then on let the marketplace be strict."""
         offer = json.loads(_EXAMPLE.read_text())["offer"]
         image = offer["definition"]["plans"][0]["microsoft-azure-virtualmachines.vmImages"]["4.2.0"]
-        image["osVhdUrl"] += f"?{_SAS}"
+        image["osVhdUrl"] += f"?{SAS}"
         how: dict[str, Any] = {
             "params": {"api-version": API_VERSION},
             "headers": {"Authorization": f"Bearer {DEFAULT_TOKEN}"},
@@ -201,11 +186,10 @@ def _how(end: HistoryEvent) -> str:
     return end.workflow_execution_failed_event_attributes.failure.message or EventType.Name(end.event_type)
 
 
-async def _until_working(worker: Program) -> None:
+async def _until_working(stack: Stack, worker: Program) -> None:
     async with asyncio.timeout(60):
-        while True:
-            if "Working on task queue" in worker.said():
-                return
+        while "Working on task queue" not in worker.said():
+            stack.check()
             await asyncio.sleep(0.1)
 
 

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -83,3 +84,17 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
         await client.get("http://marketplace.example/offers")
 
     assert there.requests[0].startswith(b"GET http://marketplace.example/offers ")
+
+
+async def test_a_password_in_netrc_does_not_get_in_the_way_of_a_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login dana password of-something-else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with service(OK) as (there, client):
+        monkeypatch.setenv("http_proxy", there.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        await client.get("http://marketplace.example/offers", headers={"Authorization": "Bearer a-token"})
+
+    assert b"authorization: bearer a-token\r\n" in there.requests[0].lower()
