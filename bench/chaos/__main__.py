@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ from rich.console import Console
 from bench.chaos.campaign import Campaign
 from bench.chaos.faults import KINDS
 from bench.chaos.report import show, write
+from bench.processes import end_on_sigterm
 
 SEED = 20
 RUNS = 500
@@ -31,11 +33,15 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the programs write")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this Markdown file")
     parser.add_argument("--list", action="store_true", help="name the kinds of faults, and end")
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    if arguments.logs and arguments.logs.exists():
+        parser.error(f"{arguments.logs} is there already: choose another folder")
+    return arguments
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a campaign; 1 when anything was found."""
+    end_on_sigterm()
     arguments = _arguments(words)
     named = [text for text in arguments.faults.split(",") if text]
     kinds = [kind for kind in KINDS if not named or any(text in kind.name for text in named)]
@@ -53,7 +59,8 @@ def main(words: Sequence[str] | None = None) -> int:
     console.print(f"seed {arguments.seed}, {took / 60:.1f} min")
     if arguments.write:
         command = f"`python -m bench.chaos --seed {arguments.seed} --runs {arguments.runs} --jobs {arguments.jobs}`"
-        write(arguments.write, rows, f"Made by {command} in {took / 60:.0f} minutes, on a machine of two cores.")
+        told = f"Made by {command} in {took / 60:.0f} minutes, on a machine of {os.cpu_count()} cores."
+        write(arguments.write, rows, told)
     return 1 if any(row.findings for row in rows) else 0
 
 

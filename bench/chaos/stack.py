@@ -3,19 +3,17 @@
 import asyncio
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import httpx
 from temporalio.client import Client
 
-from bench.processes import die_with_us, free_port
+from bench.processes import free_port, start
 from bench.temporal_server import connected, server_command
 from sandbox import DEFAULT_TOKEN
 
@@ -34,11 +32,6 @@ DURATIONS = {
 }
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
 """Events after which the server suggests to continue as new: some three looks."""
-
-_CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ} | {
-    "TEMPORAL_CONFIG_FILE": os.devnull,
-    "PYTHONUNBUFFERED": "1",
-}
 
 
 class StruckByOthersError(Exception):
@@ -148,13 +141,11 @@ class Stack:
         """The address of the sandbox."""
         return f"http://127.0.0.1:{self.sandbox_port}"
 
-    def start(
-        self, *command: str, environment: Mapping[str, str] | None = None, disk_is_full: bool = False
-    ) -> Program:
+    def start(self, *command: str, environment: Mapping[str, str] = {}, disk_is_full: bool = False) -> Program:
         """Start a program in the project's folder."""
         log = Path("/dev/full") if disk_is_full else self.folder / f"{len(self.programs)}.log"
         with log.open("wb") as written:
-            process = _spawn(command, {**_CLEAN, **(environment or {})}, written)
+            process = start(command, written, environment)
         self.programs.append(Program(process, log))
         return self.programs[-1]
 
@@ -228,15 +219,3 @@ async def _until_healthy(stack: Stack) -> None:
                 if (await stack.http.get(f"{stack.sandbox_url}/healthz")).is_success:
                     return
             await asyncio.sleep(0.1)
-
-
-def _spawn(command: tuple[str, ...], environment: Mapping[str, str], written: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        env=environment,
-        cwd=Path(__file__).parent.parent.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=written,
-        stderr=subprocess.STDOUT,
-        preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
-    )

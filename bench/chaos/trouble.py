@@ -179,7 +179,7 @@ async def _replace_build(cell: Cell, choose: Random) -> None:
 
 async def _full_disk(cell: Cell, _choose: Random) -> None:
     """Count it as soon as a worker has done something: it logs that it works before, which no disk took."""
-    while not any([await cell.requests(story, "put_offer") for story in cell.stories]):
+    while not any([await cell.requests(story, "put_offer") for story in cell.stories]):  # noqa: ASYNC110
         await asyncio.sleep(OFTEN)
     cell.struck()
 

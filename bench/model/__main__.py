@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bench.model.machine import FoundError, PublishingMachine, Tally
 from bench.model.rig import Rig, rig
+from bench.processes import end_on_sigterm
 from worker.__main__ import end
 
 SEED = 20
@@ -59,6 +60,7 @@ def how(examples: int, steps: int) -> settings:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Play until so many steps are played or something is found; 1 when something was."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(
         prog="python -m bench.model", description="Check the procedures against a model."
     )

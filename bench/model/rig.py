@@ -6,7 +6,6 @@ steps lead to the same end.
 """
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
-from bench.processes import die_with_us, free_port
+from bench.processes import free_port, start
 from bench.temporal_server import connected, server_command
 from marketplace.cloud_partner_portal import CloudPartnerPortal
 from marketplace.credentials import FixedToken
@@ -210,7 +209,7 @@ def rig() -> Iterator[Rig]:
 async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     gate, clock = Gate(), SpeedClock()
     port = free_port()
-    stack.callback(_start_server(port).kill)
+    stack.enter_context(_server(port))
     temporal = await connected(
         port,
         interceptors=[gate],
@@ -227,18 +226,16 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     return Rig(runner, temporal, marketplace, clock, gate, url, http)
 
 
-def _start_server(port: int) -> subprocess.Popen[bytes]:
-    """Start a Temporal server that forgets everything; not through the SDK, whose server outlives us when killed."""
+@contextmanager
+def _server(port: int) -> Iterator[None]:
+    """Run a Temporal server that keeps nothing. One that the SDK starts would outlive us when we are killed."""
     # Else timers go off up to a second late.
-    punctual = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
-    return subprocess.Popen(
-        server_command(port, *punctual),
-        env=CLEAN,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
-    )
+    server = start(server_command(port, "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'))
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
 
 
 @asynccontextmanager

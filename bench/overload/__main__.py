@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.overload.figures import Figures
-from bench.overload.plan import plan
+from bench.overload.plan import FEWEST, plan
 from bench.overload.play import Overload
+from bench.processes import end_on_sigterm
 from worker.__main__ import end
 
 
@@ -27,11 +28,17 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="how many; figures are of one (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=90, help="give up after (default: %(default)s)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the programs write")
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    if arguments.runs < FEWEST:
+        parser.error(f"--runs: at least {FEWEST} are needed, one for each of the small publishers")
+    if arguments.logs and arguments.logs.exists():
+        parser.error(f"{arguments.logs} is there already: choose another folder")
+    return arguments
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Play an overload and print its figures; 1 when one is not as it should be."""
+    end_on_sigterm()
     arguments = _arguments(words)
     capped = not arguments.uncapped
     with tempfile.TemporaryDirectory() as temporary:
@@ -47,6 +54,9 @@ def main(words: Sequence[str] | None = None) -> int:
         )
         figures = Figures(asyncio.run(overload.play()))
     wrong = figures.wrong(capped=capped)
+    if not all(figures.curves.values()):
+        print(*wrong, "some publisher has no run that ended: there are no figures", sep="\n", file=sys.stderr)
+        return 1
     for what, figure in figures.lines().items():
         print(f"{what}: {figure}")
     print("", *figures.table(), sep="\n")

@@ -6,6 +6,8 @@ from typing import Any
 GREEDY = "greedy"
 SMALL = tuple(f"small-{number}" for number in range(1, 11))
 SHARE_OF_THE_GREEDY = 0.75
+FEWEST = 40
+"""Of fewer runs the small publishers would have none."""
 
 EVERY = {"ValidateAndGoLive": 50, "UpdateOfferAndPublish": 17}
 """Of so many runs of a publisher one is of this kind; all others look once at an operation that has settled."""
