@@ -13,11 +13,12 @@ from typing import Any
 
 from bench.compare import measurements
 from bench.compare.environments import BUILT, NotToBeHadError
+from bench.compare.hardware import machine
 from bench.compare.lineup import BARE, CONTESTANTS, OURS, SCRIPT, Contestant
-from bench.compare.machine import machine
 from bench.compare.measurements import Figures
-from bench.compare.programs import ROOT, ProgramFailedError
-from bench.compare.report import renew, tables
+from bench.compare.programs import ProgramFailedError
+from bench.compare.report import failed, renew, tables
+from bench.processes import ROOT
 
 MEASUREMENTS = ("history", "cold_start", "in_flight", "crash", "scaling", "parked")
 USUAL = {"sizes": "200", "repeat": 2, "crash": 100, "parked": 500, "limit": 180.0}
@@ -35,7 +36,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", help="measurements, comma-separated: " + ", ".join(MEASUREMENTS))
     parser.add_argument("--contestants", help="comma-separated: " + ", ".join(each.name for each in CONTESTANTS))
     parser.add_argument("--sizes", help="publications in flight, comma-separated")
-    parser.add_argument("--repeat", type=int, help="how often the smallest size is measured")
+    parser.add_argument("--repeat", type=int, help="how often the first size is measured")
     parser.add_argument("--crash", type=int, help="publications in flight when the worker is killed")
     parser.add_argument(
         "--unchecked",
@@ -45,7 +46,12 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--parked", type=int, help="publications that wait for their approval")
     parser.add_argument("--wait", type=float, default=1.0, help="seconds between two looks (default: %(default)s)")
     parser.add_argument("--limit", type=float, help="seconds for one round")
-    parser.add_argument("--results", type=Path, default=BUILT / "results.json", help="where figures go as they come")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="where figures go as they come (default: .bench/results.json for everything, --add and --report,"
+        " else .bench/tried.json)",
+    )
     parser.add_argument("--add", action="store_true", help="keep the figures that are in the results already")
     parser.add_argument(
         "--report", action="store_true", help="measure nothing: write docs/ from the results there are"
@@ -55,6 +61,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         if getattr(chosen, name) is None:
             setattr(chosen, name, value)
     chosen.all = not chosen.quick and not chosen.only and not chosen.contestants
+    kept = chosen.all or chosen.add or chosen.report
+    chosen.results = chosen.results or BUILT / ("results.json" if kept else "tried.json")
     chosen.sizes = [int(size) for size in chosen.sizes.split(",")]
     chosen.only = chosen.only.split(",") if chosen.only else list(MEASUREMENTS)
     names = chosen.contestants.split(",") if chosen.contestants else [each.name for each in CONTESTANTS]
@@ -204,8 +212,8 @@ class Campaign:
         path.write_text(json.dumps(self.results, indent=1))
 
 
-def main() -> None:
-    """Measure, and tell."""
+def main() -> int:
+    """Measure, and tell; 1 when something could not be measured."""
     chosen = arguments()
     if not chosen.report:
         words = " ".join(sys.argv[1:])
@@ -219,7 +227,8 @@ def main() -> None:
     if chosen.report or chosen.all:
         renew(results, chosen.results, ROOT / "docs")
         print("docs/benchmarks.md and its plots say so too")
+    return 1 if failed(results) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

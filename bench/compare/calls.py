@@ -1,6 +1,7 @@
 """The requests of one publication, for the contestants that are asynchronous; aiohttp is the cheapest client."""
 
 import os
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,6 +26,11 @@ def has_settled(operation: dict[str, Any]) -> bool:
     return operation["status"] == "completed" or any(
         step["status"] == "waitingForPublisherReview" for step in operation["steps"]
     )
+
+
+def time_to_next_look(began: float) -> float:
+    """Return the seconds until the next look, `WAIT` after the beginning of this one (by `time.monotonic`)."""
+    return max(WAIT - (time.monotonic() - began), 0.0)
 
 
 class Calls:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-import sys
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-from temporalio.client import Client as TemporalClient
-from temporalio.service import RPCError
 
 from bench.compare.calls import TOKEN
-from bench.compare.environments import npm_program, postgres_program, python_of, system_program
+from bench.compare.environments import NotToBeHadError, npm_program, postgres_program, python_of, system_program
 from bench.compare.marketplace import Marketplace, serve
 from bench.compare.programs import (
     PATIENCE,
@@ -25,17 +23,18 @@ from bench.compare.programs import (
     Ground,
     Program,
     ProgramFailedError,
-    free_port,
     unprivileged,
 )
+from bench.processes import free_port
+from bench.temporal_server import connected, server_command
+from sandbox.demo import SERVER_TUNING
+from sandbox.sample import DemoError
 
-_ATTRIBUTES = ("PublisherId=Keyword", "OfferId=Keyword", "PublishStage=Keyword", "ImageVersions=KeywordList")
-_DYNAMIC = {
-    "history.timerProcessorMaxTimeShift": '"10ms"',
-    "history.transferProcessorMaxPollRPS": "2000",
-    "history.timerProcessorMaxPollRPS": "2000",
-    "history.visibilityProcessorMaxPollRPS": "2000",
-}
+_UNTHROTTLED = (
+    *("--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000"),
+    *("--dynamic-config-value", "history.timerProcessorMaxPollRPS=2000"),
+    *("--dynamic-config-value", "history.visibilityProcessorMaxPollRPS=2000"),
+)
 RESTATE = "1.7.12"
 _STORAGE_KEY = "YW4gaW52ZW50ZWQga2V5"
 
@@ -182,31 +181,19 @@ async def _nothing(_ground: Ground) -> Engine:
 
 
 async def _temporal(ground: Ground) -> Engine:
-    """Start the embedded server with its state in a file, tuned as `make demo` does and with its throttles off."""
+    """Start the embedded server with its state in a file, tuned as `make demo` does and with its throttles raised."""
     port = free_port()
-    program = shutil.which("temporal") or str(Path(sys.executable).parent / "temporal")
-    server = ground.start(
-        "temporal",
-        [
-            *(program, "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error"),
-            *("--db-filename", str(ground.folder / "temporal.db")),
-            *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
-            *(word for each in _ATTRIBUTES for word in ("--search-attribute", each)),
-            *(word for key, value in _DYNAMIC.items() for word in ("--dynamic-config-value", f"{key}={value}")),
-        ],
-        {"TEMPORAL_CONFIG_FILE": os.devnull},
-    )
-    address = f"127.0.0.1:{port}"
-    await _until(server, lambda: _serves(address))
-    return Engine([server], {"TEMPORAL_ADDRESS": address, "TEMPORAL_CONFIG_FILE": os.devnull})
-
-
-async def _serves(address: str) -> bool:
-    with contextlib.suppress(RuntimeError, RPCError):
-        client = await TemporalClient.connect(address)
-        await client.count_workflows()
-        return True
-    return False
+    try:
+        command = server_command(port, *SERVER_TUNING, *_UNTHROTTLED, file=ground.folder / "temporal.db")
+    except DemoError as error:
+        raise NotToBeHadError(str(error)) from None
+    nobody = {"TEMPORAL_CONFIG_FILE": os.devnull}
+    server = ground.start("temporal", command, nobody)
+    try:
+        await connected(port)
+    except TimeoutError:
+        raise ProgramFailedError(f"temporal is not ready. It said: {server.said()}") from None
+    return Engine([server], {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}"} | nobody)
 
 
 async def _until(program: Program, ready: Callable[[], Awaitable[bool]]) -> None:
@@ -244,8 +231,13 @@ async def _postgres(ground: Ground) -> tuple[Program, int]:
     await asyncio.to_thread(init.process.wait, PATIENCE)
     server = ground.start(
         "postgres",
-        [postgres_program("postgres"), "-D", str(data), "-p", str(port), "-k", str(data), "-h", "127.0.0.1"],
+        [
+            *(postgres_program("postgres"), "-D", str(data), "-p", str(port), "-k", str(data), "-h", "127.0.0.1"),
+            *("-c", "synchronous_commit=off"),
+        ],
         user=user,
+        # Killed, it leaves its shared memory behind.
+        ends_by=signal.SIGINT,
     )
     await server.until_it_says("ready to accept connections")
     return server, port
@@ -263,6 +255,7 @@ async def _restate(ground: Ground) -> Engine:
         {
             "RESTATE_INGRESS__BIND_PORT": str(ingress),
             "RESTATE_ADMIN__BIND_PORT": str(admin),
+            "RESTATE_LOG_SERVER__ROCKSDB_DISABLE_WAL_FSYNC": "true",
             "RESTATE_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "1",
         },

@@ -16,8 +16,9 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client as TemporalClient
 
 from bench.compare.lineup import Contestant, Running, at_work
-from bench.compare.programs import ROOT
+from bench.compare.programs import ProgramFailedError
 from bench.compare.rounds import Round, play
+from bench.processes import ROOT
 
 Figures: TypeAlias = dict[str, Any]
 
@@ -80,7 +81,7 @@ async def crash(contestant: Contestant, *, number: int, wait: float, limit: floa
     return {
         "checks": checks,
         "number": number,
-        "undisturbed": undisturbed.took,
+        "undisturbed": None if undisturbed.lost else undisturbed.took,
         "took": None if struck.lost else struck.took,
         "limit": limit,
         "lost": struck.lost,
@@ -95,6 +96,8 @@ async def _disturbed(
     async with at_work(contestant, wait=wait, checks=checks) as running:
         await play(running, "warm-up", WARM_UP, limit=limit)
         running.marketplace.write_seconds = WRITE_SECONDS
+        if not kill:
+            return await play(running, "many", number, limit=limit)
         strike: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def kill_and_start() -> None:
@@ -102,10 +105,14 @@ async def _disturbed(
             running.workers[0].kill()
             running.begin_worker()
 
-        killing = asyncio.create_task(kill_and_start()) if kill else None
-        played = await play(running, "many", number, limit=limit, strike=strike)
-        if killing is not None:
+        killing = asyncio.create_task(kill_and_start())
+        try:
+            played = await play(running, "many", number, limit=limit, strike=strike)
+            if not strike.done():
+                raise ProgramFailedError("The worker was not killed: fewer than half of the publish requests came")
             await killing
+        finally:
+            killing.cancel()
         return played
 
 
@@ -125,11 +132,11 @@ async def parked(contestant: Contestant, *, number: int, sample: int, seconds: f
         running.marketplace.looks = 1
         park = Park(running, limit)
         memory = {0: running.memory()}
-        begun = time.monotonic()
+        parking = 0.0
         for count in (sample, number):
-            await park.fill(count)
+            parking += await park.fill(count)
+            await asyncio.sleep(SETTLE_SECONDS)
             memory[count] = running.memory()
-        parking = time.monotonic() - begun
         cpu = running.cpu()
         await asyncio.sleep(seconds)
         after = running.cpu()
@@ -164,12 +171,13 @@ class Park:
         if event == self._running.contestant.done:
             self.lived.setdefault(offer, at)
 
-    async def fill(self, number: int) -> None:
-        """Park until there are so many.
+    async def fill(self, number: int) -> float:
+        """Park until there are so many; answers with the seconds that it took.
 
         Raises:
             TimeoutError: It took too long.
         """
+        begun = time.monotonic()
         more = [f"parked-{each}" for each in range(len(self._offers), number)]
         self._offers += more
         for offer in more:
@@ -179,7 +187,7 @@ class Park:
             # Who does not tell that it waits asks the marketplace nothing before.
             if self._running.contestant.waits.startswith("told_"):
                 await self._until(self._waiting, number)
-        await asyncio.sleep(SETTLE_SECONDS)
+        return time.monotonic() - begun
 
     async def approve_all(self) -> None:
         """Approve all, and wait until they are live, or for too long."""
@@ -206,8 +214,7 @@ async def cold_start(contestant: Contestant, *, tries: int) -> Figures:
                 if event == "asked" and not asked.done():
                     asked.set_result(at)
 
-            if contestant.worker:
-                running.workers[-1].kill()
+            running.workers[-1].kill()
             running.marketplace.tell = tell
             running.client.order("start", f"cold-{each}")
             await asyncio.sleep(1)

@@ -2,24 +2,24 @@
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
+from bench.processes import ROOT, die_with_us
+
 PATIENCE = 90.0
+ENDS_WITHIN = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
-_PR_SET_PDEATHSIG = 1
 _KEPT = ("PATH", "HOME", "LANG")
 
 
@@ -34,12 +34,14 @@ class Program:
     Attributes:
         log: Where it writes; a client's answers go to us instead.
         started: When, by `time.monotonic`.
+        ends_by: The signal that ends it in peace.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
     started: float
+    ends_by: signal.Signals = signal.SIGKILL
 
     def said(self) -> str:
         """Return the end of what it wrote."""
@@ -72,6 +74,13 @@ class Program:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def end(self) -> None:
+        """End it in peace, and whatever is left of it after that or after 10 s."""
+        self.process.send_signal(self.ends_by)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(ENDS_WITHIN)
+        self.kill()
 
     def processes(self) -> list[int]:
         """Return the process ids of the program and of all that it started."""
@@ -184,6 +193,7 @@ class Ground:
         *,
         user: str | None = None,
         talks: bool = False,
+        ends_by: signal.Signals = signal.SIGKILL,
     ) -> Program:
         """Start a program in the project's folder, with nothing of the caller's environment but what it needs.
 
@@ -193,6 +203,7 @@ class Ground:
             environment: Its variables.
             user: Who runs it, where that must not be root.
             talks: Whether we write to it and read what it answers.
+            ends_by: The signal that ends it, where a program that is killed would leave something on the machine.
         """
         log = self.folder / f"{len(self.programs)}-{name}.log"
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
@@ -206,9 +217,9 @@ class Ground:
                 stderr=written if talks else subprocess.STDOUT,
                 start_new_session=True,
                 user=user,
-                preexec_fn=_die_with_us,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
+                preexec_fn=partial(die_with_us, ends_by),  # noqa: PLW1509 - no thread of ours holds a lock of libc's
             )
-        program = Program(name, process, log, time.monotonic())
+        program = Program(name, process, log, time.monotonic(), ends_by)
         self.programs.append(program)
         return program
 
@@ -231,12 +242,7 @@ class Ground:
     def end(self) -> None:
         """End all programs, the last first."""
         for program in reversed(self.programs):
-            program.kill()
-
-
-def _die_with_us() -> None:
-    """Make the kernel end the program when we are killed and cannot do so ourselves."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            program.end()
 
 
 def unprivileged() -> str | None:
@@ -245,10 +251,3 @@ def unprivileged() -> str | None:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
-
-
-def free_port() -> int:
-    """Return a free port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bench.compare.environments import python_of
-from bench.compare.programs import ROOT
+from bench.processes import ROOT
 
 Results: TypeAlias = dict[str, Any]
 Entry: TypeAlias = dict[str, Any]
@@ -16,6 +16,7 @@ BEGIN, END = "<!-- from here: made by make bench -->", "<!-- to here: made by ma
 WORK, WAITING = "benchmark-work.png", "benchmark-waiting.png"
 PLOTS = {WORK: "Latency, rate and CPU time of publications", WAITING: "Memory of waiting publications; more workers"}
 MEGABYTE = 1e6
+MAX_ERROR = 200
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -44,7 +45,17 @@ def tables(results: Results) -> str:
         entries = [each for each in results["figures"] if each["measurement"] == name]
         if entries:
             parts.append(table(entries))
+            parts += [f"{each['title']} failed: {_one_line(each['error'])}\n" for each in entries if "error" in each]
     return "\n".join(parts)
+
+
+def failed(results: Results) -> bool:
+    """Tell whether anything could not be measured."""
+    return any("error" in each for each in results["figures"])
+
+
+def _one_line(error: str) -> str:
+    return " ".join(error.split())[:MAX_ERROR]
 
 
 def _heading(results: Results) -> str:
@@ -99,7 +110,7 @@ def _in_flight(entries: Sequence[Entry]) -> str:
             "engine CPU, ms",
             "together, against bare",
         ]
-    head.append("requests each")
+    head += ["requests each", "sent twice"]
     rows = []
     for name, title in contestants(entries):
         added = median(entries, name, "added_seconds")
@@ -118,6 +129,7 @@ def _in_flight(entries: Sequence[Entry]) -> str:
                 _ratio(_cpu(entries, name, size), _cpu(entries, "bare", size)),
             ]
         row.append(_shown(median(entries, name, "requests")))
+        row.append(str(sum(each.get("doubled", 0) for each in entries if each["contestant"] == name)))
         rows.append(row)
     return _table("Publications in flight", head, rows)
 
@@ -137,6 +149,7 @@ def _crash(entries: Sequence[Entry]) -> str:
         "in flight",
         "recovered",
         "lost",
+        "told failed",
         "publishes and go-lives sent twice",
         "undisturbed, s",
         "killed, s",
@@ -145,16 +158,20 @@ def _crash(entries: Sequence[Entry]) -> str:
     rows = []
     for each in entries:
         if "error" in each:
-            rows.append([each["title"], *[""] * 6, "failed"])
+            rows.append([each["title"], *[""] * 7, "failed"])
             continue
         number, lost = each["number"], each["lost"]
-        took = f"{each['took']:.1f}" if each["took"] else f"over {each['limit']:.0f}"
+        calm, took = (_within(each[seconds], each["limit"]) for seconds in ("undisturbed", "took"))
         ratio = _ratio(each["took"], each["undisturbed"])
-        recovered = f"{100 * (number - lost) / number:.0f} %"
-        doubled, calm = str(each["doubled"]), f"{each['undisturbed']:.1f}"
+        recovered, told = f"{100 * (number - lost) / number:.0f} %", str(each["failed"])
+        doubled = str(each["doubled"])
         title = each["title"] if each["checks"] else f"{each['title']}, steps that do not look first"
-        rows.append([title, str(number), recovered, str(lost), doubled, calm, took, ratio])
+        rows.append([title, str(number), recovered, str(lost), told, doubled, calm, took, ratio])
     return _table("The worker killed with kill -9, writes under way", head, rows)
+
+
+def _within(seconds: float | None, limit: float) -> str:
+    return f"over {limit:.0f}" if seconds is None else f"{seconds:.1f}"
 
 
 def _parked(entries: Sequence[Entry]) -> str:

@@ -10,19 +10,22 @@ safe to repeat looks first whether it was done.
 import asyncio
 import importlib
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import requests
+import urllib3
 from celery import Celery, Task, chain
 
-from bench.compare.line import obey
+from bench.compare.line import AT_ONCE, obey
 from bench.compare.offers import document
 
 WAIT = float(os.environ.get("BENCH_WAIT", "1"))
 CHECKS = os.environ.get("BENCH_CHECKS") != "no"
 OFFERS = f"{os.environ['MARKETPLACE_URL']}/api/publishers/fabrikam-linux/offers"
-VERSION = {"api-version": "2017-10-31"}
+VERSION = "api-version=2017-10-31"
 TIMEOUT = 60
+THREADS = 100
 
 app = Celery("publications", broker=os.environ["REDIS_URL"])
 app.conf.update(
@@ -37,48 +40,69 @@ app.conf.update(
         "unacked_restore_throttle": 1,
     },
     broker_connection_retry_on_startup=True,
+    # As many as there are threads, as its documentation advises, not ten.
+    broker_pool_limit=THREADS,
 )
-http = requests.Session()
-http.headers["Authorization"] = "Bearer sandbox-token"
-http.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=100))
-PATIENTLY = {"autoretry_for": (requests.RequestException,), "retry_backoff": True, "max_retries": None}
+http = urllib3.PoolManager(maxsize=THREADS, block=True)
+
+
+class RefusedError(Exception):
+    """The marketplace did not do it."""
+
+
+PATIENTLY = {
+    "autoretry_for": (urllib3.exceptions.HTTPError, RefusedError),
+    "retry_backoff": True,
+    "max_retries": None,
+}
+
+
+def ask(method: str, path: str, body: str | None = None, **headers: str) -> urllib3.BaseHTTPResponse:
+    """Send a request; whatever goes wrong is Celery's to try again."""
+    answer = http.request(
+        method,
+        f"{OFFERS}/{path}?{VERSION}",
+        body=body,
+        headers={"Authorization": "Bearer sandbox-token", "Content-Type": "application/json"} | headers,
+        timeout=TIMEOUT,
+        retries=False,
+    )
+    if answer.status >= 400:
+        raise RefusedError(f"{method} {path}: {answer.status}")
+    return answer
 
 
 @app.task(**PATIENTLY)
 def put(offer: str) -> None:
     """Put the offer."""
-    body = document(offer, new=True)
-    headers = {"If-Match": "*", "Content-Type": "application/json"}
-    http.put(f"{OFFERS}/{offer}", data=body, headers=headers, params=VERSION, timeout=TIMEOUT).raise_for_status()
+    ask("PUT", offer, document(offer, new=True), **{"If-Match": "*"})
 
 
 @app.task(**PATIENTLY)
 def start(offer: str, action: str, kind: str) -> str:
     """Publish or go live, unless it was done already."""
     if CHECKS:
-        listed = http.get(f"{OFFERS}/{offer}/submissions/", params=VERSION, timeout=TIMEOUT)
-        listed.raise_for_status()
-        for each in listed.json():
+        for each in ask("GET", f"{offer}/submissions/").json():
             if each["submissionType"] == kind and each["submissionState"] == "running":
                 return str(each["id"])
-    started = http.post(f"{OFFERS}/{offer}/{action}", json={"metadata": {}}, params=VERSION, timeout=TIMEOUT)
-    started.raise_for_status()
+    started = ask("POST", f"{offer}/{action}", '{"metadata": {}}')
     return started.headers["Location"].partition("?")[0].rpartition("/")[2]
 
 
 @app.task(bind=True, **PATIENTLY)
 def follow(self: "Task[Any, Any]", operation: str, offer: str) -> None:
     """Look; again after a while where it has not settled."""
-    look = http.get(f"{OFFERS}/{offer}/operations/{operation}", params=VERSION, timeout=TIMEOUT)
-    look.raise_for_status()
-    shown = look.json()
+    began = time.monotonic()
+    shown = ask("GET", f"{offer}/operations/{operation}").json()
     waits = any(step["status"] == "waitingForPublisherReview" for step in shown["steps"])
     if shown["status"] != "completed" and not waits:
-        raise self.retry(countdown=WAIT, max_retries=None)
+        raise self.retry(countdown=max(WAIT - (time.monotonic() - began), 0), max_retries=None)
 
 
 async def take_orders() -> None:
     """Start and approve publications."""
+    # Else there are six on two cores.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(AT_ONCE))
 
     async def begin(offer: str, at_sign_off: bool = False) -> None:  # noqa: FBT001, FBT002
         if not at_sign_off:

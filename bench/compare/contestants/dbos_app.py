@@ -8,12 +8,13 @@ Steps run at least once, so a step that is not safe to repeat looks first whethe
 import asyncio
 import os
 import sys
+import time
 
 import aiohttp
 from aiohttp import web
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from bench.compare.calls import WAIT, Calls
+from bench.compare.calls import Calls, time_to_next_look
 from bench.compare.line import obey
 
 A_DAY = 86_400
@@ -57,8 +58,10 @@ async def publication(offer: str, at_sign_off: bool) -> None:  # noqa: FBT001
 
 async def follow(offer: str, operation: str) -> None:
     """Look until it has settled."""
+    began = time.monotonic()
     while not await look(offer, operation):
-        await DBOS.sleep_async(WAIT)
+        await DBOS.sleep_async(time_to_next_look(began))
+        began = time.monotonic()
 
 
 async def work() -> None:
@@ -108,7 +111,7 @@ async def take_orders() -> None:
                     async with http.post(path):
                         return
                 except aiohttp.ClientError:
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(0.02)
 
         async def start(offer: str, at_sign_off: bool = False) -> None:  # noqa: FBT001, FBT002
             await post(f"/start/{offer}{'?at_sign_off=1' if at_sign_off else ''}")

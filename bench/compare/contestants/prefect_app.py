@@ -1,26 +1,26 @@
 """Prefect 3: a flow of tasks against a Prefect server, all flow runs as coroutines of one process.
 
-As its documentation writes it: tasks with retries, results kept under their inputs so that a flow that is run again
-does not repeat them, ``pause_flow_run`` for the approval. One thing is kinder than ``serve``, which starts a process
-of some 100 MB for every flow run: hundreds in flight would not fit the machine.
+As its documentation writes it: tasks with retries, ``pause_flow_run`` for the approval. Results are not kept, since
+nobody runs the flows of a killed process again. One thing is kinder than ``serve``, which starts a process of some
+100 MB for every flow run: hundreds in flight would not fit the machine.
 """
 
 import asyncio
 import os
 import sys
+import time
 from uuid import UUID
 
 import aiohttp
 from aiohttp import web
 from prefect import flow, get_client, task
-from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import NotPausedError
 from prefect.flow_runs import apause_flow_run, aresume_flow_run
 from prefect.runtime import flow_run
 
-from bench.compare.calls import WAIT, Calls
+from bench.compare.calls import Calls, time_to_next_look
 from bench.compare.line import obey
 
 A_DAY = 86_400
@@ -30,19 +30,19 @@ runs: dict[str, UUID] = {}
 running: set[asyncio.Task[None]] = set()
 
 
-@task(retries=3, retry_delay_seconds=1, cache_policy=TASK_SOURCE + INPUTS, persist_result=True)
+@task(retries=3, retry_delay_seconds=1)
 async def put(offer: str) -> None:
     """Put the offer."""
     await calls.put(offer)
 
 
-@task(retries=3, retry_delay_seconds=1, cache_policy=TASK_SOURCE + INPUTS, persist_result=True)
+@task(retries=3, retry_delay_seconds=1)
 async def publish(offer: str) -> str:
     """Publish."""
     return await calls.publish_once(offer)
 
 
-@task(retries=3, retry_delay_seconds=1, cache_policy=TASK_SOURCE + INPUTS, persist_result=True)
+@task(retries=3, retry_delay_seconds=1)
 async def go_live(offer: str) -> str:
     """Go live."""
     return await calls.go_live_once(offer)
@@ -67,8 +67,10 @@ async def publication(offer: str, at_sign_off: bool) -> None:  # noqa: FBT001
 
 async def follow(offer: str, operation: str) -> None:
     """Look until it has settled."""
-    while not await look(offer, operation):  # noqa: ASYNC110 - it is the marketplace that is asked
-        await asyncio.sleep(WAIT)
+    began = time.monotonic()
+    while not await look(offer, operation):
+        await asyncio.sleep(time_to_next_look(began))
+        began = time.monotonic()
 
 
 async def work() -> None:
@@ -113,7 +115,7 @@ async def take_orders() -> None:
                     async with http.post(path):
                         return
                 except aiohttp.ClientConnectionError:
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(0.02)
 
         async def start(offer: str, at_sign_off: bool = False) -> None:  # noqa: FBT001, FBT002
             await post(f"/start/{offer}{'?at_sign_off=1' if at_sign_off else ''}")

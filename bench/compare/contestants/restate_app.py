@@ -8,6 +8,7 @@ was done.
 import asyncio
 import os
 import sys
+import time
 from datetime import timedelta
 
 import aiohttp
@@ -16,7 +17,7 @@ import restate
 from hypercorn.config import Config
 from restate import RunOptions, Workflow, WorkflowContext, WorkflowSharedContext
 
-from bench.compare.calls import WAIT, Calls
+from bench.compare.calls import Calls, time_to_next_look
 from bench.compare.line import obey
 
 calls: Calls
@@ -36,8 +37,11 @@ async def run(ctx: WorkflowContext, at_sign_off: bool) -> None:  # noqa: FBT001
 
 async def follow(ctx: WorkflowContext, offer: str, operation: str) -> None:
     """Look until it has settled."""
+    # Not `ctx.time`, which costs an entry of the journal: when a sleep ends is journaled with it.
+    began = time.monotonic()
     while not await ctx.run_typed("look", calls.look, RunOptions(), offer, operation):
-        await ctx.sleep(timedelta(seconds=WAIT))
+        await ctx.sleep(timedelta(seconds=time_to_next_look(began)))
+        began = time.monotonic()
 
 
 @publication.handler()

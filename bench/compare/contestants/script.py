@@ -1,8 +1,9 @@
 """The floor: one asyncio process that sleeps and looks again, and forgets everything when it ends."""
 
 import asyncio
+import time
 
-from bench.compare.calls import WAIT, Calls
+from bench.compare.calls import Calls, time_to_next_look
 from bench.compare.line import obey
 
 
@@ -26,8 +27,10 @@ class Script:
 
     async def follow(self, offer: str, operation: str) -> None:
         """Look until it has settled."""
-        while not await self._calls.look(offer, operation):  # noqa: ASYNC110 - it is the marketplace that is asked
-            await asyncio.sleep(WAIT)
+        began = time.monotonic()
+        while not await self._calls.look(offer, operation):
+            await asyncio.sleep(time_to_next_look(began))
+            began = time.monotonic()
 
     async def start(self, offer: str, at_sign_off: bool = False) -> None:  # noqa: FBT001, FBT002
         """Start a publication."""

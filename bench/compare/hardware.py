@@ -9,7 +9,9 @@ from pathlib import Path
 
 from bench.compare.environments import PINNED, NotToBeHadError, postgres_program, system_program
 from bench.compare.lineup import RESTATE, Contestant
-from bench.compare.programs import ROOT
+from bench.processes import ROOT
+from sandbox.demo import find_temporal
+from sandbox.sample import DemoError
 
 A_GIBIBYTE = 2**30
 
@@ -21,7 +23,7 @@ def machine(contestants: Sequence[Contestant]) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores, {_processor()}, {_memory()}, {platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "commit": _said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
-        "temporal": _said("temporal", "--version"),
+        "temporal": _temporal(),
         "temporalio": version("temporalio"),
     }
     for package in sorted({each.packages for each in contestants if each.packages}):
@@ -37,6 +39,13 @@ def machine(contestants: Sequence[Contestant]) -> dict[str, str]:
     except NotToBeHadError:
         pass  # said where it is missed
     return known
+
+
+def _temporal() -> str:
+    try:
+        return _said(find_temporal(), "--version")
+    except DemoError:
+        return "not here"
 
 
 def _processor() -> str:
