@@ -42,7 +42,7 @@ bench: .venv/dev-installed ## Measure against other engines, side by side (some 
 sixteen-days: .venv/dev-installed ## Count what a publication of sixteen days costs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.sixteen_days
 
-frontier: .venv/dev-installed .bench/plots/installed ## Compare when to look with other schedules, into docs/looks.md
+frontier: .venv/dev-installed .bench/plots/installed.txt ## Compare when to look with other schedules, into docs/looks.md
 	@$(RUN) bench.frontier .bench/plots/bin/python
 
 fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as `make test`, others each time (20 minutes)
@@ -80,11 +80,12 @@ clean: ## Forget the demo's state and all caches; what is installed stays
 	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# Drawing needs what nothing else does.
-.bench/plots/installed: | $(BIN)/python
-	@$(RUN) venv .bench/plots
-	@.bench/plots/bin/python -m pip install --quiet --disable-pip-version-check "matplotlib>=3.10,<4"
-	@touch $@
+# Drawing needs what nothing else does. `make bench` makes the same, and takes this for it.
+.bench/plots/installed.txt: bench/compare/environments/plots.txt | $(BIN)/python
+	@echo "Installing the packages of plots into .bench"
+	@$(RUN) venv --clear .bench/plots
+	@.bench/plots/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@cp $< $@
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \
