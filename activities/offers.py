@@ -1,14 +1,12 @@
 """Activities on an offer's documents: survey the slots, put the offer, edit the draft's images."""
 
-from itertools import islice
-
 from temporalio import activity
 
 from activities.errors import marketplace_call
 from activities.redaction import RedactedImages
 from activities.tries import tried_before
 from marketplace.errors import VersionTaken
-from marketplace.images import conflicts, missing, version_of
+from marketplace.images import added, conflicts, missing
 from marketplace.model import (
     EditOutcome,
     Fact,
@@ -72,6 +70,12 @@ class Survey(Fact):
         """The go-live that is running."""
         running = self.running
         return running if running is not None and running.kind is OperationKind.GO_LIVE else None
+
+    @property
+    def went_live(self) -> bool:
+        """Whether the newest operation brought the preview to Production, which may show it a while later."""
+        newest = next(iter(self.operations), None)
+        return newest is not None and (newest.kind, newest.state) == (OperationKind.GO_LIVE, OperationState.LIVE)
 
     @property
     def last_publish(self) -> Operation | None:
@@ -160,8 +164,8 @@ class OfferActivities:
             in_draft=in_draft,
             in_preview=in_preview,
             in_production=in_production,
-            adds=_added(production or [], preview or []),
-            removes=_added(preview or [], production or []) if preview is not None else [],
+            adds=added(production or [], preview or [])[:SHOWN_IMAGES],
+            removes=added(preview, production or [])[:SHOWN_IMAGES] if preview is not None else [],
         )
 
     async def _awaits_sign_off(self, offer: OfferKey, operations: list[Operation]) -> bool:
@@ -212,9 +216,3 @@ _CAME_TO_NOTHING = {OperationState.FAILED, OperationState.CANCELED}
 def _refuse_taken(images: list[Image], *slots: list[HeldImage]) -> None:
     """Refuse images whose version is published with other disks, or the run would take those for its own."""
     VersionTaken.raise_for(dict.fromkeys(each for held in slots for each in conflicts(images, held)))
-
-
-def _added(before: list[HeldImage], after: list[HeldImage]) -> list[ImageVersion]:
-    held = {(each.plan_id, each.version, each.generation) for each in before}
-    added = (each for each in after if (each.plan_id, each.version, each.generation) not in held)
-    return [version_of(each) for each in islice(added, SHOWN_IMAGES)]

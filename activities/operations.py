@@ -1,16 +1,22 @@
 """Activities on an offer's operations: publish, go live, cancel, look."""
 
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.errors import marketplace_call
+from activities.offers import SHOWN_IMAGES
 from activities.redaction import RedactedImages
-from activities.telling import moved, tell
+from activities.telling import follower_of, moved, tell
 from activities.tries import tried_before, unbroken
-from marketplace.errors import Conflict, Refused
-from marketplace.images import conflicts, missing, version_of
+from marketplace.errors import Conflict, MarketplaceError, Refused
+from marketplace.images import added, conflicts, missing, version_of
 from marketplace.model import (
     Fact,
     ImageVersion,
@@ -28,17 +34,22 @@ PUBLISH_IN_PROGRESS = "PublishInProgress"
 PREVIEW_CHANGED = "PreviewChanged"
 NOT_LIVE_YET = "NotLiveYet"
 
+FIRST_LOOK = timedelta(seconds=20)
+"""How long the answer to a request that began an operation waits for the first look at it."""
+
 
 class PublishRequest(Fact):
     """Input of `OperationActivities.publish`.
 
     Attributes:
         known_operations: Ids of the newest operations before this run wrote anything, newest first.
+        tell: Ids of the runs above to tell that it has begun.
     """
 
     offer: OfferKey
     known_operations: list[str]
     notification_emails: list[str] = []
+    tell: list[str] = []
 
 
 class StartedOperation(Fact):
@@ -46,10 +57,12 @@ class StartedOperation(Fact):
 
     Attributes:
         ours: Whether it began with our request; otherwise it was running already and does what we want.
+        report: The first look at it, unless the marketplace failed to show it.
     """
 
     operation_id: str
     ours: bool
+    report: OperationReport | None = None
 
 
 class GoLiveRequest(Fact):
@@ -58,12 +71,16 @@ class GoLiveRequest(Fact):
     Attributes:
         approved_publish: Id of the publish whose preview was approved.
         images: What the preview has to hold.
+        adds: What going live has to add to Production, as it was shown to who approved; ``None``: it was not shown.
+        removes: Likewise what it takes from Production.
     """
 
     offer: OfferKey
     known_operations: list[str]
     approved_publish: str
     images: RedactedImages = []
+    adds: list[ImageVersion] | None = None
+    removes: list[ImageVersion] | None = None
 
 
 class CancelRequest(Fact):
@@ -152,7 +169,24 @@ class OperationActivities:
             ApplicationError: ``PublishInProgress`` when another draft is being published, or somebody's publish
                 began and ended since the operations were read that are known.
         """
-        return await unbroken(self._publish(request))
+        return await unbroken(self._begin(request.offer, OperationKind.PUBLISH, self._publish(request), request.tell))
+
+    async def _begin(
+        self,
+        offer: OfferKey,
+        kind: OperationKind,
+        request: Coroutine[Any, Any, StartedOperation],
+        runs: Sequence[str] = (),
+    ) -> StartedOperation:
+        """Send a request, and look at what it began: so the look needs no activity, and its failure is none."""
+        started = await request
+        with contextlib.suppress(MarketplaceError, TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK.total_seconds()):
+                report = await self._marketplace.look(offer, started.operation_id, kind)
+            started = started.model_copy(update={"report": report})
+            follower = follower_of(activity.info().workflow_id or "", kind, started.operation_id)
+            await tell(runs, moved(report, follower, ours=started.ours))
+        return started
 
     async def _publish(self, request: PublishRequest) -> StartedOperation:
         offer = request.offer
@@ -221,7 +255,7 @@ class OperationActivities:
             ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more; nothing
                 was sent.
         """
-        return await unbroken(self._go_live(request))
+        return await unbroken(self._begin(request.offer, OperationKind.GO_LIVE, self._go_live(request)))
 
     async def _go_live(self, request: GoLiveRequest) -> StartedOperation:
         offer = request.offer
@@ -256,6 +290,15 @@ class OperationActivities:
         differing = conflicts(request.images, held)
         if differing:
             raise _preview_changed(request.offer, "; ".join(differing[:10]))
+        if request.adds is None and request.removes is None:
+            return
+        live = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION) or []
+        adds, removes = added(live, held)[:SHOWN_IMAGES], added(held, live)[:SHOWN_IMAGES]
+        if (adds, removes) != (request.adds, request.removes):
+            raise _preview_changed(
+                request.offer,
+                f"going live would add {_named(adds)} and remove {_named(removes)}, which is not what was shown",
+            )
 
     async def _check_sign_off(self, request: GoLiveRequest) -> None:
         report = await self._marketplace.look(request.offer, request.approved_publish, OperationKind.PUBLISH)
@@ -351,6 +394,10 @@ def _newest_since(operations: list[Operation], known: list[str], kind: Operation
     """
     last_known = max((at for at, each in enumerate(operations) if each.id in known), default=len(operations))
     return next((each for each in operations[:last_known] if each.kind is kind and each.id not in known), None)
+
+
+def _named(images: list[ImageVersion]) -> str:
+    return ", ".join(map(str, images[:10])) or "nothing"
 
 
 def _preview_changed(offer: OfferKey, how: str) -> ApplicationError:

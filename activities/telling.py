@@ -14,6 +14,9 @@ from marketplace.model import Fact, OperationKind, OperationReport, OperationSta
 OPERATION_MOVED = "operation_moved"
 
 
+FOLLOWERS = tuple(f"/{kind.replace('_', '-')}-" for kind in OperationKind)
+"""What is behind the id of a run in those of the runs that follow operations for it, before the operation's."""
+
 _IN_VAIN = {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}
 
 
@@ -39,6 +42,11 @@ class OperationMoved(Fact):
     operation: FollowedOperation | None = None
     steps: list[Step] = []
     notes: list[str] = []
+
+
+def follower_of(run: str, kind: OperationKind, operation_id: str) -> str:
+    """Return the id of the run that follows an operation for a run."""
+    return f"{run}/{kind.replace('_', '-')}-{operation_id}"
 
 
 def moved(report: OperationReport, follower: str | None = None, *, ours: bool = False) -> OperationMoved:

@@ -44,6 +44,12 @@ def version_of(held: HeldImage) -> ImageVersion:
     )
 
 
+def added(before: Iterable[HeldImage], after: Iterable[HeldImage]) -> list[ImageVersion]:
+    """Return which versions the second of two slots holds and the first does not."""
+    held = {(each.plan_id, each.version, each.generation) for each in before}
+    return [version_of(each) for each in after if (each.plan_id, each.version, each.generation) not in held]
+
+
 def missing(images: Iterable[Image], held: Iterable[HeldImage]) -> list[ImageVersion]:
     """Return which of the images a slot does not hold in every map they belong in, whatever their disks."""
     slot = by_plan(held)

@@ -1,5 +1,6 @@
 """Approving and rejecting: before it is asked for, in its time, too late, by whom, and what people are told."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedEr
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
-from tests.desk import Desk, failure_of, progress_of
+from tests.desk import Desk, Run, failure_of, progress_of
 from workflows.messages import GoLiveDecision, Progress, PublicationResult
 from workflows.search_attributes import IMAGE_VERSIONS, OFFER_ID, PUBLISH_STAGE, PUBLISHER_ID
 
@@ -318,3 +319,27 @@ async def test_a_webhook_that_fails_never_fails_the_run(desk: Desk, status: int 
     assert result.outcome == "live"
     assert set(desk.told(run)) == {"live"}
     assert any("nobody was notified" in note for note in (await progress_of(run)).notes)
+
+
+async def test_a_decision_on_a_run_that_has_failed_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT1H"}))
+    answers: list[BaseException | None] = []
+
+    async def decide_when_told_of_the_failure(body: str) -> int:
+        if json.loads(body)["event"] != "failed":
+            return 200
+        # The first try keeps the run busy, so that nobody can ask it anything.
+        answers.append(await _refusal(run) if answers else None)
+        return 200 if answers[-1] else 503
+
+    monkeypatch.setattr(desk.webhook, "post", decide_when_told_of_the_failure)
+    assert (await failure_of(run)).type == "ApprovalTimedOut"
+
+    assert "this run has failed: ApprovalTimedOut" in str(answers[-1])
+
+
+async def _refusal(run: Run) -> BaseException | None:
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.execute_update("decide_go_live", {"approve": True, "approver": "dana"})
+    return refused.value.cause

@@ -1,5 +1,7 @@
 """What goes live is the preview that was approved, whatever others do to it meanwhile."""
 
+from datetime import timedelta
+
 from tests.desk import Desk, failure_of, progress_of
 
 
@@ -205,3 +207,46 @@ async def test_somebody_elses_go_live_is_waited_for(desk: Desk) -> None:
 
     assert (result.outcome, result.changed) == ("live", False)
     assert await desk.effects("go_live") == 0
+
+
+async def test_what_was_not_shown_for_approval_does_not_go_live(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(preview_lag_seconds=3600)
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    await desk.let_publish()
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    asked = await desk.until_asked(run)
+    assert asked.approval is not None
+    assert [image.version for image in asked.approval.adds] == ["4.2.0"]
+
+    await desk.temporal.sleep(timedelta(hours=1))
+    await run.signal("approve_go_live")
+    await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    again = await desk.until_asked(run)
+
+    assert again.approval is not None
+    assert "4.2.5" in (again.approval.reopened or "")
+    assert [image.version for image in again.approval.adds] == ["4.2.0", "4.2.5"]
+    assert await desk.effects("go_live") == 0
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"
+
+
+async def test_a_preview_that_was_published_after_the_approval_is_asked_for_anew(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images())
+    await desk.until_asked(run)
+    for _ in range(6):
+        await desk.fault("list_operations", {"kind": "respond", "status": 503, "headers": {"Retry-After": "600"}})
+    await run.signal("approve_go_live", {"approver": "dana"})
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    await desk.let_publish()
+    await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+
+    assert await desk.effects("go_live") == 0
+    await run.signal("approve_go_live", {"approver": "lee"})
+    result = await run.result()
+    assert result.approved_by == "lee"
+    assert [image.version for image in result.images] == ["4.2.0", "4.2.5"]

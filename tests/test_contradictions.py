@@ -154,6 +154,27 @@ async def test_a_production_that_lags_behind_its_go_live_is_waited_for(desk: Des
     assert await desk.effects("go_live") == 1
 
 
+@pytest.mark.parametrize(
+    ("workflow", "wanted", "outcome"),
+    [
+        ("UpdateOfferAndPublish", ["4.2.0"], "preview"),
+        ("ValidateAndGoLive", ["4.2.0"], "live"),
+        ("ValidateAndGoLive", [], "live"),
+    ],
+)
+async def test_nothing_is_published_again_while_production_lags_behind_its_go_live(
+    desk: Desk, workflow: str, wanted: list[str], outcome: str
+) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(production_lag_seconds=5 * 3600)
+    await desk.stranger("go_live")
+    await desk.let_publish()
+    result = await desk.run(workflow, desk.images(*wanted))
+
+    assert (result.outcome, result.changed) == (outcome, False)
+    assert await desk.effects("publish") + await desk.effects("go_live") == 1
+
+
 async def test_without_a_list_of_operations_a_first_publication_still_reaches_its_preview(desk: Desk) -> None:
     await desk.switch(submissions_available=False)
     result = await desk.run("CreateOfferAndPublish", desk.create("4.2.0"))

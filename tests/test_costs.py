@@ -52,11 +52,11 @@ async def test_a_publication_costs_no_more_events_and_requests_than_it_did(desk:
     )
     requests = Counter(entry["call"] for entry in (await desk.requests())[BY_HAND:])
     assert activities == {
-        "survey": 4,
+        "survey": 2,
         "edit_images": 1,
         "publish": 1,
         "go_live": 1,
-        "look": 10,
+        "look": 8,
         "verify_live": 1,
     }
     assert len(events) - EVENTS_OF_A_LOOK * activities["look"] <= 130, counts

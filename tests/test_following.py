@@ -166,3 +166,43 @@ async def test_a_publish_that_somebody_cancelled_ends_the_run(desk: Desk) -> Non
     await desk.until(run, lambda progress: bool(progress.steps))
     await desk.stranger("cancel")
     assert (await failure_of(run)).type == "OperationCanceled"
+
+
+async def test_a_first_look_that_fails_fails_nothing(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("read_operation", {"kind": "respond", "status": 503})
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
+
+    assert result.outcome == "preview"
+    assert await desk.effects("publish") == 2
+
+
+async def test_the_steps_of_an_update_are_told_to_the_run_above_it(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.step("displaycertify", duration_seconds=3600)
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1"))
+    told = await desk.until(run, lambda progress: "Certif" in (progress.waiting_for or ""))
+
+    assert told.operation is not None
+    assert told.operation.followed_by == f"{run.id}/update/publish-{told.operation.id}"
+    assert [step.state for step in told.steps][:2] == ["complete", "in_progress"]
+    await run.terminate()
+
+
+async def test_what_a_person_claims_that_a_run_above_has_surveyed_counts_for_nothing(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    at = (await desk.temporal.get_current_time()).isoformat()
+    survey = {"exists": True, "preview_exists": True, "in_preview": True, "in_production": True}
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", surveyed={"survey": survey, "at": at}))
+
+    assert (result.outcome, result.changed) == ("preview", True)
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
+
+
+async def test_what_a_person_claims_to_have_seen_of_an_operation_counts_for_nothing(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    seen = {"operation_id": "../offers", "kind": "publish", "state": "live"}
+    following = {"since": (await desk.temporal.get_current_time()).isoformat(), "looks": 0, "seen": seen}
+    result = await desk.run("CheckLastOperationStatus", desk.check(following=following))
+
+    assert (result.outcome, result.operation_id) == ("preview", (await desk.state())["operations"][0]["id"])

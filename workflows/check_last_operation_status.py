@@ -55,23 +55,28 @@ class CheckLastOperationStatus:
         async with self._logbook.closing():
             wanted = read(CheckLastOperationStatusInput, request)
             following = wanted.following or Following(since=workflow.now(), looks=0)
+            report = following.seen if self._is_told_what_was_seen() else None
             self._logbook.open(wanted.key, [], STAGES[following.kind] if following.kind else PublishStage.PREPARING)
             for note in following.notes:
                 self._logbook.note(note)
             while True:
                 looked_at = workflow.now()
-                report = await self._look(wanted, following)
                 if report is None:
+                    report = await self._look(wanted, following)
+                    following = following.model_copy(update={"looks": following.looks + 1})
+                if report is None:
+                    self._logbook.waits_for(None)
                     return self._result(wanted, Outcome.NEVER_PUBLISHED)
                 wanted = wanted.model_copy(update={"operation_id": report.operation_id})
-                following = following.model_copy(update={"looks": following.looks + 1, "kind": report.kind})
+                following = following.model_copy(update={"kind": report.kind})
                 self._show(report, following)
                 if report.state in _OUTCOMES and (not wanted.wait or _has_settled(report, wanted)):
                     self._logbook.stage(_stage(report))
                     return self._result(wanted, _OUTCOMES[report.state])
                 _raise_if_ended_badly(report, wanted)
+                self._continue_as_new_if_long(wanted, following, report)
                 await self._wait(wanted, following, looked_at)
-                self._continue_as_new_if_long(wanted, following)
+                report = None
 
     async def _look(self, wanted: CheckLastOperationStatusInput, following: Following) -> OperationReport | None:
         what = f"operation {wanted.operation_id}" if wanted.operation_id else "the last operation"
@@ -124,10 +129,17 @@ class CheckLastOperationStatus:
             )
         self._check_now = False
 
-    def _continue_as_new_if_long(self, wanted: CheckLastOperationStatusInput, following: Following) -> None:
+    def _is_told_what_was_seen(self) -> bool:
+        """Tell whether the input is of the procedures, or of this run as it was before, and no person's."""
+        return bool(self._logbook.runs_above()) or workflow.info().continued_run_id is not None
+
+    def _continue_as_new_if_long(
+        self, wanted: CheckLastOperationStatusInput, following: Following, report: OperationReport
+    ) -> None:
+        """Continue as new right after a look: what arrives while the run waits cannot be lost on the way."""
         if workflow.info().is_continue_as_new_suggested():
-            notes = self._logbook.progress.notes
-            following = following.model_copy(update={"notes": notes})
+            carried = {"notes": self._logbook.progress.notes, "seen": None if self._check_now else report}
+            following = following.model_copy(update=carried)
             workflow.continue_as_new(wanted.model_copy(update={"following": following}))
 
     def _result(self, wanted: CheckLastOperationStatusInput, outcome: Outcome) -> PublicationResult:

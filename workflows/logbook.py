@@ -26,7 +26,7 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
-    from activities.telling import OPERATION_MOVED, FollowedOperation, OperationMoved
+    from activities.telling import FOLLOWERS, OPERATION_MOVED, FollowedOperation, OperationMoved
     from marketplace.model import ImageVersion, OfferKey, OperationState, Step, StepState
     from marketplace.wording import one_line
     from workflows import search_attributes
@@ -52,6 +52,9 @@ MAX_HISTORY = 40 * 1024 * 1024
 """Bytes. Temporal ends a run at 50 MiB and at 51,200 events, and takes 10,000 signals, of four events each."""
 
 CHECK_NOW = "check_now"
+
+UPDATE = "/update"
+"""What is behind the id of a run in that of the `UpdateOfferAndPublish` below it."""
 
 
 class Logbook:
@@ -132,6 +135,14 @@ class Logbook:
         info = workflow.info()
         return info.get_current_history_length() < MAX_EVENTS and info.get_current_history_size() < ROOM_FOR_MORE
 
+    def runs_above(self) -> list[str]:
+        """Return the id of the run that this one is a part of, if any: a parent that is not ours expects nothing."""
+        info = workflow.info()
+        if info.parent is None or not info.workflow_id.startswith(info.parent.workflow_id):
+            return []
+        below = info.workflow_id.removeprefix(info.parent.workflow_id)
+        return [info.parent.workflow_id] if below.startswith((UPDATE, *FOLLOWERS)) else []
+
     def heeds_check_now(self) -> bool:
         """Tell whether a request to look now is followed; where it is not, say so to whoever looks."""
         if self.has_room():
@@ -189,7 +200,7 @@ class Logbook:
 
     async def notify(self, event: str, text: str) -> None:
         """Tell people through the webhook, if there is one; that it fails does not stop the run."""
-        if workflow.info().parent is not None:
+        if self.runs_above():
             return
         info = workflow.info()
         notification = Notification(
@@ -245,8 +256,7 @@ class Logbook:
         workflow.set_current_details(page(self.progress))
 
     async def _tell_parent(self) -> None:
-        parent = workflow.info().parent
-        if parent is None or not self.has_room():
+        if not self.has_room():
             return
         self._told_notes = self.progress.notes
         moved = OperationMoved(
@@ -255,13 +265,12 @@ class Logbook:
             steps=self.progress.steps,
             notes=self.progress.notes,
         )
-        try:
-            # A signal on its way takes a cancellation for its own and goes on: shielded, it leaves it to the run.
-            await asyncio.shield(
-                workflow.get_external_workflow_handle(parent.workflow_id).signal(OPERATION_MOVED, moved)
-            )
-        except ApplicationError as error:
-            workflow.logger.warning("The parent could not be told: %s", error)
+        for run in self.runs_above():
+            try:
+                # A signal on its way takes a cancellation for its own and goes on: shielded, it leaves it to the run.
+                await asyncio.shield(workflow.get_external_workflow_handle(run).signal(OPERATION_MOVED, moved))
+            except ApplicationError as error:
+                workflow.logger.warning("The run above could not be told: %s", error)
 
 
 def application_error(error: BaseException) -> ApplicationError:

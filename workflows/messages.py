@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
+from activities.offers import Survey
 from activities.telling import FollowedOperation
 from marketplace.model import (
     Fact,
@@ -17,6 +19,7 @@ from marketplace.model import (
     OfferId,
     OfferKey,
     OperationKind,
+    OperationReport,
     PublisherId,
     Step,
     Typed,
@@ -34,6 +37,7 @@ def _printable(name: str) -> str:
 
 Interval = Annotated[timedelta, Field(ge=timedelta(seconds=0.1), le=MAX_WAIT, strict=False)]
 Deadline = Annotated[timedelta, Field(gt=timedelta(0), le=MAX_WAIT, strict=False)]
+Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 Email = Annotated[str, Field(pattern=r"^[^@\s,;]+@[^@\s,;]+$", max_length=254)]
 Person = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=254)]
 Remark = Annotated[str, Field(max_length=2000)]
@@ -141,10 +145,22 @@ class WantedImages(ExistingOffer):
         return self
 
 
+class Surveyed(Fact):
+    """How the offer stood a moment ago, as the run above saw it."""
+
+    survey: Survey
+    at: Moment
+
+
 class UpdateOfferAndPublishInput(WantedImages):
-    """Input of `UpdateOfferAndPublish`."""
+    """Input of `UpdateOfferAndPublish`.
+
+    Attributes:
+        surveyed: How the offer stood a moment ago; set by `ValidateAndGoLive`.
+    """
 
     images: Annotated[list[Image], Field(min_length=1, max_length=1000)]
+    surveyed: SkipJsonSchema[Surveyed | None] = None
 
 
 class Approval(Typed):
@@ -172,12 +188,14 @@ class Following(Fact):
 
     Attributes:
         ours: Whether the procedure that started the follower started the operation too.
+        seen: How the operation stood a moment ago: no look is needed before the first wait.
     """
 
-    since: Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+    since: Moment
     looks: Annotated[int, Field(ge=0, le=10**9)]
     kind: OperationKind | None = None
     ours: bool = False
+    seen: OperationReport | None = None
     notes: list[str] = []
 
 
@@ -196,8 +214,8 @@ class CheckLastOperationStatusInput(ExistingOffer):
     wait: bool = True
     operation_id: OperationId | None = None
     until_canceled: bool = False
-    following: Following | None = None
-    tell: Annotated[list[RunId], Field(max_length=10)] = []
+    following: SkipJsonSchema[Following | None] = None
+    tell: SkipJsonSchema[Annotated[list[RunId], Field(max_length=10)]] = []
 
 
 class Outcome(StrEnum):

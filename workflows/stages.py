@@ -5,9 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
-from temporalio.common import TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -29,18 +30,19 @@ with workflow.unsafe.imports_passed_through():
         StartedOperation,
         VerifyLiveRequest,
     )
-    from activities.telling import FollowedOperation
+    from activities.telling import FollowedOperation, follower_of, moved
     from marketplace.model import (
         Image,
         ImageVersion,
         OfferKey,
         Operation,
         OperationKind,
+        OperationReport,
         OperationState,
     )
     from workflows import search_attributes
     from workflows.check_last_operation_status import STAGES
-    from workflows.logbook import Logbook, application_error
+    from workflows.logbook import UPDATE, Logbook, application_error
     from workflows.messages import (
         CheckLastOperationStatusInput,
         Following,
@@ -55,9 +57,6 @@ with workflow.unsafe.imports_passed_through():
 
 OPERATION_ENDED_BADLY = {"PublishFailed", "GoLiveFailed", "OperationCanceled"}
 
-
-UPDATE = "/update"
-"""What is behind the id of a run in that of the `UpdateOfferAndPublish` below it."""
 
 MAX_ROUNDS = 100
 """How often others may publish first, write over the draft or change the preview, before a run gives up."""
@@ -84,6 +83,7 @@ class Stages:
         self.patience = patience
         self.notification_emails = list(notification_emails)
         _refuse_long_id(offer)
+        self.surveyed_at = workflow.now()
         self._until = workflow.now() + patience.deadline
         self._known_operations: list[str] = []
         self._publishing: asyncio.Task[StartedOperation] | None = None
@@ -100,7 +100,9 @@ class Stages:
     async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
         """Read how the offer stands, and check the images wanted against the marketplace's rules."""
         _heed_cancellation()
+        self.logbook.refuse_more()
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
+        self.surveyed_at = workflow.now()
         request = SurveyRequest(offer=self.offer)
         if wanted is not None:
             request = SurveyRequest(
@@ -122,6 +124,28 @@ class Stages:
                 non_retryable=True,
             )
         return survey
+
+    async def survey_once_shown(self, wanted: WantedImages, published: str | None, *, ours: bool) -> Survey:
+        """Survey the offer, again and again while our publish waits for sign-off but the preview does not show it.
+
+        Publishing once more would make a second publication of the same draft. An operation that was joined may be
+        of an older draft, though: that one is given a look's time only.
+
+        Args:
+            wanted: The images.
+            published: Id of the publish that the images came to the preview with.
+            ours: Whether it began with our request.
+        """
+        since = workflow.now()
+        while True:
+            survey = await self.survey(wanted)
+            last = survey.last_publish
+            if survey.in_preview or not (survey.in_draft and survey.awaits_sign_off and last):
+                return survey
+            joined_in_vain = not ours and workflow.now() - since >= wanted.polling.max_interval
+            if last.id != published or joined_in_vain:
+                return survey
+            await self.wait_for_slot("the Preview slot to show the images that were published", since)
 
     async def wait_for_others(self) -> None:
         """Wait a moment after somebody published first, and what they published has ended already."""
@@ -178,6 +202,7 @@ class Stages:
             offer=self.offer,
             known_operations=self._known_operations,
             notification_emails=self.notification_emails,
+            tell=self.logbook.runs_above(),
         )
         self._publishing = asyncio.create_task(
             workflow.execute_activity_method(
@@ -188,7 +213,7 @@ class Stages:
         )
         started = await asyncio.shield(self._publishing)
         self._publishing = None
-        await self.follow(started.operation_id, OperationKind.PUBLISH, ours=started.ours)
+        await self.follow(started.operation_id, OperationKind.PUBLISH, ours=started.ours, seen=started.report)
         return started
 
     @asynccontextmanager
@@ -272,8 +297,16 @@ class Stages:
             if reason.type not in OPERATION_ENDED_BADLY:
                 self.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
 
-    async def go_live(self, survey: Survey, approved_publish: str, images: Sequence[Image]) -> StartedOperation:
+    async def go_live(
+        self, survey: Survey, approved_publish: str, images: Sequence[Image], *, as_shown: bool
+    ) -> StartedOperation:
         """Promote the approved preview and follow the operation until it is done.
+
+        Args:
+            survey: How the offer stands.
+            approved_publish: Id of the publish whose preview was approved.
+            images: What the preview has to hold.
+            as_shown: Whether what the survey says that going live adds and removes was shown for approval.
 
         Raises:
             PreviewChangedError: The preview is not the approved one any more; nothing was sent.
@@ -289,6 +322,8 @@ class Stages:
                     known_operations=survey.known_operations,
                     approved_publish=approved_publish,
                     images=list(images),
+                    adds=survey.adds if as_shown else None,
+                    removes=survey.removes if as_shown else None,
                 ),
                 **within(self.time_left(), START, f"Go live with {self.offer}"),
             )
@@ -305,7 +340,7 @@ class Stages:
             with contextlib.suppress(FailureError, asyncio.CancelledError):
                 await requesting
             raise
-        await self.follow(started.operation_id, OperationKind.GO_LIVE, ours=started.ours)
+        await self.follow(started.operation_id, OperationKind.GO_LIVE, ours=started.ours, seen=started.report)
         return started
 
     async def verify_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
@@ -322,10 +357,24 @@ class Stages:
         )
 
     async def follow(
-        self, operation_id: str, kind: OperationKind, *, ours: bool, until_canceled: bool = False
+        self,
+        operation_id: str,
+        kind: OperationKind,
+        *,
+        ours: bool,
+        until_canceled: bool = False,
+        seen: OperationReport | None = None,
     ) -> PublicationResult:
-        """Follow an operation in a child workflow of its own, however many days it takes."""
-        follower = f"{workflow.info().workflow_id}/{kind.replace('_', '-')}-{operation_id}"
+        """Follow an operation in a child workflow of its own, however many days it takes.
+
+        Args:
+            operation_id: The operation.
+            kind: Its kind.
+            ours: Whether this run, or the run it is part of, started it.
+            until_canceled: Whether it has been asked to cancel.
+            seen: How it stood a moment ago, where that is known.
+        """
+        follower = follower_of(workflow.info().workflow_id, kind, operation_id)
         waiting_for = f"{kind.replace('_', '-')} {operation_id}"
         await self.logbook.follows(
             FollowedOperation(
@@ -333,7 +382,9 @@ class Stages:
             ),
             f"the cancellation of {waiting_for}" if until_canceled else waiting_for,
         )
-        following = await workflow.start_child_workflow(
+        if seen is not None:
+            self.logbook.operation(moved(seen, follower, ours=ours))
+        result = await run_below(
             "CheckLastOperationStatus",
             CheckLastOperationStatusInput(
                 publisher_id=self.offer.publisher_id,
@@ -342,33 +393,51 @@ class Stages:
                 until_canceled=until_canceled,
                 polling=self.patience.polling,
                 deadline=self.patience.deadline if until_canceled else self.time_left(),
-                following=Following(since=workflow.now(), looks=0, kind=kind, ours=ours),
-                tell=_this_run_and_above(),
+                following=Following(
+                    since=workflow.now(), looks=int(seen is not None), kind=kind, ours=ours, seen=seen
+                ),
+                # The run that people look at; what is told costs each that is told four events.
+                tell=self.logbook.runs_above() or [workflow.info().workflow_id],
             ),
-            id=follower,
-            # After a reset or a terminated parent a follower of an earlier run may still be there.
-            id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
-            result_type=PublicationResult,
-            search_attributes=TypedSearchAttributes(search_attributes.of(self.offer, STAGES[kind])),
-            static_summary=short(f"Follow {waiting_for} of {self.offer}"),
+            follower,
+            search_attributes.of(self.offer, STAGES[kind]),
+            f"Follow {waiting_for} of {self.offer}",
         )
-        try:
-            result: PublicationResult = await asyncio.shield(following)
-        except asyncio.CancelledError:
-            # Cancelling through the child's own handle names its first run, which may have continued as new.
-            with contextlib.suppress(ApplicationError):  # it has just ended
-                await workflow.get_external_workflow_handle(follower).cancel()
-            await following
-            raise
         self.logbook.settled(OperationState(result.outcome))
         return result
 
 
-def _this_run_and_above() -> list[str]:
-    """Return the ids of the runs that are told how an operation moves: a parent that is not ours expects nothing."""
-    info = workflow.info()
-    ours = info.parent is not None and info.workflow_id == info.parent.workflow_id + UPDATE
-    return [info.workflow_id, info.parent.workflow_id] if info.parent and ours else [info.workflow_id]
+async def run_below(
+    workflow_type: str,
+    request: Patience,
+    workflow_id: str,
+    found_by: Sequence[SearchAttributePair[Any]],
+    summary: str,
+) -> PublicationResult:
+    """Run a workflow below this one; when this one is cancelled, that one is too, and takes back what it began."""
+    starting = asyncio.create_task(
+        workflow.start_child_workflow(
+            workflow_type,
+            request,
+            id=workflow_id,
+            # After a reset or a terminated parent the one of an earlier run may still be there.
+            id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+            result_type=PublicationResult,
+            search_attributes=TypedSearchAttributes(found_by),
+            static_summary=short(summary),
+        )
+    )
+    try:
+        running = await asyncio.shield(starting)
+        result: PublicationResult = await asyncio.shield(running)
+    except asyncio.CancelledError:
+        running = await starting
+        # Cancelling through the child's own handle names its first run, which may have continued as new.
+        with contextlib.suppress(ApplicationError):  # it has just ended
+            await workflow.get_external_workflow_handle(workflow_id).cancel()
+        await running
+        raise
+    return result
 
 
 def _refuse_long_id(offer: OfferKey) -> None:

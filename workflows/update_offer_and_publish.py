@@ -1,5 +1,7 @@
 """The workflow `UpdateOfferAndPublish`."""
 
+from datetime import timedelta
+
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
@@ -19,6 +21,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.options import EDIT, within
     from workflows.stages import MAX_ROUNDS, Stages
+
+A_MOMENT = timedelta(minutes=1)
+"""How long a survey of the run above is as good as an own one; a run that was reset may have an old one."""
 
 
 @workflow.defn
@@ -47,18 +52,21 @@ class UpdateOfferAndPublish:
                 return await self._bring_to_preview(stages, wanted)
 
     async def _bring_to_preview(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> PublicationResult:
+        survey = self._surveyed_above(wanted) or await stages.survey(wanted)
         for _ in range(MAX_ROUNDS):
-            self._logbook.refuse_more()
-            survey = await self._survey(stages, wanted)
             if self._preview_holds_the_images(survey):
-                return await self._done(wanted, survey)
+                live = survey.in_production and not survey.awaits_sign_off
+                return self._done(wanted, Outcome.LIVE if live else Outcome.PREVIEW, survey)
             if survey.running is not None and not _may_hold_the_images(survey):
                 await stages.make_way(survey.running, wanted.if_publishing)
-                continue
-            known_operations = survey.known_operations
-            if not survey.in_draft:
-                known_operations = await self._edit_draft(stages, wanted)
-            await self._publish(stages, wanted, survey, known_operations)
+            else:
+                known_operations = survey.known_operations
+                if not survey.in_draft:
+                    known_operations = await self._edit_draft(stages, wanted)
+                await self._publish(stages, wanted, survey, known_operations)
+                if self._ours and self._logbook.runs_above():
+                    return self._done(wanted, Outcome.PREVIEW)  # the run above surveys next
+            survey = await stages.survey_once_shown(wanted, self._published, ours=self._ours)
         raise ApplicationError(
             f"{wanted.key}: others changed the offer {MAX_ROUNDS} times while this run tried to publish its"
             " images. Find out who does, and start the run again.",
@@ -66,29 +74,12 @@ class UpdateOfferAndPublish:
             non_retryable=True,
         )
 
-    async def _survey(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> Survey:
-        """Survey the offer, again and again while our publish waits for sign-off but the preview does not show it.
-
-        Publishing once more would make a second publication of the same draft. An operation that was joined may be
-        of an older draft, though: that one is given a look's time only.
-        """
-        since = workflow.now()
-        while True:
-            survey = await stages.survey(wanted)
-            last = survey.last_publish
-            if survey.in_preview or not (survey.in_draft and survey.awaits_sign_off and last):
-                return survey
-            joined_in_vain = not self._ours and workflow.now() - since >= wanted.polling.max_interval
-            if last.id != self._published or joined_in_vain:
-                return survey
-            await stages.wait_for_slot("the Preview slot to show the images that were published", since)
-
     def _preview_holds_the_images(self, survey: Survey) -> bool:
         """Tell whether there is nothing left to do: the preview is ready, or Production has them already."""
         if not survey.preview_exists:
             return survey.in_production
-        ready = survey.awaits_sign_off or survey.going_live or survey.in_production or self._published
-        return survey.in_preview and bool(ready)
+        promoted = survey.going_live or survey.went_live or survey.in_production
+        return survey.in_preview and bool(survey.awaits_sign_off or promoted or self._published)
 
     async def _edit_draft(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> list[str]:
         """Put the images into the draft; answers with the operations known before."""
@@ -150,14 +141,21 @@ class UpdateOfferAndPublish:
             return False
         return newest.state in {OperationState.RUNNING, OperationState.PREVIEW}
 
-    async def _done(self, wanted: UpdateOfferAndPublishInput, survey: Survey) -> PublicationResult:
-        outcome = Outcome.LIVE if survey.in_production and not survey.awaits_sign_off else Outcome.PREVIEW
+    def _surveyed_above(self, wanted: UpdateOfferAndPublishInput) -> Survey | None:
+        """Return how the offer stood a moment ago, where the run above has just seen it."""
+        surveyed = wanted.surveyed if self._logbook.runs_above() else None
+        return surveyed.survey if surveyed and workflow.now() - surveyed.at < A_MOMENT else None
+
+    def _done(
+        self, wanted: UpdateOfferAndPublishInput, outcome: Outcome, survey: Survey | None = None
+    ) -> PublicationResult:
+        last = survey.last_publish if survey else None
         self._logbook.stage(PublishStage(outcome))
         return PublicationResult(
             publisher_id=wanted.publisher_id,
             offer_id=wanted.offer_id,
             outcome=outcome,
-            operation_id=self._published or (survey.last_publish.id if survey.last_publish else None),
+            operation_id=self._published or (last.id if last else None),
             images=[image.image_version for image in wanted.images],
             removed=self._removed,
             changed=self._changed,

@@ -3,16 +3,16 @@
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import RawValue, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import Survey
-    from marketplace.model import ImageVersion, OperationKind, OperationState
+    from marketplace.model import ImageVersion, Operation, OperationKind, OperationState
     from marketplace.wording import listed, one_line
     from workflows import search_attributes
     from workflows.inputs import MAX_SIGNAL, NOTHING, read
-    from workflows.logbook import Logbook
+    from workflows.logbook import UPDATE, Logbook
     from workflows.messages import (
         ApprovalProgress,
         ApproveGoLive,
@@ -24,11 +24,13 @@ with workflow.unsafe.imports_passed_through():
         PublicationResult,
         PublishStage,
         RejectGoLive,
+        Surveyed,
         UpdateOfferAndPublishInput,
         ValidateAndGoLiveInput,
+        WantedImages,
     )
     from workflows.options import short
-    from workflows.stages import MAX_ROUNDS, UPDATE, PreviewChangedError, Stages
+    from workflows.stages import MAX_ROUNDS, PreviewChangedError, Stages, run_below
 
 MAX_COMMENT = 1000
 """Characters of a comment in an error."""
@@ -52,6 +54,7 @@ class ValidateAndGoLive:
         self._approved: str | None = None
         self._check_now = False
         self._rounds = 0
+        self._published: str | None = None
         self._changed = False
         self._removed: list[ImageVersion] = []
 
@@ -67,14 +70,15 @@ class ValidateAndGoLive:
 
     async def _bring_to_production(self, stages: Stages, wanted: ValidateAndGoLiveInput) -> PublicationResult:
         while self._rounds < MAX_ROUNDS:
-            self._logbook.refuse_more()
             self._rounds += 1
-            survey = await stages.survey(wanted)
+            survey = await stages.survey_once_shown(wanted, self._published, ours=True)
             if _is_live(wanted, survey):
                 return await self._live(wanted, survey)
             self._raise_if_rejected(wanted)
             if survey.going_live is not None:
                 await stages.make_way(survey.going_live, IfPublishing.WAIT)
+            elif _went_live(wanted, survey):
+                await stages.verify_live(wanted.images, survey.adds)
             elif not _may_be_promoted(wanted, survey):
                 await self._bring_to_preview(stages, wanted, survey)
             elif await self._is_approved(stages, wanted, survey):
@@ -111,18 +115,18 @@ class ValidateAndGoLive:
                 self._reopen("it was given before there was a preview to approve")
             return
         self._logbook.stage(PublishStage.PUBLISHING, "the preview to hold the images")
-        members = UpdateOfferAndPublishInput.model_fields
-        update = await workflow.execute_child_workflow(
+        members = WantedImages.model_fields
+        update = await run_below(
             "UpdateOfferAndPublish",
-            UpdateOfferAndPublishInput(**{name: getattr(wanted, name) for name in members}),
-            id=f"{workflow.info().workflow_id}{UPDATE}",
-            id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
-            result_type=PublicationResult,
-            search_attributes=TypedSearchAttributes(
-                search_attributes.of(wanted.key, PublishStage.PREPARING, self._logbook.progress.images)
+            UpdateOfferAndPublishInput(
+                **{name: getattr(wanted, name) for name in members},
+                surveyed=Surveyed(survey=survey, at=stages.surveyed_at),
             ),
-            static_summary=f"Bring the images of {wanted.key} to the preview",
+            f"{workflow.info().workflow_id}{UPDATE}",
+            search_attributes.of(wanted.key, PublishStage.PREPARING, self._logbook.progress.images),
+            f"Bring the images of {wanted.key} to the preview",
         )
+        self._published = update.operation_id
         self._logbook.settled(OperationState.PREVIEW)
         self._changed = self._changed or update.changed
         self._removed = list(dict.fromkeys([*self._removed, *update.removed]))
@@ -132,7 +136,9 @@ class ValidateAndGoLive:
         if not wanted.approval.required:
             return True
         published = survey.last_publish.id if survey.last_publish else None
-        if self._decision is not None and wanted.images and self._approved not in {None, published}:
+        another = self._decision is not None and self._approved not in {None, published}
+        # Without images what waited for sign-off when it was approved is meant, whoever published it until then.
+        if another and (wanted.images or _is_younger(survey.last_publish, self._decision)):
             self._reopen("the offer has been published again since")
         if self._approve_until is None:
             self._approve_until = workflow.now() + wanted.approval.timeout
@@ -195,7 +201,7 @@ class ValidateAndGoLive:
                 non_retryable=True,
             )
         try:
-            started = await stages.go_live(survey, published.id, wanted.images)
+            started = await stages.go_live(survey, published.id, wanted.images, as_shown=self._approved is not None)
         except PreviewChangedError as error:
             self._preview_changed(wanted, str(error))
             return None
@@ -226,6 +232,10 @@ class ValidateAndGoLive:
 
     def _objection(self, wanted: ValidateAndGoLiveInput, decision: GoLiveDecision) -> str | None:
         """Say why a decision cannot stand."""
+        if workflow.cancellation_reason() is not None:
+            return "this run is being cancelled"
+        if self._logbook.progress.error is not None:
+            return f"this run has failed: {self._logbook.progress.error}"
         approvers = [approver.casefold() for approver in wanted.approval.approvers]
         if not wanted.approval.required:
             return "this run goes live without approval"
@@ -330,6 +340,16 @@ def _is_live(wanted: ValidateAndGoLiveInput, survey: Survey) -> bool:
         and not (survey.adds or survey.removes or survey.running)
         and (not survey.awaits_sign_off)
     )
+
+
+def _went_live(wanted: ValidateAndGoLiveInput, survey: Survey) -> bool:
+    """Tell whether what is missing in Production has been promoted, and Production is only late to show it."""
+    return survey.went_live and (survey.in_preview if wanted.images else bool(survey.adds))
+
+
+def _is_younger(published: Operation | None, decision: GoLiveDecision | None) -> bool:
+    published_at = published.changed_at if published is not None else None
+    return decision is not None and published_at is not None and published_at > decision.decided_at
 
 
 def _may_be_promoted(wanted: ValidateAndGoLiveInput, survey: Survey) -> bool:

@@ -1,7 +1,7 @@
 """Cancelling a run takes back at the marketplace what the run itself started, and nothing else."""
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
 from tests.desk import Run, progress_of
@@ -138,6 +138,29 @@ async def test_the_preview_that_the_run_published_is_taken_back_while_it_waits(
     assert (await held_desk.operations())[-1] == ("publish", "canceled")
     assert (await held_desk.state())["status"] == "canceled"
     assert await held_desk.versions("Production") == ["4.2.0"]
+
+
+async def test_a_decision_on_a_run_that_is_being_cancelled_is_refused(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.switch(cancel_async=True, cancel_seconds=3600)
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1"))
+    await held_desk.until_followed(run)
+    await held_desk.let_publish()
+    await held_desk.until_asked(run)
+    await run.cancel()
+    await held_desk.until_requested("cancel")
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.execute_update("decide_go_live", {"approve": True, "approver": "dana"})
+    await run.signal("approve_go_live", {"approver": "dana"})
+    progress = await held_desk.until(run, lambda told: any("approval was ignored" in note for note in told.notes))
+    held_desk.clock.advance(3700)
+    await ends_as_cancelled(run)
+
+    assert "this run is being cancelled" in str(refused.value.cause)
+    assert progress.approval is not None
+    assert progress.approval.decision is None
+    assert await held_desk.effects("go_live") == 1
 
 
 async def test_a_preview_that_the_run_found_is_left_alone(held_desk: HeldDesk) -> None:

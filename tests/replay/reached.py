@@ -32,7 +32,7 @@ NEVER_IN_A_HISTORY = {
     r"check_now is not heeded any more.*\n.*return False": "ten thousand events likewise",
     r"shows a preview but no operation": "the marketplace would have to forget five operations",
     r"except ApplicationError as error:\s+workflow\.logger\.warning": "whoever follows ends with its parent",
-    r"await following\s+raise": "cancelled at the very moment when the follower ends: no scene can meet it",
+    r"await running\s+raise": "cancelled at the very moment when the follower ends: no scene can meet it",
     r"raise asyncio\.CancelledError": "likewise",
 }
 """Lines, as regular expressions, and why no scene comes by them."""

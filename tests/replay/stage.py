@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError
 
 from tests.desk import Desk, Run, progress_of
 from workflows.messages import Progress, PublicationResult, PublishStage
@@ -62,7 +63,18 @@ async def until(run: Run, ready: Callable[[Progress], bool]) -> Progress:
 
 async def until_followed(run: Run) -> Progress:
     """Wait until the run, or the one below it, has looked at an operation and waits for the next look."""
-    return await until(run, lambda progress: bool(progress.steps))
+    progress = await until(run, lambda progress: bool(progress.steps))
+    if progress.operation is not None and progress.operation.followed_by is not None:
+        follower: Run = run._client.get_workflow_handle(progress.operation.followed_by)
+
+        async def waits() -> bool:
+            try:
+                return (await progress_of(follower)).next_look is not None
+            except RPCError:  # it is only being started
+                return False
+
+        await until_so(waits)
+    return progress
 
 
 async def until_asked(run: Run) -> Progress:

@@ -191,6 +191,16 @@ async def added_with_a_warning(desk: Desk) -> Run:
     return await ended(await desk.start(UPDATE, desk.images(**SELDOM) | {"images": [image]}))
 
 
+@scene(UPDATE)
+async def added_with_a_warning_below_a_parent(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.switch(sas_min_days=1)
+    image = {"plan_id": PLAN, "version": "4.2.1", "os_vhd_url": expiring("4.2.1")}
+    parent = await desk.start(VALIDATE, desk.images(**SELDOM, **UNATTENDED) | {"images": [image]})
+    await ended(parent)
+    return child(desk, f"{parent.id}/update")
+
+
 @scene(CREATE)
 async def created_where_words_are_unknown(desk: Desk) -> Run:
     await desk.switch(running_word="ruminating")
@@ -328,6 +338,58 @@ async def published_again_before_it_was_approved(desk: Desk) -> Run:
     await run.signal("approve_go_live")
     await until_asked(run)
     await run.signal("approve_go_live", {"approver": DANA})
+    return await ended(run)
+
+
+@scene(VALIDATE)
+async def published_again_after_it_was_approved(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    run = await desk.start(VALIDATE, desk.images(**SELDOM))
+    await until_asked(run)
+    for _ in range(2):
+        await desk.fault("list_operations", {"kind": "respond", "status": 503, "headers": {"Retry-After": "3"}})
+    await run.signal("approve_go_live")
+    await desk.stranger("edit", version="4.2.5")
+    await desk.stranger("publish")
+    await until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    await until_asked(run)
+    await run.signal("approve_go_live", {"approver": DANA})
+    return await ended(run)
+
+
+@scene(VALIDATE)
+async def promoted_by_another_while_production_lags(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.switch(production_lag_seconds=6)
+    await desk.stranger("go_live")
+    await desk.let_publish()
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM)))
+
+
+@scene(VALIDATE)
+async def approved_too_late(desk: Desk) -> Run:
+    desk.webhook.status = 500
+    await desk.preview("4.2.0")
+    run = await desk.start(VALIDATE, desk.images("4.2.0", approval={"timeout": "PT20S"}, **SELDOM))
+    await until(run, lambda progress: progress.stage is PublishStage.FAILED)
+    await run.signal("approve_go_live")
+    desk.webhook.status = 200
+    return await ended(run)
+
+
+@scene(VALIDATE)
+async def approved_while_it_is_canceled(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await desk.switch(cancel_async=True, cancel_seconds=6)
+    run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM))
+    await until_asked(run)
+    await run.cancel()
+
+    async def is_asked() -> bool:
+        return await requests(desk, "cancel") > 0
+
+    await until_so(is_asked)
+    await run.signal("approve_go_live")
     return await ended(run)
 
 
