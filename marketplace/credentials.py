@@ -17,6 +17,7 @@ from marketplace.wording import one_line
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.exceptions import ClientAuthenticationError
 
 MARKETPLACE_SCOPE = "https://cloudpartner.azure.com/.default"
 """The scope that equals the documented resource ``https://cloudpartner.azure.com``."""
@@ -30,7 +31,18 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 
-_NOT_CONFIGURED = re.compile(r"unavailable|not found on path|not installed", re.IGNORECASE)
+_NOT_CONFIGURED = re.compile(r"\bunavailable|not found on path|not installed", re.IGNORECASE)
+_NONE_CONFIGURED = "no credentials are configured"
+
+_OUTAGE = re.compile(
+    r"\b(?:temporarily_unavailable|server_error)\b"
+    # An empty answer, and the page of a gateway: Microsoft Entra refuses with JSON.
+    r"|No response content|No token received|Unexpected response from Microsoft Entra"
+)
+"""What azure-identity says of an outage; its chain of credentials keeps the words and drops the status."""
+
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERRORS = 500
 
 
 class Credentials(Protocol):
@@ -72,7 +84,7 @@ class EntraCredentials:
     """Tokens of Microsoft Entra, kept until five minutes before they expire.
 
     Every method that gives a token raises ``Unauthorized`` when there are no credentials or they are wrong,
-    and ``Unreachable`` when Microsoft Entra cannot be asked.
+    and ``Unreachable`` when Microsoft Entra cannot be asked, or is not well.
     """
 
     def __init__(
@@ -133,6 +145,7 @@ class EntraCredentials:
     async def _renew(self) -> None:
         # Imported here: azure-identity takes most of a second, which a fixed token need not cost.
         from azure.core.exceptions import AzureError, ClientAuthenticationError  # noqa: PLC0415
+        from azure.identity import CredentialUnavailableError  # noqa: PLC0415
 
         try:
             if self._credential is None:
@@ -140,7 +153,9 @@ class EntraCredentials:
             token = await self._credential.get_token(self._scope)
         except ClientAuthenticationError as error:
             reason = _reason(error.message or "")
-            if _NETWORK.search(reason) and "AADSTS" not in reason:
+            unavailable = isinstance(error, CredentialUnavailableError) or reason == _NONE_CONFIGURED
+            # What has given a token is configured: the managed identity's endpoint is silent for a moment.
+            if (self._renewals and unavailable) or _is_outage(error) or _is_network(reason):
                 raise _unreachable(reason) from None
             raise _unauthorized(reason) from None
         except (ValueError, FileNotFoundError, PermissionError) as error:
@@ -181,8 +196,17 @@ def _reason(message: str) -> str:
     attempts = [line.strip() for line in message.splitlines() if line.startswith("\t")]
     failed = [attempt for attempt in attempts if not _NOT_CONFIGURED.search(attempt)]
     if attempts and not failed:
-        return "no credentials are configured"
+        return _NONE_CONFIGURED
     return one_line(re.split(r"(?<=[.!?])\s", (failed or [message])[-1], maxsplit=1)[0], 300)
+
+
+def _is_outage(error: "ClientAuthenticationError") -> bool:
+    status = getattr(error.response, "status_code", None) or 0
+    return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERRORS or _OUTAGE.search(error.message or "") is not None
+
+
+def _is_network(reason: str) -> bool:
+    return _NETWORK.search(reason) is not None and "AADSTS" not in reason
 
 
 def _unauthorized(reason: str) -> Unauthorized:
@@ -194,4 +218,4 @@ def _unauthorized(reason: str) -> Unauthorized:
 
 
 def _unreachable(reason: str) -> Unreachable:
-    return Unreachable(f"{_CALL}: no answer from Microsoft Entra: {reason}", call=_CALL)
+    return Unreachable(f"{_CALL}: Microsoft Entra gives none at the moment: {reason}", call=_CALL)

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from azure.core.credentials import AccessToken
@@ -26,6 +27,18 @@ NOT_CONFIGURED = (
     "\n\tManagedIdentityCredential: ManagedIdentityCredential authentication unavailable, no response from IMDS."
     "\n\tAzureCliCredential: Azure CLI not found on path"
 )
+SILENT = "ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint."
+TRANSIENT = (
+    "Microsoft Entra ID error '(temporarily_unavailable) AADSTS90033: A transient error has occurred. Please try"
+    " again.\r\nTrace ID: 1\r\nCorrelation ID: 2'"
+)
+
+
+def answered(status: int, said: str) -> ClientAuthenticationError:
+    """What a credential outside of a chain raises: the answer is there, with its status."""
+    error = ClientAuthenticationError(f"Microsoft Entra ID error '{said}'")
+    error.response = cast("Any", SimpleNamespace(status_code=status))
+    return error
 
 
 class Entra:
@@ -159,6 +172,63 @@ async def test_after_a_failure_the_next_one_asks_again() -> None:
             id="no network, in the chain",
         ),
         pytest.param(ServiceRequestError("no route"), Unreachable, "no route", id="no network"),
+        pytest.param(
+            answered(503, "(invalid_request) AADSTS90014: oops."),
+            Unreachable,
+            "AADSTS90014: oops.",
+            id="the status of an outage",
+        ),
+        pytest.param(
+            answered(429, "(x) AADSTS90055: Slow down."),
+            Unreachable,
+            "AADSTS90055: Slow down.",
+            id="too many requests",
+        ),
+        pytest.param(
+            answered(401, "(invalid_client) AADSTS7000215: No."),
+            Unauthorized,
+            "AADSTS7000215: No.",
+            id="the status of a refusal",
+        ),
+        pytest.param(
+            ClientAuthenticationError(CHAIN.format(f"EnvironmentCredential: {TRANSIENT}")),
+            Unreachable,
+            "AADSTS90033: A transient error has occurred.",
+            id="an outage, in the chain",
+        ),
+        pytest.param(
+            ClientAuthenticationError(
+                CHAIN.format("EnvironmentCredential: Microsoft Entra ID error '{'error': 'temporarily_unavailable'}'")
+            ),
+            Unreachable,
+            "{'error': 'temporarily_unavailable'}",
+            id="an outage without a description, in the chain",
+        ),
+        pytest.param(
+            ClientAuthenticationError(
+                CHAIN.format("EnvironmentCredential: No response content from Microsoft Entra ID")
+            ),
+            Unreachable,
+            "No response content",
+            id="an empty answer, in the chain",
+        ),
+        pytest.param(
+            ClientAuthenticationError(
+                CHAIN.format("EnvironmentCredential: Unexpected response from Microsoft Entra ID: <html>Unavailable")
+            ),
+            Unreachable,
+            "",
+            id="a gateway's page, in the chain",
+        ),
+        pytest.param(
+            ClientAuthenticationError(CHAIN.format("ManagedIdentityCredential: No token received.")),
+            Unreachable,
+            "No token received.",
+            id="an empty answer of the managed identity",
+        ),
+        pytest.param(
+            CredentialUnavailableError(SILENT), Unauthorized, "no response from the IMDS", id="no managed identity"
+        ),
         pytest.param(ServiceResponseError("cut"), Unreachable, "cut", id="a broken answer"),
         pytest.param(ConnectionResetError("reset"), Unreachable, "reset", id="a broken connection"),
     ],
@@ -171,6 +241,23 @@ async def test_a_failure_says_what_to_check(raised: Exception, error: type[Marke
     assert words in str(caught.value)
     assert ("MARKETPLACE_ACCESS_TOKEN" in str(caught.value)) is (error is Unauthorized)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [CredentialUnavailableError(SILENT), ClientAuthenticationError(CHAIN.format(NOT_CONFIGURED))],
+    ids=["the credential that worked", "all that there are, after a refused token"],
+)
+async def test_credentials_that_worked_once_and_are_unavailable_now_are_asked_again(silent: Exception) -> None:
+    entra = Entra()
+    credentials = entra.credentials()
+    await credentials.token()
+    entra.now += LIFETIME
+    entra.error = silent
+    with pytest.raises(Unreachable):
+        await credentials.token()
+    entra.error = None
+    assert await credentials.token() == "hunter2-3"
 
 
 async def test_what_cannot_be_made_is_a_failure_too() -> None:
