@@ -20,10 +20,7 @@ from marketplace.model import (
     Slot,
     WhenFull,
 )
-from marketplace.protocol import Marketplace
-
-KNOWN_OPERATIONS = 5
-"""How many of the newest operations are remembered: whatever stands before them in the list is new."""
+from marketplace.protocol import KNOWN_OPERATIONS, Marketplace
 
 SHOWN_IMAGES = 100
 
@@ -101,7 +98,7 @@ class PutOfferAnswer(Fact):
 
     Attributes:
         existed: The offer exists and was not to be replaced; nothing was sent.
-        operations: Ids of the newest operations before the put, newest first.
+        operations: Ids of the newest operations after the put, newest first.
         images: The image versions in the draft, at most `SHOWN_IMAGES`.
         warnings: Sentences for a person.
     """

@@ -42,7 +42,8 @@ class PublishRequest(Fact):
     """Input of `OperationActivities.publish`.
 
     Attributes:
-        known_operations: Ids of the newest operations before this run wrote anything, newest first.
+        known_operations: Ids of the newest operations when the draft held what is to be published, newest first:
+            a publish that is new since is of that draft.
         tell: Ids of the runs above to tell that it has begun.
     """
 

@@ -23,13 +23,11 @@ from marketplace.model import (
 from marketplace.offer_disks import NO_OFFER, check_disks, with_signed_disks
 from marketplace.operations import operations as listed_operations
 from marketplace.portal import OfferDocument, Portal
-from marketplace.protocol import PutOutcome
+from marketplace.protocol import KNOWN_OPERATIONS, PutOutcome
 from marketplace.wording import bounded
 
 ROUNDS = 5
 """How often a write is tried on a draft that others write too; after that the last conflict is raised."""
-
-KNOWN_OPERATIONS = 5
 
 LAST_ONE_WINS = "*"
 
@@ -87,12 +85,12 @@ class CloudPartnerPortal:
         to_create: str | None = None
         for last in _rounds():
             draft = await self._draft(offer)
-            before: list[str] = []
-            if draft is not None:
-                if not replace and not (repeated and await to_thread(says_the_same, document, draft.text)):
-                    return None
-                # Read for our own creation too: whatever has run since is not a publish of ours, which comes later.
-                before = await self._newest_ids(offer)
+            if (
+                draft is not None
+                and not replace
+                and not (repeated and await to_thread(says_the_same, document, draft.text))
+            ):
+                return None
             text, warnings = await to_thread(self._ready, offer, document, draft)
             if draft is None or replace:
                 try:
@@ -105,7 +103,10 @@ class CloudPartnerPortal:
                         raise
                     to_create = LAST_ONE_WINS
                     continue
-            return PutOutcome(before, images, warnings)
+            # After the put, which takes minutes: what somebody began meanwhile is of the old draft. For our own
+            # creation of an earlier try too: a publish of ours comes later.
+            known = await self._newest_ids(offer) if draft is not None else []
+            return PutOutcome(known, images, warnings)
         raise AssertionError("unreachable")
 
     async def edit_images(
@@ -119,7 +120,8 @@ class CloudPartnerPortal:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
         Where the service gives no ETag the last writer wins, so after the write the draft is read once more
-        and the images applied again if one of them is missing.
+        and the images applied again if one of them is missing. The operations are read last: what somebody began
+        while the write took its minutes is of the old draft.
 
         Safe to repeat: an image that is there already is left alone.
 
@@ -131,21 +133,21 @@ class CloudPartnerPortal:
         signed = [self._signed(image) for image in images]
         preview = await self.read_slot(offer, Slot.PREVIEW) or []
         production = await self.read_slot(offer, Slot.PRODUCTION) or []
-        done = EditOutcome(operations=await self._newest_ids(offer))
+        done = EditOutcome()
         for last in _rounds():
             draft = await self._portal.read_offer(offer)
             text, edit = await to_thread(self._edited, offer, draft, signed, preview, production, when_full, limit)
             if not edit.changed:
-                return _merged(done, edit)
+                return _merged(done, edit, await self._newest_ids(offer))
             try:
                 await self._portal.put_offer(offer, text, if_match=draft.etag or LAST_ONE_WINS)
             except Conflict:
                 if last:
                     raise
                 continue
-            done = _merged(done, edit)
             if draft.etag is not None:
-                return done
+                return _merged(done, edit, await self._newest_ids(offer))
+            done = _merged(done, edit)
         raise Conflict(
             f"edit {offer}: the images were overwritten {ROUNDS} times by somebody else, and the marketplace"
             " sends no ETag that would prevent it",
@@ -313,14 +315,14 @@ def _rounds() -> Iterator[bool]:
     yield from (number == ROUNDS for number in range(1, ROUNDS + 1))
 
 
-def _merged(done: EditOutcome, edit: EditOutcome) -> EditOutcome:
+def _merged(done: EditOutcome, edit: EditOutcome, operations: Sequence[str] = ()) -> EditOutcome:
     """Return what two rounds did together, each fact once."""
     return EditOutcome(
         added=list(dict.fromkeys([*done.added, *edit.added])),
         removed=list(dict.fromkeys([*done.removed, *edit.removed])),
         renewed=list(dict.fromkeys([*done.renewed, *edit.renewed])),
         warnings=bounded([*done.warnings, *edit.warnings]),
-        operations=done.operations,
+        operations=list(operations),
     )
 
 

@@ -248,7 +248,7 @@ class EditOutcome(Fact):
         removed: Image versions dropped to make room.
         renewed: Unpublished image versions whose SAS was of no use any more and was replaced.
         warnings: Sentences for a person, such as a SAS that expires too soon.
-        operations: Ids of the newest operations before the edit, newest first: what is new after is ours.
+        operations: Ids of the newest operations after the edit, newest first: what is new after is of this draft.
     """
 
     added: list[ImageVersion] = []

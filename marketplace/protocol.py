@@ -17,13 +17,16 @@ from marketplace.model import (
     WhenFull,
 )
 
+KNOWN_OPERATIONS = 5
+"""How many of the newest operations are remembered: whatever stands before them in the list is new."""
+
 
 @dataclass(frozen=True)
 class PutOutcome:
     """What a put of a whole offer did.
 
     Attributes:
-        operations: Ids of the newest operations before the put, newest first.
+        operations: Ids of the newest operations after the put, newest first: what is new after is of this draft.
         images: The image versions that the draft holds now.
         warnings: Sentences for a person, such as a SAS that expires too soon.
     """

@@ -71,6 +71,39 @@ async def test_a_publish_by_somebody_else_is_joined_or_waited_for(desk: Desk, ca
     assert await desk.effects("go_live") == 1
 
 
+@pytest.mark.parametrize("workflow", ["CreateOfferAndPublish", "UpdateOfferAndPublish"])
+async def test_a_publish_of_the_old_draft_during_our_write_is_not_taken_for_ours(desk: Desk, workflow: str) -> None:
+    await desk.live("4.2.0")
+    await desk.fault("put_offer", {"kind": "stranger_publish"})
+    await desk.fault("publish", {"kind": "respond", "status": 503})
+    start = desk.images("4.3.0", polling=POLLING, deadline="P2D")
+    if workflow == "CreateOfferAndPublish":
+        start = desk.create("4.2.0", "4.3.0", if_exists="replace", polling=POLLING, deadline="P2D")
+    result = await desk.run(workflow, start)
+
+    assert result.operation_id == (await desk.state())["operations"][-1]["id"]
+    assert await desk.versions("Preview") == ["4.2.0", "4.3.0"]
+    assert [kind for kind, _ in await desk.operations()] == ["publish", "goLive", "publish", "publish"]
+
+
+@pytest.mark.parametrize("action", [{"kind": "drop", "when": "after"}, {"kind": "respond_after", "status": 503}])
+async def test_a_publish_of_our_draft_after_a_write_whose_answer_was_lost_is_joined_and_not_ours(
+    desk: Desk, action: dict[str, object]
+) -> None:
+    await desk.live("4.2.0")
+    await desk.fault("put_offer", {"kind": "stranger_publish", "when": "after"})
+    await desk.fault("put_offer", action)
+    await desk.fault("publish", {"kind": "respond", "status": 503})
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.3.0", polling=POLLING))
+    followed = await desk.until(run, lambda progress: bool(progress.steps))
+
+    assert followed.operation is not None
+    assert not followed.operation.ours
+    assert (await run.result()).outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.3.0"]
+    assert await desk.effects("publish") == 1
+
+
 async def test_a_preview_that_somebody_else_promotes_first_is_followed_and_not_promoted_again(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.fault("go_live", {"kind": "stranger_go_live"})

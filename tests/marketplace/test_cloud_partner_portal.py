@@ -362,6 +362,27 @@ async def test_an_image_is_put_in_one_write_under_the_etag() -> None:
     assert "A & B" in put.content.decode()
 
 
+@pytest.mark.parametrize("sends_etag", [True, False])
+@pytest.mark.parametrize("write", ["edit", "replace"])
+async def test_a_publish_that_begins_during_our_write_is_known(write: str, sends_etag: bool) -> None:  # noqa: FBT001
+    def hook(service: Service, request: httpx.Request) -> None:
+        if request.method == "PUT":
+            service.listed = [{"id": "theirs"}, *service.listed]
+
+    service = Service(document("1.0.0"), sends_etag=sends_etag)
+    service.listed = [{"id": "old"}]
+    service.hook = hook
+    if write == "edit":
+        known = (await service.edit(image("1.1.0"))).operations
+    else:
+        text = json.dumps(document("2.0.0"))
+        put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False)
+        assert put is not None
+        known = put.operations
+    assert known == ["theirs", "old"]
+    assert service.calls.count(("GET", "submissions")) == 1
+
+
 async def test_what_is_there_already_is_not_written() -> None:
     service = Service(document("1.0.0"))
     edit = await service.edit(image("1.0.0"))
@@ -414,7 +435,7 @@ async def test_without_an_etag_the_draft_is_read_back() -> None:
     edit = await service.edit(image("1.1.0"))
     assert edit.changed
     assert [request.headers["if-match"] for request in service.puts] == ["*"]
-    assert service.calls[-1] == ("GET", "")
+    assert service.calls[-2:] == [("GET", ""), ("GET", "submissions")]
 
 
 async def test_without_an_etag_an_overwritten_image_is_put_again() -> None:
