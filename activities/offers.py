@@ -42,6 +42,7 @@ class Survey(Fact):
         operations: The newest operations, newest first, at most `KNOWN_OPERATIONS`.
         awaits_sign_off: Whether the preview waits for the publisher's sign-off.
         in_draft: Whether the draft needs no edit to hold every image asked for.
+        would_remove: Image versions that an edit of the draft would drop to make room.
         in_preview: Whether the preview holds every image asked for, with the same disks; likewise Production.
         adds: What going live would add to Production, at most `SHOWN_IMAGES`.
         removes: What going live would take from Production, at most `SHOWN_IMAGES`.
@@ -52,6 +53,7 @@ class Survey(Fact):
     awaits_sign_off: bool = False
     preview_exists: bool = False
     in_draft: bool = False
+    would_remove: list[ImageVersion] = []
     in_preview: bool = False
     in_production: bool = False
     adds: list[ImageVersion] = []
@@ -110,12 +112,17 @@ class PutOfferAnswer(Fact):
 
 
 class EditImagesRequest(Fact):
-    """Input of `OfferActivities.edit_images`."""
+    """Input of `OfferActivities.edit_images`.
+
+    Attributes:
+        would_remove: Image versions that the edit was going to drop when the offer was surveyed.
+    """
 
     offer: OfferKey
     images: list[Image]
     when_full: WhenFull
     limit: int | None = None
+    would_remove: list[ImageVersion] = []
 
 
 class OfferActivities:
@@ -143,6 +150,7 @@ class OfferActivities:
             in_preview = preview is not None and not missing(request.images, preview)
             in_production = production is not None and not missing(request.images, production)
             in_draft = bool(request.images) and not missing(request.images, draft)
+            would_remove: list[ImageVersion] = []
             if request.images and not in_preview and not in_production:
                 edit = await self._marketplace.planned_edit(
                     request.offer,
@@ -152,13 +160,14 @@ class OfferActivities:
                     when_full=request.when_full,
                     limit=request.limit,
                 )
-                in_draft = not edit.changed
+                in_draft, would_remove = not edit.changed, edit.removed
         return Survey(
             exists=True,
             operations=operations,
             awaits_sign_off=awaits_sign_off,
             preview_exists=preview is not None,
             in_draft=in_draft,
+            would_remove=would_remove,
             in_preview=in_preview,
             in_production=in_production,
             adds=added(production or [], preview or [])[:SHOWN_IMAGES],
@@ -199,12 +208,19 @@ class OfferActivities:
     async def edit_images(self, request: EditImagesRequest) -> EditOutcome:
         """Put the images into the draft.
 
-        Safe to repeat: an image that is there already is left alone, and the write is conditional.
+        Safe to repeat: an image that is there already is left alone, and the write is conditional. What an earlier
+        try removed, whose answer was lost, is told by a later one.
         """
-        async with marketplace_call():
-            return await self._marketplace.edit_images(
+        async with marketplace_call(writes=True):
+            edit = await self._marketplace.edit_images(
                 request.offer, request.images, when_full=request.when_full, limit=request.limit
             )
+            if request.would_remove and not edit.changed and tried_before():
+                held = await self._marketplace.read_slot(request.offer, Slot.DRAFT) or []
+                left = {(each.plan_id, each.version) for each in map(version_of, held)}
+                gone = [each for each in request.would_remove if (each.plan_id, each.version) not in left]
+                edit = edit.model_copy(update={"removed": gone})
+            return edit
 
 
 _CAME_TO_NOTHING = {OperationState.FAILED, OperationState.CANCELED}

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from tests.desk import PLAN, Desk, vhd
@@ -27,6 +28,35 @@ async def test_as_many_versions_make_room_as_are_needed(desk: Desk) -> None:
     assert [str(image) for image in result.removed] == ["webstack-lts 4.3.0", "webstack-lts 4.4.0"]
     assert len(await desk.versions("Production")) == 8
     assert await desk.effects("put_offer") == 2
+
+
+async def test_what_made_room_is_told_though_the_answer_to_the_write_was_lost(desk: Desk) -> None:
+    await desk.preview(*FULL)
+    await desk.fault("put_offer", {"kind": "drop", "when": "after"})
+    update = desk.images("4.11.0", "4.12.0", when_full="remove_oldest", polling=POLLING)
+    result = await desk.run("UpdateOfferAndPublish", update)
+
+    assert [str(image) for image in result.removed] == ["webstack-lts 4.3.0", "webstack-lts 4.4.0"]
+    assert result.changed
+    assert await desk.effects("put_offer") == 2
+
+
+async def test_what_was_to_make_room_and_is_left_is_not_told_as_removed(desk: Desk) -> None:
+    await desk.preview(*FULL)
+    await desk.switch(version_limit=0)
+
+    async def add_the_image_first(request: httpx.Request) -> None:
+        if request.method == "PUT" and f"/api/publishers/{desk.publisher}/" in request.url.path:
+            desk.http.event_hooks = {}
+            await desk.call("PUT", "", desk.document(*FULL, "4.11.0"), {"If-Match": "*"})
+
+    await desk.fault("put_offer", {"kind": "respond", "status": 503}, after=1)
+    desk.http.event_hooks = {"request": [add_the_image_first]}
+    update = desk.images("4.11.0", when_full="remove_oldest", polling=POLLING)
+    result = await desk.run("UpdateOfferAndPublish", update)
+
+    assert result.removed == []
+    assert len(await desk.versions("Preview")) == 9
 
 
 async def test_the_newest_version_of_production_never_makes_room(desk: Desk) -> None:

@@ -62,7 +62,7 @@ class UpdateOfferAndPublish:
             else:
                 known_operations = survey.known_operations
                 if not survey.in_draft:
-                    known_operations = await self._edit_draft(stages, wanted)
+                    known_operations = await self._edit_draft(stages, wanted, survey)
                 await self._publish(stages, wanted, survey, known_operations)
                 if self._ours and self._logbook.runs_above():
                     return self._done(wanted, Outcome.PREVIEW)  # the run above surveys next
@@ -81,8 +81,8 @@ class UpdateOfferAndPublish:
         promoted = survey.going_live or survey.went_live or survey.in_production
         return survey.in_preview and bool(survey.awaits_sign_off or promoted or self._published)
 
-    async def _edit_draft(self, stages: Stages, wanted: UpdateOfferAndPublishInput) -> list[str]:
-        """Put the images into the draft; answers with the operations known before."""
+    async def _edit_draft(self, stages: Stages, wanted: UpdateOfferAndPublishInput, survey: Survey) -> list[str]:
+        """Put the images into the draft; answers with the operations known then."""
         self._logbook.waits_for("the marketplace to take the draft, which may take minutes")
         edit = await workflow.execute_activity_method(
             OfferActivities.edit_images,
@@ -91,6 +91,7 @@ class UpdateOfferAndPublish:
                 images=wanted.images,
                 when_full=wanted.when_full,
                 limit=wanted.max_versions_per_plan,
+                would_remove=survey.would_remove,
             ),
             **within(
                 stages.time_left(),
