@@ -142,10 +142,11 @@ class OfferActivities:
             draft = await self._marketplace.read_slot(request.offer, Slot.DRAFT)
             if draft is None:
                 return Survey(exists=False)
-            preview = await self._marketplace.read_slot(request.offer, Slot.PREVIEW)
-            production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
+            # Before the slots: what the preview is shown with must not be a publish that came after it was read.
             operations = await self._operations_as_they_are(request.offer)
             awaits_sign_off = await self._awaits_sign_off(request.offer, operations)
+            preview = await self._marketplace.read_slot(request.offer, Slot.PREVIEW)
+            production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
             _refuse_taken(request.images, preview or [], production or [])
             in_preview = preview is not None and not missing(request.images, preview)
             in_production = production is not None and not missing(request.images, production)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.desk import Desk, failure_of, progress_of
+from tests.desk import STEPS, Desk, failure_of, progress_of
 
 
 async def test_without_images_what_the_preview_holds_is_promoted_and_listed(desk: Desk) -> None:
@@ -123,6 +123,20 @@ async def test_a_preview_published_between_approval_and_go_live_is_asked_about_a
 
     assert (await run.result()).outcome == "live"
     assert await desk.effects("go_live") == 1
+
+
+async def test_a_preview_published_while_the_offer_is_surveyed_is_shown_with_what_it_holds(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(step_durations=dict.fromkeys(STEPS, 0.0))
+    await desk.fault("list_operations", {"kind": "stranger_edit", "version": "4.2.5"})
+    await desk.fault("list_operations", {"kind": "stranger_publish"})
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    asked = await desk.until_asked(run)
+
+    assert asked.approval is not None
+    assert [added.version for added in asked.approval.adds] == ["4.2.0", "4.2.5"]
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"
 
 
 async def test_an_approval_of_a_shown_preview_does_not_hold_for_the_one_seen_meanwhile(desk: Desk) -> None:
