@@ -250,11 +250,12 @@ class OperationActivities:
     async def go_live(self, request: GoLiveRequest) -> StartedOperation:
         """Promote the approved preview.
 
-        Safe to repeat: a go-live that is new since ``known_operations`` is the one that was asked for.
+        Safe to repeat: a repeated try reads the operations first, and a go-live that is new since
+        ``known_operations`` is the one that an earlier try started.
 
         Raises:
-            ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more; nothing
-                was sent.
+            ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more, or somebody
+                has gone live since; nothing was sent.
         """
         return await unbroken(self._begin(request.offer, OperationKind.GO_LIVE, self._go_live(request)))
 
@@ -263,8 +264,10 @@ class OperationActivities:
         async with marketplace_call(writes=True):
             operations = await self._marketplace.operations(offer)
             begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+            if begun is not None and not tried_before():
+                raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
             if begun is not None:
-                return StartedOperation(operation_id=begun.id, ours=tried_before())
+                return StartedOperation(operation_id=begun.id, ours=True)
             await self._check_preview(request, operations)
             try:
                 named = await self._marketplace.go_live(offer)

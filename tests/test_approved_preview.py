@@ -187,6 +187,21 @@ async def test_an_early_approval_holds_for_the_images_whoever_publishes_them(des
     assert any("the offer has been published again" in note for note in (await progress_of(run)).notes)
 
 
+async def test_a_go_live_of_a_preview_that_nobody_approved_here_is_not_taken_for_the_approved_one(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    await desk.stranger("edit", "publish", version="4.2.5")
+    await desk.let_publish()
+    await desk.stranger("go_live")
+    await run.signal("approve_go_live", {"approver": "dana"})
+    result = await run.result()
+
+    assert (result.outcome, result.changed, result.approved_by) == ("live", False, None)
+    assert await desk.effects("go_live") == 0
+    assert any("somebody else has gone live since" in note for note in (await progress_of(run)).notes)
+
+
 async def test_check_now_notices_that_somebody_else_went_live(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))

@@ -114,7 +114,7 @@ async def test_a_preview_that_somebody_else_promotes_first_is_followed_and_not_p
     assert [kind for kind, _ in await desk.operations()] == ["publish", "goLive"]
 
 
-async def test_a_promotion_by_somebody_else_before_ours_is_sent_is_followed(desk: Desk) -> None:
+async def test_a_promotion_by_somebody_else_before_ours_is_sent_is_waited_for(desk: Desk) -> None:
     await desk.preview("4.2.0")
     # Surveys list once; the list before the request is the second.
     await desk.fault("list_operations", {"kind": "stranger_go_live"}, after=1)
