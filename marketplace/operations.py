@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 from marketplace.model import Operation, OperationKind, OperationState
-from marketplace.status import kind_of, settled
+from marketplace.status import is_of_another_kind, kind_of, settled
 from marketplace.wording import identifier, lowered
 
 _MOMENT = re.compile(
@@ -22,7 +22,8 @@ def operations(body: object) -> list[Operation]:
 
     The order of the service's list is not documented, so ``changedTime`` decides; where that is missing or
     equal the list's own order stays. The body is an array, ``{"value": [...]}``, one object, or ``null``;
-    items without an id that could stand in a URL are left out, and so are repeated ones.
+    items without an id that could stand in a URL are left out, and so are repeated ones and those that are neither
+    a publish nor a go-live: a cancellation may be listed in the slot of what it cancels.
     """
     wrapped = lowered(body).get("value")
     listed = wrapped if isinstance(wrapped, list) else body if isinstance(body, list) else [body]
@@ -65,7 +66,7 @@ def moment(text: object) -> datetime | None:
 def _operation(item: object) -> Operation | None:
     members = lowered(item)
     operation_id = identifier(members.get("id"))
-    if operation_id is None:
+    if operation_id is None or is_of_another_kind(members):
         return None
     kind = kind_of(members) or OperationKind.PUBLISH
     word = members.get("submissionstate") or members.get("status")

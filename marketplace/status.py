@@ -42,6 +42,14 @@ _VOCABULARY = {word.casefold(): state for state, listed in _WORDS.items() for wo
 _BEING_CANCELED = frozenset({"cancelrequested", "cancellationrequested", "canceling", "cancelling"})
 """Only ``canCancel`` is documented of an operation's ``cancellationRequestState``."""
 
+_KINDS = {"publish": OperationKind.PUBLISH, "golive": OperationKind.GO_LIVE}
+_EITHER_KIND = "publishgolive"
+_KINDS_BY_SLOT = {
+    "production": OperationKind.GO_LIVE,
+    "staging": OperationKind.PUBLISH,
+    "preview": OperationKind.PUBLISH,
+}
+
 _ERROR_LEVELS = frozenset({"error", "critical", "fatal"})
 _FAILED = frozenset({StepState.REJECTED, StepState.BLOCKED})
 
@@ -78,17 +86,19 @@ def the_document(body: object, operation_id: str = "") -> dict[str, object] | No
 def kind_of(document: object) -> OperationKind | None:
     """Return what an operation does: by its ``submissionType``, else by its ``slot``, else ``None``.
 
-    Documented are ``publish`` and ``Publish/GoLive``, and the slot ``staging`` for a publish.
+    Documented are ``publish`` and ``Publish/GoLive``, of which the slot tells which, and the slot ``staging`` for a
+    publish.
     """
     members = lowered(document)
-    submission, slot = _letters(members.get("submissiontype")), _letters(members.get("slot"))
-    if submission == "golive":
-        return OperationKind.GO_LIVE
-    if submission == "publish":
-        return OperationKind.PUBLISH
-    if slot == "production":
-        return OperationKind.GO_LIVE
-    return OperationKind.PUBLISH if slot in {"staging", "preview"} else None
+    submission = _letters(members.get("submissiontype"))
+    if submission not in {"", _EITHER_KIND}:
+        return _KINDS.get(submission)
+    return _KINDS_BY_SLOT.get(_letters(members.get("slot")))
+
+
+def is_of_another_kind(document: object) -> bool:
+    """Tell whether an operation is said to be neither a publish nor a go-live, such as one that cancels another."""
+    return _letters(lowered(document).get("submissiontype")) not in {"", _EITHER_KIND, *_KINDS}
 
 
 def kind_by_steps(document: object) -> OperationKind:

@@ -150,6 +150,28 @@ async def test_a_preview_that_somebody_is_cancelling_is_in_the_way_until_it_is_c
     assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
 
 
+CANCELED: dict[str, dict[str, object]] = {
+    "listed as an operation of its own": {"cancel_async": True, "cancel_has_own_operation": True},
+}
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+@pytest.mark.parametrize("switches", CANCELED.values(), ids=CANCELED)
+async def test_a_preview_that_somebody_has_cancelled_is_published_again(
+    desk: Desk, switches: dict[str, object], workflow: str
+) -> None:
+    await desk.switch(**switches)
+    await desk.preview("4.2.0")
+    await desk.stranger("cancel")
+    await desk.let_publish()
+    unattended = NO_APPROVAL if workflow == "ValidateAndGoLive" else {"polling": POLLING}
+    result = await desk.run(workflow, desk.images("4.2.0", **unattended))
+
+    assert result.outcome == ("live" if workflow == "ValidateAndGoLive" else "preview")
+    assert result.changed
+    assert await desk.effects("publish") == 2
+
+
 async def test_a_preview_replaced_by_a_stranger_before_it_is_promoted_is_brought_up_again(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.fault("go_live", {"kind": "stranger_edit", "version": "4.2.1"})

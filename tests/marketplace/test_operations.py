@@ -56,6 +56,16 @@ def test_the_repeated_and_the_nameless_are_left_out() -> None:
     assert ids(listed) == ["a", "d"]
 
 
+@pytest.mark.parametrize("state", ["running", "completed"])
+def test_one_that_cancels_another_is_left_out(state: str) -> None:
+    assert ids([item("b", submissionType="cancel", slot="staging", state=state), item("a", slot="staging")]) == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["publish", "PUBLISH", "Publish/GoLive", "go-live", "GoLive", "", None, 5])
+def test_a_publish_or_a_go_live_is_not_left_out_however_it_is_written(kind: object) -> None:
+    assert ids([item("a", submissionType=kind)]) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -353,6 +353,8 @@ def test_the_status_of_an_older_preview_is_not_taken_for_that_of_a_new_publish(
         ({"slot": "staging"}, PUBLISH),
         ({"slot": "Preview"}, PUBLISH),
         ({"submissionType": "Publish/GoLive", "slot": "Production"}, GO_LIVE),
+        ({"submissionType": "cancel", "slot": "staging"}, None),
+        ({"submissionType": "Publish/GoLive"}, None),
         ({}, None),
         (None, None),
         ({"submissionType": 5, "slot": []}, None),
