@@ -143,8 +143,7 @@ class OfferActivities:
             if draft is None:
                 return Survey(exists=False)
             # Before the slots: what the preview is shown with must not be a publish that came after it was read.
-            operations = await self._operations_as_they_are(request.offer)
-            awaits_sign_off = await self._awaits_sign_off(request.offer, operations)
+            operations, awaits_sign_off = await self._operations_as_they_are(request.offer)
             preview = await self._marketplace.read_slot(request.offer, Slot.PREVIEW)
             production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
             _refuse_taken(request.images, preview or [], production or [])
@@ -175,21 +174,24 @@ class OfferActivities:
             removes=added(preview, production or [])[:SHOWN_IMAGES] if preview is not None else [],
         )
 
-    async def _awaits_sign_off(self, offer: OfferKey, operations: list[Operation]) -> bool:
-        if not operations:
-            return False
-        newest = operations[0]
-        if newest.kind is OperationKind.GO_LIVE and newest.state in _CAME_TO_NOTHING:
-            return await self._marketplace.awaits_sign_off(offer)
-        return newest.state is OperationState.PREVIEW
+    async def _operations_as_they_are(self, offer: OfferKey) -> tuple[list[Operation], bool]:
+        """List the newest operations, and tell whether the preview waits for sign-off.
 
-    async def _operations_as_they_are(self, offer: OfferKey) -> list[Operation]:
-        """List the newest operations; a running one is looked at, since the list hides the sign-off."""
+        A running operation is looked at, since the list hides the sign-off. Where sign-off ends the operation it
+        stays completed when its preview is cancelled: the offer's status tells.
+        """
         operations = (await self._marketplace.operations(offer))[:KNOWN_OPERATIONS]
-        if operations and operations[0].state is OperationState.RUNNING:
-            report = await self._marketplace.look(offer, operations[0].id, operations[0].kind)
-            operations[0] = operations[0].model_copy(update={"state": report.state})
-        return operations
+        if not operations:
+            return [], False
+        listed = newest = operations[0]
+        if listed.state is OperationState.RUNNING:
+            report = await self._marketplace.look(offer, listed.id, listed.kind)
+            newest = operations[0] = listed.model_copy(update={"state": report.state})
+        if listed.state is OperationState.PREVIEW:
+            return operations, await self._marketplace.awaits_sign_off(offer, otherwise=True)
+        if newest.kind is OperationKind.GO_LIVE and newest.state in _CAME_TO_NOTHING:
+            return operations, await self._marketplace.awaits_sign_off(offer)
+        return operations, newest.state is OperationState.PREVIEW
 
     @activity.defn
     async def put_offer(self, request: PutOfferRequest) -> PutOfferAnswer:

@@ -99,7 +99,7 @@ class CancelRequest(Fact):
 
 
 class CancelState(StrEnum):
-    """What became of a request to cancel."""
+    """What became of a request to cancel; ``NOTHING_TO_CANCEL`` too where that is done and will not show."""
 
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     REQUESTED = "requested"
@@ -327,21 +327,35 @@ class OperationActivities:
                 if begun is None:
                     return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL)
                 operation_id = begun.id
+            nothing_to_cancel = CancelAnswer(state=CancelState.NOTHING_TO_CANCEL, operation_id=operation_id)
             report = await self._marketplace.look(offer, operation_id, OperationKind.PUBLISH)
             if report.state not in _CANCELABLE or not await self._is_newest(offer, operation_id):
-                return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL, operation_id=operation_id)
+                return nothing_to_cancel
+            if await self._is_canceled(offer, report):
+                return nothing_to_cancel
+            refused: str | None = None
             try:
                 await self._marketplace.cancel(offer, request.notification_emails)
             except (Refused, Conflict) as refusal:
+                refused = str(refusal)
+            if refused is not None or report.state is OperationState.PREVIEW:
                 report = await self._marketplace.look(offer, operation_id, OperationKind.PUBLISH)
-                if report.state in _CANCELABLE:
-                    return CancelAnswer(
-                        state=CancelState.REFUSED,
-                        operation_id=operation_id,
-                        at_sign_off=report.state is OperationState.PREVIEW,
-                        reason=str(refusal),
-                    )
+                if await self._is_canceled(offer, report):
+                    return nothing_to_cancel
+            if refused is not None and report.state in _CANCELABLE:
+                return CancelAnswer(
+                    state=CancelState.REFUSED,
+                    operation_id=operation_id,
+                    at_sign_off=report.state is OperationState.PREVIEW,
+                    reason=refused,
+                )
             return CancelAnswer(state=CancelState.REQUESTED, operation_id=operation_id)
+
+    async def _is_canceled(self, offer: OfferKey, report: OperationReport) -> bool:
+        """Tell whether a preview was cancelled whose operation, ended by sign-off, will never say so."""
+        return report.state is OperationState.PREVIEW and not await self._marketplace.awaits_sign_off(
+            offer, otherwise=True
+        )
 
     async def _is_newest(self, offer: OfferKey, operation_id: str) -> bool:
         """Tell whether cancelling would hit this operation: the request names the offer only."""

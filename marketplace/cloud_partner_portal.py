@@ -232,9 +232,10 @@ class CloudPartnerPortal:
                 status=refusal.status,
             ) from refusal
 
-    async def awaits_sign_off(self, offer: OfferKey) -> bool:
+    async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
         """Tell whether the offer's status, or its sign-off step, says that the preview waits."""
-        return status.awaits_sign_off(await self._portal.status(offer))
+        offer_status = await self._portal.status(offer)
+        return status.awaits_sign_off(offer_status) or (otherwise and not status.no_publish_waits(offer_status))
 
     async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
         """Look at one operation; ``kind`` is what an earlier look, or the list, found.

@@ -100,8 +100,8 @@ class Marketplace(Protocol):
         """
         ...
 
-    async def awaits_sign_off(self, offer: OfferKey) -> bool:
-        """Tell whether the offer's preview waits for the publisher's sign-off."""
+    async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
+        """Tell whether the offer's preview waits for the publisher's sign-off, ``otherwise`` where it is not said."""
         ...
 
     async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:

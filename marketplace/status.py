@@ -137,6 +137,15 @@ def awaits_sign_off(offer_status: object) -> bool:
     )
 
 
+def no_publish_waits(offer_status: object) -> bool:
+    """Tell whether an offer's status document says that its last publish was cancelled, or that nothing has begun.
+
+    The portal's documentation has the status fall back to the beginning when a publish is cancelled.
+    """
+    word = meaning((the_document(offer_status) or {}).get("status"))
+    return word in {StepState.CANCELED, StepState.NOT_STARTED} and not awaits_sign_off(offer_status)
+
+
 def never_published(offer_status: object) -> bool:
     """Tell whether an offer's status document says that nothing was published yet."""
     document = the_document(offer_status) or {}

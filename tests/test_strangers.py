@@ -152,6 +152,7 @@ async def test_a_preview_that_somebody_is_cancelling_is_in_the_way_until_it_is_c
 
 CANCELED: dict[str, dict[str, object]] = {
     "listed as an operation of its own": {"cancel_async": True, "cancel_has_own_operation": True},
+    "though sign-off ended the operation": {"sign_off_by": "operation_completed"},
 }
 
 

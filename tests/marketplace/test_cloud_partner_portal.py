@@ -533,6 +533,16 @@ async def test_the_offers_status_tells_whether_it_awaits_sign_off(word: str, awa
     assert await service.marketplace().awaits_sign_off(OFFER) is awaits
 
 
+@pytest.mark.parametrize(("word", "awaits"), [(WAITING, True), ("running", True), ("canceled", False)])
+async def test_a_publish_that_sign_off_ended_waits_unless_the_offers_status_says_otherwise(
+    word: str,
+    awaits: bool,  # noqa: FBT001
+) -> None:
+    service = Service(document("1.0.0"))
+    service.status = {"status": word, "steps": []}
+    assert await service.marketplace().awaits_sign_off(OFFER, otherwise=True) is awaits
+
+
 # Looking at an operation
 
 

@@ -13,6 +13,7 @@ from marketplace.status import (
     kind_of,
     may_wait_for_sign_off,
     meaning,
+    no_publish_waits,
     report,
     settled,
     the_document,
@@ -340,6 +341,24 @@ def test_the_status_of_an_older_preview_is_not_taken_for_that_of_a_new_publish(
     may: bool,  # noqa: FBT001
 ) -> None:
     assert may_wait_for_sign_off(report("op", PUBLISH, operation("running", *steps))) is may
+
+
+@pytest.mark.parametrize(
+    ("offer_status", "none"),
+    [
+        ({"status": "canceled"}, True),
+        ({"status": "Cancelled"}, True),
+        ({"status": "notStarted"}, True),
+        ({"status": "canceled", "steps": [step(SIGN_OFF, WAITING)]}, False),
+        ({"status": WAITING}, False),
+        ({"status": "succeeded"}, False),
+        ({"status": "running"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_whether_an_offer_says_that_no_publish_of_it_waits(offer_status: object, none: bool) -> None:  # noqa: FBT001
+    assert no_publish_waits(offer_status) is none
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Cancelling a run takes back at the marketplace what the run itself started, and nothing else."""
 
+import asyncio
+
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
@@ -161,6 +163,26 @@ async def test_a_decision_on_a_run_that_is_being_cancelled_is_refused(held_desk:
     assert progress.approval is not None
     assert progress.approval.decision is None
     assert await held_desk.effects("go_live") == 1
+
+
+@pytest.mark.parametrize("answer", ["arrives", "is lost"])
+async def test_a_preview_whose_operation_sign_off_ended_is_taken_back_and_not_waited_for(
+    held_desk: HeldDesk, answer: str
+) -> None:
+    await held_desk.switch(sign_off_by="operation_completed")
+    await held_desk.preview("4.2.0")
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1", deadline="PT20S"))
+    await held_desk.until_followed(run)
+    await held_desk.let_publish()
+    await held_desk.until_asked(run)
+    if answer == "is lost":
+        await held_desk.fault("cancel", {"kind": "drop", "when": "after"})
+    async with asyncio.timeout(15):
+        await cancelled(run)
+
+    assert (await held_desk.state())["status"] == "canceled"
+    assert await held_desk.effects("cancel") == 1
+    assert (await progress_of(run)).notes == []
 
 
 async def test_a_preview_that_the_run_found_is_left_alone(held_desk: HeldDesk) -> None:
