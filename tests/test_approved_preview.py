@@ -50,6 +50,16 @@ async def test_without_images_and_with_nothing_to_promote_the_run_says_so(desk: 
     assert (result.outcome, result.changed, result.images) == ("live", False, [])
 
 
+async def test_without_images_what_is_being_published_is_not_cancelled(desk: Desk) -> None:
+    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.publish()
+    error = await desk.failure("ValidateAndGoLive", desk.images(if_publishing="cancel"))
+
+    assert error.type == "InvalidInput"
+    assert "if_publishing: cancel needs images" in error.message
+    assert await desk.operations() == [("publish", None)]
+
+
 async def test_an_approval_of_no_images_before_there_is_a_preview_is_asked_for_again(desk: Desk) -> None:
     await desk.call("PUT", "", desk.document("4.2.0"))
     await desk.publish()

@@ -180,6 +180,11 @@ class ValidateAndGoLiveInput(WantedImages):
     def _something_to_promote(self) -> Self:
         if not self.approval.required and not self.images:
             raise ValueError("images: at least one is needed where approval.required is false")
+        if self.if_publishing is IfPublishing.CANCEL and not self.images:
+            raise ValueError(
+                "if_publishing: cancel needs images, for without them the run promotes what is being published;"
+                " use wait or fail"
+            )
         return self
 
 
