@@ -18,6 +18,7 @@ from temporalio.exceptions import (
     ChildWorkflowError,
     FailureError,
     RetryState,
+    TerminatedError,
     is_cancelled_exception,
 )
 from temporalio.exceptions import (
@@ -238,6 +239,7 @@ class Logbook:
             yield
         except (FailureError, asyncio.CancelledError) as error:
             if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
+                self._set(next_look=None)
                 self.stage(PublishStage.CANCELED)
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 raise
@@ -287,6 +289,8 @@ def application_error(error: BaseException) -> ApplicationError:
         reason = reason.cause
     if reason is error and isinstance(error, ApplicationError):
         return error
+    if isinstance(reason, TerminatedError):
+        return _follower_terminated()
     if isinstance(reason, ApplicationError):
         return ApplicationError(_clipped(reason.message), type=reason.type, non_retryable=True)
     return ApplicationError(str(reason), type="MarketplaceError", non_retryable=True)
@@ -305,6 +309,15 @@ def _follower_canceled() -> ApplicationError:
         "the run that followed the operation was cancelled, and with it the operation of this run. Start the run"
         " again to go on.",
         type="OperationCanceled",
+        non_retryable=True,
+    )
+
+
+def _follower_terminated() -> ApplicationError:
+    return ApplicationError(
+        "the run below this one, which followed the operation, was terminated; the operation goes on at the"
+        " marketplace. Start the run again to follow it.",
+        type="MarketplaceError",
         non_retryable=True,
     )
 

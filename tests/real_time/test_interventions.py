@@ -1,4 +1,4 @@
-"""What an operator does to a run from outside: resetting an activity, cancelling a child."""
+"""What an operator does to a run from outside: resetting an activity, cancelling or terminating a child."""
 
 import asyncio
 
@@ -66,3 +66,18 @@ async def test_cancelling_the_run_that_follows_cancels_the_operation_and_says_so
     assert error.type == "OperationCanceled"
     assert "Start the run again" in error.message
     assert [each["outcome"] for each in (await real_desk.state())["operations"]] == ["canceled"]
+
+
+async def test_terminating_the_run_that_follows_leaves_the_operation_alone_and_says_so(real_desk: Desk) -> None:
+    await real_desk.step("displaycertify", outcome="never")
+    run = await real_desk.start("CreateOfferAndPublish", real_desk.create("4.2.0") | QUICK)
+    progress = await followed(run)
+    assert progress.operation is not None
+    assert progress.operation.followed_by is not None
+
+    await real_desk.temporal.client.get_workflow_handle(progress.operation.followed_by).terminate()
+    error = await failure_of(run)
+
+    assert error.type == "MarketplaceError"
+    assert "was terminated; the operation goes on at the marketplace. Start the run again" in error.message
+    assert [each["outcome"] for each in (await real_desk.state())["operations"]] == [None]
