@@ -68,6 +68,15 @@ def test_plain_text_is_one_line_with_every_mark_escaped(text: str) -> None:
     assert not set(unescaped) & set("`*_{}[]<>|#")
 
 
+@pytest.mark.parametrize("stage", PublishStage)
+def test_the_page_asks_for_approval_until_the_run_is_over(stage: PublishStage) -> None:
+    approval = ApprovalProgress(required=True, until=NOW, reopened="published again")
+    text = page(Progress(since=NOW, stage=stage, approval=approval))
+    over = stage in {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
+    assert ("May approve until 2026-03-01 12:00:00 UTC: anyone" in text) is not over
+    assert ("**Approve again:** published again" in text) is not over
+
+
 def test_the_page_says_what_is_waited_for_and_shows_the_steps() -> None:
     text = page(hostile("tame"))
     assert "**tame/tame** · awaiting approval since 2026-03-01 12:00:00 UTC" in text

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from marketplace.model import ImageVersion, OperationState, StepState
 from marketplace.wording import listed, one_line
-from workflows.messages import ApprovalProgress, Progress
+from workflows.messages import ApprovalProgress, Progress, PublishStage
 
 _MARKS = {
     StepState.COMPLETE: "✔",
@@ -16,6 +16,7 @@ _MARKS = {
     StepState.REJECTED: "✘",
     StepState.CANCELED: "✘",
 }
+_OVER = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
 SHOWN_NOTES = 5
 SHOWN_IMAGES = 10
 MAX_TEXT = 3000
@@ -44,27 +45,27 @@ def page(progress: Progress) -> str:
     if progress.operation and progress.operation.followed_by and progress.operation.state is OperationState.RUNNING:
         lines += ["", f"Every look: workflow `{plain(progress.operation.followed_by)}`"]
     if progress.approval:
-        lines += _approval(progress.approval)
+        lines += _approval(progress.approval, over=progress.stage in _OVER)
     if progress.error:
         lines += ["", f"**Failed:** {plain(progress.error)}"]
     lines += [line for note in progress.notes[-SHOWN_NOTES:] for line in ("", f"Note: {plain(note)}")]
     return "\n".join(lines)
 
 
-def _approval(approval: ApprovalProgress) -> list[str]:
+def _approval(approval: ApprovalProgress, *, over: bool) -> list[str]:
     lines = []
     if approval.adds:
         lines += ["", f"Going live adds {_versions(approval.adds)}"]
     if approval.removes:
         lines += ["", f"Going live removes {_versions(approval.removes)}"]
-    if approval.reopened:
+    if approval.reopened and not over:
         lines += ["", f"**Approve again:** {plain(approval.reopened)}"]
     if approval.decision:
         who = approval.decision.approver or "somebody who gave no name"
         verb = "Approved" if approval.decision.approve else "Rejected"
         why = f": {approval.decision.comment}" if approval.decision.comment else ""
         lines += ["", plain(f"{verb} by {who}{why}")]
-    elif approval.required:
+    elif approval.required and not over:
         who = listed(approval.approvers) or "anyone"
         until = f" until {_time(approval.until)}" if approval.until else ""
         lines += ["", plain(f"May approve{until}: {who}")]

@@ -248,6 +248,8 @@ async def test_only_the_follower_being_cancelled_takes_nothing_back(held_desk: H
 
     assert await held_desk.effects("cancel") == 0
     assert (await held_desk.operations())[-1] == ("publish", None)
+    ended = await progress_of(run)
+    assert (ended.waiting_for, ended.next_look) == (None, None)
 
 
 async def test_where_only_a_preview_can_be_cancelled_it_is_waited_for(held_desk: HeldDesk) -> None:
