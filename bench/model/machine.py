@@ -175,6 +175,8 @@ class PublishingMachine(RuleBasedStateMachine):
     ) -> None:
         """Start `ValidateAndGoLive`, approved or rejected with the start or not."""
         approval = approval or not wanted
+        if not wanted and if_publishing == "cancel":
+            if_publishing = "wait"
         intent = self._intent("promote", wanted, if_publishing=if_publishing, approval=approval, approvers=approvers)
         self._start(intent, early, who)
 
