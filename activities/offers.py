@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from activities.errors import marketplace_call
-from activities.redaction import RedactedImages
+from activities.redaction import RedactedImages, SentImages
 from activities.tries import tried_before
 from marketplace.errors import VersionTaken
 from marketplace.images import added, conflicts, missing
@@ -119,7 +119,7 @@ class EditImagesRequest(Fact):
     """
 
     offer: OfferKey
-    images: list[Image]
+    images: SentImages
     when_full: WhenFull
     limit: int | None = None
     would_remove: list[ImageVersion] = []

@@ -1,14 +1,29 @@
-"""Images as inputs of activities that only look: without the signatures of their SAS.
+"""Images as inputs of activities: what a newer worker added is ignored, and those that only look get no signature.
 
 An input stands in the history, and only the run's own and that of the edit have a reason to hold a signature.
 """
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
-from marketplace.model import Image
+from marketplace.model import DataDisk, Image
 from marketplace.sas import redacted
+
+
+def _known(sent: object) -> object:
+    """Leave out members that images do not have here: a person's slip was refused when the run was started."""
+    if not isinstance(sent, list):
+        return sent
+    images = [_members(image, Image) for image in sent]
+    for image in images:
+        if isinstance(image, dict) and isinstance(image.get("data_disks"), list):
+            image["data_disks"] = [_members(disk, DataDisk) for disk in image["data_disks"]]
+    return images
+
+
+def _members(sent: object, model: type[BaseModel]) -> object:
+    return {name: sent[name] for name in model.model_fields if name in sent} if isinstance(sent, dict) else sent
 
 
 def _redacted(images: list[Image]) -> list[Image]:
@@ -26,4 +41,6 @@ def _redacted(images: list[Image]) -> list[Image]:
     ]
 
 
-RedactedImages = Annotated[list[Image], AfterValidator(_redacted)]
+SentImages = Annotated[list[Image], BeforeValidator(_known)]
+
+RedactedImages = Annotated[SentImages, AfterValidator(_redacted)]

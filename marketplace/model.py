@@ -48,13 +48,14 @@ Generation = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")]
 class Typed(BaseModel):
     """What a person writes: unknown members and wrong types are refused, so that a slip is found at once."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class Fact(BaseModel):
     """What one of our parts tells another: an older reader ignores what a newer writer added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # What is quoted of an input in an error may be the end of a signature.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class OfferKey(Fact):
