@@ -3,6 +3,9 @@
 One method a call, one request a method. Two answers, which had no effect, are met by repeating the request once:
 a 401, with a new token, and the refusal of a read or a POST for want of ``If-Match``, with ``*``. Nothing else is
 retried. What answers mean is in `marketplace.answers`.
+
+They are the whole API, as documented: the procedures need neither the list of offers, nor a version of an offer, nor
+the operations of one state only.
 """
 
 import json
