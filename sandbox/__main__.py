@@ -72,8 +72,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     try:
         listener = listen(arguments.host, arguments.port)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
+    except (OSError, OverflowError) as error:  # a port beyond 65535 overflows
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         sys.stderr.write(f"sandbox: cannot listen on {arguments.host}:{arguments.port}: {reason}\n")
         return 1
     port = listener.getsockname()[1]

@@ -70,8 +70,9 @@ def main() -> int:
         return 2
     try:
         web.run_app(application(EncryptionCodec(keys), arguments.origin), host=arguments.host, port=arguments.port)
-    except OSError as error:
-        sys.stderr.write(f"codec server: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}\n")
+    except (OSError, OverflowError) as error:  # a port beyond 65535 overflows
+        reason = error.strerror if isinstance(error, OSError) else error
+        sys.stderr.write(f"codec server: cannot listen on {arguments.host}:{arguments.port}: {reason}\n")
         return 1
     return 0
 

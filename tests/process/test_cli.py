@@ -202,3 +202,13 @@ def test_the_codec_server_wants_its_keys(programs: Programs) -> None:
     assert server.ended() == 2
     assert server.said().startswith("Wrong configuration: PAYLOAD_ENCRYPTION_KEYS")
     assert server.said().count("\n") == 1
+
+
+def test_the_codec_server_says_which_ports_there_are(programs: Programs) -> None:
+    keys = {"PAYLOAD_ENCRYPTION_KEYS": KEYS}
+    server = programs.python("-m", "worker.codec_server", "--port", "70000", environment=keys)
+
+    assert server.ended() == 1
+    assert server.said().startswith("codec server: cannot listen on 127.0.0.1:70000: ")
+    assert "0-65535" in server.said()
+    assert server.said().count("\n") == 1

@@ -104,6 +104,15 @@ def test_the_program_says_that_its_port_is_taken() -> None:
     assert "Address already in use" in complaint
 
 
+def test_the_program_says_which_ports_there_are() -> None:
+    with start("--port", "70000") as program:
+        _, complaint = program.communicate(timeout=10)
+    assert program.returncode == 1
+    assert complaint.startswith("sandbox: cannot listen on 127.0.0.1:70000: ")
+    assert "0-65535" in complaint
+    assert complaint.count("\n") == 1
+
+
 @pytest.mark.parametrize("words", [["--switch", "teleport=1"], ["--switch", "x"], ["--speed", "0"]])
 def test_the_program_refuses_wrong_settings_in_one_line(words: list[str]) -> None:
     with start("--port", "0", *words) as program:
