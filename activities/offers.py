@@ -6,7 +6,7 @@ from activities.errors import marketplace_call
 from activities.redaction import RedactedImages, SentImages
 from activities.tries import tried_before
 from marketplace.errors import VersionTaken
-from marketplace.images import added, conflicts, missing
+from marketplace.images import added, conflicts, missing, version_of
 from marketplace.model import (
     EditOutcome,
     Fact,

@@ -540,6 +540,17 @@ async def follower_canceled(desk: Desk) -> Run:
     return await ended(run)
 
 
+@scene(CREATE)
+async def follower_terminated(desk: Desk) -> Run:
+    await desk.step("displaycertify", outcome="never")
+    run = await desk.start(CREATE, desk.create(**SELDOM))
+    operation = (await until_followed(run)).operation
+    assert operation is not None
+    assert operation.followed_by is not None
+    await child(desk, operation.followed_by).terminate()
+    return await ended(run)
+
+
 @scene(UPDATE)
 async def canceled_while_waiting_for_another(desk: Desk) -> Run:
     await publishes(desk)
