@@ -12,10 +12,11 @@ QUICK = {"polling": {"min_interval": 0.1, "max_interval": 0.2}}
 
 
 async def followed(run: Run) -> Progress:
-    """Wait until the run follows an operation, and has been told of its steps."""
+    """Wait until the run follows an operation, has been told of its steps, and its follower has begun."""
     for _ in range(200):
         progress = await progress_of(run)
-        if progress.operation is not None and progress.steps:
+        pending = (await run.describe()).raw_description.pending_children
+        if progress.operation is not None and progress.steps and any(child.run_id for child in pending):
             return progress
         await asyncio.sleep(0.05)
     raise AssertionError(f"nothing is followed: {progress}")
