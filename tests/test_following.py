@@ -186,6 +186,8 @@ async def test_the_steps_of_an_update_are_told_to_the_run_above_it(desk: Desk) -
     assert told.operation is not None
     assert told.operation.followed_by == f"{run.id}/update/publish-{told.operation.id}"
     assert [step.state for step in told.steps][:2] == ["complete", "in_progress"]
+    below = await progress_of(desk.temporal.client.get_workflow_handle(f"{run.id}/update"))
+    assert (below.waiting_for, below.steps) == (f"publish {told.operation.id}", [])
     await run.terminate()
 
 

@@ -9,7 +9,7 @@ SHARE_OF_THE_WAIT = 0.5
 
 Whoever waits a minute is told within half a minute, whoever waits days within ``max_interval``. A larger share
 delays the news, a smaller one looks more often on the way to ``max_interval`` and gains nothing after it: of
-the 790 looks that a publication of 16 days takes, all but some twenty are spent at the default ``max_interval``.
+the 789 looks that a publication of 16 days takes, all but some twenty are spent at the default ``max_interval``.
 """
 
 

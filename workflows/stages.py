@@ -382,7 +382,7 @@ class Stages:
             ),
             f"the cancellation of {waiting_for}" if until_canceled else waiting_for,
         )
-        if seen is not None:
+        if seen is not None and not self.logbook.runs_above():
             self.logbook.operation(moved(seen, follower, ours=ours))
         result = await run_below(
             "CheckLastOperationStatus",
@@ -396,7 +396,7 @@ class Stages:
                 following=Following(
                     since=workflow.now(), looks=int(seen is not None), kind=kind, ours=ours, seen=seen
                 ),
-                # The run that people look at; what is told costs each that is told four events.
+                # Only the run that people look at is told: every run that is told has four events of each step.
                 tell=self.logbook.runs_above() or [workflow.info().workflow_id],
             ),
             follower,
