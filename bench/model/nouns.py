@@ -142,7 +142,7 @@ class Intent:
     def may_decide(self, who: str | None) -> bool:
         """Tell whether this person may decide, now."""
         asked = self.workflow == "promote" and self.approval and self.decision is None
-        return asked and (not self.approvers or who in self.approvers)
+        return asked and not self.cancelled and (not self.approvers or who in self.approvers)
 
 
 def plan_of(image: str) -> str:
