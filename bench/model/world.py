@@ -77,7 +77,8 @@ class World:
         for operation in after.operations[len(before.operations) :]:
             if operation.kind == "publish":
                 yield from self._publishes(before, operation)
-                self._edited = False
+                # A stranger's, just before the put or just after it: nobody can tell.
+                self._edited = call == "put_offer"
                 if request is None and asked is not None and asked.call == "publish":
                     # Nobody can tell whether it was the stranger's, or was joined, or ours.
                     self._at_once.add(operation.id)
