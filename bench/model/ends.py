@@ -100,9 +100,9 @@ def _production_holds_what_was_approved(life: Life) -> bool:
 
 
 def _was_replaced(life: Life) -> bool:
-    """Tell whether somebody replaced the draft that an intent had put: of two who replace a draft the last wins."""
+    """Tell whether somebody replaced the draft that an intent had put, or made room in it: the last one wins."""
     creates = [each for each in life.world.intents if each.workflow == "create"]
-    others = any(each.replace and each is not life.intent for each in creates)
+    others = any((each.replace or each.remove_oldest) and each is not life.intent for each in life.world.intents)
     put = next((at for at, sight in enumerate(life.sights) if holds(sight.draft, life.images)), len(life.sights))
     lost = any(not holds(sight.draft, life.images) for sight in life.sights[put:])
     return life.intent in creates and others and lost
