@@ -15,7 +15,7 @@ from activities.offers import SHOWN_IMAGES
 from activities.redaction import RedactedImages
 from activities.telling import follower_of, moved, tell
 from activities.tries import tried_before, unbroken
-from marketplace.errors import Conflict, MarketplaceError, Refused
+from marketplace.errors import Conflict, Refused
 from marketplace.images import added, conflicts, missing, version_of
 from marketplace.model import (
     Fact,
@@ -181,13 +181,15 @@ class OperationActivities:
     ) -> StartedOperation:
         """Send a request, and look at what it began: so the look needs no activity, and its failure is none."""
         started = await request
-        with contextlib.suppress(MarketplaceError, TimeoutError):
-            async with asyncio.timeout(FIRST_LOOK.total_seconds()):
+        report: OperationReport | None = None
+        with contextlib.suppress(ApplicationError, TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK.total_seconds()), marketplace_call(writes=True):
                 report = await self._marketplace.look(offer, started.operation_id, kind)
-            started = started.model_copy(update={"report": report})
-            follower = follower_of(activity.info().workflow_id or "", kind, started.operation_id)
-            await tell(runs, moved(report, follower, ours=started.ours))
-        return started
+        if report is None:
+            return started
+        follower = follower_of(activity.info().workflow_id or "", kind, started.operation_id)
+        await tell(runs, moved(report, follower, ours=started.ours))
+        return started.model_copy(update={"report": report})
 
     async def _publish(self, request: PublishRequest) -> StartedOperation:
         offer = request.offer

@@ -1,5 +1,6 @@
 """Following an operation, whoever started it, until it settles."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from activities.telling import moved
 from marketplace.model import OperationKind, OperationReport, OperationState
 from tests.desk import Desk, failure_of, progress_of
+from workflows.options import START
 
 
 @pytest.mark.parametrize("wait", [True, False])
@@ -169,12 +171,38 @@ async def test_a_publish_that_somebody_cancelled_ends_the_run(desk: Desk) -> Non
 
 
 async def test_a_first_look_that_fails_fails_nothing(desk: Desk) -> None:
-    await desk.preview("4.2.0")
+    await desk.live("4.2.0")
     await desk.fault("read_operation", {"kind": "respond", "status": 503})
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
 
     assert result.outcome == "preview"
     assert await desk.effects("publish") == 2
+
+
+async def test_a_first_look_that_takes_long_breaks_no_publish_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(START, "heartbeat_timeout", timedelta(seconds=1))
+    monkeypatch.setattr("activities.errors.BEAT_AFTER", timedelta(seconds=0.2))
+    await desk.live("4.2.0")
+    await desk.fault("read_operation", {"kind": "delay", "seconds": 3})
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
+
+    assert (await run.result()).outcome == "preview"
+    events = (await run.fetch_history()).events
+    names = {e.event_id: e.activity_task_scheduled_event_attributes.activity_type.name for e in events}
+    started = [e.activity_task_started_event_attributes for e in events]
+    assert [each.attempt for each in started if names.get(each.scheduled_event_id) == "publish"] == [1]
+
+
+async def test_the_wait_for_a_first_look_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activities.operations.FIRST_LOOK", timedelta(seconds=0.3))
+    await desk.live("4.2.0")
+    await desk.fault("read_operation", {"kind": "delay", "seconds": 20})
+    began = time.monotonic()
+
+    assert (await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))).outcome == "preview"
+    assert time.monotonic() - began < 15
 
 
 async def test_the_steps_of_an_update_are_told_to_the_run_above_it(desk: Desk) -> None:
