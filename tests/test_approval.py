@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import workflow
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.desk import Desk, Run, failure_of, progress_of
 from workflows.messages import GoLiveDecision, Progress, PublicationResult
@@ -319,6 +321,32 @@ async def test_a_webhook_that_fails_never_fails_the_run(desk: Desk, status: int 
     assert result.outcome == "live"
     assert set(desk.told(run)) == {"live"}
     assert any("nobody was notified" in note for note in (await progress_of(run)).notes)
+
+
+@workflow.defn
+class Release:
+    """Somebody's own workflow, which goes live as one of its steps."""
+
+    @workflow.run
+    async def run(self, start: dict[str, Any]) -> dict[str, Any]:
+        below: dict[str, Any] = await workflow.execute_child_workflow(
+            "ValidateAndGoLive", start, id=f"{workflow.info().workflow_id}/promotion", task_queue="offer-publishing"
+        )
+        return below
+
+
+async def test_people_are_told_of_a_run_below_a_workflow_of_their_own(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    client, name = desk.temporal.client, f"{desk.publisher}/release"
+    async with Worker(client, task_queue=name, workflows=[Release], workflow_runner=UnsandboxedWorkflowRunner()):
+        release = await client.start_workflow("Release", desk.images("4.2.0"), id=name, task_queue=name)
+        promotion = client.get_workflow_handle(f"{name}/promotion", result_type=PublicationResult)
+        await desk.temporal.sleep(timedelta(minutes=1))
+        await desk.until_asked(promotion)
+        await promotion.signal("approve_go_live")
+        assert (await release.result())["outcome"] == "live"
+
+    assert desk.told(promotion) == ["awaiting_approval", "live"]
 
 
 async def test_a_decision_on_a_run_that_has_failed_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
