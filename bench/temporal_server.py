@@ -36,7 +36,7 @@ def server_command(port: int, *more: str, file: Path | None = None) -> list[str]
     ]
 
 
-async def connected(port: int, **options: Any) -> Client:
+async def connected(address: str, **options: Any) -> Client:
     """Connect as soon as the server answers; ``options`` are those of `Client.connect`.
 
     Raises:
@@ -45,7 +45,7 @@ async def connected(port: int, **options: Any) -> Client:
     async with asyncio.timeout(READY_WITHIN):
         while True:
             try:
-                client = await Client.connect(f"127.0.0.1:{port}", data_converter=data_converter(), **options)
+                client = await Client.connect(address, data_converter=data_converter(), **options)
                 await client.count_workflows()
             except (RuntimeError, RPCError):
                 await asyncio.sleep(0.1)

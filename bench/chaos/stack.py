@@ -193,7 +193,7 @@ class Stack:
 
     async def client(self) -> Client:
         """Connect as soon as the server answers."""
-        return await connected(self.temporal_port)
+        return await connected(f"127.0.0.1:{self.temporal_port}")
 
 
 @asynccontextmanager

@@ -190,7 +190,7 @@ async def _temporal(ground: Ground) -> Engine:
     nobody = {"TEMPORAL_CONFIG_FILE": os.devnull}
     server = ground.start("temporal", command, nobody)
     try:
-        await connected(port)
+        await connected(f"127.0.0.1:{port}")
     except TimeoutError:
         raise ProgramFailedError(f"temporal is not ready. It said: {server.said()}") from None
     return Engine([server], {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}"} | nobody)

@@ -211,7 +211,7 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     port = free_port()
     stack.enter_context(_server(port))
     temporal = await connected(
-        port,
+        f"127.0.0.1:{port}",
         interceptors=[gate],
         # It would tell of every look that was held until nobody wanted it any more.
         runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))),

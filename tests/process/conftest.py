@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from temporalio.client import Client
 
+from bench.processes import free_port
+from bench.temporal_server import connected
 from tests.desk import STEPS
-from tests.process.processes import Program, Programs, Publisher, connected, free_port, until
+from tests.process.processes import Program, Programs, Publisher, until
 
 _numbers = itertools.count(1)
 

@@ -1,11 +1,8 @@
 """Real processes for tests: server, sandbox and workers, none of which outlives the test."""
 
 import asyncio
-import ctypes
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,20 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from temporalio.client import Client, WorkflowHandle
-from temporalio.service import RPCError
+from temporalio.client import WorkflowHandle
 
+from bench.processes import CLEAN, die_with_us
+from bench.temporal_server import server_command
 from sandbox import DEFAULT_TOKEN
-from worker.registration import data_converter
-
-SEARCH_ATTRIBUTES = ("PublisherId=Keyword", "OfferId=Keyword", "PublishStage=Keyword", "ImageVersions=KeywordList")
-CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ} | {
-    "TEMPORAL_CONFIG_FILE": "/dev/null",
-    "PYTHONUNBUFFERED": "1",
-}
-"""What a program sees of the environment of whoever runs the tests."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -84,7 +72,7 @@ class Programs:
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_the_tests,  # noqa: PLW1509 - no thread of the tests holds a lock of libc's
+                preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of the tests holds a lock of libc's
             )
         self._running.append(Program(process, log))
         return self._running[-1]
@@ -95,11 +83,7 @@ class Programs:
 
     def temporal(self, port: int) -> Program:
         """Start a Temporal server that keeps its runs in a file: a second one goes on where the first stopped."""
-        attributes = [word for each in SEARCH_ATTRIBUTES for word in ("--search-attribute", each)]
-        return self.start(
-            *("temporal", "server", "start-dev", "--headless", "--port", str(port)),
-            *("--db-filename", str(self.folder / f"temporal-{port}.db"), "--log-level", "error", *attributes),
-        )
+        return self.start(*server_command(port, file=self.folder / f"temporal-{port}.db"))
 
     def worker(self, address: str, sandbox_url: str, task_queue: str, **more: str) -> Program:
         """Start a worker as a user does, on the sandbox."""
@@ -114,13 +98,6 @@ def worker_environment(address: str, sandbox_url: str, task_queue: str) -> dict[
         "MARKETPLACE_URL": sandbox_url,
         "MARKETPLACE_ACCESS_TOKEN": DEFAULT_TOKEN,
     }
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 async def until(
@@ -143,19 +120,6 @@ async def until(
 async def until_working(worker: Program) -> None:
     """Wait until a worker has started."""
     await until(lambda: "Working on task queue" in worker.said(), worker)
-
-
-async def connected(address: str) -> Client:
-    """Connect as soon as the server answers."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                client = await Client.connect(address, data_converter=data_converter())
-                await client.count_workflows()
-            except (RuntimeError, RPCError):
-                await asyncio.sleep(0.1)
-            else:
-                return client
 
 
 async def in_flight(run: WorkflowHandle[Any, Any], activity: str) -> bool:
@@ -189,9 +153,3 @@ class Publisher:
     def effects(self, call: str) -> int:
         """Count the requests of a call that had an effect."""
         return sum(bool(entry["effect"]) for entry in self.requests(call))
-
-
-def _die_with_the_tests() -> None:
-    """Make the kernel end the program when the tests are killed and cannot do so themselves."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

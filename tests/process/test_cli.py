@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from bench.processes import CLEAN, free_port
 from tests.desk import OFFER, SAS, offer_document, vhd
-from tests.process.processes import CLEAN, Programs, Publisher, free_port, until, until_working
+from tests.process.processes import Programs, Publisher, until, until_working
 
 KEYS = "key:aHVudGVyMmh1bnRlcjIhIQ=="
 FAST = {"min_interval": "PT0.3S", "max_interval": "PT0.5S"}

@@ -9,17 +9,9 @@ import httpx
 import pytest
 from temporalio.client import Client
 
+from bench.processes import free_port
 from tests.desk import offer_document
-from tests.process.processes import (
-    Program,
-    Programs,
-    Publisher,
-    free_port,
-    in_flight,
-    until,
-    until_working,
-    worker_environment,
-)
+from tests.process.processes import Program, Programs, Publisher, in_flight, until, until_working, worker_environment
 from workflows.messages import PublicationResult
 
 NOBODY = "127.0.0.1:1"

@@ -7,8 +7,10 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
+from bench.processes import free_port
+from bench.temporal_server import connected
 from tests.desk import offer_document
-from tests.process.processes import Programs, Publisher, connected, free_port, in_flight, until, until_working
+from tests.process.processes import Programs, Publisher, in_flight, until, until_working
 from workflows.messages import PublicationResult
 
 Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
