@@ -45,7 +45,7 @@ sixteen-days: .venv/dev-installed ## Count what a publication of sixteen days co
 frontier: .venv/dev-installed .bench/plots/installed.txt ## Compare when to look with other schedules, into docs/looks.md
 	@$(RUN) bench.frontier .bench/plots/bin/python
 
-fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as `make test`, others each time (20 minutes)
+fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as `make test`, others each time (5 minutes)
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null FUZZ_TIMES=50 PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest \
 	  -n 2 --dist worksteal --timeout 3600 tests/test_hostile_inputs.py tests/marketplace/test_hostile_answers.py $(ARGS)
 

@@ -1,8 +1,8 @@
 """What a run tells: its progress, its page in the UI, its search attributes, its parent, and people.
 
-One rule for all runs: when the stage or a step changes, page and search attributes are renewed and the runs above
-are told, of a step by the activity that sees it move. A look that found nothing new costs no event beyond the look
-itself.
+One rule for all runs: when the stage changes, page and search attributes are renewed. The activity that sees a step
+move tells the run that people look at, the one at the top; of a note, or of a long wait, the run below tells it.
+A look that found nothing new costs no event beyond the look itself.
 """
 
 import asyncio
