@@ -20,7 +20,7 @@ from bench.compare.programs import ProgramFailedError
 from bench.compare.report import failed, renew, tables
 from bench.processes import ROOT
 
-MEASUREMENTS = ("history", "cold_start", "in_flight", "crash", "scaling", "parked")
+MEASUREMENTS = ("history", "cold_start", "in_flight", "crash", "scaling", "parked", "long_wait")
 USUAL = {"sizes": "200", "repeat": 2, "crash": 100, "parked": 500, "limit": 180.0}
 QUICK = {"sizes": "20", "repeat": 1, "crash": 20, "parked": 50, "limit": 90.0}
 FULL = {"sizes": "200,1000", "repeat": 3, "crash": 500, "parked": 10_000, "limit": 600.0}
@@ -43,7 +43,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="kill also workers whose steps do not look first whether they were done",
     )
-    parser.add_argument("--parked", type=int, help="publications that wait for their approval")
+    parser.add_argument("--parked", type=int, help="publications that wait for their approval, or in a long wait")
+    parser.add_argument("--asleep", action="store_true", help="never wake those that wait for their approval")
     parser.add_argument("--wait", type=float, default=1.0, help="seconds between two looks (default: %(default)s)")
     parser.add_argument("--limit", type=float, help="seconds for one round")
     parser.add_argument(
@@ -171,18 +172,27 @@ class Campaign:
                 )
 
     async def _parked(self) -> None:
+        await self._waiting("parked", 60, approval=True)
+
+    async def _long_wait(self) -> None:
+        # So long that each looks once.
+        await self._waiting("long_wait", measurements.LONG_WAIT, approval=False)
+
+    async def _waiting(self, name: str, seconds: float, *, approval: bool) -> None:
         chosen = self.chosen
         for each in self._of(BARE, OURS):
             await self._measure(
-                "parked",
+                name,
                 each,
                 partial(
                     measurements.parked,
                     each,
                     number=chosen.parked,
                     sample=min(1000, chosen.parked // 2),
-                    seconds=10 if chosen.quick else 60,
+                    seconds=10 if chosen.quick else seconds,
                     limit=max(chosen.limit, chosen.parked / 4),
+                    approval=approval,
+                    wake=not chosen.asleep,
                 ),
             )
 

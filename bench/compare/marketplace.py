@@ -63,8 +63,9 @@ class Marketplace:
 
     Attributes:
         tell: Is called with an event, an offer and the time of `time.monotonic`. Events: ``asked`` (the first
-            request for an offer), ``publish`` and ``go_live`` (the request has arrived), ``preview`` and ``live``
-            (the last look was answered), and those of the webhook, ``told_`` before their names.
+            request for an offer), ``publish`` and ``go_live`` (the request has arrived), ``looked`` (a look),
+            ``preview`` and ``live`` (the last look was answered), and those of the webhook, ``told_`` before their
+            names.
         write_seconds: How long a write takes to be answered after it had its effect.
         looks: How often an operation has to be looked at until it has settled.
         requests: How many requests there were.
@@ -137,6 +138,7 @@ class Marketplace:
         operation = next((each for each in offer.operations if each.id == operation_id), None)
         if operation is None:
             return web.Response(status=404)
+        self.tell("looked", offer_id, time.monotonic())
         if not operation.settled:
             operation.looks += 1
             if operation.looks >= self.looks:

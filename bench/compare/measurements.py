@@ -30,6 +30,12 @@ WRITE_SECONDS = 0.3
 """How long the marketplace takes to answer a write where the worker is killed: so some are under way then."""
 
 SETTLE_SECONDS = 2
+LONG_WAIT = 300.0
+"""Seconds between two looks at an operation that takes days."""
+
+ENDLESS = 1_000_000
+"""Looks."""
+
 IMPORTS = 7
 
 
@@ -116,10 +122,20 @@ async def _disturbed(
         return played
 
 
-async def parked(contestant: Contestant, *, number: int, sample: int, seconds: float, limit: float) -> Figures:
-    """Let so many wait for their approval, watch them wait, then approve all at once.
+async def parked(
+    contestant: Contestant,
+    *,
+    number: int,
+    sample: int,
+    seconds: float,
+    limit: float,
+    approval: bool = True,
+    wake: bool = True,
+) -> Figures:
+    """Let so many wait, watch them wait, then approve all at once.
 
-    The marketplace shows their previews ready from the beginning, and a go-live settles at the first look.
+    For their approval they wait with previews that are ready from the beginning, and a go-live settles at the first
+    look. Otherwise they wait between two looks at a publish that does not end, and are not woken.
 
     Args:
         contestant: Who waits.
@@ -127,46 +143,54 @@ async def parked(contestant: Contestant, *, number: int, sample: int, seconds: f
         sample: After how many memory is measured for the first time.
         seconds: How long they are watched.
         limit: Seconds for parking, and for waking.
+        approval: Whether they wait for their approval.
+        wake: Whether they are approved in the end.
     """
-    async with at_work(contestant, wait=1.0) as running:
-        running.marketplace.looks = 1
-        park = Park(running, limit)
+    async with at_work(contestant, wait=1.0 if approval else LONG_WAIT) as running:
+        running.marketplace.looks = 1 if approval else ENDLESS
+        park = Park(running, limit, approval=approval)
         memory = {0: running.memory()}
         parking = 0.0
         for count in (sample, number):
             parking += await park.fill(count)
             await asyncio.sleep(SETTLE_SECONDS)
             memory[count] = running.memory()
-        cpu = running.cpu()
+        cpu, requests = running.cpu(), running.marketplace.requests
         await asyncio.sleep(seconds)
-        after = running.cpu()
-        begun = time.monotonic()
-        await park.approve_all()
-        return {
+        after, requests = running.cpu(), running.marketplace.requests - requests
+        figures = {
+            "approval": approval,
             "number": number,
             "parking_seconds": parking,
             "memory": {str(count): {"worker": each[0], "engine": each[1]} for count, each in memory.items()},
             "idle_seconds": seconds,
             "idle_worker_cpu": after[0] - cpu[0],
             "idle_engine_cpu": after[1] - cpu[1],
-            "woken": len(park.lived),
-            "waking_seconds": max(park.lived.values(), default=begun) - begun,
+            "idle_requests": requests,
         }
+        if approval and wake:
+            begun = time.monotonic()
+            await park.approve_all()
+            waking = max(park.lived.values(), default=begun) - begun
+            figures |= {"woken": len(park.lived), "waking_seconds": waking}
+        return figures
 
 
 class Park:
-    """Publications that wait for their approval."""
+    """Publications that wait, for their approval or for the next look at their publish."""
 
-    def __init__(self, running: Running, limit: float) -> None:
+    def __init__(self, running: Running, limit: float, *, approval: bool) -> None:
         self.lived: dict[str, float] = {}
         self._running = running
         self._limit = limit
+        self._approval = approval
+        self._waits = running.contestant.waits if approval else "looked"
         self._offers: list[str] = []
         self._waiting: set[str] = set()
         running.marketplace.tell = self._tell
 
     def _tell(self, event: str, offer: str, at: float) -> None:
-        if event == self._running.contestant.waits:
+        if event == self._waits:
             self._waiting.add(offer)
         if event == self._running.contestant.done:
             self.lived.setdefault(offer, at)
@@ -180,12 +204,13 @@ class Park:
         begun = time.monotonic()
         more = [f"parked-{each}" for each in range(len(self._offers), number)]
         self._offers += more
-        for offer in more:
-            self._running.marketplace.await_sign_off(offer)
+        if self._approval:
+            for offer in more:
+                self._running.marketplace.await_sign_off(offer)
         async with asyncio.timeout(self._limit):
-            await asyncio.gather(*[self._running.client.order("start", offer, True) for offer in more])
-            # Who does not tell that it waits asks the marketplace nothing before.
-            if self._running.contestant.waits.startswith("told_"):
+            await asyncio.gather(*[self._running.client.order("start", offer, self._approval) for offer in more])
+            # Who does not tell that it waits for its approval asks the marketplace nothing before.
+            if self._waits == "looked" or self._waits.startswith("told_"):
                 await self._until(self._waiting, number)
         return time.monotonic() - begun
 

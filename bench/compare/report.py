@@ -38,6 +38,7 @@ def tables(results: Results) -> str:
         ("in_flight", _in_flight),
         ("crash", _crash),
         ("parked", _parked),
+        ("long_wait", _long_wait),
         ("cold_start", _cold_start),
         ("history", _history),
         ("scaling", _scaling),
@@ -174,44 +175,42 @@ def _within(seconds: float | None, limit: float) -> str:
     return f"over {limit:.0f}" if seconds is None else f"{seconds:.1f}"
 
 
+_WAITING = ["", "parked", "parked per s", "worker, MB", "engine, MB", "CPU ms a minute, worker", "engine"]
+
+
 def _parked(entries: Sequence[Entry]) -> str:
-    head = [
-        "",
-        "parked",
-        "parked per s",
-        "worker, MB",
-        "engine, MB",
-        "CPU ms a minute, worker",
-        "engine",
-        "woken",
-        "until live, s",
-        "per s",
-    ]
-    rows: list[list[str]] = []
-    for each in entries:
-        if "error" in each:
-            rows.append([each["title"], *[""] * 9])
-            continue
-        for count, memory in each["memory"].items():
-            row = [
-                each["title"],
-                count,
-                "",
-                f"{memory['worker'] / MEGABYTE:.0f}",
-                f"{memory['engine'] / MEGABYTE:.0f}",
-            ]
-            if int(count) == each["number"]:
-                minutes = each["idle_seconds"] / 60
-                row[2] = f"{each['number'] / each['parking_seconds']:.1f}"
-                row += [
-                    f"{1000 * each['idle_worker_cpu'] / minutes:.0f}",
-                    f"{1000 * each['idle_engine_cpu'] / minutes:.0f}",
-                    str(each["woken"]),
-                    f"{each['waking_seconds']:.1f}",
-                    f"{each['woken'] / max(each['waking_seconds'], 0.001):.1f}",
-                ]
-            rows.append(row + [""] * (len(head) - len(row)))
+    rows = [[*row, *_woken(each)] if last else [*row, "", "", ""] for each in entries for row, last in _waiting(each)]
+    head = [*_WAITING, "woken", "until live, s", "per s"]
     return _table("Waiting for the approval, then all approved at once", head, rows)
+
+
+def _long_wait(entries: Sequence[Entry]) -> str:
+    rows = [
+        [*row, f"{60 * each['idle_requests'] / each['idle_seconds']:.0f}" if last else ""]
+        for each in entries
+        for row, last in _waiting(each)
+    ]
+    return _table("Waiting five minutes for the next look", [*_WAITING, "looks a minute"], rows)
+
+
+def _waiting(each: Entry) -> Iterable[tuple[list[str], bool]]:
+    """Return a row for each number that was measured, and whether it is the last: that of all who waited."""
+    for count, memory in each.get("memory", {}).items():
+        last = int(count) == each["number"]
+        row = [each["title"], count, "", *(f"{memory[part] / MEGABYTE:.0f}" for part in ("worker", "engine")), "", ""]
+        if last:
+            row[2] = f"{each['number'] / each['parking_seconds']:.1f}"
+            row[5:] = [
+                f"{60_000 * each[cpu] / each['idle_seconds']:.0f}" for cpu in ("idle_worker_cpu", "idle_engine_cpu")
+            ]
+        yield row, last
+
+
+def _woken(each: Entry) -> list[str]:
+    if "woken" not in each:
+        return ["", "", ""]
+    seconds = each["waking_seconds"]
+    return [str(each["woken"]), f"{seconds:.1f}", f"{each['woken'] / max(seconds, 0.001):.1f}"]
 
 
 def _cold_start(entries: Sequence[Entry]) -> str:
