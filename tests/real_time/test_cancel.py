@@ -1,15 +1,17 @@
 """Cancelling a run takes back at the marketplace what the run itself started, and nothing else."""
 
 import asyncio
+import threading
 
 import pytest
-from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
 from tests.desk import Run, progress_of
 from tests.process.processes import in_flight, until
 from tests.real_time.held_desk import HeldDesk
 from workflows.messages import Progress
+from workflows.options import short
 from workflows.search_attributes import PUBLISH_STAGE
 
 REFUSED = {"kind": "respond", "status": 503}
@@ -121,6 +123,36 @@ async def test_a_publish_whose_follower_has_continued_as_new_is_cancelled_too(he
 
     assert (await held_desk.operations())[-1] == ("publish", "canceled")
     assert await held_desk.effects("cancel") == 1
+
+
+@pytest.mark.parametrize(
+    ("workflow", "taken_back"),
+    [("UpdateOfferAndPublish", [("publish", "canceled")]), ("ValidateAndGoLive", [])],
+    ids=["the follower", "the update"],
+)
+async def test_while_the_run_below_is_being_started(
+    held_desk: HeldDesk, monkeypatch: pytest.MonkeyPatch, workflow: str, taken_back: list[tuple[str, str]]
+) -> None:
+    starting, cancelled = threading.Event(), threading.Event()
+
+    def held(summary: str) -> str:
+        starting.set()
+        assert cancelled.wait(1.5)
+        return short(summary)
+
+    monkeypatch.setattr("workflows.stages.short", held)
+    await held_desk.live("4.2.0")
+    run = await held_desk.start(workflow, held_desk.images("4.2.1"))
+    await until(starting.is_set)
+    await run.cancel()
+    cancelled.set()
+    await ends_as_cancelled(run)
+
+    below = held_desk.temporal.client.list_workflows(f'ParentWorkflowId = "{run.id}"')
+    ended = {each.status async for each in below}
+    # A follower that waits for the cancellation fails with it.
+    assert ended - {WorkflowExecutionStatus.FAILED} == {WorkflowExecutionStatus.CANCELED}
+    assert (await held_desk.operations())[2:] == taken_back
 
 
 @pytest.mark.parametrize("seconds", [300, 0], ids=["followed for long", "settled at the first look"])
