@@ -29,7 +29,10 @@ WARM_UP = 4
 WRITE_SECONDS = 0.3
 """How long the marketplace takes to answer a write where the worker is killed: so some are under way then."""
 
-SETTLE_SECONDS = 2
+REST_SECONDS = 2
+RESTING = 0.1
+"""Cores that worker and engine take together when nothing happens any more."""
+
 LONG_WAIT = 300.0
 """Seconds between two looks at an operation that takes days."""
 
@@ -153,7 +156,8 @@ async def parked(
         parking = 0.0
         for count in (sample, number):
             parking += await park.fill(count)
-            await asyncio.sleep(SETTLE_SECONDS)
+            async with asyncio.timeout(limit):
+                await _at_rest(running)
             memory[count] = running.memory()
         cpu, requests = running.cpu(), running.marketplace.requests
         await asyncio.sleep(seconds)
@@ -174,6 +178,17 @@ async def parked(
             waking = max(park.lived.values(), default=begun) - begun
             figures |= {"woken": len(park.lived), "waking_seconds": waking}
         return figures
+
+
+async def _at_rest(running: Running) -> None:
+    """Wait until worker and engine have done what was begun: that a publication waits is heard of before."""
+    before = sum(running.cpu())
+    while True:
+        await asyncio.sleep(REST_SECONDS)
+        spent = sum(running.cpu()) - before
+        if spent < RESTING * REST_SECONDS:
+            return
+        before += spent
 
 
 class Park:
