@@ -55,17 +55,20 @@ def _waiting(figures: list[dict[str, Any]], path: Path, results: dict[str, Any])
     scaling = [each for each in figures if each["measurement"] == "scaling" and "per_second" in each]
     if not parked and not scaling:
         return
-    figure, (memory, workers) = plt.subplots(1, 2, figsize=(11, 4.2))
-    for each in parked:
-        counts = [int(count) for count in each["memory"]]
-        colour = OURS if each["contestant"] == "ours" else OTHERS
+    figure, (parking, workers) = plt.subplots(1, 2, figsize=(11, 4.2))
+    for name, title in contestants(parked):
+        mine = [each["memory"] for each in parked if each["contestant"] == name]
+        measured = {int(count): memory for each in mine for count, memory in each.items()}
+        counts = sorted(measured)
+        colour = OURS if name == "ours" else OTHERS
         for part, style in (("worker", "-"), ("engine", "--")):
-            values = [measured[part] / MEGABYTE for measured in each["memory"].values()]
-            memory.plot(counts, values, style, marker="o", color=colour, label=f"{each['title']}, {part}")
-    memory.set_title("Memory by publications parked at the approval, MB")
-    memory.set_ylim(bottom=0)
+            values = [measured[count][part] / MEGABYTE for count in counts]
+            parking.plot(counts, values, style, marker="o", color=colour, label=f"{title}, {part}")
+    parking.set_xscale("symlog", linthresh=1000)
+    parking.set_title("Memory by publications parked at the approval, MB")
+    parking.set_ylim(bottom=0)
     if parked:
-        memory.legend()
+        parking.legend()
     workers.plot([each["workers"] for each in scaling], [each["per_second"] for each in scaling], "o-", color=OURS)
     workers.set_title("Publications per second by workers, ours")
     workers.set_ylim(bottom=0)

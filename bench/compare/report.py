@@ -179,7 +179,8 @@ _WAITING = ["", "parked", "parked per s", "worker, MB", "engine, MB", "CPU ms a 
 
 
 def _parked(entries: Sequence[Entry]) -> str:
-    rows = [[*row, *_woken(each)] if last else [*row, "", "", ""] for each in entries for row, last in _waiting(each)]
+    ordered = sorted(entries, key=lambda each: (each["contestant"], each.get("number", 0)))
+    rows = [[*row, *_woken(each)] if last else [*row, "", "", ""] for each in ordered for row, last in _waiting(each)]
     head = [*_WAITING, "woken", "until live, s", "per s"]
     return _table("Waiting for the approval, then all approved at once", head, rows)
 
