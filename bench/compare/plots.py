@@ -34,10 +34,11 @@ def _work(entries: list[dict[str, Any]], path: Path, results: dict[str, Any]) ->
     axes[0].set_title("Added to one publication, ms")
     axes[0].set_xscale("symlog", linthresh=10)
     for place, size in zip(axes[1:], sizes, strict=False):
-        rates = [median(entries, name, "per_second", size=size) or 0 for name, _ in names]
-        place.barh(titles, rates, color=colours)
+        rates = [median(entries, name, "per_second", size=size) for name, _ in names]
+        bars = place.barh(titles, [rate or 0 for rate in rates], color=colours)
         place.set_title(f"Publications per second, {size} in flight")
-        place.bar_label(place.containers[0], fmt="%.1f", padding=3)
+        labels = ["not measured" if rate is None else f"{rate:.1f}" for rate in rates]
+        place.bar_label(bars, labels, padding=3)
         place.margins(x=0.15)
         place.set_yticklabels([])
     worker = [median(entries, name, "worker_cpu_ms", size=sizes[0]) or 0 for name, _ in names]
@@ -78,7 +79,9 @@ def _waiting(figures: list[dict[str, Any]], path: Path, results: dict[str, Any])
 
 def _save(figure: Any, path: Path, results: dict[str, Any]) -> None:
     known = results["machine"]
-    said = f"{results['command']}\n{known['machine']}; {known['temporal']}; temporalio {known['temporalio']}"
+    command, *more = results["command"].split("`")
+    command += ", and more: see docs/benchmarks.md" if more else ""
+    said = f"{command}\n{known['machine']}; {known['temporal']}; temporalio {known['temporalio']}"
     figure.text(0.01, 0.005, said, fontsize=7, color="#57606a")
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.savefig(path, dpi=110)
