@@ -133,11 +133,11 @@ async def test_a_publish_whose_follower_has_continued_as_new_is_cancelled_too(he
 async def test_while_the_run_below_is_being_started(
     held_desk: HeldDesk, monkeypatch: pytest.MonkeyPatch, workflow: str, taken_back: list[tuple[str, str]]
 ) -> None:
-    starting, cancelled = threading.Event(), threading.Event()
+    starting, go_on = threading.Event(), threading.Event()
 
     def held(summary: str) -> str:
         starting.set()
-        assert cancelled.wait(1.5)
+        assert go_on.wait(1.5)
         return short(summary)
 
     monkeypatch.setattr("workflows.stages.short", held)
@@ -145,7 +145,7 @@ async def test_while_the_run_below_is_being_started(
     run = await held_desk.start(workflow, held_desk.images("4.2.1"))
     await until(starting.is_set)
     await run.cancel()
-    cancelled.set()
+    go_on.set()
     await ends_as_cancelled(run)
 
     below = held_desk.temporal.client.list_workflows(f'ParentWorkflowId = "{run.id}"')
