@@ -37,7 +37,7 @@ LONG_WAIT = 300.0
 """Seconds between two looks at an operation that takes days."""
 
 ENDLESS = 1_000_000
-"""Looks."""
+"""Looks at an operation, more than anybody has time for."""
 
 IMPORTS = 7
 
@@ -132,8 +132,8 @@ async def parked(
     sample: int,
     seconds: float,
     limit: float,
-    approval: bool = True,
-    wake: bool = True,
+    approval: bool,
+    wake: bool,
 ) -> Figures:
     """Let so many wait, watch them wait, then approve all at once.
 
@@ -145,7 +145,7 @@ async def parked(
         number: How many.
         sample: After how many memory is measured for the first time.
         seconds: How long they are watched.
-        limit: Seconds for parking, and for waking.
+        limit: Seconds for parking, for coming to rest, and for waking.
         approval: Whether they wait for their approval.
         wake: Whether they are approved in the end.
     """
@@ -163,7 +163,6 @@ async def parked(
         await asyncio.sleep(seconds)
         after, requests = running.cpu(), running.marketplace.requests - requests
         figures = {
-            "approval": approval,
             "number": number,
             "parking_seconds": parking,
             "memory": {str(count): {"worker": each[0], "engine": each[1]} for count, each in memory.items()},
