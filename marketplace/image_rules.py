@@ -5,15 +5,15 @@ documentation of plans and images.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from marketplace import sas
 from marketplace.errors import PlanFull, RuleBroken, VersionTaken
 from marketplace.model import HeldImage, Image, ImageVersion, WhenFull
-from marketplace.placements import HeldByPlan, Placement, same_version
+from marketplace.placements import HeldByPlan, Placement, other_spellings, same_version
 from marketplace.plans import Disk, Plan, disks_of, given_disks, order
-from marketplace.versions import sort_key
+from marketplace.versions import SortKey, sort_key
 from marketplace.wording import MAX_NAME, listed, one_line
 
 _DATA_DISKS_OF_OLD = 15
@@ -23,7 +23,7 @@ _MAX_VERSION = 200
 _MAX_DISK = 300
 
 Slots = Mapping[str, HeldByPlan]
-"""What is published, by the slot's name."""
+"""What slots hold, by the slot's name."""
 
 
 def refuse_contradictions(placements: Iterable[Placement]) -> None:
@@ -41,16 +41,51 @@ def refuse_contradictions(placements: Iterable[Placement]) -> None:
 
 
 def refuse_taken(placements: Iterable[Placement], slots: Slots) -> None:
-    """Refuse a version that is there with other disks: a version never changes its disks."""
+    """Refuse a version that is there with other disks, which it never changes, or in another spelling.
+
+    Two spellings of one version are refused within one request too, and whichever generations they are for: a
+    plan that held both would hold one version twice.
+
+    Args:
+        placements: What is wanted.
+        slots: The draft and what is published.
+    """
     broken: list[str] = []
+    asked: dict[tuple[str, SortKey], str] = {}
     for one in placements:
-        standing = [("draft", one.present.held)] if one.present else []
-        for slot, published in slots.items():
-            standing += [
-                (slot, held) for held in same_version(one.image, published) if held.generation == one.shelf.generation
-            ]
-        broken += [taken(one.image, held, slot) for slot, held in standing if held.disks != disks_of(one.image)][:1]
+        image = one.image
+        first = asked.setdefault((image.plan_id, sort_key(image.version)), image.version)
+        if first != image.version:
+            broken.append(
+                f"Plan {image.plan_id}: versions {first} and {image.version} are the same number, in two spellings; "
+                "keep one of them."
+            )
+        broken += [
+            sentence
+            for name, slot in slots.items()
+            for sentence in objections(image, slot, {one.shelf.generation}, name)
+        ][:1]
     VersionTaken.raise_for(broken)
+
+
+def objections(image: Image, slot: HeldByPlan, places: Collection[str | None], name: str | None = None) -> list[str]:
+    """Say what a slot has against an image: its version in another spelling, or with other disks.
+
+    Args:
+        image: What is wanted.
+        slot: What is there.
+        places: The generations of the maps that the image belongs in.
+        name: The slot's name.
+    """
+    where = f" in the {name}" if name else ""
+    return [
+        *(_respelled(image, held, where) for held in other_spellings(image, slot)),
+        *(
+            _taken(image, held, where)
+            for held in same_version(image, slot)
+            if held.generation in places and held.disks != disks_of(image)
+        ),
+    ]
 
 
 class _Standing:
@@ -148,9 +183,9 @@ def make_room(
     """
     dropped: dict[str, list[str]] = {}
     broken: list[str] = []
-    wanted: dict[str, set[str]] = defaultdict(set)
+    wanted: dict[str, set[SortKey]] = defaultdict(set)
     for image in images:
-        wanted[image.plan_id].add(image.version)
+        wanted[image.plan_id].add(sort_key(image.version))
     for plan in {one.plan.plan_id: one.plan for one in added}.values() if limit > 0 else ():
         after = plan.versions() | {one.image.version for one in added if one.plan is plan}
         over = len(after) - limit
@@ -179,16 +214,25 @@ def make_room(
     return dropped
 
 
-def taken(image: Image, held: HeldImage, slot: str | None = None) -> str:
-    """Say that the image's version is there with other disks."""
+def _taken(image: Image, held: HeldImage, where: str) -> str:
     ours, theirs = disks_of(image), held.disks
     other = next((disk for disk in theirs if disk not in ours), theirs[0] if theirs else "")
-    where = f" in the {slot}" if slot else ""
-    place = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
     return (
-        f"{one_line(str(place), _MAX_VERSION)} is there{where} with other disks: it has {_counted(len(theirs) - 1)} "
+        f"{_named(held)} is there{where} with other disks: it has {_counted(len(theirs) - 1)} "
         f"and {one_line(other, _MAX_DISK)}. A version never changes its disks; give the new image a new version."
     )
+
+
+def _respelled(image: Image, held: HeldImage, where: str) -> str:
+    return (
+        f"{_named(held)} is there{where}, and {image.version} is the same number in another spelling. Spell the "
+        "version as it is there, or give the new image a greater one."
+    )
+
+
+def _named(held: HeldImage) -> str:
+    place = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
+    return one_line(str(place), _MAX_VERSION)
 
 
 def sas_problems(version: ImageVersion, disks: Iterable[Disk], now: datetime) -> sas.Problems:
@@ -214,27 +258,26 @@ def _published(plan_id: str, slots: Slots) -> list[HeldImage]:
     return [held for published in slots.values() for held in published.plans.get(plan_id, ())]
 
 
-def _newest_published(plan_id: str, slots: Slots) -> set[str]:
-    """Return the newest versions of preview and production, of each generation; all that are equally new."""
-    newest: set[str] = set()
+def _newest_published(plan_id: str, slots: Slots) -> set[SortKey]:
+    """Return the newest versions of preview and production, of each generation, however they are spelled."""
+    newest: set[SortKey] = set()
     for published in slots.values():
-        by_generation: dict[str | None, list[str]] = defaultdict(list)
+        by_generation: dict[str | None, list[SortKey]] = defaultdict(list)
         for held in published.plans.get(plan_id, ()):
-            by_generation[held.generation].append(held.version)
-        for versions in by_generation.values():
-            top = max(sort_key(version) for version in versions)
-            newest |= {version for version in versions if sort_key(version) == top}
+            by_generation[held.generation].append(sort_key(held.version))
+        newest |= {max(versions) for versions in by_generation.values()}
     return newest
 
 
-def _droppable(plan: Plan, added: Iterable[Placement], kept: set[str]) -> list[str]:
+def _droppable(plan: Plan, added: Iterable[Placement], kept: set[SortKey]) -> list[str]:
     """Return the versions that may be dropped, oldest first, so that no map of the plan becomes empty."""
     left = {id(shelf): len(shelf.entries) for shelf in plan.shelves}
     for one in added:
         if one.plan is plan:
             left[id(one.shelf)] += 1
     found: list[str] = []
-    for version in sorted(plan.versions() - kept, key=order):
+    may_go = [version for version in plan.versions() if sort_key(version) not in kept]
+    for version in sorted(may_go, key=order):
         holders = [id(shelf) for shelf in plan.shelves if version in shelf.entries]
         if all(left[holder] > 1 for holder in holders):
             found.append(version)

@@ -14,7 +14,7 @@ from marketplace import image_rules, sas
 from marketplace.json_text import Splice, apply, change_members, set_value, written
 from marketplace.model import EditOutcome, HeldImage, Image, ImageVersion, WhenFull
 from marketplace.placements import Placement, by_plan, place, places_in_slot, same_version
-from marketplace.plans import VIRTUAL_MACHINE, Plan, disks_of, given_disks, order, read
+from marketplace.plans import VIRTUAL_MACHINE, Plan, given_disks, order, read
 from marketplace.wording import MAX_NAME, bounded, one_line
 
 MAX_REMOVED = 1000
@@ -45,14 +45,17 @@ def version_of(held: HeldImage) -> ImageVersion:
 
 
 def added(before: Iterable[HeldImage], after: Iterable[HeldImage]) -> list[ImageVersion]:
-    """Return which versions the second of two slots holds and the first does not."""
+    """Return which versions the second of two slots holds and the first does not; another spelling is another."""
     held = {(each.plan_id, each.version, each.generation) for each in before}
     return [version_of(each) for each in after if (each.plan_id, each.version, each.generation) not in held]
 
 
-def missing(images: Iterable[Image], held: Iterable[HeldImage]) -> list[ImageVersion]:
-    """Return which of the images a slot does not hold in every map they belong in, whatever their disks."""
-    slot = by_plan(held)
+def missing(images: Sequence[Image], held: Iterable[HeldImage]) -> list[ImageVersion]:
+    """Return which of the images a slot does not hold in every map they belong in, whatever their disks.
+
+    A version that is there in another spelling only is missing; `conflicts` says why it cannot be added.
+    """
+    slot = by_plan(held, images)
     lacking: list[ImageVersion] = []
     for image in images:
         places = places_in_slot(image, slot)
@@ -62,15 +65,14 @@ def missing(images: Iterable[Image], held: Iterable[HeldImage]) -> list[ImageVer
     return lacking
 
 
-def conflicts(images: Iterable[Image], held: Iterable[HeldImage]) -> list[str]:
-    """Return a sentence for each of the images whose version a slot holds with other disks."""
-    slot = by_plan(held)
-    sentences: list[str] = []
-    for image in images:
-        places = places_in_slot(image, slot)
-        other = [one for one in same_version(image, slot) if one.generation in places]
-        sentences += [image_rules.taken(image, one) for one in other if one.disks != disks_of(image)][:1]
-    return sentences
+def conflicts(images: Sequence[Image], held: Iterable[HeldImage]) -> list[str]:
+    """Return a sentence for each of the images whose version a slot holds with other disks or spelled otherwise."""
+    slot = by_plan(held, images)
+    return [
+        sentence
+        for image in images
+        for sentence in image_rules.objections(image, slot, places_in_slot(image, slot))[:1]
+    ]
 
 
 def edit(
@@ -87,7 +89,8 @@ def edit(
 
     All rules are checked for all images before anything changes. They follow the API's documentation of plans
     and images: a version of a plan never changes its disks, a new one is greater than all before, every
-    version of a plan has as many data disks, a plan of a virtual machine offer holds eight versions.
+    version of a plan has as many data disks, a plan of a virtual machine offer holds eight versions. Versions
+    are compared as numbers, so one that is there in another spelling is refused, whatever its disks.
 
     An image that is in the draft only, not in preview or production, gets the given SAS where its own does
     not work for three weeks more: the service could not copy its disks, however often it was asked.
@@ -107,16 +110,19 @@ def edit(
 
     Raises:
         PlanMissing: There is no such plan, or none of that generation.
-        VersionTaken: A version is there, in the draft, the preview or the production, with other disks.
+        VersionTaken: A version is there, in the draft, the preview or the production, with other disks or in
+            another spelling, or is wanted in two spellings.
         PlanFull: There is no room, or none may be made.
         RuleBroken: Any other rule, or a document of another shape than documented.
         ValueError: The text is not JSON, or not an object.
     """
     offer = read(document)
     placements = place(offer, images)
-    slots = {"preview": by_plan(preview), "production": by_plan(production)}
+    slots = {"preview": by_plan(preview, images), "production": by_plan(production, images)}
+    plans = {one.plan.plan_id: one.plan for one in placements}.values()
+    draft = by_plan((entry.held for plan in plans for entry in plan.entries()), images)
     image_rules.refuse_contradictions(placements)
-    image_rules.refuse_taken(placements, slots)
+    image_rules.refuse_taken(placements, {"draft": draft, **slots})
     added = _first_of_each(one for one in placements if one.present is None)
     renewed, warnings = _renewals(placements, slots, now)
     image_rules.refuse_old(added, slots)

@@ -17,8 +17,8 @@ MAX_DATA_DISKS = 16
 
 
 def _checked_version(version: str) -> str:
-    if not re.fullmatch(r"(0|[1-9]\d{0,17})\.(0|[1-9]\d{0,17})\.(0|[1-9]\d{0,17})", version, re.ASCII):
-        raise ValueError("must be three whole numbers such as 4.2.1, without leading zeros")
+    if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18}){2}", version):
+        raise ValueError("must be three whole numbers such as 4.2.1 or 2026.03.01, each of at most 18 digits")
     return version
 
 
@@ -41,6 +41,8 @@ PlanId = OfferId
 """At most 50 lower-case letters, digits, dashes and underscores, not ending with a dash."""
 
 Version = Annotated[str, AfterValidator(_checked_version)]
+"""Compared as numbers, see `marketplace.versions`, and sent as it is spelled."""
+
 VhdUrl = Annotated[str, AfterValidator(_checked_vhd_url), Field(max_length=4096)]
 Generation = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")]
 

@@ -13,21 +13,22 @@ from dataclasses import dataclass, field
 from marketplace.errors import PlanMissing, RuleBroken
 from marketplace.model import HeldImage, Image
 from marketplace.plans import Entry, Offer, Plan, Shelf, disks_of
+from marketplace.versions import SortKey, sort_key
 from marketplace.wording import MAX_NAME, listed, one_line
 
 
 @dataclass(frozen=True)
 class HeldByPlan:
-    """What a slot holds.
+    """What a slot holds in the plans that somebody asks about.
 
     Attributes:
         plans: The image versions, by plan.
-        versions: The same, by plan and version.
+        versions: The same, by plan and what the version is as a number.
         generations: Which generations are named, by plan.
     """
 
     plans: Mapping[str, list[HeldImage]] = field(default_factory=lambda: defaultdict(list))
-    versions: Mapping[tuple[str, str], list[HeldImage]] = field(default_factory=lambda: defaultdict(list))
+    versions: Mapping[tuple[str, SortKey], list[HeldImage]] = field(default_factory=lambda: defaultdict(list))
     generations: Mapping[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -45,20 +46,32 @@ class Placement:
         return self.shelf.entries.get(self.image.version)
 
 
-def by_plan(held: Iterable[HeldImage]) -> HeldByPlan:
-    """Sort what a slot holds by plan."""
+def by_plan(held: Iterable[HeldImage], images: Iterable[Image]) -> HeldByPlan:
+    """Sort what a slot holds in the plans of the images."""
     slot = HeldByPlan()
+    plans = {image.plan_id for image in images}
     for one in held:
+        if one.plan_id not in plans:
+            continue
         slot.plans[one.plan_id].append(one)
-        slot.versions[one.plan_id, one.version].append(one)
+        slot.versions[one.plan_id, sort_key(one.version)].append(one)
         if one.generation is not None:
             slot.generations[one.plan_id].add(one.generation)
     return slot
 
 
 def same_version(image: Image, slot: HeldByPlan) -> list[HeldImage]:
-    """Return what a slot holds under the image's version, in any generation."""
-    return slot.versions.get((image.plan_id, image.version), [])
+    """Return what a slot holds under the image's version, spelled alike, in any generation."""
+    return [one for one in _same_number(image, slot) if one.version == image.version]
+
+
+def other_spellings(image: Image, slot: HeldByPlan) -> list[HeldImage]:
+    """Return what a slot holds under another spelling of the image's version, in any generation."""
+    return [one for one in _same_number(image, slot) if one.version != image.version]
+
+
+def _same_number(image: Image, slot: HeldByPlan) -> list[HeldImage]:
+    return slot.versions.get((image.plan_id, sort_key(image.version)), [])
 
 
 def places_in_slot(image: Image, slot: HeldByPlan) -> set[str | None]:

@@ -120,11 +120,15 @@ class Plan:
         """Return the versions of all shelves."""
         return {version for shelf in self.shelves for version in shelf.entries}
 
+    def entries(self) -> Iterator[Entry]:
+        """Yield the image versions of all shelves."""
+        for shelf in self.shelves:
+            yield from shelf.entries.values()
+
     @cached_property
     def newest_first(self) -> list[Entry]:
         """The image versions of all shelves."""
-        entries = [entry for shelf in self.shelves for entry in shelf.entries.values()]
-        return sorted(entries, key=lambda entry: order(entry.held.version), reverse=True)
+        return sorted(self.entries(), key=lambda entry: order(entry.held.version), reverse=True)
 
     @cached_property
     def spelling(self) -> tuple[Member, Member] | None:

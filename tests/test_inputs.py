@@ -53,7 +53,9 @@ WRONG = [
     ({**OFFER}, ["images: is missing"]),
     ({**UPDATE, "imagse": 1, "when_full": "maybe"}, ["imagse: is not a known member", "when_full: should be"]),
     ({**UPDATE, "images": [{**IMAGE, "version": "1.0"}]}, ["images.0.version: must be three whole numbers"]),
-    ({**UPDATE, "images": [{**IMAGE, "version": "01.0.0"}]}, ["images.0.version: "]),
+    ({**UPDATE, "images": [{**IMAGE, "version": "1.0.0-rc1"}]}, ["images.0.version: must be three whole numbers"]),
+    ({**UPDATE, "images": [{**IMAGE, "version": f"1.{'0' * 19}.0"}]}, ["images.0.version: ", "at most 18 digits"]),
+    ({**UPDATE, "images": [{**IMAGE, "version": "1.\u0662.0"}]}, ["images.0.version: must be three whole numbers"]),
     ({**UPDATE, "images": [{**IMAGE, "version": 100}]}, ["images.0.version: should be a valid string"]),
     ({**UPDATE, "images": [{**IMAGE, "plan_id": "LTS!"}]}, ["images.0.plan_id: must match"]),
     ({**UPDATE, "offer_id": "../x", "publisher_id": "a/b"}, ["offer_id: must match", "publisher_id: must match"]),
@@ -120,6 +122,13 @@ def test_bytes_that_are_no_input_are_refused(sent: RawValue) -> None:
 def test_a_member_that_is_given_twice_is_refused(text: str) -> None:
     message = refusal(CheckLastOperationStatusInput, json_payload(text.encode()))
     assert message.endswith("is given twice")
+
+
+@pytest.mark.parametrize("version", ["4.2.1", "0.0.0", "2026.03.01", "007.0.00", f"{'9' * 18}.0.0"])
+def test_a_version_is_three_whole_numbers_and_stays_as_it_is_spelled(version: str) -> None:
+    sent = {**UPDATE, "images": [{**IMAGE, "version": version}]}
+    wanted = read(UpdateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
+    assert [image.version for image in wanted.images] == [version]
 
 
 @pytest.mark.parametrize("name", ["deadline", "polling"])

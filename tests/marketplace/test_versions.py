@@ -35,6 +35,10 @@ def test_leading_zeros_and_missing_numbers_make_no_difference() -> None:
     assert sort_key("0.0.0") == sort_key("0")
 
 
+def test_what_is_not_made_of_numbers_equals_nothing_else() -> None:
+    assert len({sort_key(version) for version in ("1.2.0-rc1", "1.02.0-rc1", "v1.2.0", "1.2.0", "")}) == 5
+
+
 def test_a_number_of_ten_thousand_digits_is_compared_like_any_other() -> None:
     assert sort_key("9" * 10_000 + ".0.0") < sort_key("1" + "0" * 10_000 + ".0.0")
 
@@ -43,6 +47,15 @@ def test_a_number_of_ten_thousand_digits_is_compared_like_any_other() -> None:
 def test_the_order_is_that_of_the_numbers(one: tuple[int, ...], other: tuple[int, ...]) -> None:
     left, right = (sort_key(".".join(map(str, numbers))) for numbers in (one, other))
     assert (left < right) == (one < other)
+
+
+@given(st.tuples(*[st.integers(0, 10**20)] * 3), st.lists(st.integers(0, 20), min_size=6, max_size=6))
+def test_any_two_spellings_of_three_numbers_are_equal(numbers: tuple[int, ...], zeros: list[int]) -> None:
+    one, other = (
+        ".".join(f"{'0' * count}{number}" for count, number in zip(counts, numbers, strict=True))
+        for counts in (zeros[:3], zeros[3:])
+    )
+    assert sort_key(one) == sort_key(other) == sort_key(".".join(map(str, numbers)))
 
 
 @given(st.lists(odd, max_size=8))
