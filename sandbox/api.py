@@ -42,18 +42,23 @@ async def answer_call(marketplace: SandboxMarketplace, call: str, request: Reque
     known = marketplace.state.publishers.get(publisher_id)
     slot = request.path_params.get("slot", "Draft") if call == "read_offer" else None
     actions = take_due(known.faults, call, offer_id, slot) if known else []
-    for action in actions:
-        if isinstance(action, Delay):
-            await asyncio.sleep(action.seconds)
+    await _delay(actions, "before")
     now = await marketplace.clock.now()
-    # From here to the answer nothing waits, so a request's effect is never interleaved with another's.
+    # From here to the effect and its log nothing waits, so a request's effect is never interleaved with another's.
     visit = Visit(marketplace, request, call, body, publisher_id, now, arrived)
     settled = marketplace.settle(known, now) if known else False
     response = _answer_with_faults(visit, actions)
     if settled or actions or visit.effect:
         marketplace.save(now)
     _log(visit, offer_id, response, actions)
+    await _delay(actions, "after")
     return response
+
+
+async def _delay(actions: Sequence[Action], when: str) -> None:
+    for action in actions:
+        if isinstance(action, Delay) and action.when == when:
+            await asyncio.sleep(action.seconds)
 
 
 def _log(visit: Visit, offer_id: str | None, response: Response, actions: Sequence[Action]) -> None:

@@ -40,10 +40,11 @@ class RespondAfter(_Strict):
 
 
 class Delay(_Strict):
-    """Wait in real seconds before the call is looked at."""
+    """Wait in real seconds: before the call is looked at, or after its effect, before it is answered."""
 
     kind: Literal["delay"]
     seconds: float = Field(ge=0)
+    when: Literal["before", "after"] = "before"
 
 
 class Drop(_Strict):

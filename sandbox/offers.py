@@ -140,6 +140,10 @@ def put(
         raise RefusedError(_PRECONDITION_FAILED, "PreconditionFailed", "The offer does not exist.")
     if offer is not None and if_match is None and switches.if_match_required != "never":
         raise missing_if_match(switches)
+    if offer is not None and switches.edits_while_running == "refuse":
+        busy_with = _busy_with(offer)
+        if busy_with:
+            raise _in_progress(busy_with, switches)
     if offer is not None and if_match not in (None, "*", offer.etag):
         message = "The offer has changed since it was read: If-Match differs from its ETag."
         raise RefusedError(_PRECONDITION_FAILED, "PreconditionFailed", message)
@@ -161,6 +165,18 @@ def missing_if_match(switches: Switches) -> RefusedError:
     return RefusedError(switches.if_match_missing_status, "MissingIfMatch", message)
 
 
+def _busy_with(offer: Offer) -> Operation | None:
+    """The operation in progress; a preview that merely waits for sign-off keeps nobody from editing."""
+    running = offer.running_operation()
+    merely_waits = running is not None and running.id == offer.waiting_operation and running.cancel_at is None
+    return None if merely_waits else running
+
+
+def _in_progress(running: Operation, switches: Switches) -> RefusedError:
+    message = f"The operation {running.id} of this offer is in progress; only one can run at a time."
+    return RefusedError(switches.conflict_status, "OperationInProgress", message)
+
+
 def publish(publisher: Publisher, offer: Offer, emails: str, now: datetime, tick: Ticker) -> Accepted:
     """Start to publish the draft; publishing the draft that is already under way starts nothing."""
     switches = publisher.switches
@@ -174,8 +190,7 @@ def publish(publisher: Publisher, offer: Offer, emails: str, now: datetime, tick
             return Accepted(202, running, effect=False)
         replaceable = running.kind == "publish" and (waits or switches.second_publish == "replace")
         if not replaceable or running.cancel_at:
-            message = f"The operation {running.id} of this offer is in progress; only one can run at a time."
-            raise RefusedError(switches.conflict_status, "OperationInProgress", message)
+            raise _in_progress(running, switches)
     preview = offer.preview.text if offer.preview else None
     production = offer.production.text if offer.production else None
     check_publish(offer.draft.text, preview, production, switches)

@@ -53,6 +53,9 @@ class Switches(BaseModel):
         default="refuse",
         description="another draft is in progress: refuse, cancel that one, or answer with its id",
     )
+    edits_while_running: Literal["accept", "refuse"] = Field(
+        default="accept", description="a PUT of the draft while an operation is in progress, sign-off not counted"
+    )
     conflict_status: Literal[400, 409] = 400
     cancel_async: bool = False
     cancel_seconds: float = Field(default=60, ge=0)

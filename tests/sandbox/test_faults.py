@@ -1,6 +1,8 @@
 """Faults on demand hit the call they are meant for, before or after its effect."""
 
+import asyncio
 import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -69,6 +71,85 @@ async def test_an_answer_is_late(client: Client) -> None:
     began = time.monotonic()
     await client.get("status")
     assert time.monotonic() - began >= 0.1
+
+
+class Sleeper:
+    """Stands in for the sandbox's sleep, so that a delay ends when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asleep, self.awake = asyncio.Event(), asyncio.Event()
+        self.seconds: list[float] = []
+        monkeypatch.setattr("sandbox.api.asyncio", SimpleNamespace(sleep=self.sleep))
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.asleep.set()
+        await self.awake.wait()
+
+
+@pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
+async def test_a_write_has_its_effect_late_or_is_answered_late(
+    client: Client, monkeypatch: pytest.MonkeyPatch, when: str, *, effect: bool
+) -> None:
+    await client.put()
+    await client.fault("put_offer", {"kind": "delay", "seconds": 30, "when": when})
+    sleeper = Sleeper(monkeypatch)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        write = group.create_task(client.put(client.with_versions("2.0.0")))
+        await sleeper.asleep.wait()
+        assert ("2.0.0" in (await client.call("GET", "")).text) is effect
+        assert not write.done()
+        sleeper.awake.set()
+    assert write.result().status_code == 200
+    assert "2.0.0" in (await client.call("GET", "")).text
+    assert sleeper.seconds == [30]
+
+
+async def test_a_late_write_has_its_effect_though_its_client_has_gone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.put()
+    await client.fault("put_offer", {"kind": "delay", "seconds": 30})
+    sleeper = Sleeper(monkeypatch)
+    async with asyncio.timeout(5):
+        write = asyncio.create_task(client.put(client.with_versions("2.0.0")))
+        await sleeper.asleep.wait()
+        write.cancel()
+        await asyncio.wait([write])
+        sleeper.awake.set()
+        while "2.0.0" not in (await client.call("GET", "")).text:
+            pass
+    assert write.cancelled()
+
+
+@pytest.mark.parametrize(
+    "answer", [{"kind": "respond", "status": 503}, {"kind": "drop", "when": "after"}, {"kind": "truncate"}]
+)
+async def test_an_answer_that_goes_wrong_may_be_late_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
+) -> None:
+    await client.put()
+    await client.fault("offer_status", {"kind": "delay", "seconds": 30, "when": "after"})
+    await client.fault("offer_status", answer)
+    sleeper = Sleeper(monkeypatch)
+    async with asyncio.timeout(5):
+        look = asyncio.create_task(client.call("GET", "status"))
+        await sleeper.asleep.wait()
+        assert not look.done()
+        sleeper.awake.set()
+        await asyncio.wait([look])
+    assert isinstance(look.exception(), httpx.TransportError) or look.result().status_code == 503
+
+
+async def test_every_read_may_be_slow(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    await client.live()
+    await client.fault("read_offer", {"kind": "delay", "seconds": 2}, times=-1)
+    sleeper = Sleeper(monkeypatch)
+    sleeper.awake.set()
+    for path in ("", "slot/Preview", "slot/Production", ""):
+        await client.get(path)
+    await client.get("status")
+    assert sleeper.seconds == [2] * 4
 
 
 async def test_a_fault_waits_for_its_turn_its_slot_and_its_offer(client: Client) -> None:

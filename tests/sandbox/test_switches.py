@@ -281,6 +281,50 @@ async def test_a_second_publish_may_replace_or_join_the_first(client: Client) ->
     assert (await client.get(f"operations/{first}"))["status"] == "canceled"
 
 
+@pytest.mark.parametrize("conflict", [400, 409])
+async def test_edits_may_be_refused_while_an_operation_is_in_progress(client: Client, conflict: int) -> None:
+    await client.switch(edits_while_running="refuse", conflict_status=conflict)
+    edited = client.with_versions("1.0.0", "1.1.0")
+    operation = await client.published()
+    refused = await client.put(edited)
+    assert refused.status_code == conflict
+    assert refused.json()["error"]["code"] == "OperationInProgress"
+    assert operation in refused.json()["error"]["message"]
+    assert "1.1.0" not in (await client.call("GET", "")).text
+    client.clock.advance(8 * DAY)
+    assert (await client.put(edited)).status_code == 200
+    assert (await client.call("POST", "golive")).status_code == 202
+    assert (await client.put(edited)).status_code == conflict
+    client.clock.advance(4 * DAY)
+    assert (await client.put(edited)).status_code == 200
+
+
+async def test_edits_are_refused_until_a_cancel_is_done(client: Client) -> None:
+    await client.switch(edits_while_running="refuse", cancel_async=True, cancel_seconds=600)
+    await client.waiting()
+    assert (await client.put()).status_code == 200
+    assert (await client.call("POST", "cancel")).status_code == 202
+    assert (await client.put()).status_code == 400
+    client.clock.advance(600)
+    assert (await client.put()).status_code == 200
+
+
+async def test_edits_are_accepted_while_an_operation_is_in_progress_unless_told_otherwise(client: Client) -> None:
+    operation = await client.published()
+    assert (await client.put(client.with_versions("1.0.0", "1.1.0"))).status_code == 200
+    client.clock.advance(8 * DAY)
+    assert (await client.get(f"operations/{operation}"))["status"] == "running"
+    assert "1.1.0" not in (await client.call("GET", "slot/Preview")).text
+
+
+async def test_a_stranger_is_refused_an_edit_too(client: Client) -> None:
+    await client.switch(edits_while_running="refuse")
+    await client.published()
+    address = f"/_control/offers/{client.publisher}/webstack/stranger"
+    refusal = (await client.http.post(address, json={"kind": "stranger_edit"})).json()["refused"]
+    assert "is in progress" in refusal
+
+
 async def test_the_number_of_versions_is_limited(client: Client) -> None:
     nine = client.with_versions(*(f"1.0.{number}" for number in range(9)))
     refused = await client.put(nine)
