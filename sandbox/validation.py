@@ -10,7 +10,7 @@ from sandbox.refusals import Detail, RefusedError
 from sandbox.switches import Switches
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9_])?")
-_IMAGE_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_IMAGE_VERSION = re.compile(r"[0-9]+(\.[0-9]+){2}")
 _LISTING = "microsoft-azure-marketplace."
 _BAD_REQUEST = 400
 _INVALID_ENTITY = 422

@@ -74,6 +74,19 @@ async def test_an_offer_without_plans_cannot_be_published(client: Client) -> Non
     assert (await refusal(client))[0]["target"] == "definition.plans"
 
 
+async def test_the_numbers_of_a_version_may_have_leading_zeros(client: Client) -> None:
+    client.document = client.with_versions("2026.03.01", "0.0.0")
+    await client.live()
+    plan = (await client.get("slot/Production"))["definition"]["plans"][0]
+    assert list(plan[f"{VM}.vmImages"]) == ["2026.03.01", "0.0.0"]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.0.0.0", "1.0.x", "1..0", "-1.0.0", "1.0.\u0662", "1.0.0-rc1", ""])
+async def test_a_version_is_three_numbers(client: Client, version: str) -> None:
+    client.document = client.with_versions(version)
+    assert [detail["code"] for detail in await refusal(client)] == ["InvalidVersion"]
+
+
 async def test_the_last_image_cannot_go(client: Client) -> None:
     client.document = client.with_versions()
     (detail,) = await refusal(client)
