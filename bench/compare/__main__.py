@@ -7,75 +7,118 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.compare import measurements
 from bench.compare.environments import BUILT, NotToBeHadError
-from bench.compare.hardware import machine
-from bench.compare.lineup import BARE, CONTESTANTS, OURS, SCRIPT, Contestant
-from bench.compare.measurements import Figures
+from bench.compare.hardware import lines_of_code, machine
+from bench.compare.lineup import BARE, CONTESTANTS, ON_TEMPORAL, OURS, SCRIPT, Contestant
+from bench.compare.measurements import LONG_WAIT, Figures, cold_start, crash, in_flight, parked, single
 from bench.compare.programs import ProgramFailedError
 from bench.compare.report import failed, renew, tables
 from bench.processes import ROOT
 
-MEASUREMENTS = ("history", "cold_start", "in_flight", "crash", "scaling", "parked", "long_wait")
-USUAL = {"sizes": "200", "repeat": 2, "crash": 100, "parked": 500, "limit": 180.0}
-QUICK = {"sizes": "20", "repeat": 1, "crash": 20, "parked": 50, "limit": 90.0}
-FULL = {"sizes": "200,1000", "repeat": 3, "crash": 500, "parked": 10_000, "limit": 600.0}
-IMPORTS = {"ours": "worker.__main__", "bare": "bench.compare.contestants.temporal_bare"}
+USUAL = {"rounds": 3, "sizes": "200,1000", "slow": 100, "crash": 100, "parked": 1000, "watched": 30}
+QUICK = {"rounds": 1, "sizes": "20", "slow": 20, "crash": 20, "parked": 50, "watched": 10}
+
+SLOW_READ = 0.5
+"""Seconds that a read takes at a slow marketplace."""
+
+IN_A_LONG_WAIT = 400
+"""Of more, the first would look again before the last begins to wait."""
+
+DURABLE = [each for each in CONTESTANTS if each is not SCRIPT]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One thing that is measured.
+
+    Attributes:
+        name: For the command line and the results.
+        of: The contestants that take part.
+        measure: Measures one of them.
+        rounds: How often those on Temporal take turns; the others are measured in the first round only.
+        notes: Kept beside the figures.
+    """
+
+    name: str
+    of: Sequence[Contestant]
+    measure: Callable[[Contestant], Awaitable[Figures]]
+    rounds: int
+    notes: Figures = field(default_factory=dict)
+
+
+def measurements(chosen: argparse.Namespace) -> list[Measurement]:
+    """Return all measurements, in their order."""
+    rounds, first = chosen.rounds, chosen.sizes[0]
+    sized = [
+        Measurement(
+            "in_flight",
+            CONTESTANTS if size == first else ON_TEMPORAL,
+            partial(in_flight, number=size),
+            rounds,
+            {"size": size},
+        )
+        for size in chosen.sizes
+    ]
+    slow = partial(in_flight, number=chosen.slow, read_seconds=SLOW_READ)
+    awaits_approval = partial(parked, number=chosen.parked, seconds=chosen.watched, approval=True)
+    waits_long = partial(parked, number=min(chosen.parked, IN_A_LONG_WAIT), seconds=LONG_WAIT, approval=False)
+    scaled = [
+        Measurement("scaling", [OURS], partial(in_flight, number=first, workers=workers), 1) for workers in (1, 2, 4)
+    ]
+    return [
+        Measurement("single", CONTESTANTS, single, rounds),
+        *sized,
+        Measurement("slow_reads", ON_TEMPORAL, slow, rounds),
+        Measurement("crash", DURABLE, partial(crash, number=chosen.crash), rounds),
+        Measurement("parked", [BARE, OURS], awaits_approval, rounds),
+        Measurement("long_wait", [BARE, OURS], waits_long, rounds),
+        Measurement("cold_start", DURABLE, cold_start, 1),
+        *scaled,
+    ]
+
+
+WITHOUT_GOALS = {"cold_start", "scaling"}
+NAMES = list(dict.fromkeys(each.name for each in measurements(argparse.Namespace(**USUAL | {"sizes": [1]}))))
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
-    scale = parser.add_mutually_exclusive_group()
-    scale.add_argument("--quick", action="store_true", help="everything small: some minutes; docs/ stays as it is")
-    scale.add_argument("--full", action="store_true", help="everything as large as docs/benchmarks.md tells: hours")
-    parser.add_argument("--only", help="measurements, comma-separated: " + ", ".join(MEASUREMENTS))
+    parser.add_argument("--quick", action="store_true", help="everything small, in some minutes")
+    parser.add_argument("--goals", action="store_true", help="only what the table of goals needs")
+    parser.add_argument("--only", help="measurements, comma-separated: " + ", ".join(NAMES))
     parser.add_argument("--contestants", help="comma-separated: " + ", ".join(each.name for each in CONTESTANTS))
+    parser.add_argument("--rounds", type=int, help="how often those on Temporal take turns")
     parser.add_argument("--sizes", help="publications in flight, comma-separated")
-    parser.add_argument("--repeat", type=int, help="how often the first size is measured")
-    parser.add_argument("--crash", type=int, help="publications in flight when the worker is killed")
-    parser.add_argument(
-        "--unchecked",
-        action="store_true",
-        help="kill also workers whose steps do not look first whether they were done",
-    )
-    parser.add_argument("--parked", type=int, help="publications that wait for their approval, or in a long wait")
-    parser.add_argument("--asleep", action="store_true", help="never wake those that wait for their approval")
-    parser.add_argument("--wait", type=float, default=1.0, help="seconds between two looks (default: %(default)s)")
-    parser.add_argument("--limit", type=float, help="seconds for one round")
-    parser.add_argument(
-        "--results",
-        type=Path,
-        help="where figures go as they come (default: .bench/results.json for everything, --add and --report,"
-        " else .bench/tried.json)",
-    )
-    parser.add_argument("--add", action="store_true", help="keep the figures that are in the results already")
+    parser.add_argument("--parked", type=int, help="publications that wait for their approval")
+    parser.add_argument("--results", type=Path, help="where figures go as they come (default: in .bench)")
     parser.add_argument(
         "--report", action="store_true", help="measure nothing: write docs/ from the results there are"
     )
     chosen = parser.parse_args(words)
-    for name, value in (QUICK if chosen.quick else FULL if chosen.full else USUAL).items():
-        if getattr(chosen, name) is None:
+    for name, value in (QUICK if chosen.quick else USUAL).items():
+        if getattr(chosen, name, None) is None:
             setattr(chosen, name, value)
-    chosen.all = not chosen.quick and not chosen.only and not chosen.contestants
-    kept = chosen.all or chosen.add or chosen.report
-    chosen.results = chosen.results or BUILT / ("results.json" if kept else "tried.json")
+    chosen.whole = not (chosen.quick or chosen.goals or chosen.only or chosen.contestants)
+    chosen.results = chosen.results or BUILT / ("results.json" if chosen.whole else "tried.json")
     chosen.sizes = [int(size) for size in chosen.sizes.split(",")]
-    chosen.only = chosen.only.split(",") if chosen.only else list(MEASUREMENTS)
-    names = chosen.contestants.split(",") if chosen.contestants else [each.name for each in CONTESTANTS]
-    chosen.contestants = [each for each in CONTESTANTS if each.name in names]
-    unknown = set(chosen.only) - set(MEASUREMENTS) | set(names) - {each.name for each in CONTESTANTS}
+    names = [each.name for each in (ON_TEMPORAL if chosen.goals else CONTESTANTS)]
+    only = [each for each in NAMES if not (chosen.goals and each in WITHOUT_GOALS)]
+    chosen.contestants = chosen.contestants.split(",") if chosen.contestants else names
+    chosen.only = chosen.only.split(",") if chosen.only else only
+    unknown = {*chosen.only} - {*NAMES} | {*chosen.contestants} - {each.name for each in CONTESTANTS}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return chosen
 
 
 class Campaign:
-    """The measurements, in turns: what one contestant meets of the machine's moods the next one meets too."""
+    """The measurements, in turns: all contestants meet the same moods of the machine."""
 
     def __init__(self, chosen: argparse.Namespace, command: str) -> None:
         self.chosen = chosen
@@ -83,15 +126,10 @@ class Campaign:
         self.results: dict[str, Any] = {
             "command": command,
             "machine": machine(chosen.contestants),
-            "wait": chosen.wait,
-            "figures": [],
+            "rounds": chosen.rounds,
+            "figures": [{"measurement": "lines", "contestant": "ours", "round": 0, "lines": lines_of_code()}],
             "absent": self.absent,
         }
-        if chosen.add and chosen.results.exists():
-            before = json.loads(chosen.results.read_text())
-            self.results["command"] = f"{before['command']}` and `{command}"
-            self.results["figures"] = before["figures"]
-            self.results["machine"] = before["machine"] | self.results["machine"]
         self.began = time.monotonic()
 
     async def run(self) -> None:
@@ -99,113 +137,28 @@ class Campaign:
         task = asyncio.current_task()
         assert task  # noqa: S101 - a coroutine runs in one
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        for name in self.chosen.only:
-            await getattr(self, f"_{name}")()
-        self.results["minutes"] = round((time.monotonic() - self.began) / 60, 1)
+        for measurement in measurements(self.chosen):
+            if measurement.name not in self.chosen.only:
+                continue
+            for number in range(measurement.rounds):
+                for contestant in measurement.of:
+                    if contestant.name in self.chosen.contestants and (number == 0 or contestant in ON_TEMPORAL):
+                        await self._measure(measurement, contestant, number)
         self._keep()
 
-    async def _history(self) -> None:
-        for each in self._of(BARE, OURS):
-            await self._measure("history", each, partial(measurements.history, each, wait=self.chosen.wait))
-
-    async def _cold_start(self) -> None:
-        tries = 1 if self.chosen.quick else 3
-        for each in self.chosen.contestants:
-            await self._measure("cold_start", each, partial(self._cold, each, tries))
-
-    async def _cold(self, contestant: Contestant, tries: int) -> Figures:
-        figures = await measurements.cold_start(contestant, tries=tries) if contestant.worker else {}
-        if contestant.name in IMPORTS:
-            figures["import_seconds"] = await asyncio.to_thread(measurements.import_seconds, IMPORTS[contestant.name])
-        return figures
-
-    async def _in_flight(self) -> None:
-        chosen = self.chosen
-        for size in chosen.sizes:
-            for _ in range(chosen.repeat if size == chosen.sizes[0] else 1):
-                for each in chosen.contestants:
-                    number = min(size, each.most)
-                    if number == size or size == chosen.sizes[0]:
-                        await self._in_flight_of(each, number, size)
-
-    async def _in_flight_of(self, contestant: Contestant, number: int, size: int) -> None:
-        async def measure() -> Figures:
-            return {"size": size} | await measurements.in_flight(
-                contestant, number=number, wait=self.chosen.wait, limit=self.chosen.limit
-            )
-
-        await self._measure("in_flight", contestant, measure)
-
-    async def _crash(self) -> None:
-        for checks in (True, False) if self.chosen.unchecked else (True,):
-            for each in self.chosen.contestants:
-                if each is SCRIPT or not (checks or each.checks):
-                    continue  # nothing of a script is left; ours and bare are as they are
-                number = min(self.chosen.crash, each.most)
-                await self._measure(
-                    "crash",
-                    each,
-                    partial(
-                        measurements.crash,
-                        each,
-                        number=number,
-                        wait=self.chosen.wait,
-                        limit=self.chosen.limit,
-                        checks=checks,
-                    ),
-                )
-
-    async def _scaling(self) -> None:
-        for each in self._of(OURS):
-            for workers in (1, 2, 4):
-                await self._measure(
-                    "scaling",
-                    each,
-                    partial(
-                        measurements.in_flight,
-                        each,
-                        number=self.chosen.sizes[0],
-                        wait=self.chosen.wait,
-                        limit=self.chosen.limit,
-                        workers=workers,
-                    ),
-                )
-
-    async def _parked(self) -> None:
-        await self._waiting("parked", 60, approval=True)
-
-    async def _long_wait(self) -> None:
-        # So long that each looks once.
-        await self._waiting("long_wait", measurements.LONG_WAIT, approval=False)
-
-    async def _waiting(self, name: str, seconds: float, *, approval: bool) -> None:
-        chosen = self.chosen
-        for each in self._of(BARE, OURS):
-            await self._measure(
-                name,
-                each,
-                partial(
-                    measurements.parked,
-                    each,
-                    number=chosen.parked,
-                    sample=min(1000, chosen.parked // 2),
-                    seconds=10 if chosen.quick else seconds,
-                    limit=max(chosen.limit, chosen.parked / 4),
-                    approval=approval,
-                    wake=not chosen.asleep,
-                ),
-            )
-
-    def _of(self, *contestants: Contestant) -> list[Contestant]:
-        return [each for each in contestants if each in self.chosen.contestants]
-
-    async def _measure(self, name: str, contestant: Contestant, measure: Callable[[], Awaitable[Figures]]) -> None:
+    async def _measure(self, measurement: Measurement, contestant: Contestant, number: int) -> None:
         if contestant.name in self.absent:
             return
-        print(f"{time.monotonic() - self.began:6.0f} s  {name}: {contestant.title}", flush=True)
-        entry: dict[str, Any] = {"measurement": name, "contestant": contestant.name, "title": contestant.title}
+        entry = {
+            "measurement": measurement.name,
+            "contestant": contestant.name,
+            "title": contestant.title,
+            "round": number,
+            **measurement.notes,
+        }
+        print(f"{time.monotonic() - self.began:6.0f} s  {measurement.name}: {contestant.title}", flush=True)
         try:
-            entry |= await measure()
+            entry |= await measurement.measure(contestant)
         except NotToBeHadError as error:
             self.absent[contestant.name] = str(error)
             print(f"          is not to be had here: {error}", flush=True)
@@ -217,13 +170,14 @@ class Campaign:
         self._keep()
 
     def _keep(self) -> None:
+        self.results["minutes"] = round((time.monotonic() - self.began) / 60, 1)
         path: Path = self.chosen.results
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(self.results, indent=1))
 
 
 def main() -> int:
-    """Measure, and tell; 1 when something could not be measured."""
+    """Measure, and print the tables; 1 when something could not be measured."""
     chosen = arguments()
     if not chosen.report:
         words = " ".join(sys.argv[1:])
@@ -234,9 +188,9 @@ def main() -> int:
             sys.exit("Ended by SIGTERM")
     results = json.loads(chosen.results.read_text())
     print(tables(results))
-    if chosen.report or chosen.all:
+    if chosen.whole:
         renew(results, chosen.results, ROOT / "docs")
-        print("docs/benchmarks.md and its plots say so too")
+        print("The tables and plots of docs/benchmarks.md are renewed")
     return 1 if failed(results) else 0
 
 

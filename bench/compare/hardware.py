@@ -3,12 +3,12 @@
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 
 from bench.compare.environments import PINNED, NotToBeHadError, postgres_program, system_program
-from bench.compare.lineup import RESTATE, Contestant
+from bench.compare.lineup import CONTESTANTS, RESTATE
 from bench.processes import ROOT
 from sandbox.demo import find_temporal
 from sandbox.sample import DemoError
@@ -16,9 +16,14 @@ from sandbox.sample import DemoError
 A_GIBIBYTE = 2**30
 
 
-def machine(contestants: Sequence[Contestant]) -> dict[str, str]:
-    """Return what a reader has to know to believe the figures."""
-    names = {each.name for each in contestants}
+def lines_of_code() -> int:
+    """Count the lines of the product that a reader of the workflows has to know."""
+    files = [path for folder in ("workflows", "activities", "worker") for path in (ROOT / folder).rglob("*.py")]
+    return sum(len(path.read_text().splitlines()) for path in files)
+
+
+def machine(names: Collection[str]) -> dict[str, str]:
+    """Return what a reader has to know to believe the figures, by the names of the contestants."""
     known = {
         "machine": f"{os.cpu_count()} cores, {_processor()}, {_memory()}, {platform.system()} {platform.release()}",
         "Python": platform.python_version(),
@@ -26,7 +31,7 @@ def machine(contestants: Sequence[Contestant]) -> dict[str, str]:
         "temporal": _temporal(),
         "temporalio": version("temporalio"),
     }
-    for package in sorted({each.packages for each in contestants if each.packages}):
+    for package in sorted({each.packages for each in CONTESTANTS if each.packages and each.name in names}):
         pinned = (PINNED / f"{package}.txt").read_text().splitlines()
         known[package] = ", ".join(line.partition("#")[0].strip().replace("==", " ") for line in pinned)
     if "restate" in names:

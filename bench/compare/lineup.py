@@ -68,8 +68,8 @@ class Contestant:
         ready: What a worker says when it works.
         waits: The event at which a publication waits for the approval, and is approved.
         done: The event at which it is done.
-        checks: Whether its steps look first whether they were done, which can be left out.
-        most: How many it is given at once: more would take it hours, or do not fit its process.
+        imports: The module that its worker imports, where the import is timed too.
+        most: How many it is given at once: more would take it hours, or not fit into its process.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Contestant:
     ready: str = "Working"
     waits: str = "preview"
     done: str = "live"
-    checks: bool = True
+    imports: str | None = None
     most: int = 1_000_000
 
     @property
@@ -136,16 +136,13 @@ class Running:
 
 
 @asynccontextmanager
-async def at_work(
-    contestant: Contestant, *, wait: float, workers: int = 1, checks: bool = True
-) -> AsyncIterator[Running]:
+async def at_work(contestant: Contestant, *, wait: float, workers: int = 1) -> AsyncIterator[Running]:
     """Run a contestant with a marketplace of its own; everything is gone when the context is left.
 
     Args:
         contestant: Who works.
         wait: Seconds between two looks.
         workers: How many worker processes.
-        checks: Whether opponents look before they publish or go live whether that was done.
     """
     marketplace = Marketplace()
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
@@ -159,7 +156,6 @@ async def at_work(
                     "NOTIFY_WEBHOOK_URL": f"{url}/webhook",
                     "AZURE_STORAGE_ACCOUNT_KEYS": f"fabrikamimages={_STORAGE_KEY}",
                     "BENCH_WAIT": str(wait),
-                    "BENCH_CHECKS": "yes" if checks else "no",
                     **engine.environment,
                 }
                 command = [python_of(contestant.packages), "-m", contestant.file, "client"]
@@ -322,8 +318,24 @@ def _module(module: str) -> tuple[str, ...]:
     return ("-m", f"bench.compare.contestants.{module}", "worker")
 
 
-SCRIPT = Contestant("script", "script (asyncio, nothing durable)", "script", None, _nothing, checks=False)
-BARE = Contestant("bare", "Temporal, bare", "temporal_bare", None, _temporal, _module("temporal_bare"), checks=False)
+SCRIPT = Contestant("script", "script (asyncio, nothing durable)", "script", None, _nothing)
+BARE = Contestant(
+    "bare",
+    "Temporal, bare",
+    "temporal_bare",
+    None,
+    _temporal,
+    _module("temporal_bare"),
+    imports="bench.compare.contestants.temporal_bare",
+)
+BARE_LOCAL = Contestant(
+    "bare-local",
+    "Temporal, bare, looks local",
+    "temporal_bare_local",
+    None,
+    _temporal,
+    _module("temporal_bare_local"),
+)
 OURS = Contestant(
     "ours",
     "ours",
@@ -334,7 +346,7 @@ OURS = Contestant(
     ready="Working on task queue",
     waits="told_awaiting_approval",
     done="told_live",
-    checks=False,  # not to be left out
+    imports="worker.__main__",
 )
 DBOS_SQLITE = Contestant("dbos", "DBOS, SQLite", "dbos_app", "dbos", _dbos_sqlite, _module("dbos_app"))
 DBOS_POSTGRES = Contestant(
@@ -357,4 +369,5 @@ CELERY = Contestant(
     ready="celery@",
 )
 
-CONTESTANTS = [SCRIPT, BARE, OURS, DBOS_SQLITE, DBOS_POSTGRES, RESTATE_SERVER, CELERY, PREFECT]
+ON_TEMPORAL = [BARE, BARE_LOCAL, OURS]
+CONTESTANTS = [SCRIPT, *ON_TEMPORAL, DBOS_SQLITE, DBOS_POSTGRES, RESTATE_SERVER, CELERY, PREFECT]

@@ -66,6 +66,7 @@ class Marketplace:
             request for an offer), ``publish`` and ``go_live`` (the request has arrived), ``looked`` (a look),
             ``preview`` and ``live`` (the last look was answered), and those of the webhook, ``told_`` before their
             names.
+        read_seconds: How long a read takes.
         write_seconds: How long a write takes to be answered after it had its effect.
         looks: How often an operation has to be looked at until it has settled.
         requests: How many requests there were.
@@ -73,6 +74,7 @@ class Marketplace:
 
     def __init__(self) -> None:
         self.tell: Callable[[str, str, float], None] = lambda *_: None
+        self.read_seconds = 0.0
         self.write_seconds = 0.0
         self.looks = LOOKS
         self.offers: dict[str, Offer] = {}
@@ -84,10 +86,9 @@ class Marketplace:
         offer.preview = offer.draft
         offer.operations.append(Operation(str(uuid.uuid4()), "publish", self.looks, settled=True))
 
-    def forget(self) -> None:
-        """Forget all offers."""
-        self.offers.clear()
-        self.requests = 0
+    def count(self, call: str) -> int:
+        """Return how many calls of a kind there were."""
+        return sum(offer.calls[call] for offer in self.offers.values())
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -108,8 +109,11 @@ class Marketplace:
             offer = self.offers[offer_id] = Offer()
         if not offer.calls:
             self.tell("asked", offer_id, time.monotonic())
-        answer = self._reads(offer_id, offer, rest) if request.method == "GET" else None
-        if request.method == "PUT" and not rest:
+        answer = None
+        if request.method == "GET":
+            await asyncio.sleep(self.read_seconds)
+            answer = self._reads(offer_id, offer, rest)
+        elif request.method == "PUT" and not rest:
             answer = await self._put(request, offer, body)
         elif request.method == "POST" and "".join(rest) in _STARTS:
             answer = await self._start(offer_id, offer, _STARTS["".join(rest)])

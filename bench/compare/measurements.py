@@ -22,10 +22,21 @@ from bench.processes import ROOT
 
 Figures: TypeAlias = dict[str, Any]
 
+WAIT = 1.0
+"""Seconds between two looks."""
+
 WAITS = 8
 """Between five looks at each of two operations."""
 
+SINGLES = 3
+
 WARM_UP = 4
+LIMIT = 600.0
+"""Seconds that a round may take."""
+
+CRASH_LIMIT = 120.0
+"""Seconds after which what a killed worker has left behind is lost."""
+
 WRITE_SECONDS = 0.3
 """How long the marketplace takes to answer a write where the worker is killed: so some are under way then."""
 
@@ -33,32 +44,32 @@ REST_SECONDS = 2
 RESTING = 0.1
 """Cores that worker and engine take together when nothing happens any more."""
 
-LONG_WAIT = 300.0
-"""Seconds between two looks at an operation that takes days."""
+LONG_WAIT = 60.0
+"""Seconds between two looks at an operation that does not end."""
 
 ENDLESS = 1_000_000
 """Looks at an operation, more than anybody has time for."""
 
+STARTS = 3
 IMPORTS = 7
 
 
-async def in_flight(contestant: Contestant, *, number: int, wait: float, limit: float, workers: int = 1) -> Figures:
-    """Measure one publication by itself, and then so many at once."""
-    async with at_work(contestant, wait=wait, workers=workers) as running:
-        await play(running, "warm-up", WARM_UP, limit=limit)
-        alone = await play(running, "alone", 1, limit=limit)
+async def in_flight(contestant: Contestant, *, number: int, workers: int = 1, read_seconds: float = 0.0) -> Figures:
+    """Measure so many publications at once."""
+    number = min(number, contestant.most)
+    async with at_work(contestant, wait=WAIT, workers=workers) as running:
+        await play(running, "warm-up", WARM_UP, limit=LIMIT)
+        running.marketplace.read_seconds = read_seconds
         begun = running.marketplace.requests
-        many = await play(running, "many", number, limit=limit)
+        many = await play(running, "many", number, limit=LIMIT)
         requests = running.marketplace.requests - begun
-        expected = WARM_UP + 1 + len(many.lived)
+        expected = WARM_UP + len(many.lived)
         ended = await _ended(running, expected)
     return {
         "number": number,
         "workers": workers,
-        "added_seconds": max(alone.latencies(), default=limit) - WAITS * wait,
-        "took": many.took if not many.lost else limit,
         "done": len(many.lived),
-        "per_second": len(many.lived) / (many.took if not many.lost else limit),
+        "per_second": len(many.lived) / (LIMIT if many.lost else many.took),
         "worker_cpu_ms": _each(many.worker_cpu, many),
         "engine_cpu_ms": _each(many.engine_cpu, many),
         "requests": requests / number,
@@ -83,30 +94,27 @@ async def _ended(running: Running, expected: int) -> int | None:
     return ended
 
 
-async def crash(contestant: Contestant, *, number: int, wait: float, limit: float, checks: bool = True) -> Figures:
+async def crash(contestant: Contestant, *, number: int) -> Figures:
     """Kill the worker with writes under way, when half of the publish requests have arrived, and start another."""
-    undisturbed = await _disturbed(contestant, number=number, wait=wait, limit=limit, checks=checks, kill=False)
-    struck = await _disturbed(contestant, number=number, wait=wait, limit=limit, checks=checks, kill=True)
+    number = min(number, contestant.most)
+    undisturbed = await _disturbed(contestant, number, kill=False)
+    struck = await _disturbed(contestant, number, kill=True)
     return {
-        "checks": checks,
         "number": number,
         "undisturbed": None if undisturbed.lost else undisturbed.took,
         "took": None if struck.lost else struck.took,
-        "limit": limit,
         "lost": struck.lost,
         "failed": struck.failed,
         "doubled": struck.doubled,
     }
 
 
-async def _disturbed(
-    contestant: Contestant, *, number: int, wait: float, limit: float, checks: bool, kill: bool
-) -> Round:
-    async with at_work(contestant, wait=wait, checks=checks) as running:
-        await play(running, "warm-up", WARM_UP, limit=limit)
+async def _disturbed(contestant: Contestant, number: int, *, kill: bool) -> Round:
+    async with at_work(contestant, wait=WAIT) as running:
+        await play(running, "warm-up", WARM_UP, limit=LIMIT)
         running.marketplace.write_seconds = WRITE_SECONDS
         if not kill:
-            return await play(running, "many", number, limit=limit)
+            return await play(running, "many", number, limit=CRASH_LIMIT)
         strike: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def kill_and_start() -> None:
@@ -116,7 +124,7 @@ async def _disturbed(
 
         killing = asyncio.create_task(kill_and_start())
         try:
-            played = await play(running, "many", number, limit=limit, strike=strike)
+            played = await play(running, "many", number, limit=CRASH_LIMIT, strike=strike)
             if not strike.done():
                 raise ProgramFailedError("The worker was not killed: fewer than half of the publish requests came")
             await killing
@@ -125,16 +133,7 @@ async def _disturbed(
         return played
 
 
-async def parked(
-    contestant: Contestant,
-    *,
-    number: int,
-    sample: int,
-    seconds: float,
-    limit: float,
-    approval: bool,
-    wake: bool,
-) -> Figures:
+async def parked(contestant: Contestant, *, number: int, seconds: float, approval: bool) -> Figures:
     """Let so many wait, watch them wait, then approve all at once.
 
     For their approval they wait with previews that are ready from the beginning, and a go-live settles at the first
@@ -143,25 +142,22 @@ async def parked(
     Args:
         contestant: Who waits.
         number: How many.
-        sample: After how many memory is measured for the first time.
         seconds: How long they are watched.
-        limit: Seconds for parking, for coming to rest, and for waking.
         approval: Whether they wait for their approval.
-        wake: Whether they are approved in the end.
     """
-    async with at_work(contestant, wait=1.0 if approval else LONG_WAIT) as running:
+    async with at_work(contestant, wait=WAIT if approval else LONG_WAIT) as running:
         running.marketplace.looks = 1 if approval else ENDLESS
-        park = Park(running, limit, approval=approval)
+        park = Park(running, approval=approval)
         memory = {0: running.memory()}
         parking = 0.0
-        for count in (sample, number):
+        for count in (number // 2, number):
             parking += await park.fill(count)
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(LIMIT):
                 await _at_rest(running)
             memory[count] = running.memory()
-        cpu, requests = running.cpu(), running.marketplace.requests
+        cpu, looks = running.cpu(), running.marketplace.count("look")
         await asyncio.sleep(seconds)
-        after, requests = running.cpu(), running.marketplace.requests - requests
+        after, looks = running.cpu(), running.marketplace.count("look") - looks
         figures = {
             "number": number,
             "parking_seconds": parking,
@@ -169,9 +165,9 @@ async def parked(
             "idle_seconds": seconds,
             "idle_worker_cpu": after[0] - cpu[0],
             "idle_engine_cpu": after[1] - cpu[1],
-            "idle_requests": requests,
+            "idle_looks": looks,
         }
-        if approval and wake:
+        if approval:
             begun = time.monotonic()
             await park.approve_all()
             waking = max(park.lived.values(), default=begun) - begun
@@ -193,10 +189,9 @@ async def _at_rest(running: Running) -> None:
 class Park:
     """Publications that wait, for their approval or for the next look at their publish."""
 
-    def __init__(self, running: Running, limit: float, *, approval: bool) -> None:
+    def __init__(self, running: Running, *, approval: bool) -> None:
         self.lived: dict[str, float] = {}
         self._running = running
-        self._limit = limit
         self._approval = approval
         self._waits = running.contestant.waits if approval else "looked"
         self._offers: list[str] = []
@@ -221,9 +216,9 @@ class Park:
         if self._approval:
             for offer in more:
                 self._running.marketplace.await_sign_off(offer)
-        async with asyncio.timeout(self._limit):
+        async with asyncio.timeout(LIMIT):
             await asyncio.gather(*[self._running.client.order("start", offer, self._approval) for offer in more])
-            # Who does not tell that it waits for its approval asks the marketplace nothing before.
+            # A contestant without a webhook sends nothing before it waits for its approval.
             if self._waits == "looked" or self._waits.startswith("told_"):
                 await self._until(self._waiting, number)
         return time.monotonic() - begun
@@ -232,7 +227,7 @@ class Park:
         """Approve all, and wait until they are live, or for too long."""
         orders = [self._running.client.order("approve", offer) for offer in self._offers]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(LIMIT):
                 await asyncio.gather(*orders)
                 await self._until(self.lived, len(self._offers))
 
@@ -242,11 +237,11 @@ class Park:
             await asyncio.sleep(0.05)
 
 
-async def cold_start(contestant: Contestant, *, tries: int) -> Figures:
+async def cold_start(contestant: Contestant) -> Figures:
     """Measure from the start of a worker's process to its first request, with a publication waiting for it."""
     seconds = []
-    async with at_work(contestant, wait=1.0) as running:
-        for each in range(tries):
+    async with at_work(contestant, wait=WAIT) as running:
+        for each in range(STARTS):
             asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
             def tell(event: str, _offer: str, at: float, asked: "asyncio.Future[float]" = asked) -> None:
@@ -259,11 +254,14 @@ async def cold_start(contestant: Contestant, *, tries: int) -> Figures:
             await asyncio.sleep(1)
             worker = running.begin_worker()
             seconds.append(await asyncio.wait_for(asked, 60) - worker.started)
-    return {"seconds": statistics.median(seconds), "tries": tries}
+    return {"seconds": statistics.median(seconds), "import_seconds": await asyncio.to_thread(_imports, contestant)}
 
 
-def import_seconds(module: str) -> float:
-    """Return what importing a module adds to the start of the interpreter, the median of some."""
+def _imports(contestant: Contestant) -> float | None:
+    """Return what importing the worker adds to the start of the interpreter: the median of some."""
+    module = contestant.imports
+    if module is None:
+        return None
     return statistics.median(_runs(f"import {module}") - _runs("pass") for _ in range(IMPORTS))
 
 
@@ -273,18 +271,30 @@ def _runs(code: str) -> float:
     return time.monotonic() - begun
 
 
-async def history(contestant: Contestant, *, wait: float) -> Figures:
-    """Count what one publication leaves on the Temporal server, all its workflows together."""
-    async with at_work(contestant, wait=wait) as running:
-        await play(running, "warm-up", 1, limit=60)
-        await play(running, "counted", 1, limit=60)
-        await _ended(running, 2)
-        client = await TemporalClient.connect(running.environment["TEMPORAL_ADDRESS"])
-        runs = [
-            await _counted(client, found.workflow_type, found.id, found.run_id)
-            async for found in client.list_workflows()
-            if "counted-0" in found.id
-        ]
+async def single(contestant: Contestant) -> Figures:
+    """Measure publications by themselves, and count what the last one leaves on the Temporal server."""
+    async with at_work(contestant, wait=WAIT) as running:
+        await play(running, "warm-up", WARM_UP, limit=LIMIT)
+        took, requests = [], 0
+        for number in range(SINGLES):
+            requests = running.marketplace.requests
+            took += (await play(running, f"single-{number}", 1, limit=LIMIT)).latencies()
+            requests = running.marketplace.requests - requests
+        figures = {"added_ms": 1000 * (statistics.median(took) - WAITS * WAIT), "requests": requests}
+        if "TEMPORAL_ADDRESS" in running.environment:
+            await _ended(running, WARM_UP + SINGLES)
+            figures |= await _history(running.environment["TEMPORAL_ADDRESS"], f"single-{SINGLES - 1}-")
+        return figures
+
+
+async def _history(address: str, offer: str) -> Figures:
+    """Count what is on the Temporal server of an offer: every run of its chain, and the internal ones."""
+    client = await TemporalClient.connect(address)
+    runs = [
+        await _counted(client, found.workflow_type, found.id, found.run_id)
+        async for found in client.list_workflows()
+        if offer in found.id
+    ]
     total: Counter[str] = sum((Counter(run["figures"]) for run in runs), Counter())
     return {"runs": runs, **total}
 
@@ -306,8 +316,9 @@ async def _counted(client: TemporalClient, kind: str, workflow_id: str, run_id: 
             "state_transitions": execution.state_transition_count,
             "workflow_tasks": kinds["WORKFLOW_TASK_COMPLETED"],
             "activities": kinds["ACTIVITY_TASK_COMPLETED"],
+            "markers": kinds["MARKER_RECORDED"],
             "timers": kinds["TIMER_STARTED"],
-            "signals": kinds["WORKFLOW_EXECUTION_SIGNALED"],
+            "upserts": kinds["UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"],
         },
         "events": dict(kinds.most_common()),
     }

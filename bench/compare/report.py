@@ -2,22 +2,31 @@
 
 import statistics
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from bench.compare.environments import python_of
+from bench.compare.figures import (
+    Entry,
+    Figure,
+    Results,
+    Rounds,
+    cpu_ms,
+    disturbance,
+    idle_ms_a_minute,
+    kept_kb,
+    live_per_second,
+    look_cpu_ms,
+    rounds_of,
+)
+from bench.compare.goals import GOALS, TIMES
 from bench.processes import ROOT
-
-Results: TypeAlias = dict[str, Any]
-Entry: TypeAlias = dict[str, Any]
 
 BEGIN, END = "<!-- from here: made by make bench -->", "<!-- to here: made by make bench -->"
 WORK, WAITING = "benchmark-work.png", "benchmark-waiting.png"
 PLOTS = {WORK: "Latency, rate and CPU time of publications", WAITING: "Memory of waiting publications; more workers"}
 MEGABYTE = 1e6
 MAX_ERROR = 200
-TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def renew(results: Results, path: Path, docs: Path) -> None:
@@ -27,50 +36,52 @@ def renew(results: Results, path: Path, docs: Path) -> None:
     after = rest.partition(END)[2]
     command = [python_of("plots"), "-m", "bench.compare.plots", str(path.resolve()), str(docs.resolve())]
     subprocess.run(command, check=True, cwd=ROOT)
-    shown = "\n\n".join(f"![{about}]({name})" for name, about in PLOTS.items() if (docs / name).exists())
+    shown = "\n\n".join(f"![{about}]({name})" for name, about in PLOTS.items())
     page.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{shown}\n\n{END}{after}")
 
 
 def tables(results: Results) -> str:
     """Return everything that was measured, in Markdown."""
-    parts = [_heading(results)]
-    for name, table in (
-        ("in_flight", _in_flight),
-        ("crash", _crash),
-        ("parked", _parked),
-        ("long_wait", _long_wait),
-        ("cold_start", _cold_start),
-        ("history", _history),
-        ("scaling", _scaling),
-    ):
-        entries = [each for each in results["figures"] if each["measurement"] == name]
-        if entries:
-            parts.append(table(entries))
-            parts += [f"{each['title']} failed: {_one_line(each['error'])}\n" for each in entries if "error" in each]
+    parts = [_heading(results), _goals(results)]
+    for name, table in TABLES.items():
+        if (rounds := rounds_of(results, name)).entries:
+            parts.append(table(rounds))
+    parts += [
+        f"{each['title']} failed at `{each['measurement']}`: {' '.join(each['error'].split())[:MAX_ERROR]}\n"
+        for each in results["figures"]
+        if "error" in each
+    ]
     return "\n".join(parts)
 
 
 def failed(results: Results) -> bool:
-    """Tell whether anything could not be measured."""
+    """Return whether anything could not be measured."""
     return any("error" in each for each in results["figures"])
 
 
-def _one_line(error: str) -> str:
-    return " ".join(error.split())[:MAX_ERROR]
-
-
 def _heading(results: Results) -> str:
+    machine = results["machine"]
+    rounds = results["rounds"]
     lines = [
-        f"Made by `{results['command']}` in {results.get('minutes', '?')} minutes on {results['machine']['machine']}."
+        f"Made by `{results['command']}` in {results['minutes']:.0f} minutes on {machine['machine']}.",
+        "Versions: " + "; ".join(f"{name}: {value}" for name, value in machine.items() if name != "machine") + ".",
     ]
-    versions = [f"{name}: {value}" for name, value in results["machine"].items() if name != "machine"]
-    lines.append("Versions: " + "; ".join(versions) + ".")
+    if rounds > 1:
+        lines.append(
+            f"Figures of the contestants on Temporal are medians of {rounds} rounds in turns; *against* is the median"
+            " of the ratios within each round. The others were measured once, in the first round."
+        )
     others = [each["others"] for each in results["figures"] if "others" in each]
     if others:
         shares = f"{100 * statistics.median(others):.0f} % (median), {100 * max(others):.0f} % (most)"
-        lines.append(f"Of the machine, programs that have nothing to do with this took {shares}.")
+        lines.append(f"Programs that have nothing to do with this took {shares} of the machine.")
     lines += [f"Not to be had here: {name} ({why})." for name, why in results["absent"].items()]
     return "\n\n".join(lines) + "\n"
+
+
+def _goals(results: Results) -> str:
+    head = ["", "goal", "reached", "rounds", "met", "bare"]
+    return _table("What a publication may cost", head, [goal.row(results) for goal in GOALS if goal.values(results)])
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -79,175 +90,155 @@ def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     return f"### {title}\n\n" + "\n".join(lines) + "\n"
 
 
-def contestants(entries: Sequence[Entry]) -> list[tuple[str, str]]:
-    """Return name and title of each contestant, in the order of their first figures."""
-    return list(dict.fromkeys((each["contestant"], each["title"]) for each in entries))
-
-
-def median(entries: Sequence[Entry], contestant: str, figure: str, **equal: object) -> float | None:
-    """Return the median of a figure over the repetitions."""
-    found = [
-        each[figure]
-        for each in entries
-        if each["contestant"] == contestant
-        and each.get(figure) is not None
-        and all(each.get(name) == value for name, value in equal.items())
-    ]
-    return statistics.median(found) if found else None
-
-
 def _shown(value: float | None, form: str = ".1f") -> str:
     return "" if value is None else format(value, form)
 
 
-def _in_flight(entries: Sequence[Entry]) -> str:
-    sizes = sorted({each["size"] for each in entries if "size" in each})
-    head = ["", "added to one, ms"]
-    for size in sizes:
-        head += [
-            f"{size} in flight: per s",
-            "against bare",
-            "worker CPU, ms",
-            "engine CPU, ms",
-            "together, against bare",
-        ]
-    head += ["requests each", "sent twice"]
-    rows = []
-    for name, title in contestants(entries):
-        added = median(entries, name, "added_seconds")
-        row = [title, _shown(None if added is None else 1000 * added, ".0f")]
-        for size in sizes:
-            mine = [each for each in entries if each["contestant"] == name and each.get("size") == size]
-            rate = median(mine, name, "per_second")
-            few = "" if all(each.get("number") == size for each in mine) else f" ({mine[0].get('number')} in flight)"
-            late = " (not all done)" if any(each.get("done") != each.get("number") for each in mine) else ""
-            late += " (the engine knows of fewer)" if any(each.get("not_ended") for each in mine) else ""
-            row += [
-                _shown(rate) + few + late,
-                _ratio(rate, median(entries, "bare", "per_second", size=size)),
-                _shown(median(mine, name, "worker_cpu_ms"), ".0f"),
-                _shown(median(mine, name, "engine_cpu_ms"), ".0f"),
-                _ratio(_cpu(entries, name, size), _cpu(entries, "bare", size)),
+def _against(rounds: Rounds, figure: Figure, contestant: str, base: str = "bare") -> str:
+    ratios = rounds.ratios(figure, contestant, base)
+    return f"{statistics.median(ratios):.2f} {TIMES}" if ratios else ""
+
+
+HISTORY = ("events", "bytes", "state_transitions", "workflow_tasks", "activities", "markers", "timers", "upserts")
+
+
+def _single(rounds: Rounds) -> str:
+    rows: list[list[str]] = []
+    for name, title in rounds.contestants():
+        mine = rounds.of(name)
+        counted = [_shown(mine.median(figure), ".0f") for figure in HISTORY]
+        rows.append([title, _shown(mine.median("added_ms"), ".0f"), _shown(mine.median("requests"), ".0f"), *counted])
+        runs = mine.entries[0].get("runs", [])
+        if len(runs) > 1:
+            rows += [
+                [f"… {run['workflow']}", "", "", *(str(run["figures"][each]) for each in HISTORY)] for run in runs
             ]
-        row.append(_shown(median(entries, name, "requests")))
-        row.append(str(sum(each.get("doubled", 0) for each in entries if each["contestant"] == name)))
-        rows.append(row)
-    return _table("Publications in flight", head, rows)
+    head = ["", "added, ms", "requests", *(figure.replace("_", " ") for figure in HISTORY)]
+    return _table("One publication by itself", head, rows)
 
 
-def _cpu(entries: Sequence[Entry], name: str, size: int) -> float | None:
-    parts = [median(entries, name, figure, size=size) for figure in ("worker_cpu_ms", "engine_cpu_ms")]
-    return None if None in parts else sum(part for part in parts if part is not None)
+def _in_flight(rounds: Rounds) -> str:
+    sizes = sorted({each["size"] for each in rounds.entries})
+    return "\n".join(_many(f"{size:,} in flight", rounds.where(size=size)) for size in sizes)
 
 
-def _ratio(value: float | None, base: float | None) -> str:
-    return "" if value is None or not base else f"{value / base:.2f} {TIMES}"
+def _slow_reads(rounds: Rounds) -> str:
+    return _many("A marketplace whose reads take 0.5 s", rounds)
 
 
-def _crash(entries: Sequence[Entry]) -> str:
-    head = [
-        "",
-        "in flight",
-        "recovered",
-        "lost",
-        "told failed",
-        "publishes and go-lives sent twice",
-        "undisturbed, s",
-        "killed, s",
-        "",
-    ]
+def _many(title: str, rounds: Rounds) -> str:
     rows = []
-    for each in entries:
-        if "error" in each:
-            rows.append([each["title"], *[""] * 7, "failed"])
-            continue
-        number, lost = each["number"], each["lost"]
-        calm, took = (_within(each[seconds], each["limit"]) for seconds in ("undisturbed", "took"))
-        ratio = _ratio(each["took"], each["undisturbed"])
-        recovered, told = f"{100 * (number - lost) / number:.0f} %", str(each["failed"])
-        doubled = str(each["doubled"])
-        title = each["title"] if each["checks"] else f"{each['title']}, steps that do not look first"
-        rows.append([title, str(number), recovered, str(lost), told, doubled, calm, took, ratio])
+    for name, who in rounds.contestants():
+        mine = rounds.of(name)
+        rows.append(
+            [
+                who,
+                str(mine.entries[0]["number"]),
+                _shown(mine.median("per_second")),
+                _against(rounds, "per_second", name),
+                _shown(mine.median("worker_cpu_ms"), ".0f"),
+                _shown(mine.median("engine_cpu_ms"), ".0f"),
+                _against(rounds, cpu_ms, name),
+                _against(rounds, cpu_ms, name, "bare-local"),
+                _shown(mine.median("requests")),
+                str(sum(each["number"] - each["done"] + each["not_ended"] for each in mine.entries)),
+                str(sum(each["doubled"] for each in mine.entries)),
+            ]
+        )
+    head = ["", "in flight", "per s", "against bare", "worker CPU, ms", "engine CPU, ms", "together, against bare"]
+    head += ["against bare, looks local", "requests each", "not ended", "sent twice"]
+    return _table(title, head, rows)
+
+
+def _crash(rounds: Rounds) -> str:
+    rows = []
+    for name, title in rounds.contestants():
+        mine = rounds.of(name)
+        counted = [str(max(each[figure] for each in mine.entries)) for figure in ("lost", "failed", "doubled")]
+        seconds = [_shown(mine.median(figure)) or "too long" for figure in ("undisturbed", "took")]
+        ratio = mine.median(disturbance)
+        rows.append(
+            [title, str(mine.entries[0]["number"]), *counted, *seconds, f"{ratio:.2f} {TIMES}" if ratio else ""]
+        )
+    head = ["", "in flight", "lost at worst", "ended badly", "sent twice", "undisturbed, s", "killed, s", ""]
     return _table("The worker killed with kill -9, writes under way", head, rows)
 
 
-def _within(seconds: float | None, limit: float) -> str:
-    return f"over {limit:.0f}" if seconds is None else f"{seconds:.1f}"
-
-
-_WAITING = ["", "parked", "parked per s", "worker, MB", "engine, MB", "CPU ms a minute, worker", "engine"]
-
-
-def _parked(entries: Sequence[Entry]) -> str:
-    ordered = sorted(entries, key=lambda each: (each["contestant"], each.get("number", 0)))
-    rows = [[*row, *_woken(each)] if last else [*row, "", "", ""] for each in ordered for row, last in _waiting(each)]
-    head = [*_WAITING, "woken", "until live, s", "per s"]
+def _parked(rounds: Rounds) -> str:
+    rows = [
+        [
+            *row,
+            _shown(rounds.of(name).median(idle_ms_a_minute), ".0f"),
+            _shown(rounds.of(name).median(live_per_second)),
+        ]
+        for (name, _), row in zip(rounds.contestants(), _waiting(rounds), strict=True)
+    ]
+    head = [*WAITING_HEAD, "CPU ms a minute", "approved: live per s"]
     return _table("Waiting for the approval, then all approved at once", head, rows)
 
 
-def _long_wait(entries: Sequence[Entry]) -> str:
+def _long_wait(rounds: Rounds) -> str:
     rows = [
-        [*row, f"{60 * each['idle_requests'] / each['idle_seconds']:.0f}" if last else ""]
-        for each in entries
-        for row, last in _waiting(each)
+        [*row, _shown(rounds.of(name).median(look_cpu_ms)), _against(rounds, look_cpu_ms, name)]
+        for (name, _), row in zip(rounds.contestants(), _waiting(rounds), strict=True)
     ]
-    return _table("Waiting five minutes for the next look", [*_WAITING, "looks a minute"], rows)
+    return _table("Waiting a minute for the next look", [*WAITING_HEAD, "CPU of a look, ms", "against bare"], rows)
 
 
-def _waiting(each: Entry) -> Iterable[tuple[list[str], bool]]:
-    """Return a row for each number that was measured, and whether it is the last: that of all who waited."""
-    for count, memory in each.get("memory", {}).items():
-        last = int(count) == each["number"]
-        row = [each["title"], count, "", *(f"{memory[part] / MEGABYTE:.0f}" for part in ("worker", "engine")), "", ""]
-        if last:
-            row[2] = f"{each['number'] / each['parking_seconds']:.1f}"
-            row[5:] = [
-                f"{60_000 * each[cpu] / each['idle_seconds']:.0f}" for cpu in ("idle_worker_cpu", "idle_engine_cpu")
-            ]
-        yield row, last
+WAITING_HEAD = ["", "waiting", "begun per s", "worker, MB: none", "half", "all", "KB each", "engine, MB: none", "all"]
 
 
-def _woken(each: Entry) -> list[str]:
-    if "woken" not in each:
-        return ["", "", ""]
-    seconds = each["waking_seconds"]
-    return [str(each["woken"]), f"{seconds:.1f}", f"{each['woken'] / max(seconds, 0.001):.1f}"]
+def _waiting(rounds: Rounds) -> Iterable[list[str]]:
+    for name, title in rounds.contestants():
+        mine = rounds.of(name)
+        number: int = mine.entries[0]["number"]
+
+        def memory(part: str, count: int, mine: Rounds = mine) -> str:
+            return _shown(mine.median(lambda each: each["memory"][str(count)][part] / MEGABYTE), ".0f")
+
+        yield [
+            title,
+            f"{number:,}",
+            _shown(mine.median(_begun_per_second)),
+            *(memory("worker", count) for count in (0, number // 2, number)),
+            _shown(mine.median(kept_kb), ".0f"),
+            *(memory("engine", count) for count in (0, number)),
+        ]
 
 
-def _cold_start(entries: Sequence[Entry]) -> str:
+def _begun_per_second(entry: Entry) -> float:
+    return float(entry["number"] / entry["parking_seconds"])
+
+
+def _cold_start(rounds: Rounds) -> str:
     rows = [
-        [each["title"], _shown(each.get("seconds"), ".2f"), _shown(each.get("import_seconds"), ".2f")]
-        for each in entries
-        if "seconds" in each
+        [each["title"], _shown(each["seconds"], ".2f"), _shown(each["import_seconds"], ".2f")]
+        for each in rounds.entries
     ]
     return _table("Cold start", ["", "process start to first request, s", "import of the worker, s"], rows)
 
 
-def _history(entries: Sequence[Entry]) -> str:
-    figures = ("events", "bytes", "state_transitions", "workflow_tasks", "activities", "timers", "signals")
-    rows: list[list[str]] = []
-    for each in entries:
-        if "error" in each:
-            continue
-        rows.append([each["title"], *(str(each[figure]) for figure in figures)])
-        if len(each["runs"]) > 1:
-            rows += [[f"… {run['workflow']}", *(str(run["figures"][f]) for f in figures)] for run in each["runs"]]
-    head = ["one publication", *(figure.replace("_", " ") for figure in figures)]
-    return _table("History on the Temporal server", head, rows)
-
-
-def _scaling(entries: Sequence[Entry]) -> str:
-    one = next((each.get("per_second") for each in entries if each.get("workers") == 1), None)
+def _scaling(rounds: Rounds) -> str:
     rows = [
         [
             str(each["workers"]),
             _shown(each["per_second"]),
-            _ratio(each["per_second"], one),
             _shown(each["worker_cpu_ms"], ".0f"),
             _shown(each["engine_cpu_ms"], ".0f"),
         ]
-        for each in entries
-        if "error" not in each
+        for each in rounds.entries
     ]
-    head = ["workers", "publications per s", "against one", "workers' CPU, ms each", "engine CPU, ms each"]
+    head = ["workers", "publications per s", "workers' CPU, ms each", "engine CPU, ms each"]
     return _table("More workers, ours", head, rows)
+
+
+TABLES: dict[str, Callable[[Rounds], str]] = {
+    "single": _single,
+    "in_flight": _in_flight,
+    "slow_reads": _slow_reads,
+    "crash": _crash,
+    "parked": _parked,
+    "long_wait": _long_wait,
+    "cold_start": _cold_start,
+    "scaling": _scaling,
+}

@@ -1,4 +1,4 @@
-"""The engine itself: the least code on Temporal's SDK that does the job. No checks, no child, nothing told."""
+"""The engine itself: the least code on Temporal's SDK that does the job. No checks, nothing shown to people."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
 
 QUEUE = "bare"
 A_TRY = timedelta(seconds=20)
-"""As soon as ours hears of a lost worker; the marketplace answers within 0.3 s."""
+"""The bound of one attempt, as in ours; the marketplace answers within 0.5 s."""
 
 
 class Activities:
@@ -67,12 +67,16 @@ class Publication:
 
     async def _follow(self, offer: str, operation: str, wait: float) -> None:
         looked_at = workflow.now()
-        while not await workflow.execute_activity_method(
-            Activities.look, args=[offer, operation], start_to_close_timeout=A_TRY
-        ):
+        while not await self.look(offer, operation):
             due = looked_at + timedelta(seconds=wait) - workflow.now()
             await workflow.sleep(max(due, timedelta(milliseconds=1)))
             looked_at = workflow.now()
+
+    async def look(self, offer: str, operation: str) -> bool:
+        """Look once."""
+        return await workflow.execute_activity_method(
+            Activities.look, args=[offer, operation], start_to_close_timeout=A_TRY
+        )
 
     @workflow.signal
     def approve(self) -> None:
@@ -80,17 +84,17 @@ class Publication:
         self._approved = True
 
 
-async def work() -> None:
-    """Work until killed."""
+async def work(publication: type) -> None:
+    """Run the workflow's worker until killed."""
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
     async with Calls() as calls:
         activities = Activities(calls)
         worker = Worker(
             client,
             task_queue=QUEUE,
-            workflows=[Publication],
+            workflows=[publication],
             activities=[activities.put, activities.publish, activities.go_live, activities.look],
-            # As ours: after a worker was killed its runs are taken over this soon.
+            # As in ours: how soon the runs of a killed worker are taken over.
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         )
         print("Working", flush=True)
@@ -113,5 +117,10 @@ async def take_orders() -> None:
     await obey({"start": start, "approve": approve, "ended": ended})
 
 
+def main(publication: type) -> None:
+    """Run the worker or the client, as the command line says."""
+    asyncio.run(work(publication) if sys.argv[1] == "worker" else take_orders())
+
+
 if __name__ == "__main__":
-    asyncio.run(work() if sys.argv[1] == "worker" else take_orders())
+    main(Publication)

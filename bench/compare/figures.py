@@ -1,0 +1,102 @@
+"""What the rounds of a campaign say together: medians of a figure, and ratios of two contestants."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+Results: TypeAlias = dict[str, Any]
+Entry: TypeAlias = dict[str, Any]
+"""What one measurement of one contestant gave in one round."""
+
+Figure: TypeAlias = str | Callable[[Entry], float | None]
+"""The name of a figure, or how it is computed; ``None`` where a round does not have it."""
+
+KILOBYTE = 1e3
+
+
+class Rounds:
+    """Entries of one measurement."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+
+    def where(self, **equal: object) -> "Rounds":
+        """Return the entries that have these values."""
+        return Rounds([each for each in self.entries if all(each.get(name) == equal[name] for name in equal)])
+
+    def of(self, contestant: str) -> "Rounds":
+        """Return the entries of one contestant."""
+        return self.where(contestant=contestant)
+
+    def contestants(self) -> list[tuple[str, str]]:
+        """Return name and title of each contestant, in the order of their first entries."""
+        return list(dict.fromkeys((each["contestant"], each["title"]) for each in self.entries))
+
+    def values(self, figure: Figure) -> list[float]:
+        """Return a figure, round by round."""
+        return list(self.by_round(figure).values())
+
+    def median(self, figure: Figure) -> float | None:
+        """Return the median of a figure over the rounds."""
+        found = self.values(figure)
+        return statistics.median(found) if found else None
+
+    def ratios(self, figure: Figure, contestant: str, base: str) -> list[float]:
+        """Divide a figure of one contestant by that of another, within each round.
+
+        Within a round they were measured one after the other, so the machine was the same to both.
+        """
+        mine, theirs = self.of(contestant).by_round(figure), self.of(base).by_round(figure)
+        return [value / theirs[number] for number, value in mine.items() if theirs.get(number)]
+
+    def by_round(self, figure: Figure) -> dict[int, float]:
+        """Return a figure by the number of its round."""
+        found = {
+            each["round"]: each.get(figure) if isinstance(figure, str) else figure(each) for each in self.entries
+        }
+        return {number: value for number, value in found.items() if value is not None}
+
+
+def rounds_of(results: Results, measurement: str) -> Rounds:
+    """Return the entries of one measurement, without those of rounds that failed."""
+    return Rounds([each for each in results["figures"] if each["measurement"] == measurement and "error" not in each])
+
+
+def cpu_ms(entry: Entry) -> float | None:
+    """Return the CPU of a publication in flight, worker and engine together."""
+    worker, engine = entry.get("worker_cpu_ms"), entry.get("engine_cpu_ms")
+    return None if worker is None or engine is None else worker + engine
+
+
+def idle_ms_a_minute(entry: Entry) -> float | None:
+    """Return the CPU that worker and engine take while all wait."""
+    if "idle_seconds" not in entry:
+        return None
+    return 60_000 * float((entry["idle_worker_cpu"] + entry["idle_engine_cpu"]) / entry["idle_seconds"])
+
+
+def look_cpu_ms(entry: Entry) -> float | None:
+    """Return the CPU of a look while nothing else happens, worker and engine together."""
+    if not entry.get("idle_looks"):
+        return None
+    seconds: float = entry["idle_worker_cpu"] + entry["idle_engine_cpu"]
+    return 1000 * seconds / int(entry["idle_looks"])
+
+
+def kept_kb(entry: Entry) -> float | None:
+    """Return the memory that the worker keeps for one that waits: what the second half of them added."""
+    if "memory" not in entry:
+        return None
+    half, number = entry["number"] // 2, entry["number"]
+    added = entry["memory"][str(number)]["worker"] - entry["memory"][str(half)]["worker"]
+    return float(added / (number - half) / KILOBYTE)
+
+
+def live_per_second(entry: Entry) -> float | None:
+    """Return how fast those that waited were live when all were approved at once."""
+    return float(entry["woken"] / entry["waking_seconds"]) if entry.get("waking_seconds") else None
+
+
+def disturbance(entry: Entry) -> float | None:
+    """Return the time with a killed worker against the time without."""
+    return float(entry["took"] / entry["undisturbed"]) if entry.get("took") and entry.get("undisturbed") else None
