@@ -118,9 +118,6 @@ async def _register_search_attributes(client: Client) -> None:
 
 async def _report(client: Client, requests: list[dict[str, Any]], state: dict[str, Any]) -> None:
     table = Table("operation", "took the service", "looks", "longest time until a change was seen")
-    histories = Table("run", "history events")
-    for run in ("go-live", "go-live/update"):
-        histories.add_row(run, await _events(client, run))
     all_looks, all_time = 0, timedelta()
     for operation in state["operations"]:
         looks = [
@@ -133,11 +130,10 @@ async def _report(client: Client, requests: list[dict[str, Any]], state: dict[st
         delay = max(looks[bisect_left(looks, change)] - change for change in changes)
         all_looks, all_time = all_looks + len(looks), all_time + took
         table.add_row(operation["kind"], _days(took), str(len(looks)), str(delay))
-        run = "go-live/go-live" if operation["kind"] == "goLive" else "go-live/update/publish"
-        follower = f"{run}-{operation['id']}"
-        histories.add_row(follower, await _events(client, follower))
     table.add_row("together", _days(all_time), str(all_looks), "")
-    Console().print(table, histories)
+    Console().print(table)
+    events = await _events(client, "go-live")
+    print(f"History events: {sum(events):,}, in runs of {', '.join(map(str, events))}")
 
 
 def _days(time: timedelta) -> str:
@@ -154,15 +150,15 @@ def _changes(operation: dict[str, Any]) -> list[datetime]:
     ]
 
 
-async def _events(client: Client, workflow_id: str) -> str:
+async def _events(client: Client, workflow_id: str) -> list[int]:
     """Count the events of a workflow, run by run where it continued as new."""
-    counts: list[str] = []
+    counts: list[int] = []
     run_id: str | None = None
     while run_id != "":
         history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
-        counts.insert(0, str(len(history.events)))
+        counts.insert(0, len(history.events))
         run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
-    return " + ".join(counts)
+    return counts
 
 
 if __name__ == "__main__":
