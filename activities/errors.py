@@ -30,7 +30,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.tries import TRIED
+from activities.attempts import TRIED
 from marketplace import errors
 
 _TABLE: dict[type[Exception], tuple[str, bool]] = {

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.attempts import tried_before, unbroken
 from activities.errors import marketplace_call
 from activities.offers import SHOWN_IMAGES
 from activities.redaction import RedactedImages
-from activities.telling import follower_of, moved, tell
-from activities.tries import tried_before, unbroken
 from marketplace.errors import Conflict, Refused
 from marketplace.images import added, conflicts, missing, version_of
 from marketplace.model import (
@@ -26,7 +25,6 @@ from marketplace.model import (
     OperationReport,
     OperationState,
     Slot,
-    StepState,
 )
 from marketplace.protocol import Marketplace
 
@@ -43,14 +41,15 @@ class PublishRequest(Fact):
 
     Attributes:
         known_operations: Ids of the newest operations when the draft held what is to be published, newest first:
-            a publish that is new since is of that draft.
-        tell: Ids of the runs above to tell that it has begun.
+            a publish that is new since carries it.
+        ask_to_join: Whether the request is sent although an operation is running, to find out whether that one
+            publishes the same draft: the service then lets the request join it.
     """
 
     offer: OfferKey
     known_operations: list[str]
     notification_emails: list[str] = []
-    tell: list[str] = []
+    ask_to_join: bool = False
 
 
 class StartedOperation(Fact):
@@ -72,8 +71,8 @@ class GoLiveRequest(Fact):
     Attributes:
         approved_publish: Id of the publish whose preview was approved.
         images: What the preview has to hold.
-        adds: What going live has to add to Production, as it was shown to who approved; ``None``: it was not shown.
-        removes: Likewise what it takes from Production.
+        adds: What going live has to add to Production, as it was shown for approval; ``None``: it was not shown.
+        removes: What it has to take from Production, as it was shown for approval.
     """
 
     offer: OfferKey
@@ -125,17 +124,11 @@ class LookRequest(Fact):
 
     Attributes:
         kind: The operation's kind as an earlier look found it, which spares asking for it again.
-        ours: Whether the procedure that the look is for started the operation.
-        tell: Ids of the runs to tell when a step has moved.
-        told: What they know: the state of each step, by its id.
     """
 
     offer: OfferKey
     operation_id: str | None = None
     kind: OperationKind | None = None
-    ours: bool = False
-    tell: list[str] = []
-    told: dict[str, StepState] = {}
 
 
 class LookAnswer(Fact):
@@ -162,33 +155,24 @@ class OperationActivities:
     async def publish(self, request: PublishRequest) -> StartedOperation:
         """Publish the draft.
 
-        Safe to repeat: a repeated try reads the operations first, and a publish that is new since
-        ``known_operations`` is the one an earlier try started. Publishing a draft that is being published
-        joins that operation.
+        Safe to repeat: the operations are read first. A publish that is new since ``known_operations`` carries the
+        draft already: an earlier attempt started it, or somebody else did, and it is joined.
 
         Raises:
-            ApplicationError: ``PublishInProgress`` when another draft is being published, or somebody's publish
-                began and ended since the operations were read that are known.
+            ApplicationError: ``PublishInProgress`` when something else is running, or somebody's publish
+                began and ended since the known operations were read.
         """
-        return await unbroken(self._begin(request.offer, OperationKind.PUBLISH, self._publish(request), request.tell))
+        return await unbroken(self._begin(request.offer, OperationKind.PUBLISH, self._publish(request)))
 
     async def _begin(
-        self,
-        offer: OfferKey,
-        kind: OperationKind,
-        request: Coroutine[Any, Any, StartedOperation],
-        runs: Sequence[str] = (),
+        self, offer: OfferKey, kind: OperationKind, request: Coroutine[Any, Any, StartedOperation]
     ) -> StartedOperation:
-        """Send a request, and look at what it began: so the look needs no activity, and its failure is none."""
+        """Send a request, and look at what it began: the look needs no activity of its own, and may fail."""
         started = await request
         report: OperationReport | None = None
         with contextlib.suppress(ApplicationError, TimeoutError):
             async with asyncio.timeout(FIRST_LOOK.total_seconds()), marketplace_call(writes=True):
                 report = await self._marketplace.look(offer, started.operation_id, kind)
-        if report is None:
-            return started
-        follower = follower_of(activity.info().workflow_id or "", kind, started.operation_id)
-        await tell(runs, moved(report, follower, ours=started.ours))
         return started.model_copy(update={"report": report})
 
     async def _publish(self, request: PublishRequest) -> StartedOperation:
@@ -200,13 +184,13 @@ class OperationActivities:
                 return StartedOperation(operation_id=begun.id, ours=True)
             if begun is not None and begun.state is not OperationState.RUNNING:
                 # No worker was there for a while. What ended meanwhile may have brought the same draft to Production.
-                raise ApplicationError(
-                    f"{offer}: {begun.id} was published since this run looked last",
-                    type=PUBLISH_IN_PROGRESS,
-                    non_retryable=True,
-                )
+                raise _in_progress(offer, f"{begun.id} was published since this run looked last")
+            if begun is not None:
+                return StartedOperation(operation_id=begun.id, ours=False)
             known = {operation.id for operation in before}
             in_the_way = await self._running(offer, before)
+            if in_the_way is not None and not request.ask_to_join:
+                raise _in_progress(offer, f"operation {in_the_way.id} is running")
             try:
                 named = await self._marketplace.publish(offer, request.notification_emails)
             except (Refused, Conflict) as refusal:
@@ -216,11 +200,10 @@ class OperationActivities:
                 in_the_way = await self._running(offer, after) or in_the_way or came_and_went
                 if in_the_way is None:
                     raise
-                raise ApplicationError(
-                    f"{offer}: operation {in_the_way.id} is running, and the marketplace publishes nothing else"
-                    f" meanwhile. It said: {refusal}",
-                    type=PUBLISH_IN_PROGRESS,
-                    non_retryable=True,
+                raise _in_progress(
+                    offer,
+                    f"operation {in_the_way.id} is running, and the marketplace publishes nothing else meanwhile."
+                    f" It said: {refusal}",
                 ) from refusal
             if named is None:
                 named = await self._unnamed(offer, OperationKind.PUBLISH, [each.id for each in before])
@@ -366,11 +349,7 @@ class OperationActivities:
 
     @activity.defn
     async def look(self, request: LookRequest) -> LookAnswer:
-        """Look at an operation, and tell what moved. Changes nothing, so it is safe to repeat.
-
-        That an operation has done what it should is told only if nothing was told before: its follower ends, and
-        the run above is told so by Temporal.
-        """
+        """Look at an operation. Changes nothing, so it is safe to repeat."""
         async with marketplace_call():
             operation_id = request.operation_id
             if operation_id is None:
@@ -378,11 +357,7 @@ class OperationActivities:
                 if not operations:
                     return LookAnswer()
                 operation_id = operations[0].id
-            report = await self._marketplace.look(request.offer, operation_id, request.kind)
-        goes_on = report.state is OperationState.RUNNING and report.states == request.told
-        if not request.told or not (goes_on or report.state in _DONE):
-            await tell(request.tell, moved(report, activity.info().workflow_id, ours=request.ours))
-        return LookAnswer(report=report)
+            return LookAnswer(report=await self._marketplace.look(request.offer, operation_id, request.kind))
 
     @activity.defn
     async def verify_live(self, request: VerifyLiveRequest) -> None:
@@ -404,7 +379,6 @@ class OperationActivities:
 
 
 _CANCELABLE = {OperationState.RUNNING, OperationState.PREVIEW}
-_DONE = {OperationState.PREVIEW, OperationState.LIVE}
 
 
 def _newest_since(operations: list[Operation], known: list[str], kind: OperationKind) -> Operation | None:
@@ -414,6 +388,10 @@ def _newest_since(operations: list[Operation], known: list[str], kind: Operation
     """
     last_known = max((at for at, each in enumerate(operations) if each.id in known), default=len(operations))
     return next((each for each in operations[:last_known] if each.kind is kind and each.id not in known), None)
+
+
+def _in_progress(offer: OfferKey, why: str) -> ApplicationError:
+    return ApplicationError(f"{offer}: {why}", type=PUBLISH_IN_PROGRESS, non_retryable=True)
 
 
 def _named(images: list[ImageVersion]) -> str:

@@ -5,10 +5,12 @@ from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+import httpx
+
 from marketplace import images as held
 from marketplace import sas, status
 from marketplace.documents import says_the_same
-from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unreadable
+from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unguarded, Unreadable
 from marketplace.model import (
     EditOutcome,
     HeldImage,
@@ -57,7 +59,9 @@ class CloudPartnerPortal:
         self._signer = signer
         self._clock = clock
 
-    async def put_offer(self, offer: OfferKey, document: str, *, replace: bool, repeated: bool) -> PutOutcome | None:
+    async def put_offer(
+        self, offer: OfferKey, document: str, *, replace: bool, repeated: bool, sole_writer: bool
+    ) -> PutOutcome | None:
         """Create the offer, or replace its draft, with ``document``, sent to the letter but for disks to sign.
 
         Disks without a SAS are signed where we hold their account's key. When a draft is replaced, those of an
@@ -67,7 +71,8 @@ class CloudPartnerPortal:
 
         A new offer is put without ``If-Match``, as the documentation's example of creating one is, and with
         ``*`` only where that was refused and the offer is still absent. A draft is replaced under the ETag of
-        its read, or ``*`` where the read gave none.
+        its read, or ``*`` where the read gave none. Nothing but an ETag makes a write conditional: without
+        one, creation included, the caller has to be the draft's sole writer.
 
         Safe to repeat: with ``repeated`` an offer that says what ``document`` says, whatever the SAS of its
         disks, counts as created by us.
@@ -75,6 +80,7 @@ class CloudPartnerPortal:
         Raises:
             NotFound: There is no such publisher.
             Conflict: Others wrote the draft `ROUNDS` times in between.
+            Unguarded: There is no ETag, and the caller is not the sole writer; nothing was sent.
             RuleBroken: ``document`` is not a JSON object, or has a disk that the service could not read;
                 nothing was sent.
         """
@@ -93,6 +99,7 @@ class CloudPartnerPortal:
                 return None
             text, warnings = await to_thread(self._ready, offer, document, draft)
             if draft is None or replace:
+                _refuse_unguarded(offer, draft, sole_writer=sole_writer)
                 try:
                     if_match = to_create if draft is None else draft.etag or LAST_ONE_WINS
                     await self._portal.put_offer(offer, text, if_match=if_match)
@@ -114,13 +121,17 @@ class CloudPartnerPortal:
         offer: OfferKey,
         images: Sequence[Image],
         *,
+        preview: Sequence[HeldImage],
+        production: Sequence[HeldImage],
         when_full: WhenFull,
         limit: int | None,
+        sole_writer: bool,
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
-        Where the service gives no ETag the last writer wins, so after the write the draft is read once more
-        and the images applied again if one of them is missing. The operations are read last: what somebody began
+        Where the service gives no ETag the last writer wins: the caller has to be the only one of ours, and
+        for the sake of strangers the draft is read once more after the write and the images applied again if
+        one of them is missing. The operations are read last: what somebody began
         while the write took its minutes is of the old draft.
 
         Safe to repeat: an image that is there already is left alone.
@@ -128,21 +139,22 @@ class CloudPartnerPortal:
         Raises:
             NotFound: There is no such offer.
             Conflict: Others wrote the draft `ROUNDS` times in between.
+            Unguarded: There is no ETag, and the caller is not the sole writer; nothing was sent.
             RuleBroken: A rule of the marketplace; nothing was sent.
         """
         signed = [self._signed(image) for image in images]
-        preview = await self.read_slot(offer, Slot.PREVIEW) or []
-        production = await self.read_slot(offer, Slot.PRODUCTION) or []
         done = EditOutcome()
         for last in _rounds():
             draft = await self._portal.read_offer(offer)
             text, edit = await to_thread(self._edited, offer, draft, signed, preview, production, when_full, limit)
             if not edit.changed:
                 return _merged(done, edit, await self._newest_ids(offer))
+            _refuse_unguarded(offer, draft, sole_writer=sole_writer)
             try:
                 await self._portal.put_offer(offer, text, if_match=draft.etag or LAST_ONE_WINS)
-            except Conflict:
-                if last:
+            except Conflict as conflict:
+                # Another status than that of a stale ETag: the service takes no edits now.
+                if last or conflict.status != httpx.codes.PRECONDITION_FAILED:
                     raise
                 continue
             if draft.etag is not None:
@@ -164,7 +176,7 @@ class CloudPartnerPortal:
         when_full: WhenFull,
         limit: int | None,
     ) -> EditOutcome:
-        """Check every rule and tell what `edit_images` would change.
+        """Check every rule and return what `edit_images` would change.
 
         Raises:
             NotFound: There is no such offer.
@@ -309,6 +321,11 @@ class CloudPartnerPortal:
 
     def _sign(self, url: str, now: datetime) -> str | None:
         return self._signer.signed(url, now) if self._signer else None
+
+
+def _refuse_unguarded(offer: OfferKey, draft: OfferDocument | None, *, sole_writer: bool) -> None:
+    if not sole_writer and (draft is None or draft.etag is None):
+        raise Unguarded(f"{offer}: the marketplace gives no ETag that would guard the draft against other writers")
 
 
 def _rounds() -> Iterator[bool]:

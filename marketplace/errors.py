@@ -14,8 +14,9 @@
     └── Refused                      every other 4xx, and an unexpected 1xx or 3xx
 
     RuleBroken                       found by us before anything was sent
+    ├── Unguarded                    no ETag guards the draft, and others may write  write it alone
     ├── PlanMissing                  the draft has no such plan
-    ├── VersionTaken                 the version is there with another disk
+    ├── VersionTaken                 the version is there with another disk, or in another spelling
     └── PlanFull                     the plan holds as many versions as it may
 
 Messages never hold a token or the signature of a SAS.
@@ -92,12 +93,16 @@ class RuleBroken(Exception):
             raise cls("\n".join(lines))
 
 
+class Unguarded(RuleBroken):
+    """No ETag guards the draft, and the caller is not its only writer: another run's images could be lost."""
+
+
 class PlanMissing(RuleBroken):
     """The draft has no plan of that id (or none of that generation)."""
 
 
 class VersionTaken(RuleBroken):
-    """The plan already has this version, with another disk."""
+    """The plan already has this version, with another disk or in another spelling."""
 
 
 class PlanFull(RuleBroken):

@@ -43,15 +43,27 @@ class Marketplace(Protocol):
     say in their docstring what makes them safe to repeat.
     """
 
-    async def put_offer(self, offer: OfferKey, document: str, *, replace: bool, repeated: bool) -> PutOutcome | None:
+    async def put_offer(
+        self, offer: OfferKey, document: str, *, replace: bool, repeated: bool, sole_writer: bool
+    ) -> PutOutcome | None:
         """Create the offer, or replace its draft, with ``document`` (JSON text).
 
         It is sent as it is, but for disks without a SAS, which get one. Safe to repeat: with ``repeated`` (an
-        earlier try may have had its effect) an offer that already says what ``document`` says counts as
+        earlier attempt may have had its effect) an offer that already says what ``document`` says counts as
         created by us.
+
+        Args:
+            offer: The offer.
+            document: The whole offer.
+            replace: Whether an offer that exists is replaced.
+            repeated: Whether an earlier attempt may have had its effect.
+            sole_writer: Whether no other run of ours writes to the draft meanwhile.
 
         Returns:
             ``None`` when the offer exists and ``replace`` is off: nothing was sent.
+
+        Raises:
+            Unguarded: The write would not be conditional, and the caller is not the sole writer.
         """
         ...
 
@@ -60,8 +72,11 @@ class Marketplace(Protocol):
         offer: OfferKey,
         images: Sequence[Image],
         *,
+        preview: Sequence[HeldImage],
+        production: Sequence[HeldImage],
         when_full: WhenFull,
         limit: int | None,
+        sole_writer: bool,
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
@@ -70,8 +85,14 @@ class Marketplace(Protocol):
         Args:
             offer: The offer.
             images: The images wanted, of any number of plans.
+            preview: What the preview holds.
+            production: What Production holds.
             when_full: What to do with a full plan.
             limit: Versions a plan may hold, 0 for any number, ``None`` for what the offer type allows.
+            sole_writer: Whether no other run of ours writes to the draft meanwhile.
+
+        Raises:
+            Unguarded: The write would not be conditional, and the caller is not the sole writer.
         """
         ...
 
@@ -85,7 +106,7 @@ class Marketplace(Protocol):
         when_full: WhenFull,
         limit: int | None,
     ) -> EditOutcome:
-        """Check every rule and tell what `edit_images` would change; the slots are given as they were read."""
+        """Check every rule and return what `edit_images` would change; the slots are given as they were read."""
         ...
 
     async def read_slot(self, offer: OfferKey, slot: Slot) -> list[HeldImage] | None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from activities.offers import EditImagesRequest, SurveyRequest
+from activities.offers import EditRequest, SurveyRequest
 from activities.operations import GoLiveRequest, VerifyLiveRequest
 from worker.registration import data_converter
 from workflows.messages import UpdateOfferAndPublishInput
@@ -34,13 +34,13 @@ async def received(sent: dict[str, Any], model: type[BaseModel]) -> Any:
     return request
 
 
-@pytest.mark.parametrize("model", [SurveyRequest, EditImagesRequest, GoLiveRequest, VerifyLiveRequest])
+@pytest.mark.parametrize("model", [SurveyRequest, EditRequest, GoLiveRequest, VerifyLiveRequest])
 async def test_what_a_newer_worker_tells_of_an_image_is_ignored(model: type[BaseModel]) -> None:
     request = await received(REQUEST | {"images": [IMAGE]}, model)
 
     [image] = request.images
     assert (image.plan_id, image.version, [disk.lun for disk in image.data_disks]) == ("lts", "1.0.0", [0])
-    assert ("TOPSECRET" in repr(image)) is (model is EditImagesRequest)
+    assert ("TOPSECRET" in repr(image)) is (model is EditRequest)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ async def test_what_a_newer_worker_tells_of_an_image_is_ignored(model: type[Base
     [VHD, [VHD], [IMAGE | {"version": VHD}], [IMAGE | {"data_disks": VHD}], [IMAGE | {"data_disks": [VHD]}]],
     ids=["no list", "no image", "no version", "no list of disks", "no disk"],
 )
-@pytest.mark.parametrize("model", [SurveyRequest, EditImagesRequest, UpdateOfferAndPublishInput])
+@pytest.mark.parametrize("model", [SurveyRequest, EditRequest, UpdateOfferAndPublishInput])
 async def test_what_cannot_be_read_is_not_quoted(model: type[BaseModel], images: object) -> None:
     with pytest.raises(ValueError, match="images") as refused:
         await received(REQUEST | {"images": images}, model)

@@ -5,10 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from activities.telling import moved
-from marketplace.model import OperationKind, OperationReport, OperationState
 from tests.desk import Desk, failure_of, progress_of
-from workflows.options import START
+from workflows.calls import START
 
 
 @pytest.mark.parametrize("wait", [True, False])
@@ -84,12 +82,6 @@ async def test_a_run_says_what_it_waits_for_before_it_has_seen_anything(desk: De
 
     assert progress.waiting_for == "the marketplace to show the last operation"
     assert (await run.result()).outcome == "preview"
-
-
-def test_an_operation_without_a_step_under_way_is_waited_for_by_its_name() -> None:
-    report = OperationReport(operation_id="7", kind=OperationKind.GO_LIVE, state=OperationState.RUNNING, steps=[])
-
-    assert moved(report).waiting_for == "go-live 7"
 
 
 async def test_the_deadline_ends_the_wait_and_says_what_it_waited_for(desk: Desk) -> None:
@@ -203,36 +195,3 @@ async def test_the_wait_for_a_first_look_is_bounded(desk: Desk, monkeypatch: pyt
 
     assert (await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))).outcome == "preview"
     assert time.monotonic() - began < 15
-
-
-async def test_the_steps_of_an_update_are_told_to_the_run_above_it(desk: Desk) -> None:
-    await desk.preview("4.2.0")
-    await desk.step("displaycertify", duration_seconds=3600)
-    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1"))
-    told = await desk.until(run, lambda progress: "Certif" in (progress.waiting_for or ""))
-
-    assert told.operation is not None
-    assert told.operation.followed_by == f"{run.id}/update/publish-{told.operation.id}"
-    assert [step.state for step in told.steps][:2] == ["complete", "in_progress"]
-    below = await progress_of(desk.temporal.client.get_workflow_handle(f"{run.id}/update"))
-    assert (below.waiting_for, below.steps) == (f"publish {told.operation.id}", [])
-    await run.terminate()
-
-
-async def test_what_a_person_claims_that_a_run_above_has_surveyed_counts_for_nothing(desk: Desk) -> None:
-    await desk.preview("4.2.0")
-    at = (await desk.temporal.get_current_time()).isoformat()
-    survey = {"exists": True, "preview_exists": True, "in_preview": True, "in_production": True}
-    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", surveyed={"survey": survey, "at": at}))
-
-    assert (result.outcome, result.changed) == ("preview", True)
-    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
-
-
-async def test_what_a_person_claims_to_have_seen_of_an_operation_counts_for_nothing(desk: Desk) -> None:
-    await desk.preview("4.2.0")
-    seen = {"operation_id": "../offers", "kind": "publish", "state": "live"}
-    following = {"since": (await desk.temporal.get_current_time()).isoformat(), "looks": 0, "seen": seen}
-    result = await desk.run("CheckLastOperationStatus", desk.check(following=following))
-
-    assert (result.outcome, result.operation_id) == ("preview", (await desk.state())["operations"][0]["id"])

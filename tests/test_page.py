@@ -1,5 +1,6 @@
 """What strangers call things stays text on a run's page."""
 
+import shlex
 from datetime import UTC, datetime
 
 import pytest
@@ -46,14 +47,14 @@ def hostile(words: str) -> Progress:
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_words_stay_words(words: str) -> None:
-    told, tame = page(hostile(words)), page(hostile("tame"))
+    told, tame = page(hostile(words), "run"), page(hostile("tame"), "run")
 
     assert len(told.splitlines()) == len(tame.splitlines())
     assert told.count("\n") == tame.count("\n")
     row = next(line for line in told.splitlines() if line.startswith("| ▶"))
     assert row.replace("\\\\", "").replace("\\|", "").count("|") == 4
     for line in told.splitlines():
-        if not line.startswith("Images: "):
+        if not line.startswith(("Images: ", "    temporal ")):
             assert "<" not in line.replace("\\<", "")
             assert "](" not in line.replace("\\]", "")
 
@@ -71,15 +72,30 @@ def test_plain_text_is_one_line_with_every_mark_escaped(text: str) -> None:
 @pytest.mark.parametrize("stage", PublishStage)
 def test_the_page_asks_for_approval_until_the_run_is_over(stage: PublishStage) -> None:
     approval = ApprovalProgress(required=True, until=NOW, reopened="published again")
-    text = page(Progress(since=NOW, stage=stage, approval=approval))
+    text = page(Progress(since=NOW, stage=stage, approval=approval), "run")
     over = stage in {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
     assert ("May approve until 2026-03-01 12:00:00 UTC: anyone" in text) is not over
     assert ("**Approve again:** published again" in text) is not over
 
 
 def test_the_page_says_what_is_waited_for_and_shows_the_steps() -> None:
-    text = page(hostile("tame"))
+    text = page(hostile("tame"), "run")
     assert "**tame/tame** · awaiting approval since 2026-03-01 12:00:00 UTC" in text
     assert "| ▶ | tame | in progress, 5 % |" in text
     assert "**Waiting for** tame" in text
     assert "**Approve again:** tame" in text
+
+
+def test_the_page_has_the_command_that_approves_ready_for_a_shell() -> None:
+    approval = ApprovalProgress(required=True, approvers=["dana@fabrikam.example"])
+    text = page(Progress(since=NOW, stage=PublishStage.AWAITING_APPROVAL, approval=approval), "it's/web", "prod")
+    command = next(line for line in text.splitlines() if line.startswith("    temporal "))
+
+    assert shlex.split(command) == [
+        *("temporal", "workflow", "update", "execute", "--namespace", "prod", "--workflow-id", "it's/web"),
+        *("--name", "decide_go_live", "--input", '{"approve": true, "approver": "dana@fabrikam.example"}'),
+    ]
+
+
+def test_the_page_has_no_command_that_approves_where_approval_is_not_awaited() -> None:
+    assert "decide_go_live" not in page(Progress(since=NOW, stage=PublishStage.PUBLISHING), "web")

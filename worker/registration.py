@@ -24,18 +24,21 @@ from activities.notifications import NotificationActivities, Webhook
 from activities.offers import OfferActivities
 from activities.operations import OperationActivities
 from marketplace.protocol import Marketplace
+from worker.activity_gate import ActivityGate
 from worker.failures import PlainFailures
 from workflows.check_last_operation_status import CheckLastOperationStatus
 from workflows.create_offer_and_publish import CreateOfferAndPublish
 from workflows.inputs import several
 from workflows.update_offer_and_publish import UpdateOfferAndPublish
 from workflows.validate_and_go_live import ValidateAndGoLive
+from workflows.write_draft import WriteDraft
 
 WORKFLOWS: list[type] = [
     CreateOfferAndPublish,
     UpdateOfferAndPublish,
     ValidateAndGoLive,
     CheckLastOperationStatus,
+    WriteDraft,
 ]
 
 DRAIN = timedelta(seconds=30)
@@ -44,6 +47,9 @@ DRAIN = timedelta(seconds=30)
 WORKFLOW_TASKS = 8
 """Workflow tasks at a time. Python computes one at a time anyway, and with more of them, when thousands of runs are
 started at once, each takes seconds: the SDK takes it for a deadlock, or the server gives it to somebody else."""
+
+LOCAL_ACTIVITIES = 6
+"""Local activities at a time. Each holds a workflow task while it waits for the marketplace."""
 
 AT_WORK = 3
 """Activities at work at a time for each request that is allowed a second.
@@ -115,7 +121,13 @@ def worker(
         workflows=WORKFLOWS,
         activities=activities(marketplace, webhook),
         workflow_runner=SandboxedWorkflowRunner(),
-        interceptors=interceptors(),
+        interceptors=[
+            *interceptors(),
+            # Local activities pass the task queue by, where publishers take turns and its rate is shared.
+            ActivityGate(
+                [each.__name__ for each in WORKFLOWS], local=LOCAL_ACTIVITIES if requests_per_second is None else 0
+            ),
+        ],
         graceful_shutdown_timeout=DRAIN,
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),

@@ -2,25 +2,24 @@
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.offers import OfferActivities, PutOfferAnswer, PutOfferRequest
-    from activities.operations import PUBLISH_IN_PROGRESS
     from marketplace.json_text import parse
+    from workflows.closing import closing
+    from workflows.errors import final
     from workflows.inputs import NOTHING, read
-    from workflows.logbook import Logbook, application_error
+    from workflows.logbook import Logbook
     from workflows.messages import (
         CreateOfferAndPublishInput,
         IfExists,
-        IfPublishing,
         Outcome,
         Progress,
         PublicationResult,
         PublishStage,
     )
-    from workflows.options import EDIT, within
-    from workflows.stages import Stages
+    from workflows.stages import Stages, begin
+    from workflows.waiting import Waiting
 
 
 @workflow.defn
@@ -29,80 +28,56 @@ class CreateOfferAndPublish:
 
     def __init__(self) -> None:
         self._logbook = Logbook()
+        self._waiting = Waiting(self._logbook)
 
     @workflow.run
     async def run(self, request: RawValue = NOTHING) -> PublicationResult:
         """Take a `CreateOfferAndPublishInput`."""
-        async with self._logbook.closing():
+        async with closing(self._logbook):
             wanted = read(CreateOfferAndPublishInput, request)
-            self._logbook.open(wanted.offer.key, [])
-            stages = Stages(self._logbook, wanted.offer.key, wanted, wanted.notification_emails)
+            offer, emails = wanted.offer.key, wanted.notification_emails
+            stages = begin(self._logbook, self._waiting, request, offer, wanted, notification_emails=emails)
             async with stages.taking_back():
-                await self._make_sure_there_is_room(stages, wanted)
-                put = await self._put(stages, wanted, _document(request))
-                operation_id = await self._publish(stages, put.operations)
-            self._logbook.stage(PublishStage.PREVIEW)
-            return PublicationResult(
-                publisher_id=wanted.offer.publisher_id,
-                offer_id=wanted.offer.offer_id,
-                outcome=Outcome.PREVIEW,
-                operation_id=operation_id,
-                images=put.images,
-                changed=True,
+                while stages.publication.published is None:
+                    await self._do_the_next_thing(stages, wanted, request)
+                    await stages.follow()
+            return stages.result(
+                Outcome.PREVIEW, stages.publication.published.operation_id, stages.publication.images
             )
 
-    async def _make_sure_there_is_room(self, stages: Stages, wanted: CreateOfferAndPublishInput) -> None:
-        """Refuse an offer that exists, or wait for what runs on the one to be replaced."""
-        survey = await stages.survey(must_exist=False)
-        if survey.exists and wanted.if_exists is IfExists.FAIL:
-            raise _offer_exists(wanted)
-        if survey.running is not None:
-            await stages.make_way(survey.running, IfPublishing.WAIT)
-
-    async def _put(self, stages: Stages, wanted: CreateOfferAndPublishInput, document: str) -> PutOfferAnswer:
-        self._logbook.waits_for("the marketplace to take the offer, which may take minutes")
-        put = await workflow.execute_activity_method(
-            OfferActivities.put_offer,
-            PutOfferRequest(offer=wanted.offer.key, document=document, replace=wanted.if_exists is IfExists.REPLACE),
-            **within(stages.time_left(), EDIT, f"Put {wanted.offer.key}"),
-        )
-        if put.existed:
-            raise _offer_exists(wanted)
-        for warning in put.warnings:
-            self._logbook.note(warning)
-        self._logbook.images(put.images)
-        return put
-
-    async def _publish(self, stages: Stages, known_operations: list[str]) -> str:
-        while True:
-            try:
-                return (await stages.publish(known_operations)).operation_id
-            except ActivityError as error:
-                if application_error(error).type != PUBLISH_IN_PROGRESS:
-                    raise
-                self._logbook.note(application_error(error).message)
-            self._logbook.stage(PublishStage.PREPARING)
-            survey = await stages.survey()
-            known_operations = survey.known_operations
+    async def _do_the_next_thing(self, stages: Stages, wanted: CreateOfferAndPublishInput, request: RawValue) -> None:
+        """Put the offer and publish it, or wait for what runs on an offer that exists."""
+        if stages.publication.following is not None:
+            return
+        stages.count_round()
+        is_put = stages.publication.known_operations is not None
+        if is_put or wanted.if_exists is IfExists.REPLACE:
+            survey = await stages.survey(must_exist=False)
             if survey.running is not None:
-                await stages.make_way(survey.running, IfPublishing.WAIT)
-            else:
-                await stages.wait_for_others()
+                await stages.make_way_unless_it_carries(survey.running)
+                return
+        if not is_put:
+            await self._put(stages, wanted, request)
+        else:
+            await stages.publish()
+
+    async def _put(self, stages: Stages, wanted: CreateOfferAndPublishInput, request: RawValue) -> None:
+        written = await stages.put(_document(request), replace=wanted.if_exists is IfExists.REPLACE)
+        if written.existed:
+            raise _offer_exists(wanted)
+        if written.survey.in_draft:
+            self._logbook.stage(PublishStage.PREPARING, images=written.images)
+            await stages.publish()
 
     @workflow.signal(description="Look at the operation now instead of at the next timer.")
-    async def check_now(self, _ignored: RawValue = NOTHING) -> None:
-        """Pass the request on to the run that looks."""
-        await self._logbook.pass_on_check_now()
-
-    @workflow.signal(description="Sent by the run that follows the operation.")
-    def operation_moved(self, moved: RawValue = NOTHING) -> None:
-        """Take over how the operation stands."""
-        self._logbook.operation_moved(moved)
+    def check_now(self, _ignored: RawValue = NOTHING) -> None:
+        """Cut the wait for the next look short."""
+        self._waiting.check_now()
 
     @workflow.query(description="Stage, operation, steps, images, and what the run waits for.")
     def progress(self) -> Progress:
-        """Tell how the run stands."""
-        return self._logbook.progress
+        """Return how the run stands."""
+        return self._logbook.progress()
 
 
 def _document(request: RawValue) -> str:
@@ -112,9 +87,8 @@ def _document(request: RawValue) -> str:
 
 
 def _offer_exists(wanted: CreateOfferAndPublishInput) -> ApplicationError:
-    return ApplicationError(
+    return final(
+        "OfferExists",
         f"{wanted.offer.key}: the offer exists already. Publish new images of it with UpdateOfferAndPublish, or"
         ' replace its draft with "if_exists": "replace".',
-        type="OfferExists",
-        non_retryable=True,
     )

@@ -3,15 +3,12 @@
 Durations are ISO 8601 (``"PT30S"``, ``"P14D"``) or seconds. Unknown members are refused.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from activities.offers import Survey
-from activities.telling import FollowedOperation
 from marketplace.model import (
     Fact,
     Image,
@@ -19,7 +16,7 @@ from marketplace.model import (
     OfferId,
     OfferKey,
     OperationKind,
-    OperationReport,
+    OperationState,
     PublisherId,
     Step,
     Typed,
@@ -37,16 +34,9 @@ def _printable(name: str) -> str:
 
 Interval = Annotated[timedelta, Field(ge=timedelta(seconds=0.1), le=MAX_WAIT, strict=False)]
 Deadline = Annotated[timedelta, Field(gt=timedelta(0), le=MAX_WAIT, strict=False)]
-Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 Email = Annotated[str, Field(pattern=r"^[^@\s,;]+@[^@\s,;]+$", max_length=254)]
 Person = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=254)]
 Remark = Annotated[str, Field(max_length=2000)]
-OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:~-]{0,199}$")]
-"""As `marketplace.wording.identifier` takes them from the marketplace."""
-
-
-RunId = Annotated[str, Field(min_length=1, max_length=1000)]
-"""The id of a workflow, as long as Temporal allows."""
 
 
 class IfExists(StrEnum):
@@ -137,6 +127,11 @@ class WantedImages(ExistingOffer):
     if_publishing: IfPublishing = IfPublishing.WAIT
     notification_emails: Annotated[list[Email], Field(max_length=50)] = []
 
+    @property
+    def image_versions(self) -> list[ImageVersion]:
+        """The images without their disks."""
+        return [image.image_version for image in self.images]
+
     @model_validator(mode="after")
     def _each_image_once(self) -> Self:
         wanted = [(image.plan_id, image.version, image.generation) for image in self.images]
@@ -145,22 +140,10 @@ class WantedImages(ExistingOffer):
         return self
 
 
-class Surveyed(Fact):
-    """How the offer stood a moment ago, as the run above saw it."""
-
-    survey: Survey
-    at: Moment
-
-
 class UpdateOfferAndPublishInput(WantedImages):
-    """Input of `UpdateOfferAndPublish`.
-
-    Attributes:
-        surveyed: How the offer stood a moment ago; set by `ValidateAndGoLive`.
-    """
+    """Input of `UpdateOfferAndPublish`."""
 
     images: Annotated[list[Image], Field(min_length=1, max_length=1000)]
-    surveyed: SkipJsonSchema[Surveyed | None] = None
 
 
 class Approval(Typed):
@@ -188,39 +171,14 @@ class ValidateAndGoLiveInput(WantedImages):
         return self
 
 
-class Following(Fact):
-    """Where a follower stands, carried from one of its runs to the next when it continues as new.
-
-    Attributes:
-        ours: Whether the procedure that started the follower started the operation too.
-        seen: How the operation stood a moment ago: no look is needed before the first wait.
-    """
-
-    since: Moment
-    looks: Annotated[int, Field(ge=0, le=10**9)]
-    kind: OperationKind | None = None
-    ours: bool = False
-    seen: OperationReport | None = None
-    notes: list[str] = []
-
-
 class CheckLastOperationStatusInput(ExistingOffer):
     """Input of `CheckLastOperationStatus`.
 
     Attributes:
         wait: Whether to follow the operation until it settles, or to look once.
-        operation_id: The operation to follow instead of the offer's last one.
-        until_canceled: Whether a preview that waits for sign-off does not count as settled yet, because the
-            operation has been asked to cancel.
-        following: Where the run begins; set by the procedures, and by the run itself when it continues as new.
-        tell: Ids of the runs that are told when a step moves.
     """
 
     wait: bool = True
-    operation_id: OperationId | None = None
-    until_canceled: bool = False
-    following: SkipJsonSchema[Following | None] = None
-    tell: SkipJsonSchema[Annotated[list[RunId], Field(max_length=10)]] = []
 
 
 class Outcome(StrEnum):
@@ -236,6 +194,7 @@ class PublicationResult(Fact):
     """Result of all four workflows.
 
     Attributes:
+        deprecated: Image versions that were deprecated; the Cloud Partner Portal API deprecates none.
         changed: Whether anything was sent; ``False`` when everything asked for was already so.
     """
 
@@ -245,6 +204,7 @@ class PublicationResult(Fact):
     operation_id: str | None = None
     images: list[ImageVersion] = []
     removed: list[ImageVersion] = []
+    deprecated: list[ImageVersion] = []
     changed: bool = False
     approved_by: str | None = None
 
@@ -293,6 +253,19 @@ class PublishStage(StrEnum):
     CANCELED = "canceled"
 
 
+class FollowedOperation(Fact):
+    """The operation that a run follows, or followed last.
+
+    Attributes:
+        ours: Whether it began with a request of this run.
+    """
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    ours: bool = False
+
+
 class ApprovalProgress(Fact):
     """How the decision on going live stands.
 
@@ -316,8 +289,8 @@ class Progress(Fact):
     """Answer of the query ``progress``.
 
     Attributes:
-        waiting_for: What the run waits for at this moment, a sentence.
-        next_look: When the operation is looked at next; only the run that looks itself knows.
+        waiting_for: What the run is waiting for at this moment, a sentence.
+        next_look: When the operation is looked at next.
         notes: Warnings, unknown status words, messages that were refused; newest last, at most 50.
     """
 

@@ -1,9 +1,11 @@
 """A run's page in the Temporal UI: its progress as a short Markdown text."""
 
+import json
 import re
+import shlex
 from datetime import datetime
 
-from marketplace.model import ImageVersion, OperationState, StepState
+from marketplace.model import ImageVersion, StepState
 from marketplace.wording import listed, one_line
 from workflows.messages import ApprovalProgress, Progress, PublishStage
 
@@ -17,13 +19,14 @@ _MARKS = {
     StepState.CANCELED: "✘",
 }
 _OVER = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
+DEFAULT_NAMESPACE = "default"
 SHOWN_NOTES = 5
 SHOWN_IMAGES = 10
 MAX_TEXT = 3000
 MAX_IMAGE = 200
 
 
-def page(progress: Progress) -> str:
+def page(progress: Progress, workflow_id: str, namespace: str = "default") -> str:
     """Write the page; what the service or a person said is made harmless for Markdown."""
     offer = f"{progress.publisher_id}/{progress.offer_id}" if progress.offer_id else "no offer yet"
     lines = [f"**{plain(offer)}** · {progress.stage.replace('_', ' ')} since {_time(progress.since)}"]
@@ -42,10 +45,10 @@ def page(progress: Progress) -> str:
             "",
             f"Look {progress.looks + 1} at {_time(progress.next_look)}; signal `check_now` to look now",
         ]
-    if progress.operation and progress.operation.followed_by and progress.operation.state is OperationState.RUNNING:
-        lines += ["", f"Every look: workflow `{plain(progress.operation.followed_by)}`"]
     if progress.approval:
         lines += _approval(progress.approval, over=progress.stage in _OVER)
+        if progress.stage is PublishStage.AWAITING_APPROVAL:
+            lines += ["", "To approve:", "", f"    {_command(workflow_id, namespace, progress.approval)}"]
     if progress.error:
         lines += ["", f"**Failed:** {plain(progress.error)}"]
     lines += [line for note in progress.notes[-SHOWN_NOTES:] for line in ("", f"Note: {plain(note)}")]
@@ -70,6 +73,15 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> list[str]:
         until = f" until {_time(approval.until)}" if approval.until else ""
         lines += ["", plain(f"May approve{until}: {who}")]
     return lines
+
+
+def _command(workflow_id: str, namespace: str, approval: ApprovalProgress) -> str:
+    """Write the command that approves, for a shell."""
+    decision = {"approve": True, "approver": approval.approvers[0] if approval.approvers else "YOUR NAME"}
+    words = ["temporal", "workflow", "update", "execute"]
+    words += ["--namespace", namespace] if namespace != DEFAULT_NAMESPACE else []
+    words += ["--workflow-id", workflow_id, "--name", "decide_go_live", "--input", json.dumps(decision)]
+    return one_line(shlex.join(words), MAX_TEXT)
 
 
 def plain(text: str) -> str:

@@ -1,26 +1,37 @@
-"""The stages that procedures share: survey, make way, publish, go live, follow, cancel."""
+"""The stages that the procedures share: survey, edit, publish, follow, make way, go live, verify, take back.
+
+A procedure is a loop: follow what runs for it, survey the offer, do the next thing that is missing. Whatever a stage
+learns that a survey cannot tell goes into the control state, so that the loop can go on in a new history.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import RawValue, WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ActivityError,
-    ApplicationError,
-    ChildWorkflowError,
     FailureError,
+    WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
+from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.offers import OfferActivities, Survey, SurveyRequest
+    from activities.offers import (
+        DraftWritten,
+        EditRequest,
+        OfferActivities,
+        PutOfferRequest,
+        Survey,
+        SurveyRequest,
+    )
     from activities.operations import (
         PREVIEW_CHANGED,
+        PUBLISH_IN_PROGRESS,
         CancelAnswer,
         CancelRequest,
         CancelState,
@@ -30,7 +41,6 @@ with workflow.unsafe.imports_passed_through():
         StartedOperation,
         VerifyLiveRequest,
     )
-    from activities.telling import FollowedOperation, follower_of, moved
     from marketplace.model import (
         Image,
         ImageVersion,
@@ -39,30 +49,38 @@ with workflow.unsafe.imports_passed_through():
         OperationKind,
         OperationReport,
         OperationState,
+        WhenFull,
     )
-    from workflows import search_attributes
-    from workflows.check_last_operation_status import STAGES
-    from workflows.logbook import UPDATE, Logbook, application_error
+    from workflows import draft
+    from workflows.calls import READ, START, VERIFY, read, short, within
+    from workflows.errors import application_error, ended_badly, final, refused_for_good
+    from workflows.following import Follower
+    from workflows.history import carried
+    from workflows.logbook import Logbook
     from workflows.messages import (
-        CheckLastOperationStatusInput,
-        Following,
         IfPublishing,
+        Outcome,
         Patience,
         PublicationResult,
         PublishStage,
         WantedImages,
     )
-    from workflows.options import READ, START, VERIFY, short, within
+    from workflows.publication import Following, Publication, Published, Purpose
     from workflows.schedule import next_look_after
-
-OPERATION_ENDED_BADLY = {"PublishFailed", "GoLiveFailed", "OperationCanceled"}
-
+    from workflows.waiting import Waiting
 
 MAX_ROUNDS = 100
-"""How often others may publish first, write over the draft or change the preview, before a run gives up."""
+"""How often a run does the next thing that is missing before it gives up: others keep changing the offer."""
 
-MAX_WORKFLOW_ID = 700
-"""Bytes. Temporal takes 1,000, and the runs below a run are named after it."""
+MAX_WORKFLOW_ID = 200
+"""Bytes. Temporal's SQL stores take 255, and a run with a longer ID hangs there instead of failing."""
+
+LEASE_INTERVAL = timedelta(seconds=1)
+LEASE_MAX_INTERVAL = timedelta(seconds=30)
+LEASE_SHARE = 0.25
+"""A run that waits for another writer tries again after a quarter of the time it has waited."""
+
+VERIFY_WITHIN = timedelta(days=1)
 
 
 class PreviewChangedError(Exception):
@@ -72,137 +90,255 @@ class PreviewChangedError(Exception):
 class Stages:
     """The stages of one run on one offer.
 
-    Every stage says in the logbook what it waits for, and none waits longer than the run's deadline.
+    Every stage shows what the run is waiting for, and none waits longer than the run's deadline.
     """
 
     def __init__(
-        self, logbook: Logbook, offer: OfferKey, patience: Patience, notification_emails: Sequence[str] = ()
+        self,
+        logbook: Logbook,
+        waiting: Waiting,
+        offer: OfferKey,
+        patience: Patience,
+        notification_emails: Sequence[str] = (),
     ) -> None:
         self.logbook = logbook
+        self.waiting = waiting
         self.offer = offer
         self.patience = patience
         self.notification_emails = list(notification_emails)
-        _refuse_long_id(offer)
-        self.surveyed_at = workflow.now()
-        self._until = workflow.now() + patience.deadline
-        self._known_operations: list[str] = []
+        self._follower = Follower(logbook, waiting, offer, patience.polling)
         self._publishing: asyncio.Task[StartedOperation] | None = None
-        self._go_live_requested = False
+
+    @property
+    def publication(self) -> Publication:
+        """The run's control state."""
+        return self.logbook.publication
 
     def time_left(self) -> timedelta:
         """Return the time the run still allows for waiting for the marketplace."""
-        return max(self._until - workflow.now(), timedelta(seconds=1))
+        return max(self.publication.wait_until - workflow.now(), timedelta(seconds=1))
 
     def start_waiting_anew(self) -> None:
         """Forget the time waited so far: it was a person that the run waited for."""
-        self._until = workflow.now() + self.patience.deadline
+        self.publication.wait_until = workflow.now() + self.patience.deadline
+
+    # Survey
 
     async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
         """Read how the offer stands, and check the images wanted against the marketplace's rules."""
         _heed_cancellation()
-        self.logbook.refuse_more()
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
-        self.surveyed_at = workflow.now()
-        request = SurveyRequest(offer=self.offer)
-        if wanted is not None:
-            request = SurveyRequest(
-                offer=self.offer,
-                images=wanted.images,
-                when_full=wanted.when_full,
-                limit=wanted.max_versions_per_plan,
-            )
-        survey = await workflow.execute_activity_method(
+        survey = await read(
             OfferActivities.survey,
-            request,
-            **within(self.time_left(), READ, f"Read operations and slots of {self.offer}"),
+            SurveyRequest(
+                offer=self.offer,
+                images=wanted.images if wanted else [],
+                when_full=wanted.when_full if wanted else WhenFull.FAIL,
+                limit=wanted.max_versions_per_plan if wanted else None,
+            ),
+            within(self.time_left(), READ, f"Read operations and slots of {self.offer}"),
         )
-        if must_exist and not survey.exists:
-            raise ApplicationError(
+        return self._existing(survey) if must_exist else survey
+
+    def _existing(self, survey: Survey) -> Survey:
+        if not survey.exists:
+            raise final(
+                "OfferNotFound",
                 f"{self.offer}: the marketplace has no such offer. Check publisher and offer id, or create it with"
                 " CreateOfferAndPublish.",
-                type="OfferNotFound",
-                non_retryable=True,
             )
         return survey
 
-    async def survey_once_shown(self, wanted: WantedImages, published: str | None, *, ours: bool) -> Survey:
-        """Survey the offer, again and again while our publish waits for sign-off but the preview does not show it.
+    async def _survey_once_shown(self, wanted: WantedImages) -> Survey:
+        """Survey the offer, again and again while the run's publish waits for sign-off but the preview lags behind.
 
-        Publishing once more would make a second publication of the same draft. An operation that was joined may be
+        Publishing once more would make a second publication of the same draft. A publish that was joined may be
         of an older draft, though: that one is given a look's time only.
+        """
+        publication = self.publication
+        while True:
+            survey = await self.survey(wanted)
+            last, published = survey.last_publish, publication.published
+            waits = survey.in_draft and survey.awaits_sign_off and not survey.in_preview
+            if not waits or last is None or published is None or last.id != published.operation_id:
+                publication.slot_since = None
+                return survey
+            publication.slot_since = publication.slot_since or workflow.now()
+            waited = workflow.now() - publication.slot_since
+            if not published.ours and waited >= self.patience.polling.max_interval:
+                publication.published = publication.slot_since = None
+                return survey
+            await self._wait(
+                "the Preview slot to show the images that were published",
+                next_look_after(waited, self.patience.polling),
+            )
+
+    async def _wait(self, what: str, interval: timedelta) -> None:
+        """Wait for the marketplace, or for others, until the next look.
+
+        Raises:
+            ApplicationError: ``OperationTimedOut``: the run has waited for as long as it may.
+        """
+        if workflow.now() >= self.publication.wait_until:
+            raise final(
+                "OperationTimedOut",
+                f"{self.offer}: waited for {what} until the deadline of {self.patience.deadline} was over. Nothing"
+                " was cancelled: start the run again to go on waiting.",
+            )
+        self.logbook.waits_for(what)
+        await self.waiting.until(workflow.now() + min(interval, self.time_left()), f"Wait for {what}")
+
+    def count_round(self) -> None:
+        """Count how often the run does the next thing that is missing.
+
+        Raises:
+            ApplicationError: ``MarketplaceError``: it has done so too often.
+        """
+        self.publication.rounds += 1
+        if self.publication.rounds > MAX_ROUNDS:
+            raise final(
+                "MarketplaceError",
+                f"{self.offer}: others changed the offer {MAX_ROUNDS} times while this run tried to publish it. Find"
+                " out who does, and start the run again.",
+            )
+
+    # The draft
+
+    async def edit(self, wanted: WantedImages, *, production_suffices: bool = False) -> Survey:
+        """Survey the offer, and put the images into its draft where neither draft nor slots hold them.
+
+        The images wait in the draft while another operation runs, if the run may wait for it and the marketplace
+        takes edits meanwhile: whoever publishes next carries them.
 
         Args:
             wanted: The images.
-            published: Id of the publish that the images came to the preview with.
-            ours: Whether it began with our request.
+            production_suffices: Whether nothing is to be done once Production holds the images.
         """
-        since = workflow.now()
-        while True:
-            survey = await self.survey(wanted)
-            last = survey.last_publish
-            if survey.in_preview or not (survey.in_draft and survey.awaits_sign_off and last):
+        publication, would_remove = self.publication, list[ImageVersion]()
+        if publication.known_operations is not None or wanted.when_full is WhenFull.REMOVE_OLDEST:
+            survey = await self._survey_once_shown(wanted)
+            live = production_suffices and survey.in_production
+            if survey.in_draft or live or self.preview_holds_the_images(survey):
+                if publication.known_operations is None and survey.in_draft:
+                    publication.known_operations = survey.known_operations
                 return survey
-            joined_in_vain = not ours and workflow.now() - since >= wanted.polling.max_interval
-            if last.id != published or joined_in_vain:
-                return survey
-            await self.wait_for_slot("the Preview slot to show the images that were published", since)
-
-    async def wait_for_others(self) -> None:
-        """Wait a moment after somebody published first, and what they published has ended already."""
-        what = "others to stop publishing at the same moment"
-        self._raise_if_overdue(what)
-        self.logbook.waits_for(what)
-        await workflow.sleep(self.patience.polling.min_interval, summary="Somebody published first: look again")
-
-    def _raise_if_overdue(self, what: str) -> None:
-        if workflow.now() >= self._until:
-            raise ApplicationError(
-                f"{self.offer}: waited for {what} until the deadline of {self.patience.deadline} was over. Nothing"
-                " was cancelled: start the run again to go on waiting.",
-                type="OperationTimedOut",
-                non_retryable=True,
-            )
-
-    async def wait_for_slot(self, what: str, since: datetime) -> None:
-        """Wait before the next look at a slot that lags behind its operation."""
-        self._raise_if_overdue(what)
-        await self.logbook.waits_long_for(what)
-        await workflow.sleep(
-            min(next_look_after(workflow.now() - since, self.patience.polling), self.time_left()),
-            summary=short(f"Wait for {what}"),
+            would_remove = survey.would_remove
+        self.logbook.waits_for("the marketplace to take the draft, which may take minutes")
+        request = EditRequest(
+            offer=self.offer,
+            images=wanted.images,
+            when_full=wanted.when_full,
+            limit=wanted.max_versions_per_plan,
+            while_running=wanted.if_publishing is not IfPublishing.FAIL,
+            production_suffices=production_suffices,
+            would_remove=would_remove,
         )
+        written = await self._write(draft.DraftWrite(edit=request, time=self.time_left()))
+        return self._existing(written.survey)
 
-    async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
-        """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
-        in_the_way = f"{running.kind.replace('_', '-')} {running.id}, which is running on the offer already"
-        if if_publishing is IfPublishing.FAIL:
-            raise ApplicationError(
-                f"{self.offer}: {in_the_way}, has to end first. Start again after it, or with"
-                ' "if_publishing": "wait" or "cancel".',
-                type="PublishInProgress",
-                non_retryable=True,
-            )
-        if if_publishing is IfPublishing.CANCEL and running.kind is OperationKind.PUBLISH:
-            await self.cancel(running.id, ours=False)
-            return
-        try:
-            await self.follow(running.id, running.kind, ours=False)
-        except ChildWorkflowError as error:
-            reason = application_error(error)
-            if is_cancelled_exception(error) or reason.type not in OPERATION_ENDED_BADLY:
-                raise
-            self.logbook.note(f"{in_the_way}, ended: {reason.message}")
+    async def put(self, document: str, *, replace: bool) -> DraftWritten:
+        """Create the offer, or replace its draft."""
+        self.logbook.waits_for("the marketplace to take the offer, which may take minutes")
+        if not replace:
+            self.publication.unguarded = True  # what does not exist yet has no ETag
+        request = PutOfferRequest(offer=self.offer, document=document, replace=replace)
+        return await self._write(draft.DraftWrite(put=request, time=self.time_left()))
 
-    async def publish(self, known_operations: Sequence[str]) -> StartedOperation:
-        """Publish the draft and follow the operation until its preview waits for sign-off."""
+    async def _write(self, wanted: draft.DraftWrite) -> DraftWritten:
+        """Write to the draft: at once where an ETag guards it, otherwise as its only writer."""
         _heed_cancellation()
+        publication = self.publication
+        written = DraftWritten(unguarded=True) if publication.unguarded else await draft.write(wanted)
+        if written.unguarded:
+            publication.unguarded = True
+            written = await self._write_alone(wanted)
+        for warning in written.warnings:
+            self.logbook.note(warning)
+        if written.refused is not None:
+            self.logbook.note(f"the marketplace takes no edits while the operation runs. It said: {written.refused}")
+        publication.removed = list(dict.fromkeys([*publication.removed, *written.removed]))
+        publication.changed = publication.changed or written.changed
+        publication.known_operations = written.known_operations if written.survey.in_draft else None
+        return written
+
+    async def _write_alone(self, wanted: draft.DraftWrite) -> DraftWritten:
+        """Write under the offer's lease; wait for it where another run holds it."""
+        publication = self.publication
+        while True:
+            try:
+                written: DraftWritten = await workflow.execute_child_workflow(
+                    "WriteDraft",
+                    wanted.alone().model_copy(update={"time": self.time_left()}),
+                    id=draft.lease_of(self.offer),
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+                    result_type=DraftWritten,
+                    static_summary=short(f"Write to the draft of {self.offer}, for {workflow.info().workflow_id}"),
+                )
+            except WorkflowAlreadyStartedError:
+                publication.writer_since = publication.writer_since or workflow.now()
+                waited = workflow.now() - publication.writer_since
+                interval = min(max(waited * LEASE_SHARE, LEASE_INTERVAL), LEASE_MAX_INTERVAL)
+                await self._wait("another run that is writing to the offer's draft", interval)
+                _heed_cancellation()
+            else:
+                publication.writer_since = None
+                return written
+
+    # Publish
+
+    def preview_holds_the_images(self, survey: Survey) -> bool:
+        """Whether there is nothing left to do: the preview is ready, or Production has the images already."""
+        return survey.is_ready or (survey.in_preview and self.publication.published is not None)
+
+    async def previewed(self, survey: Survey) -> PublicationResult:
+        """End a run whose images are in the preview, or in Production already."""
+        publication, last = self.publication, survey.last_publish
+        live = survey.in_production and not survey.awaits_sign_off
+        if not live:
+            await self.show_steps(last)
+        operation_id = publication.published.operation_id if publication.published else last.id if last else None
+        return self.result(Outcome.LIVE if live else Outcome.PREVIEW, operation_id, publication.images)
+
+    async def bring_to_preview(self, survey: Survey, wanted: WantedImages) -> None:
+        """Do the next thing that brings the images to the preview: publish the draft, or deal with what runs."""
+        publication, running = self.publication, survey.running
+        if running is None:
+            if survey.in_draft:
+                await self.publish()
+        elif self._carries_the_images(running):
+            self._follow(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
+        elif (
+            survey.in_draft
+            and running.kind is OperationKind.PUBLISH
+            and wanted.if_publishing is not IfPublishing.WAIT
+            and not publication.changed
+            and publication.asked_to_join != running.id
+        ):
+            # The images were in the draft before this run came: only the marketplace knows since when.
+            publication.asked_to_join = running.id
+            await self.publish(ask_to_join=True)
+        else:
+            await self.make_way(running, wanted.if_publishing)
+
+    def _carries_the_images(self, running: Operation) -> bool:
+        """Whether the operation publishes a draft that held the images: it began after they were there."""
+        known = self.publication.known_operations
+        return running.kind is OperationKind.PUBLISH and known is not None and running.id not in known
+
+    async def publish(self, *, ask_to_join: bool = False) -> None:
+        """Publish the draft, or join the publish that carries it already.
+
+        Somebody else may publish at the same moment: then the run goes on with a survey.
+        """
+        _heed_cancellation()
+        publication = self.publication
         self.logbook.stage(PublishStage.PUBLISHING, "the marketplace to accept the publish request")
-        self._known_operations = list(known_operations)
         request = PublishRequest(
             offer=self.offer,
-            known_operations=self._known_operations,
+            known_operations=publication.known_operations or [],
             notification_emails=self.notification_emails,
-            tell=self.logbook.runs_above(),
+            ask_to_join=ask_to_join,
         )
         self._publishing = asyncio.create_task(
             workflow.execute_activity_method(
@@ -211,10 +347,141 @@ class Stages:
                 **within(self.time_left(), START, f"Publish {self.offer}"),
             )
         )
-        started = await asyncio.shield(self._publishing)
+        try:
+            started = await asyncio.shield(self._publishing)
+        except ActivityError as error:
+            if application_error(error).type != PUBLISH_IN_PROGRESS:
+                raise
+            self._publishing = None
+            self.logbook.note(application_error(error).message)
+            self.logbook.stage(PublishStage.PREPARING)
+            if publication.rounds % 2 == 0:
+                await self._wait("others to stop publishing at the same moment", self.patience.polling.min_interval)
+            return
         self._publishing = None
-        await self.follow(started.operation_id, OperationKind.PUBLISH, ours=started.ours, seen=started.report)
-        return started
+        if started.ours:
+            publication.own_publish = started.operation_id
+            publication.changed = True
+        self._follow(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started)
+
+    async def make_way_unless_it_carries(self, running: Operation) -> None:
+        """Follow what runs: as the run's publish where it carries the draft, otherwise because it is in the way."""
+        if self._carries_the_images(running):
+            self._follow(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
+        else:
+            await self.make_way(running, IfPublishing.WAIT)
+
+    async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
+        """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
+        in_the_way = f"{running.kind.replace('_', '-')} {running.id}, which is running on the offer already"
+        if if_publishing is IfPublishing.FAIL:
+            raise final(
+                "PublishInProgress",
+                f"{self.offer}: {in_the_way}, has to end first. Start again after it, or with"
+                ' "if_publishing": "wait" or "cancel".',
+            )
+        if if_publishing is IfPublishing.CANCEL and running.kind is OperationKind.PUBLISH:
+            answer = await self._ask_to_cancel(running.id, [])
+            if answer.state is CancelState.NOTHING_TO_CANCEL:
+                return
+            if answer.state is CancelState.REQUESTED:
+                self._follow(running.id, running.kind, Purpose.CANCELED)
+                return
+            self.logbook.note(f"{answer.reason} It is waited for instead.")
+        self._follow(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
+
+    # Follow
+
+    def _follow(
+        self,
+        operation_id: str,
+        kind: OperationKind,
+        purpose: Purpose,
+        started: StartedOperation | None = None,
+    ) -> None:
+        """Name the operation to follow; `follow` does it."""
+        now = workflow.now()
+        following = Following(
+            purpose=purpose,
+            operation_id=operation_id,
+            kind=kind,
+            ours=started is not None and started.ours,
+            since=now,
+            until=now + (self.patience.deadline if purpose is Purpose.CANCELED else self.time_left()),
+        )
+        self.publication.following = following
+        what = f"{kind.replace('_', '-')} {operation_id}"
+        self.logbook.waits_for(f"the cancellation of {what}" if purpose is Purpose.CANCELED else what)
+        if started is not None and started.report is not None:
+            following.looks, following.looked_at = 1, now
+            self.logbook.looked(started.report)
+
+    async def follow(self) -> bool:
+        """Follow the operation that the run waits for, if any, to its end, and note what that means for the run.
+
+        Returns:
+            Whether it has just brought the draft to the preview.
+
+        Raises:
+            ApplicationError: The run cannot reach its goal: ``PublishFailed``, ``GoLiveFailed``,
+                ``OperationCanceled``, ``OperationTimedOut``.
+        """
+        publication = self.publication
+        following = publication.following
+        if following is None:
+            return False
+        report = await self._follower.follow(following)
+        publication.following = None
+        self.logbook.waits_for(None)
+        return report is not None and await self._conclude(following, report)
+
+    async def _conclude(self, following: Following, report: OperationReport) -> bool:
+        publication = self.publication
+        reason = ended_badly(self.offer, report)
+        if following.purpose is Purpose.TO_PREVIEW:
+            if reason is None:
+                publication.published = Published(operation_id=report.operation_id, ours=following.ours)
+                return True
+            publication.own_publish = None
+            if report.state is OperationState.CANCELED and await self._goes_on_without(following):
+                what = "Another publish took its place" if following.ours else "The draft is published again"
+                self.logbook.note(f"publish {report.operation_id} was cancelled at the marketplace. {what}.")
+                return False
+            raise reason
+        if following.purpose is Purpose.TO_PRODUCTION:
+            if reason is not None:
+                raise reason
+            publication.gone_live = report.operation_id
+        elif reason is not None:
+            self.logbook.note(f"what was in the way has ended: {reason.message}")
+        return False
+
+    async def _goes_on_without(self, following: Following) -> bool:
+        """Whether a cancelled publish is no reason to end the run.
+
+        It was somebody else's, and the images still wait in the draft. Or a newer publish took the place of ours,
+        with the same draft or a later one.
+        """
+        if not following.ours:
+            return True
+        newest = (await self.survey()).last_publish
+        replaced = newest is not None and newest.id != following.operation_id
+        return replaced and newest is not None and newest.state in {OperationState.RUNNING, OperationState.PREVIEW}
+
+    async def show_steps(self, publish: Operation | None) -> None:
+        """Show the steps of the publish that made the preview, where the run has not followed it."""
+        report = self.publication.report
+        if publish is not None and (report is None or report.operation_id != publish.id):
+            shown = Following(
+                purpose=Purpose.STATUS,
+                operation_id=publish.id,
+                kind=publish.kind,
+                since=workflow.now(),
+                until=self.publication.wait_until,
+            )
+            await self._follower.follow(shown, once=True)
+
+    # Take back
 
     @asynccontextmanager
     async def taking_back(self) -> AsyncIterator[None]:
@@ -222,20 +489,23 @@ class Stages:
         try:
             yield
         except (FailureError, asyncio.CancelledError) as error:
-            if is_cancelled_exception(error):
+            if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
                 await self._take_back()
             raise
 
     async def _take_back(self) -> None:
-        operation = self.logbook.progress.operation
-        if self._go_live_requested:
+        publication = self.publication
+        if publication.go_live_requested:
             self.logbook.note(
                 "Going live had been requested. What the marketplace took of it goes on: it cannot be cancelled."
             )
-        elif self._publishing is not None:
+            return
+        if publication.known_operations is not None and publication.images:
+            self.logbook.note("The images stay in the draft: the next publish of the offer carries them.")
+        if self._publishing is not None:
             await self._take_back_request(self._publishing)
-        elif operation is not None and operation.ours and operation.kind is OperationKind.PUBLISH:
-            await self.cancel(operation.id)
+        elif publication.own_publish is not None:
+            await self._cancel(publication.own_publish)
 
     async def _take_back_request(self, publishing: asyncio.Task[StartedOperation]) -> None:
         """Cancel what a publish request started, as far as it is known to have started anything."""
@@ -244,31 +514,29 @@ class Stages:
         try:
             started = await publishing
         except (FailureError, asyncio.CancelledError) as error:
-            if is_cancelled_exception(error) or not _refused_for_good(error):
-                await self.cancel(None, self._known_operations)
+            if is_cancelled_exception(error) or not refused_for_good(error):
+                await self._cancel(None)
             return
         if started.ours:
-            await self.cancel(started.operation_id)
+            await self._cancel(started.operation_id)
 
-    async def cancel(
-        self, operation_id: str | None, known_operations: Sequence[str] = (), *, ours: bool = True
-    ) -> None:
-        """Cancel an operation and wait until the service confirms.
+    async def _cancel(self, operation_id: str | None) -> None:
+        """Cancel the run's own operation and wait until the service confirms.
 
         The service may refuse to cancel before sign-off, or after: where it refuses, the operation is
         followed to its sign-off and asked once more.
         """
-        answer = await self._ask_to_cancel(operation_id, known_operations)
+        answer = await self._ask_to_cancel(operation_id, self.publication.known_operations or [])
         if answer.state is CancelState.REFUSED:
             if not answer.at_sign_off:
                 self.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
-                await self._follow_to_its_end(answer.operation_id, ours=ours, until_canceled=False)
+                await self._follow_the_cancelled(answer.operation_id, Purpose.OUT_OF_THE_WAY)
             # At sign-off it may have been refused because sign-off was not reached a moment ago.
-            answer = await self._ask_to_cancel(answer.operation_id, ())
+            answer = await self._ask_to_cancel(answer.operation_id, [])
         if answer.state is CancelState.REFUSED:
             self.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
         elif answer.state is CancelState.REQUESTED:
-            await self._follow_to_its_end(answer.operation_id, ours=ours, until_canceled=True)
+            await self._follow_the_cancelled(answer.operation_id, Purpose.CANCELED)
 
     async def _ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
         self.logbook.waits_for("the marketplace to accept the cancel request")
@@ -283,47 +551,52 @@ class Stages:
             **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
         )
 
-    async def _follow_to_its_end(self, operation_id: str | None, *, ours: bool, until_canceled: bool) -> None:
+    async def _follow_the_cancelled(self, operation_id: str | None, purpose: Purpose) -> None:
         if operation_id is None:
             return
-        if not ours:
-            _heed_cancellation()
+        self._follow(operation_id, OperationKind.PUBLISH, purpose)
         try:
-            await self.follow(operation_id, OperationKind.PUBLISH, ours=ours, until_canceled=until_canceled)
-        except ChildWorkflowError as error:
+            await self.follow()
+        except FailureError as error:
             if is_cancelled_exception(error):
                 raise
             reason = application_error(error)
-            if reason.type not in OPERATION_ENDED_BADLY:
-                self.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
+            self.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
+
+    # Go live
 
     async def go_live(
-        self, survey: Survey, approved_publish: str, images: Sequence[Image], *, as_shown: bool
-    ) -> StartedOperation:
-        """Promote the approved preview and follow the operation until it is done.
+        self,
+        approved_publish: str,
+        images: Sequence[Image],
+        shown: tuple[Sequence[ImageVersion], Sequence[ImageVersion]] | None,
+        known_operations: Sequence[str],
+    ) -> None:
+        """Promote the approved preview, and name the operation to follow.
 
         Args:
-            survey: How the offer stands.
             approved_publish: Id of the publish whose preview was approved.
             images: What the preview has to hold.
-            as_shown: Whether what the survey says that going live adds and removes was shown for approval.
+            shown: What going live adds and removes, as it was shown for approval.
+            known_operations: Ids of the newest operations when the preview was approved, newest first.
 
         Raises:
             PreviewChangedError: The preview is not the approved one any more; nothing was sent.
         """
         _heed_cancellation()
+        publication = self.publication
         self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
-        self._go_live_requested = True
+        publication.go_live_requested = True
         requesting = asyncio.create_task(
             workflow.execute_activity_method(
                 OperationActivities.go_live,
                 GoLiveRequest(
                     offer=self.offer,
-                    known_operations=survey.known_operations,
+                    known_operations=list(known_operations),
                     approved_publish=approved_publish,
                     images=list(images),
-                    adds=survey.adds if as_shown else None,
-                    removes=survey.removes if as_shown else None,
+                    adds=list(shown[0]) if shown else None,
+                    removes=list(shown[1]) if shown else None,
                 ),
                 **within(self.time_left(), START, f"Go live with {self.offer}"),
             )
@@ -332,7 +605,7 @@ class Stages:
             started = await asyncio.shield(requesting)
         except ActivityError as error:
             if application_error(error).type == PREVIEW_CHANGED:
-                self._go_live_requested = False
+                publication.go_live_requested = False
                 raise PreviewChangedError(application_error(error).message) from error
             raise
         except asyncio.CancelledError:
@@ -340,128 +613,106 @@ class Stages:
             with contextlib.suppress(FailureError, asyncio.CancelledError):
                 await requesting
             raise
-        await self.follow(started.operation_id, OperationKind.GO_LIVE, ours=started.ours, seen=started.report)
-        return started
+        publication.changed = True
+        self._follow(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started)
 
     async def verify_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
         """Wait until Production holds the images."""
         self.logbook.waits_for("Production to show the images")
-        await workflow.execute_activity_method(
+        await read(
             OperationActivities.verify_live,
             VerifyLiveRequest(offer=self.offer, images=list(images), versions=list(versions)),
-            **within(
-                min(self.time_left(), timedelta(days=1)),
+            within(
+                min(self.time_left(), VERIFY_WITHIN),
                 VERIFY,
                 f"Check that Production of {self.offer} holds the images",
             ),
         )
 
-    async def follow(
-        self,
-        operation_id: str,
-        kind: OperationKind,
-        *,
-        ours: bool,
-        until_canceled: bool = False,
-        seen: OperationReport | None = None,
+    # The end
+
+    async def check(self, *, once: bool) -> PublicationResult:
+        """Follow the offer's last operation, whoever started it, until it settles; or look at it once."""
+        publication = self.publication
+        if publication.following is None:
+            now = workflow.now()
+            publication.following = Following(purpose=Purpose.STATUS, since=now, until=publication.wait_until)
+        report = await self._follower.follow(publication.following, once=once)
+        if report is None:
+            self.logbook.waits_for(None)
+            return self._result(Outcome.NEVER_PUBLISHED, None, [])
+        reason = ended_badly(self.offer, report)
+        if reason is not None:
+            raise reason
+        outcome = Outcome(report.state)
+        if report.state is not OperationState.RUNNING:
+            self.logbook.stage(PublishStage(report.state))
+        return self._result(outcome, report.operation_id, [])
+
+    def result(self, outcome: Outcome, operation_id: str | None, images: Sequence[ImageVersion]) -> PublicationResult:
+        """Enter the last stage, and return the run's result."""
+        named = list(images) != self.publication.images
+        self.logbook.stage(PublishStage(outcome), images=images if named else None)
+        return self._result(outcome, operation_id, images)
+
+    def _result(
+        self, outcome: Outcome, operation_id: str | None, images: Sequence[ImageVersion]
     ) -> PublicationResult:
-        """Follow an operation in a child workflow of its own, however many days it takes.
-
-        Args:
-            operation_id: The operation.
-            kind: Its kind.
-            ours: Whether this run, or the run it is part of, started it.
-            until_canceled: Whether it has been asked to cancel.
-            seen: How it stood a moment ago, where that is known.
-        """
-        follower = follower_of(workflow.info().workflow_id, kind, operation_id)
-        waiting_for = f"{kind.replace('_', '-')} {operation_id}"
-        await self.logbook.follows(
-            FollowedOperation(
-                id=operation_id, kind=kind, state=OperationState.RUNNING, ours=ours, followed_by=follower
-            ),
-            f"the cancellation of {waiting_for}" if until_canceled else waiting_for,
+        return PublicationResult(
+            publisher_id=self.offer.publisher_id,
+            offer_id=self.offer.offer_id,
+            outcome=outcome,
+            operation_id=operation_id,
+            images=list(images),
+            removed=self.publication.removed,
+            changed=self.publication.changed,
         )
-        if seen is not None and not self.logbook.runs_above():
-            self.logbook.operation(moved(seen, follower, ours=ours))
-        result = await run_below(
-            "CheckLastOperationStatus",
-            CheckLastOperationStatusInput(
-                publisher_id=self.offer.publisher_id,
-                offer_id=self.offer.offer_id,
-                operation_id=operation_id,
-                until_canceled=until_canceled,
-                polling=self.patience.polling,
-                deadline=self.patience.deadline if until_canceled else self.time_left(),
-                following=Following(
-                    since=workflow.now(), looks=int(seen is not None), kind=kind, ours=ours, seen=seen
-                ),
-                # Only the run that people look at is told: every run that is told has four events of each step.
-                tell=self.logbook.runs_above() or [workflow.info().workflow_id],
-            ),
-            follower,
-            search_attributes.of(self.offer, STAGES[kind]),
-            f"Follow {waiting_for} of {self.offer}",
-        )
-        self.logbook.settled(OperationState(result.outcome))
-        return result
 
 
-async def run_below(
-    workflow_type: str,
-    request: Patience,
-    workflow_id: str,
-    found_by: Sequence[SearchAttributePair[Any]],
-    summary: str,
-) -> PublicationResult:
-    """Run a workflow below this one; when this one is cancelled, that one is too, and takes back what it began."""
-    starting = asyncio.create_task(
-        workflow.start_child_workflow(
-            workflow_type,
-            request,
-            id=workflow_id,
-            # After a reset or a terminated parent the one of an earlier run may still be there.
-            id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
-            result_type=PublicationResult,
-            search_attributes=TypedSearchAttributes(found_by),
-            static_summary=short(summary),
-        )
-    )
-    try:
-        running = await asyncio.shield(starting)
-        result: PublicationResult = await asyncio.shield(running)
-    except asyncio.CancelledError:
-        running = await starting
-        # Cancelling through the child's own handle names its first run, which may have continued as new.
-        with contextlib.suppress(ApplicationError):  # it has just ended
-            await workflow.get_external_workflow_handle(workflow_id).cancel()
-        await running
-        raise
-    return result
+def begin(
+    logbook: Logbook,
+    waiting: Waiting,
+    request: RawValue,
+    offer: OfferKey,
+    patience: Patience,
+    wanted: WantedImages | None = None,
+    notification_emails: Sequence[str] = (),
+) -> Stages:
+    """Begin a run, or go on where it was continued as new.
 
+    Args:
+        logbook: Shows how the run stands.
+        waiting: Its waits.
+        request: Its input, as it was sent.
+        offer: What it is about.
+        patience: How long and how often it looks at the marketplace.
+        wanted: The images it is about, where the input names some.
+        notification_emails: Whom the marketplace notifies.
 
-def _refuse_long_id(offer: OfferKey) -> None:
-    length = len(workflow.info().workflow_id.removesuffix(UPDATE).encode())
+    Raises:
+        ApplicationError: ``InvalidInput``: the workflow ID is too long.
+    """
+    length = len(workflow.info().workflow_id.encode())
     if length > MAX_WORKFLOW_ID:
-        raise ApplicationError(
-            f"{offer}: the workflow id has {length} bytes, {MAX_WORKFLOW_ID} are allowed: the runs below this one are"
-            " named after it. Start it under a shorter id.",
-            type="InvalidInput",
-            non_retryable=True,
+        raise final(
+            "InvalidInput",
+            f"{offer}: the workflow ID has {length} bytes, {MAX_WORKFLOW_ID} are allowed. Start the run under a"
+            " shorter one.",
         )
-
-
-def _refused_for_good(error: BaseException) -> bool:
-    """Tell whether the marketplace answered that it will not do it: otherwise it may have begun all the same."""
-    cause = error.cause if isinstance(error, ActivityError) else None
-    return isinstance(cause, ApplicationError) and cause.non_retryable
+    now = workflow.now()
+    waiting.request = request
+    images = wanted.image_versions if wanted is not None else []
+    emails = wanted.notification_emails if wanted is not None else notification_emails
+    fresh = Publication(offer=offer, images=images, since=now, wait_until=now + patience.deadline)
+    logbook.open(carried(request) or fresh)
+    return Stages(logbook, waiting, offer, patience, emails)
 
 
 def _heed_cancellation() -> None:
     """Start nothing in a run that has been cancelled.
 
-    A cancellation is delivered once, and who awaits a child that ends at the same moment, or an activity that is
-    never broken off, gets a result in its place.
+    A cancellation is delivered once. A run that waits for an activity that is never broken off gets the activity's
+    result in its place.
     """
     if workflow.cancellation_reason() is not None:
         raise asyncio.CancelledError

@@ -11,7 +11,7 @@ from tests.desk import Run, progress_of
 from tests.process.processes import in_flight, until
 from tests.real_time.held_desk import HeldDesk
 from workflows.messages import Progress
-from workflows.options import short
+from workflows.calls import short
 from workflows.search_attributes import PUBLISH_STAGE
 
 REFUSED = {"kind": "respond", "status": 503}

@@ -1,22 +1,29 @@
-"""How activities are run: how long a try may take, how often it is tried, what the UI calls it."""
+"""How activities are called: how long an attempt may take, how often it is repeated, what the UI shows."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
+from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from workflows.search_attributes import PUBLISHER_ID
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
 
 PATIENTLY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(minutes=5),
-    # A fact of more than the server's 2 MiB will not shrink by trying again.
+    # A fact of more than the server's 2 MiB does not shrink when it is sent again.
     non_retryable_error_types=["PayloadsTooLarge"],
 )
-"""Without end: the time that a stage is given bounds it, not a number of tries."""
+"""Without end: the time that a stage is given bounds it, not a number of attempts."""
 
 READ = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
@@ -54,6 +61,11 @@ NOTIFY = ActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=5),
 )
 
+ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
+
+LOCAL_ATTEMPT = timedelta(seconds=2)
+"""How long a call may hold its run's workflow task, and with it the run's queries and updates."""
+
 MAX_FAIRNESS_KEY = 64
 """Characters; the server's limit, in bytes, and publisher ids are ASCII."""
 
@@ -72,16 +84,45 @@ def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityCon
     )
 
 
-def at_once(summary: str) -> LocalActivityConfig:
-    """Give an activity one short try within the workflow task.
+async def read(
+    method: Callable[[Any, Request], Awaitable[Answer]], request: Request, config: ActivityConfig
+) -> Answer:
+    """Call an activity that changes nothing: first as a local activity, and as an ordinary one when that fails.
 
-    As long as it takes it keeps the run's queries and updates waiting, and one of the few workflow tasks at a time.
+    The local attempt costs one event and no workflow task of its own. It is one short attempt: all that takes
+    longer happens where people see it as pending and can pause or reset it.
+
+    Args:
+        method: The activity.
+        request: Its input.
+        config: How the ordinary activity is run.
+
+    Raises:
+        ApplicationError: The local attempt failed for good.
+        ActivityError: The ordinary activity failed.
     """
-    return LocalActivityConfig(
-        start_to_close_timeout=timedelta(seconds=1),
-        retry_policy=RetryPolicy(maximum_attempts=1),
-        summary=short(summary),
-    )
+    try:
+        return await workflow.execute_local_activity_method(
+            method,
+            request,
+            start_to_close_timeout=LOCAL_ATTEMPT,
+            retry_policy=ONE_ATTEMPT,
+            summary=config.get("summary"),
+        )
+    except ApplicationError as error:  # not inside an ActivityError, as that of an ordinary activity is
+        if error.non_retryable:
+            raise
+        if error.next_retry_delay is not None:
+            await _stay_away(error.next_retry_delay, config)
+    except TemporalTimeoutError:
+        pass
+    return await workflow.execute_activity_method(method, request, **config)
+
+
+async def _stay_away(asked: timedelta, config: ActivityConfig) -> None:
+    """Wait as long as the service asked for, but no longer than the call may take altogether."""
+    allowed = config.get("schedule_to_close_timeout")
+    await workflow.sleep(min(asked, allowed) if allowed else asked, summary="The marketplace asked for patience")
 
 
 def short(summary: str) -> str:

@@ -1,0 +1,157 @@
+"""The decision on going live: who may take it, what it holds for, and when it has to be taken again."""
+
+from datetime import datetime
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.offers import Survey
+    from marketplace.model import ImageVersion, Operation
+    from marketplace.wording import listed, one_line
+    from workflows.errors import final
+    from workflows.messages import GoLiveDecision, PublishStage, ValidateAndGoLiveInput
+    from workflows.people import notify
+    from workflows.publication import SignOff
+    from workflows.stages import Stages
+
+MAX_COMMENT = 1000
+"""Characters of a comment in an error."""
+
+
+class Approval:
+    """The sign-off of one run. The first valid decision stands, for what was shown."""
+
+    def __init__(self, stages: Stages, wanted: ValidateAndGoLiveInput) -> None:
+        self._stages = stages
+        self._logbook = stages.logbook
+        self._wanted = wanted
+        publication = stages.publication
+        if publication.sign_off is None:
+            publication.sign_off = SignOff(required=wanted.approval.required, approvers=wanted.approval.approvers)
+            self._logbook.show()
+        self.sign_off: SignOff = publication.sign_off
+
+    def objection(self, decision: GoLiveDecision) -> str | None:
+        """Return why a decision cannot stand."""
+        if workflow.cancellation_reason() is not None:
+            return "this run is being cancelled"
+        if self._logbook.publication.error is not None:
+            return f"this run has failed: {self._logbook.publication.error}"
+        approvers = [approver.casefold() for approver in self.sign_off.approvers]
+        if not self.sign_off.required:
+            return "this run goes live without approval"
+        if approvers and (decision.approver or "").casefold() not in approvers:
+            return f"{_name(decision)} is not among those who may decide on going live"
+        if self.sign_off.decision is not None:
+            return f"{_name(self.sign_off.decision)} has decided already; {_name(decision)} comes too late"
+        return None
+
+    def decide(self, decision: GoLiveDecision) -> None:
+        """Let a decision stand: for the preview that was shown, or for the images where none was yet."""
+        self.sign_off.decision = decision
+        self.sign_off.approved = self.sign_off.shown
+        self.sign_off.reopened = None
+        self._logbook.show()
+
+    def signaled(self, decision: GoLiveDecision) -> None:
+        """Let a decision stand, or note why it does not."""
+        objection = self.objection(decision)
+        if objection is None:
+            self.decide(decision)
+        else:
+            what = "an approval" if decision.approve else "a rejection"
+            self._logbook.note(f"{what} was ignored: {objection}")
+
+    def reopen(self, why: str) -> None:
+        """Ask again: what was approved is not what would go live."""
+        self.sign_off.decision = None
+        self.sign_off.until = None
+        self.sign_off.reopened = why
+        self._logbook.note(f"approval is needed again: {why}")
+
+    def raise_if_rejected(self) -> None:
+        """Raise ``GoLiveRejected`` where somebody has rejected going live."""
+        decision = self.sign_off.decision
+        if decision is None or decision.approve:
+            return
+        why = f": {one_line(decision.comment, MAX_COMMENT)}" if decision.comment else ""
+        raise final(
+            "GoLiveRejected",
+            f"{self._stages.offer}: going live was rejected by {_name(decision)}{why}. The preview stays as it is:"
+            " publish a new version over it and start the run again.",
+        )
+
+    def holds_for_the_images(self) -> bool:
+        """Whether going live with the images is approved whatever else the preview holds, so nothing is shown."""
+        given = self.sign_off.decision is not None and self.sign_off.decision.approve
+        unseen = given and self.sign_off.approved is None
+        return bool(self._wanted.images) and (unseen or not self.sign_off.required)
+
+    def shown(self) -> tuple[list[ImageVersion], list[ImageVersion]] | None:
+        """Return what going live adds and removes, where the decision is on a preview that was shown."""
+        return (self.sign_off.adds, self.sign_off.removes) if self.sign_off.approved is not None else None
+
+    def preview_changed(self, how: str) -> None:
+        """Ask again, unless nobody has to be asked, or the approval was given for the images before any preview."""
+        if self.sign_off.required and (self.sign_off.approved is not None or not self._wanted.images):
+            self.reopen(how)
+        else:
+            self._logbook.note(how)
+
+    async def is_given(self, survey: Survey) -> bool:
+        """Wait for the decision on the preview; return ``False`` when the offer has to be surveyed again first."""
+        if not self.sign_off.required:
+            return True
+        published = survey.last_publish.id if survey.last_publish else None
+        another = self.sign_off.decision is not None and self.sign_off.approved not in {None, published}
+        # Without images what waited for sign-off when it was approved is meant, whoever published it until then.
+        if another and (self._wanted.images or _is_younger(survey.last_publish, self.sign_off.decision)):
+            self.reopen("the offer has been published again since")
+        given = self.sign_off.decision is not None and self.sign_off.decision.approve
+        if self.sign_off.preview_awaited and given:
+            self.reopen("it was given before there was a preview to approve")
+        self.sign_off.preview_awaited = False
+        self.sign_off.adds, self.sign_off.removes = survey.adds, survey.removes
+        if self.sign_off.until is None:
+            self.sign_off.until = workflow.now() + self._wanted.approval.timeout
+        if self.sign_off.decision is None:
+            self.sign_off.shown = published
+            await self._stages.show_steps(survey.last_publish)
+            await self._wait(self.sign_off.until)
+            self._stages.start_waiting_anew()
+            if self.sign_off.decision is None:
+                # Somebody wants to know how things stand; nobody changed them.
+                self._stages.publication.rounds -= 1
+            if self.sign_off.decision is None or not self._wanted.images:
+                # Without images it is the preview of now that is approved.
+                return False
+        self.raise_if_rejected()
+        return True
+
+    async def _wait(self, until: datetime) -> None:
+        """Wait until somebody decides or wants the offer to be surveyed again."""
+        who = listed(self.sign_off.approvers) or "anyone"
+        entering = self._logbook.publication.stage is not PublishStage.AWAITING_APPROVAL
+        self._logbook.stage(PublishStage.AWAITING_APPROVAL, f"approval to go live, by {who}")
+        if entering:
+            await notify(
+                self._logbook,
+                "awaiting_approval",
+                f"The preview of {self._stages.offer} is ready. Look at it, then approve or reject going live.",
+            )
+        summary = f"Approval to go live, by {who}; until {until:%Y-%m-%d %H:%M} UTC"
+        if await self._stages.waiting.until(until, summary, lambda: self.sign_off.decision is not None):
+            raise final(
+                "ApprovalTimedOut",
+                f"{self._stages.offer}: nobody decided on going live within {self._wanted.approval.timeout}. The"
+                " preview stays as it is: start the run again to ask again.",
+            )
+
+
+def _is_younger(published: Operation | None, decision: GoLiveDecision | None) -> bool:
+    published_at = published.changed_at if published is not None else None
+    return decision is not None and published_at is not None and published_at > decision.decided_at
+
+
+def _name(decision: GoLiveDecision) -> str:
+    return decision.approver or "somebody who gave no name"

@@ -1,0 +1,43 @@
+"""How a run ends: shown, told to people, and as one error of the contract's types."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from marketplace.wording import one_line
+    from workflows.errors import MAX_ERROR, application_error, final
+    from workflows.logbook import Logbook
+    from workflows.messages import PublishStage
+    from workflows.people import notify
+
+
+@asynccontextmanager
+async def closing(logbook: Logbook) -> AsyncIterator[None]:
+    """Show how the run ends, and make every failure one `ApplicationError` of the contract's types."""
+    try:
+        yield
+    except (FailureError, asyncio.CancelledError) as error:
+        logbook.publication.next_look = None
+        if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
+            logbook.stage(PublishStage.CANCELED)
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            raise
+        reason = _writer_cancelled() if is_cancelled_exception(error) else application_error(error)
+        logbook.publication.error = one_line(f"{reason.type}: {reason.message}", MAX_ERROR)
+        logbook.stage(PublishStage.FAILED)
+        await notify(logbook, "failed", f"{workflow.info().workflow_type} failed. {logbook.publication.error}")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        # Without the errors it came through: each repeats the message, and the CLI prints them all.
+        raise reason from None
+    await workflow.wait_condition(workflow.all_handlers_finished)
+
+
+def _writer_cancelled() -> ApplicationError:
+    return final(
+        "MarketplaceError",
+        "the internal run that writes to the draft was cancelled by somebody. Start the run again to go on.",
+    )

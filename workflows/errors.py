@@ -1,0 +1,73 @@
+"""Turns what went wrong in a run into one error of the contract's types."""
+
+from temporalio import workflow
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    RetryState,
+)
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
+
+with workflow.unsafe.imports_passed_through():
+    from marketplace.model import OfferKey, OperationKind, OperationReport, OperationState
+
+MAX_ERROR = 3000
+"""Characters."""
+
+
+def application_error(error: BaseException) -> ApplicationError:
+    """Return the reason below what activities and children raise.
+
+    A stage whose time is used up while the marketplace keeps failing ends as ``OperationTimedOut``.
+    """
+    reason = error
+    while isinstance(reason, ActivityError | ChildWorkflowError) and reason.cause is not None:
+        if isinstance(reason.cause, TemporalTimeoutError):
+            return _timed_out(reason.cause.cause)
+        if isinstance(reason, ActivityError) and reason.retry_state is RetryState.TIMEOUT:
+            return _timed_out(reason.cause)
+        reason = reason.cause
+    if reason is error and isinstance(error, ApplicationError) and error.non_retryable:
+        return error
+    if isinstance(reason, ApplicationError):
+        return final(reason.type or "MarketplaceError", reason.message)
+    return final("MarketplaceError", str(reason))
+
+
+def refused_for_good(error: BaseException) -> bool:
+    """Whether the marketplace answered that it will not do it; otherwise it may have begun all the same."""
+    cause = error.cause if isinstance(error, ActivityError) else None
+    return isinstance(cause, ApplicationError) and cause.non_retryable
+
+
+def final(kind: str, message: str) -> ApplicationError:
+    """Make an error that ends the run."""
+    clipped = message if len(message) <= MAX_ERROR else f"{message[: MAX_ERROR - 1]}…"
+    return ApplicationError(clipped, type=kind, non_retryable=True)
+
+
+def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | None:
+    """Return the error that an operation's end means for a run that wanted it to succeed."""
+    what = f"{offer}: {report.kind.replace('_', '-')} {report.operation_id}"
+    if report.state is OperationState.CANCELED:
+        return final(
+            "OperationCanceled",
+            f"{what} was cancelled at the marketplace. Start the run again to publish after all.",
+        )
+    if report.state is OperationState.FAILED:
+        said = "; ".join(report.errors) or "the marketplace gives no reason"
+        advice = ". Mend this and start the run again."
+        # Clipped before the advice, which would be cut otherwise.
+        message = f"{what} failed. {said}"[: MAX_ERROR - len(advice)].rstrip(". ") + advice
+        return final("PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed", message)
+    return None
+
+
+def _timed_out(last: BaseException | None) -> ApplicationError:
+    seen = f" The last attempt: {last}." if last else ""
+    return final(
+        "OperationTimedOut",
+        f"the marketplace did not do what it was asked in the time this run allows.{seen}"
+        " Start the run again when it is well: what is done already is not done twice.",
+    )

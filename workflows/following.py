@@ -1,0 +1,116 @@
+"""Following an operation: look, and until it has settled wait on a durable timer and look again."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.operations import LookRequest, OperationActivities
+    from marketplace.model import OfferKey, OperationKind, OperationReport, OperationState
+    from workflows import history
+    from workflows.calls import READ, read, within
+    from workflows.errors import final
+    from workflows.logbook import Logbook
+    from workflows.messages import Polling, PublishStage
+    from workflows.publication import Following, Purpose
+    from workflows.schedule import next_look_after
+    from workflows.waiting import Waiting
+
+STAGES = {
+    OperationKind.PUBLISH: PublishStage.PUBLISHING,
+    OperationKind.GO_LIVE: PublishStage.GOING_LIVE,
+}
+
+WHEN_LONG = timedelta(minutes=5)
+"""The shortest time between two looks of a cancelled run whose history is long, for it cannot continue as new."""
+
+
+class Follower:
+    """Follows the operation that the control state names, however many days it takes."""
+
+    def __init__(self, logbook: Logbook, waiting: Waiting, offer: OfferKey, polling: Polling) -> None:
+        self._logbook = logbook
+        self._waiting = waiting
+        self._offer = offer
+        self._polling = polling
+
+    async def follow(self, following: Following, *, once: bool = False) -> OperationReport | None:
+        """Follow the operation until it settles.
+
+        Args:
+            following: The operation.
+            once: Whether to look only once.
+
+        Returns:
+            The last look at it; ``None`` when the offer has never been published.
+
+        Raises:
+            ApplicationError: ``OperationTimedOut``: it has not settled within the time that was given.
+        """
+        while True:
+            if following.looked_at is None:
+                looked_at = workflow.now()
+                report = await self._look(following)
+                if report is None:
+                    return None
+                following.looked_at = looked_at
+                following.looks += 1
+                self._seen(following, report)
+            report = self._logbook.publication.report
+            if report is None:
+                following.looked_at = None
+            elif once or _has_settled(report, following.purpose):
+                return report
+            else:
+                await self._wait(following)
+
+    async def _look(self, following: Following) -> OperationReport | None:
+        what = f"operation {following.operation_id}" if following.operation_id else "the last operation"
+        if self._logbook.publication.waiting_for is None:
+            self._logbook.waits_for(f"the marketplace to show {what}")
+        answer = await read(
+            OperationActivities.look,
+            LookRequest(offer=self._offer, operation_id=following.operation_id, kind=following.kind),
+            within(
+                max(following.until - workflow.now(), timedelta(seconds=1)),
+                READ,
+                f"Look {following.looks + 1} at {what} of {self._offer}",
+            ),
+        )
+        return answer.report
+
+    def _seen(self, following: Following, report: OperationReport) -> None:
+        following.operation_id, following.kind = report.operation_id, report.kind
+        if report.state is OperationState.RUNNING:
+            self._logbook.stage(STAGES[report.kind], self._logbook.publication.waiting_for)
+        self._logbook.looked(report)
+
+    async def _wait(self, following: Following) -> None:
+        """Wait for the next look; continue as new meanwhile, when it is time to."""
+        publication, now = self._logbook.publication, workflow.now()
+        if now >= following.until:
+            raise final(
+                "OperationTimedOut",
+                f"{self._offer}: operation {following.operation_id} has not settled within"
+                f" {following.until - following.since}; it waits for {publication.waiting_for}. Nothing was"
+                " cancelled: start the run again to go on waiting.",
+            )
+        looked_at = following.looked_at or now
+        interval = next_look_after(looked_at - following.since, self._polling)
+        if workflow.info().is_continue_as_new_suggested() and not history.is_long():
+            interval = max(interval, WHEN_LONG)
+        publication.next_look = min(looked_at + interval, following.until)
+        self._logbook.show()
+        await self._waiting.until(
+            publication.next_look,
+            f"Look {following.looks + 1} at {publication.next_look:%Y-%m-%d %H:%M:%S} UTC; {publication.waiting_for}",
+        )
+        publication.next_look = None
+        following.looked_at = None
+
+
+def _has_settled(report: OperationReport, purpose: Purpose) -> bool:
+    """Whether there is nothing to wait for; a preview that was asked to cancel has not settled yet."""
+    if report.state is OperationState.PREVIEW:
+        return purpose is not Purpose.CANCELED
+    return report.state is not OperationState.RUNNING

@@ -1,0 +1,56 @@
+"""A run's history: how long it may grow, and how the run goes on with a new one.
+
+A run that has grown long continues as new under its workflow ID. The new run gets the same input, and the control
+state in the metadata of the input's payload. It believes that metadata only when it was continued: nobody can start
+a run with it.
+"""
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+
+with workflow.unsafe.imports_passed_through():
+    from workflows.publication import Publication
+
+CARRIED = "publication"
+"""The member of the payload's metadata."""
+
+MAX_EVENTS = 10_000
+"""Events of a run that is being cancelled; it cannot continue as new, and Temporal ends a run at 51,200."""
+
+
+def carried(request: RawValue) -> Publication | None:
+    """Return the control state that the run was continued with."""
+    metadata = request.payload.metadata
+    if workflow.info().continued_run_id is None or CARRIED not in metadata:
+        return None
+    return Publication.model_validate_json(metadata[CARRIED])
+
+
+def is_long() -> bool:
+    """Whether the run should continue as new now.
+
+    Never in the middle of an update, whose caller would lose the answer. Never once the run is cancelled: the
+    cancellation is not handed on.
+    """
+    return (
+        workflow.info().is_continue_as_new_suggested()
+        and workflow.cancellation_reason() is None
+        and workflow.all_handlers_finished()
+    )
+
+
+def has_room() -> bool:
+    """Whether the history may still grow for what is not needed to bring the run to its end."""
+    return workflow.info().get_current_history_length() < MAX_EVENTS
+
+
+def continue_as_new(request: RawValue, publication: Publication) -> None:
+    """Go on with a new history. Nothing after this call is run.
+
+    Signals that arrive meanwhile are not lost: the server refuses to close the run, and the task is done again.
+    """
+    payload = Payload()
+    payload.CopyFrom(request.payload)
+    payload.metadata[CARRIED] = publication.model_dump_json(exclude_defaults=True).encode()
+    workflow.continue_as_new(RawValue(payload))

@@ -1,0 +1,60 @@
+"""Waiting: on a durable timer that a signal cuts short, or for a person. Both may continue the run as new."""
+
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from workflows import history
+    from workflows.calls import short
+    from workflows.inputs import NOTHING
+    from workflows.logbook import Logbook
+
+AT_LEAST = timedelta(milliseconds=1)
+
+
+class Waiting:
+    """The waits of a run. A run continues as new only here, where nothing is under way.
+
+    Attributes:
+        request: The run's input, which it is continued with.
+    """
+
+    def __init__(self, logbook: Logbook) -> None:
+        self._logbook = logbook
+        self._look_now = False
+        self.request = NOTHING
+
+    def check_now(self) -> None:
+        """Cut the wait short. A run that cannot continue as new stops heeding it before its history is full."""
+        if history.has_room():
+            self._look_now = True
+        else:
+            self._logbook.note("check_now is not heeded any more, because the history of this run has grown long")
+
+    async def until(self, moment: datetime, summary: str, ready: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until a moment, until something is ready, or until somebody wants the run to look now.
+
+        Args:
+            moment: When the wait ends at the latest.
+            summary: What people read at the timer.
+            ready: What else ends the wait.
+
+        Returns:
+            Whether the moment has come.
+        """
+        while not (self._look_now or ready()):
+            if workflow.now() >= moment:
+                return True
+            if history.is_long():
+                history.continue_as_new(self.request, self._logbook.publication)
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._look_now or ready() or history.is_long(),
+                    timeout=max(moment - workflow.now(), AT_LEAST),
+                    timeout_summary=short(summary),
+                )
+        self._look_now = False
+        return False

@@ -1,0 +1,31 @@
+"""The internal workflow `WriteDraft`: the lease on an offer's draft."""
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.offers import DraftWritten
+    from workflows.draft import ALONE, DraftWrite, write
+    from workflows.errors import application_error, final
+    from workflows.inputs import MAX_INPUT, NOTHING, read
+
+MAX_WRITE = 2 * MAX_INPUT + 10_000
+"""Bytes: an offer stands in a write as a JSON string, at most twice as long."""
+
+
+@workflow.defn
+class WriteDraft:
+    """Write to a draft as its only writer; see `workflows.draft`."""
+
+    @workflow.run
+    async def run(self, request: RawValue = NOTHING) -> DraftWritten:
+        """Take a `DraftWrite`. Only the run that holds the lease starts it."""
+        if workflow.info().parent is None:
+            raise final("InvalidInput", "WriteDraft is a part of the other workflows. Start one of them instead.")
+        try:
+            return await write(read(DraftWrite, request, MAX_WRITE), ALONE)
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            raise application_error(error) from None
