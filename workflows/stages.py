@@ -14,6 +14,7 @@ from temporalio import workflow
 from temporalio.common import RawValue, WorkflowIDReusePolicy
 from temporalio.exceptions import (
     ActivityError,
+    ApplicationError,
     FailureError,
     WorkflowAlreadyStartedError,
     is_cancelled_exception,
@@ -36,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
         CancelRequest,
         CancelState,
         GoLiveRequest,
+        LookRequest,
         OperationActivities,
         PublishRequest,
         StartedOperation,
@@ -81,6 +83,9 @@ LEASE_SHARE = 0.25
 """A run that waits for another writer tries again after a quarter of the time it has waited."""
 
 VERIFY_WITHIN = timedelta(days=1)
+
+GLANCE = timedelta(minutes=1)
+"""How long the run waits for what it only shows."""
 
 
 class PreviewChangedError(Exception):
@@ -217,10 +222,11 @@ class Stages:
         publication, would_remove = self.publication, list[ImageVersion]()
         if publication.known_operations is not None or wanted.when_full is WhenFull.REMOVE_OLDEST:
             survey = await self._survey_once_shown(wanted)
+            if survey.in_draft and (publication.known_operations is None or survey.running is None):
+                # What has ended by now did not bring them to the preview.
+                publication.known_operations = survey.known_operations
             live = production_suffices and survey.in_production
             if survey.in_draft or live or self.preview_holds_the_images(survey):
-                if publication.known_operations is None and survey.in_draft:
-                    publication.known_operations = survey.known_operations
                 return survey
             would_remove = survey.would_remove
         self.logbook.waits_for("the marketplace to take the draft, which may take minutes")
@@ -355,8 +361,6 @@ class Stages:
             self._publishing = None
             self.logbook.note(application_error(error).message)
             self.logbook.stage(PublishStage.PREPARING)
-            if publication.rounds % 2 == 0:
-                await self._wait("others to stop publishing at the same moment", self.patience.polling.min_interval)
             return
         self._publishing = None
         if started.ours:
@@ -471,15 +475,17 @@ class Stages:
     async def show_steps(self, publish: Operation | None) -> None:
         """Show the steps of the publish that made the preview, where the run has not followed it."""
         report = self.publication.report
-        if publish is not None and (report is None or report.operation_id != publish.id):
-            shown = Following(
-                purpose=Purpose.STATUS,
-                operation_id=publish.id,
-                kind=publish.kind,
-                since=workflow.now(),
-                until=self.publication.wait_until,
+        if publish is None or (report is not None and report.operation_id == publish.id):
+            return
+        with contextlib.suppress(ApplicationError, ActivityError):  # the run goes on without
+            answer = await read(
+                OperationActivities.look,
+                LookRequest(offer=self.offer, operation_id=publish.id, kind=publish.kind),
+                within(GLANCE, READ, f"Look at {publish.id} of {self.offer}, which made the preview"),
             )
-            await self._follower.follow(shown, once=True)
+            if answer.report is not None:
+                self.logbook.looked(answer.report)
+        _heed_cancellation()
 
     # Take back
 
