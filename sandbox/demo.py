@@ -42,6 +42,8 @@ SERVER_TUNING = (
     # Publishers take turns where activities wait. In one partition: several have a turn each, and no common one.
     *("--dynamic-config-value", "matching.enableFairness=true"),
     *("--dynamic-config-value", "matching.numTaskqueueWritePartitions=1"),
+    # Only workflows act: nobody starts an activity such as `go_live` by itself.
+    *("--dynamic-config-value", "activity.enableStandalone=false"),
 )
 
 # What a caller's shell says about a real Temporal, marketplace or Azure must not reach the demo.

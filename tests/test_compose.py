@@ -17,6 +17,7 @@ from sandbox.demo import SERVER_TUNING
 from worker.registration import DRAIN
 from worker.settings import Settings
 from workflows.search_attributes import ALL
+from workflows.stages import MAX_WORKFLOW_ID
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -25,6 +26,8 @@ OURS = {"worker", "sandbox"}
 # A backslash at the end of a line continues it, in the middle of a word too.
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
 DOCKERIGNORE = (ROOT / ".dockerignore").read_text().splitlines()
+VARCHAR = 255
+"""Characters that the columns of names and IDs take."""
 
 
 def gates(service: str) -> dict[str, str]:
@@ -194,9 +197,21 @@ def test_the_shell_of_the_one_shots_is_sound() -> None:
     assert "migrate temporal_visibility visibility\n" in schema
 
 
-def test_publishers_take_turns_as_in_the_demo() -> None:
-    wanted = ["matching.enableFairness", "matching.numTaskqueueWritePartitions"]
+def dynamic_config() -> dict[str, Any]:
     config = yaml.safe_load(COMPOSE["configs"]["dynamic-config"]["content"])
-    told = [f"{name}={json.dumps(config[name][0]['value'])}" for name in wanted]
-    assert told == ["matching.enableFairness=true", "matching.numTaskqueueWritePartitions=1"]
-    assert set(told) <= set(SERVER_TUNING)
+    assert all(len(values) == 1 and values[0].keys() == {"value"} for values in config.values())
+    return {name: value["value"] for name, (value,) in config.items()}
+
+
+def test_publishers_take_turns_and_only_workflows_act_as_in_the_demo() -> None:
+    wanted = {
+        "matching.enableFairness": True,
+        "matching.numTaskqueueWritePartitions": 1,
+        "activity.enableStandalone": False,
+    }
+    assert wanted.items() <= dynamic_config().items()
+    assert {f"{name}={json.dumps(value)}" for name, value in wanted.items()} <= set(SERVER_TUNING)
+
+
+def test_a_workflow_id_that_postgresql_has_no_room_for_is_refused() -> None:
+    assert MAX_WORKFLOW_ID < dynamic_config()["limit.maxIDLength"] <= VARCHAR

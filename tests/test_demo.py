@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from sandbox.demo import find_temporal
+from sandbox.sample import TASK_QUEUE
 from sandbox.stack import Program, ProgramEndedError, Stack
 
 CLONE = Path(__file__).parent.parent
@@ -48,6 +50,7 @@ class Demo:
 
     def __init__(self, state: Path, *options: str) -> None:
         temporal, ui, marketplace = map(str, free_ports())
+        self.address = f"127.0.0.1:{temporal}"
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "sandbox.demo", "--state", str(state), "--speed", FAST),
@@ -183,6 +186,18 @@ def test_the_next_demo_goes_on_with_the_state_of_the_last_one_and_no_program_out
     second.process.kill()
     second.ended()
     eventually(lambda: not any(map(alive, programs)), 20)
+
+
+def test_the_server_starts_no_activity_by_itself_so_that_nothing_goes_live_without_its_workflow(
+    demos: Callable[..., Demo],
+) -> None:
+    demo = demos()
+    demo.until("worker: Working on task queue")
+    command = [find_temporal(), "activity", "execute", "--address", demo.address, "--task-queue", TASK_QUEUE]
+    command += ["--type", "go_live", "--activity-id", "past-every-approval", "--start-to-close-timeout", "10s"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    assert refused.returncode == 1
+    assert "Standalone activity is disabled" in refused.stderr
 
 
 def test_a_taken_port_is_named_before_anything_starts(state: Path) -> None:
