@@ -97,7 +97,7 @@ class Follower:
             )
         looked_at = following.looked_at or now
         interval = next_look_after(looked_at - following.since, self._polling)
-        if workflow.info().is_continue_as_new_suggested() and not history.is_long():
+        if workflow.cancellation_reason() is not None and not history.has_room():
             interval = max(interval, WHEN_LONG)
         publication.next_look = min(looked_at + interval, following.until)
         self._logbook.show()

@@ -106,6 +106,7 @@ class Publication(State):
             is new since carries them. ``None`` while the draft is not known to hold them.
         asked_to_join: Id of the running publish that the marketplace was asked to let the run join.
         changed: Whether the run sent anything that had an effect.
+        publish_requested: Whether a publish request is out whose outcome is not known.
         own_publish: Id of the publish that began with this run's request, as long as it can be taken back.
         published: The publish that brought the images to the preview.
         go_live_requested: Whether going live was requested, which cannot be taken back.
@@ -134,6 +135,7 @@ class Publication(State):
     changed: bool = False
     removed: list[ImageVersion] = []
 
+    publish_requested: bool = False
     own_publish: str | None = None
     published: Published | None = None
     sign_off: SignOff | None = None

@@ -6,7 +6,7 @@ learns that a survey cannot tell goes into the control state, so that the loop c
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -112,7 +112,6 @@ class Stages:
         self.patience = patience
         self.notification_emails = list(notification_emails)
         self._follower = Follower(logbook, waiting, offer, patience.polling)
-        self._publishing: asyncio.Task[StartedOperation] | None = None
 
     @property
     def publication(self) -> Publication:
@@ -131,7 +130,7 @@ class Stages:
 
     async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
         """Read how the offer stands, and check the images wanted against the marketplace's rules."""
-        _heed_cancellation()
+        await _heed_cancellation()
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
         survey = await read(
             OfferActivities.survey,
@@ -242,17 +241,39 @@ class Stages:
         written = await self._write(draft.DraftWrite(edit=request, time=self.time_left()))
         return self._existing(written.survey)
 
-    async def put(self, document: str, *, replace: bool) -> DraftWritten:
-        """Create the offer, or replace its draft."""
+    async def put(self, document: Callable[[], str], *, replace: bool) -> Survey:
+        """Survey the offer, and put it where that is not done yet and nothing runs.
+
+        Args:
+            document: Returns the offer's JSON text, which takes a while for a large one.
+            replace: Whether to replace the draft of an offer that exists.
+
+        Raises:
+            ApplicationError: ``OfferExists``: it exists and is not to be replaced.
+        """
+        publication = self.publication
+        is_put = publication.known_operations is not None
+        if is_put or replace:
+            survey = await self.survey(must_exist=is_put)
+            if is_put or survey.running is not None:
+                return survey
+        else:
+            publication.unguarded = True  # what does not exist yet has no ETag
         self.logbook.waits_for("the marketplace to take the offer, which may take minutes")
-        if not replace:
-            self.publication.unguarded = True  # what does not exist yet has no ETag
-        request = PutOfferRequest(offer=self.offer, document=document, replace=replace)
-        return await self._write(draft.DraftWrite(put=request, time=self.time_left()))
+        request = PutOfferRequest(offer=self.offer, document=document(), replace=replace)
+        written = await self._write(draft.DraftWrite(put=request, time=self.time_left()))
+        if written.existed:
+            raise final(
+                "OfferExists",
+                f"{self.offer}: the offer exists already. Publish new images of it with UpdateOfferAndPublish, or"
+                ' replace its draft with "if_exists": "replace".',
+            )
+        self.logbook.stage(PublishStage.PREPARING, images=written.images)
+        return written.survey
 
     async def _write(self, wanted: draft.DraftWrite) -> DraftWritten:
         """Write to the draft: at once where an ETag guards it, otherwise as its only writer."""
-        _heed_cancellation()
+        await _heed_cancellation()
         publication = self.publication
         written = DraftWritten(unguarded=True) if publication.unguarded else await draft.write(wanted)
         if written.unguarded:
@@ -286,7 +307,7 @@ class Stages:
                 waited = workflow.now() - publication.writer_since
                 interval = min(max(waited * LEASE_SHARE, LEASE_INTERVAL), LEASE_MAX_INTERVAL)
                 await self._wait("another run that is writing to the offer's draft", interval)
-                _heed_cancellation()
+                await _heed_cancellation()
             else:
                 publication.writer_since = None
                 return written
@@ -306,38 +327,38 @@ class Stages:
         operation_id = publication.published.operation_id if publication.published else last.id if last else None
         return self.result(Outcome.LIVE if live else Outcome.PREVIEW, operation_id, publication.images)
 
-    async def bring_to_preview(self, survey: Survey, wanted: WantedImages) -> None:
-        """Do the next thing that brings the images to the preview: publish the draft, or deal with what runs."""
+    async def bring_to_preview(self, survey: Survey, if_publishing: IfPublishing) -> None:
+        """Do the next thing that brings the draft to the preview: publish it, or deal with what runs."""
         publication, running = self.publication, survey.running
         if running is None:
-            if survey.in_draft:
-                await self.publish()
+            if publication.known_operations is not None:
+                await self._publish()
         elif self._carries_the_images(running):
             self._follow(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
         elif (
             survey.in_draft
             and running.kind is OperationKind.PUBLISH
-            and wanted.if_publishing is not IfPublishing.WAIT
+            and if_publishing is not IfPublishing.WAIT
             and not publication.changed
             and publication.asked_to_join != running.id
         ):
             # The images were in the draft before this run came: only the marketplace knows since when.
             publication.asked_to_join = running.id
-            await self.publish(ask_to_join=True)
+            await self._publish(ask_to_join=True)
         else:
-            await self.make_way(running, wanted.if_publishing)
+            await self.make_way(running, if_publishing)
 
     def _carries_the_images(self, running: Operation) -> bool:
         """Whether the operation publishes a draft that held the images: it began after they were there."""
         known = self.publication.known_operations
         return running.kind is OperationKind.PUBLISH and known is not None and running.id not in known
 
-    async def publish(self, *, ask_to_join: bool = False) -> None:
+    async def _publish(self, *, ask_to_join: bool = False) -> None:
         """Publish the draft, or join the publish that carries it already.
 
         Somebody else may publish at the same moment: then the run goes on with a survey.
         """
-        _heed_cancellation()
+        await _heed_cancellation()
         publication = self.publication
         self.logbook.stage(PublishStage.PUBLISHING, "the marketplace to accept the publish request")
         request = PublishRequest(
@@ -346,34 +367,27 @@ class Stages:
             notification_emails=self.notification_emails,
             ask_to_join=ask_to_join,
         )
-        self._publishing = asyncio.create_task(
-            workflow.execute_activity_method(
+        publication.publish_requested = True
+        try:
+            started = await workflow.execute_activity_method(
                 OperationActivities.publish,
                 request,
                 **within(self.time_left(), START, f"Publish {self.offer}"),
             )
-        )
-        try:
-            started = await asyncio.shield(self._publishing)
         except ActivityError as error:
+            publication.publish_requested = not refused_for_good(error)
+            await _heed_cancellation()
             if application_error(error).type != PUBLISH_IN_PROGRESS:
                 raise
-            self._publishing = None
             self.logbook.note(application_error(error).message)
             self.logbook.stage(PublishStage.PREPARING)
             return
-        self._publishing = None
+        publication.publish_requested = False
         if started.ours:
             publication.own_publish = started.operation_id
             publication.changed = True
+        await _heed_cancellation()
         self._follow(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started)
-
-    async def make_way_unless_it_carries(self, running: Operation) -> None:
-        """Follow what runs: as the run's publish where it carries the draft, otherwise because it is in the way."""
-        if self._carries_the_images(running):
-            self._follow(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
-        else:
-            await self.make_way(running, IfPublishing.WAIT)
 
     async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
         """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
@@ -485,7 +499,7 @@ class Stages:
             )
             if answer.report is not None:
                 self.logbook.looked(answer.report)
-        _heed_cancellation()
+        await _heed_cancellation()
 
     # Take back
 
@@ -508,23 +522,11 @@ class Stages:
             return
         if publication.known_operations is not None and publication.images:
             self.logbook.note("The images stay in the draft: the next publish of the offer carries them.")
-        if self._publishing is not None:
-            await self._take_back_request(self._publishing)
+        if publication.publish_requested:
+            self.logbook.waits_for("the marketplace to say whether publishing began, to cancel it")
+            await self._cancel(None)
         elif publication.own_publish is not None:
             await self._cancel(publication.own_publish)
-
-    async def _take_back_request(self, publishing: asyncio.Task[StartedOperation]) -> None:
-        """Cancel what a publish request started, as far as it is known to have started anything."""
-        publishing.cancel()
-        self.logbook.waits_for("the marketplace to say whether publishing began, to cancel it")
-        try:
-            started = await publishing
-        except (FailureError, asyncio.CancelledError) as error:
-            if is_cancelled_exception(error) or not refused_for_good(error):
-                await self._cancel(None)
-            return
-        if started.ours:
-            await self._cancel(started.operation_id)
 
     async def _cancel(self, operation_id: str | None) -> None:
         """Cancel the run's own operation and wait until the service confirms.
@@ -589,12 +591,12 @@ class Stages:
         Raises:
             PreviewChangedError: The preview is not the approved one any more; nothing was sent.
         """
-        _heed_cancellation()
+        await _heed_cancellation()
         publication = self.publication
         self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
         publication.go_live_requested = True
-        requesting = asyncio.create_task(
-            workflow.execute_activity_method(
+        try:
+            started = await workflow.execute_activity_method(
                 OperationActivities.go_live,
                 GoLiveRequest(
                     offer=self.offer,
@@ -606,19 +608,13 @@ class Stages:
                 ),
                 **within(self.time_left(), START, f"Go live with {self.offer}"),
             )
-        )
-        try:
-            started = await asyncio.shield(requesting)
         except ActivityError as error:
-            if application_error(error).type == PREVIEW_CHANGED:
-                publication.go_live_requested = False
-                raise PreviewChangedError(application_error(error).message) from error
-            raise
-        except asyncio.CancelledError:
-            requesting.cancel()
-            with contextlib.suppress(FailureError, asyncio.CancelledError):
-                await requesting
-            raise
+            publication.go_live_requested = application_error(error).type != PREVIEW_CHANGED
+            await _heed_cancellation()
+            if publication.go_live_requested:
+                raise
+            raise PreviewChangedError(application_error(error).message) from error
+        await _heed_cancellation()
         publication.changed = True
         self._follow(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started)
 
@@ -714,11 +710,13 @@ def begin(
     return Stages(logbook, waiting, offer, patience, emails)
 
 
-def _heed_cancellation() -> None:
+async def _heed_cancellation() -> None:
     """Start nothing in a run that has been cancelled.
 
     A cancellation is delivered once. A run that waits for an activity that is never broken off gets the activity's
-    result in its place.
+    result in its place. And a run that is cancelled before its first step gets it only when it waits: it is waited
+    for here, or it would break off what takes the run's operation back.
     """
     if workflow.cancellation_reason() is not None:
+        await asyncio.sleep(0)
         raise asyncio.CancelledError

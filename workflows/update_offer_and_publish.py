@@ -37,7 +37,7 @@ class UpdateOfferAndPublish:
                     survey = await stages.edit(wanted)
                     if stages.preview_holds_the_images(survey):
                         return await stages.previewed(survey)
-                    await stages.bring_to_preview(survey, wanted)
+                    await stages.bring_to_preview(survey, wanted.if_publishing)
 
     @workflow.signal(description="Look at the operation now instead of at the next timer.")
     def check_now(self, _ignored: RawValue = NOTHING) -> None:

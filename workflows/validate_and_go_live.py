@@ -90,7 +90,7 @@ class ValidateAndGoLive:
     ) -> None:
         """Bring the images to the preview; without images, wait for what is being published."""
         if wanted.images:
-            await stages.bring_to_preview(survey, wanted)
+            await stages.bring_to_preview(survey, wanted.if_publishing)
             return
         if survey.running is None:
             raise final(
