@@ -444,6 +444,10 @@ class Stages:
             ApplicationError: The run cannot reach its goal: ``PublishFailed``, ``GoLiveFailed``,
                 ``OperationCanceled``, ``OperationTimedOut``.
         """
+        await _heed_cancellation()
+        return await self._follow_on()
+
+    async def _follow_on(self) -> bool:
         publication = self.publication
         following = publication.following
         if following is None:
@@ -564,7 +568,7 @@ class Stages:
             return
         self._follow(operation_id, OperationKind.PUBLISH, purpose)
         try:
-            await self.follow()
+            await self._follow_on()
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
