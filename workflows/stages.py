@@ -268,7 +268,8 @@ class Stages:
                 f"{self.offer}: the offer exists already. Publish new images of it with UpdateOfferAndPublish, or"
                 ' replace its draft with "if_exists": "replace".',
             )
-        self.logbook.stage(PublishStage.PREPARING, images=written.images)
+        if written.survey.in_draft:
+            self.logbook.stage(PublishStage.PREPARING, images=written.images)
         return written.survey
 
     async def _write(self, wanted: draft.DraftWrite) -> DraftWritten:
