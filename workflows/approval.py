@@ -118,7 +118,8 @@ class Approval:
             self.sign_off.shown = published
             await self._stages.show_steps(survey.last_publish)
             await self._wait(self.sign_off.until)
-            self._stages.start_waiting_anew()
+            # It was a person that the run waited for.
+            self._stages.publication.wait_until = workflow.now() + self._wanted.deadline
             if self.sign_off.decision is None:
                 # Somebody wants to know how things stand; nobody changed them.
                 self._stages.publication.rounds -= 1

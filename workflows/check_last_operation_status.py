@@ -4,11 +4,14 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
+    from marketplace.model import OperationReport
     from workflows.closing import closing
+    from workflows.errors import ended_badly
     from workflows.inputs import NOTHING, read
     from workflows.logbook import Logbook
-    from workflows.messages import CheckLastOperationStatusInput, Progress, PublicationResult
-    from workflows.stages import begin
+    from workflows.messages import CheckLastOperationStatusInput, Outcome, Progress, PublicationResult
+    from workflows.publication import Following, Purpose
+    from workflows.stages import Stages, begin
     from workflows.waiting import Waiting
 
 
@@ -26,7 +29,12 @@ class CheckLastOperationStatus:
         async with closing(self._logbook):
             wanted = read(CheckLastOperationStatusInput, request)
             stages = begin(self._logbook, self._waiting, request, wanted.key, wanted)
-            return await stages.check(once=not wanted.wait)
+            publication = stages.publication
+            if publication.following is None:
+                until = publication.wait_until
+                publication.following = Following(purpose=Purpose.STATUS, since=workflow.now(), until=until)
+            report = await stages.follower.follow(publication.following, once=not wanted.wait)
+            return _result(stages, report)
 
     @workflow.signal(description="Look at the operation now instead of at the next timer.")
     def check_now(self, _ignored: RawValue = NOTHING) -> None:
@@ -37,3 +45,14 @@ class CheckLastOperationStatus:
     def progress(self) -> Progress:
         """Return how the run stands."""
         return self._logbook.progress()
+
+
+def _result(stages: Stages, report: OperationReport | None) -> PublicationResult:
+    """Return how the operation stands; raise where it has ended badly."""
+    if report is None:
+        stages.logbook.waits_for(None)
+        return stages.result(Outcome.NEVER_PUBLISHED, None)
+    reason = ended_badly(stages.offer, report)
+    if reason is not None:
+        raise reason
+    return stages.result(Outcome(report.state), report.operation_id)

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         PublicationResult,
     )
     from workflows.stages import begin
+    from workflows.taking_back import taking_back
     from workflows.waiting import Waiting
 
 
@@ -38,7 +39,7 @@ class CreateOfferAndPublish:
             offer, emails = wanted.offer.key, wanted.notification_emails
             stages = begin(self._logbook, self._waiting, request, offer, wanted, notification_emails=emails)
             document = partial(_document, request)
-            async with stages.taking_back():
+            async with taking_back(stages):
                 await stages.follow()
                 while stages.publication.published is None:
                     stages.count_round()

@@ -10,12 +10,21 @@ go once its write is known to have ended.
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.workflow import ActivityCancellationType, ActivityConfig
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.workflow import ActivityCancellationType, ActivityConfig, ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import DraftWritten, EditRequest, OfferActivities, PutOfferRequest
     from marketplace.model import Fact, OfferKey
-    from workflows.calls import EDIT, within
+    from workflows.calls import EDIT, short, within
+    from workflows.logbook import Logbook
+    from workflows.waiting import Waiting, heed_cancellation
+
+LEASE_INTERVAL = timedelta(seconds=1)
+LEASE_MAX_INTERVAL = timedelta(seconds=30)
+LEASE_SHARE = 0.25
+"""A run that waits for another writer tries again after a quarter of the time it has waited."""
 
 ALONE = EDIT | ActivityConfig(cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
 
@@ -42,7 +51,7 @@ def lease_of(offer: OfferKey) -> str:
     return f"internal/draft/{offer.publisher_id}/{offer.offer_id}"
 
 
-async def write(wanted: DraftWrite, config: ActivityConfig = EDIT) -> DraftWritten:
+async def call(wanted: DraftWrite, config: ActivityConfig = EDIT) -> DraftWritten:
     """Write to the draft; the service may take minutes to answer."""
     if wanted.put is not None:
         return await workflow.execute_activity_method(
@@ -54,3 +63,53 @@ async def write(wanted: DraftWrite, config: ActivityConfig = EDIT) -> DraftWritt
     return await workflow.execute_activity_method(
         OfferActivities.edit_images, wanted.edit, **within(wanted.time, config, f"Put {versions} into the draft")
     )
+
+
+class DraftWriter:
+    """Writes to the draft of one run's offer."""
+
+    def __init__(self, logbook: Logbook, waiting: Waiting, offer: OfferKey) -> None:
+        self._logbook = logbook
+        self._waiting = waiting
+        self._offer = offer
+
+    async def write(self, wanted: DraftWrite) -> DraftWritten:
+        """Write to the draft: at once where an ETag guards it, otherwise as its only writer."""
+        await heed_cancellation()
+        publication = self._logbook.publication
+        written = DraftWritten(unguarded=True) if publication.unguarded else await call(wanted)
+        if written.unguarded:
+            publication.unguarded = True
+            written = await self._write_alone(wanted)
+        for warning in written.warnings:
+            self._logbook.note(warning)
+        if written.refused is not None:
+            self._logbook.note(f"the marketplace takes no edits while the operation runs. It said: {written.refused}")
+        publication.removed = list(dict.fromkeys([*publication.removed, *written.removed]))
+        publication.changed = publication.changed or written.changed
+        publication.known_operations = written.known_operations if written.survey.in_draft else None
+        return written
+
+    async def _write_alone(self, wanted: DraftWrite) -> DraftWritten:
+        """Write under the offer's lease; wait for it where another run holds it."""
+        publication = self._logbook.publication
+        while True:
+            try:
+                written: DraftWritten = await workflow.execute_child_workflow(
+                    "WriteDraft",
+                    wanted.alone().model_copy(update={"time": self._waiting.time_left()}),
+                    id=lease_of(self._offer),
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+                    result_type=DraftWritten,
+                    static_summary=short(f"Write to the draft of {self._offer}, for {workflow.info().workflow_id}"),
+                )
+            except WorkflowAlreadyStartedError:
+                publication.writer_since = publication.writer_since or workflow.now()
+                waited = workflow.now() - publication.writer_since
+                interval = min(max(waited * LEASE_SHARE, LEASE_INTERVAL), LEASE_MAX_INTERVAL)
+                await self._waiting.pause("another run that is writing to the offer's draft", interval)
+                await heed_cancellation()
+            else:
+                publication.writer_since = None
+                return written

@@ -1,12 +1,12 @@
 """Notifies people outside Temporal: when a run awaits approval, fails, or is live."""
 
+from datetime import timedelta
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from datetime import timedelta
-
     from activities.notifications import Notification, NotificationActivities
     from workflows.calls import NOTIFY, ONE_ATTEMPT, short, within
     from workflows.logbook import Logbook

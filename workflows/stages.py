@@ -4,26 +4,19 @@ A procedure is a loop: follow what runs for it, survey the offer, do the next th
 learns that a survey cannot tell goes into the control state, so that the loop can go on in a new history.
 """
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RawValue, WorkflowIDReusePolicy
+from temporalio.common import RawValue
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
-    FailureError,
-    WorkflowAlreadyStartedError,
-    is_cancelled_exception,
 )
-from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import (
-        DraftWritten,
         EditRequest,
         OfferActivities,
         PutOfferRequest,
@@ -53,8 +46,8 @@ with workflow.unsafe.imports_passed_through():
         OperationState,
         WhenFull,
     )
-    from workflows import draft
-    from workflows.calls import READ, START, VERIFY, read, short, within
+    from workflows.calls import READ, START, VERIFY, read, within
+    from workflows.draft import DraftWrite, DraftWriter
     from workflows.errors import application_error, ended_badly, final, refused_for_good
     from workflows.following import Follower
     from workflows.history import carried
@@ -69,18 +62,13 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.publication import Following, Publication, Published, Purpose
     from workflows.schedule import next_look_after
-    from workflows.waiting import Waiting
+    from workflows.waiting import Waiting, heed_cancellation
 
 MAX_ROUNDS = 100
 """How often a run does the next thing that is missing before it gives up: others keep changing the offer."""
 
 MAX_WORKFLOW_ID = 200
 """Bytes. Temporal's SQL stores take 255, and a run with a longer ID hangs there instead of failing."""
-
-LEASE_INTERVAL = timedelta(seconds=1)
-LEASE_MAX_INTERVAL = timedelta(seconds=30)
-LEASE_SHARE = 0.25
-"""A run that waits for another writer tries again after a quarter of the time it has waited."""
 
 VERIFY_WITHIN = timedelta(days=1)
 
@@ -111,26 +99,19 @@ class Stages:
         self.offer = offer
         self.patience = patience
         self.notification_emails = list(notification_emails)
-        self._follower = Follower(logbook, waiting, offer, patience.polling)
+        self.follower = Follower(logbook, waiting, offer, patience.polling)
+        self._draft = DraftWriter(logbook, waiting, offer)
 
     @property
     def publication(self) -> Publication:
         """The run's control state."""
         return self.logbook.publication
 
-    def time_left(self) -> timedelta:
-        """Return the time the run still allows for waiting for the marketplace."""
-        return max(self.publication.wait_until - workflow.now(), timedelta(seconds=1))
-
-    def start_waiting_anew(self) -> None:
-        """Forget the time waited so far: it was a person that the run waited for."""
-        self.publication.wait_until = workflow.now() + self.patience.deadline
-
     # Survey
 
     async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
         """Read how the offer stands, and check the images wanted against the marketplace's rules."""
-        await _heed_cancellation()
+        await heed_cancellation()
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
         survey = await read(
             OfferActivities.survey,
@@ -140,7 +121,7 @@ class Stages:
                 when_full=wanted.when_full if wanted else WhenFull.FAIL,
                 limit=wanted.max_versions_per_plan if wanted else None,
             ),
-            within(self.time_left(), READ, f"Read operations and slots of {self.offer}"),
+            within(self.waiting.time_left(), READ, f"Read operations and slots of {self.offer}"),
         )
         return self._existing(survey) if must_exist else survey
 
@@ -172,25 +153,10 @@ class Stages:
             if not published.ours and waited >= self.patience.polling.max_interval:
                 publication.published = publication.slot_since = None
                 return survey
-            await self._wait(
+            await self.waiting.pause(
                 "the Preview slot to show the images that were published",
                 next_look_after(waited, self.patience.polling),
             )
-
-    async def _wait(self, what: str, interval: timedelta) -> None:
-        """Wait for the marketplace, or for others, until the next look.
-
-        Raises:
-            ApplicationError: ``OperationTimedOut``: the run has waited for as long as it may.
-        """
-        if workflow.now() >= self.publication.wait_until:
-            raise final(
-                "OperationTimedOut",
-                f"{self.offer}: waited for {what} until the deadline of {self.patience.deadline} was over. Nothing"
-                " was cancelled: start the run again to go on waiting.",
-            )
-        self.logbook.waits_for(what)
-        await self.waiting.until(workflow.now() + min(interval, self.time_left()), f"Wait for {what}")
 
     def count_round(self) -> None:
         """Count how often the run does the next thing that is missing.
@@ -238,7 +204,7 @@ class Stages:
             production_suffices=production_suffices,
             would_remove=would_remove,
         )
-        written = await self._write(draft.DraftWrite(edit=request, time=self.time_left()))
+        written = await self._draft.write(DraftWrite(edit=request, time=self.waiting.time_left()))
         return self._existing(written.survey)
 
     async def put(self, document: Callable[[], str], *, replace: bool) -> Survey:
@@ -261,7 +227,7 @@ class Stages:
             publication.unguarded = True  # what does not exist yet has no ETag
         self.logbook.waits_for("the marketplace to take the offer, which may take minutes")
         request = PutOfferRequest(offer=self.offer, document=document(), replace=replace)
-        written = await self._write(draft.DraftWrite(put=request, time=self.time_left()))
+        written = await self._draft.write(DraftWrite(put=request, time=self.waiting.time_left()))
         if written.existed:
             raise final(
                 "OfferExists",
@@ -271,47 +237,6 @@ class Stages:
         if written.survey.in_draft:
             self.logbook.stage(PublishStage.PREPARING, images=written.images)
         return written.survey
-
-    async def _write(self, wanted: draft.DraftWrite) -> DraftWritten:
-        """Write to the draft: at once where an ETag guards it, otherwise as its only writer."""
-        await _heed_cancellation()
-        publication = self.publication
-        written = DraftWritten(unguarded=True) if publication.unguarded else await draft.write(wanted)
-        if written.unguarded:
-            publication.unguarded = True
-            written = await self._write_alone(wanted)
-        for warning in written.warnings:
-            self.logbook.note(warning)
-        if written.refused is not None:
-            self.logbook.note(f"the marketplace takes no edits while the operation runs. It said: {written.refused}")
-        publication.removed = list(dict.fromkeys([*publication.removed, *written.removed]))
-        publication.changed = publication.changed or written.changed
-        publication.known_operations = written.known_operations if written.survey.in_draft else None
-        return written
-
-    async def _write_alone(self, wanted: draft.DraftWrite) -> DraftWritten:
-        """Write under the offer's lease; wait for it where another run holds it."""
-        publication = self.publication
-        while True:
-            try:
-                written: DraftWritten = await workflow.execute_child_workflow(
-                    "WriteDraft",
-                    wanted.alone().model_copy(update={"time": self.time_left()}),
-                    id=draft.lease_of(self.offer),
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-                    result_type=DraftWritten,
-                    static_summary=short(f"Write to the draft of {self.offer}, for {workflow.info().workflow_id}"),
-                )
-            except WorkflowAlreadyStartedError:
-                publication.writer_since = publication.writer_since or workflow.now()
-                waited = workflow.now() - publication.writer_since
-                interval = min(max(waited * LEASE_SHARE, LEASE_INTERVAL), LEASE_MAX_INTERVAL)
-                await self._wait("another run that is writing to the offer's draft", interval)
-                await _heed_cancellation()
-            else:
-                publication.writer_since = None
-                return written
 
     # Publish
 
@@ -335,7 +260,7 @@ class Stages:
             if publication.known_operations is not None:
                 await self._publish()
         elif self._carries_the_images(running):
-            self._follow(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
+            self.name_followed(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
         elif (
             survey.in_draft
             and running.kind is OperationKind.PUBLISH
@@ -359,7 +284,7 @@ class Stages:
 
         Somebody else may publish at the same moment: then the run goes on with a survey.
         """
-        await _heed_cancellation()
+        await heed_cancellation()
         publication = self.publication
         self.logbook.stage(PublishStage.PUBLISHING, "the marketplace to accept the publish request")
         request = PublishRequest(
@@ -373,11 +298,11 @@ class Stages:
             started = await workflow.execute_activity_method(
                 OperationActivities.publish,
                 request,
-                **within(self.time_left(), START, f"Publish {self.offer}"),
+                **within(self.waiting.time_left(), START, f"Publish {self.offer}"),
             )
         except ActivityError as error:
             publication.publish_requested = not refused_for_good(error)
-            await _heed_cancellation()
+            await heed_cancellation()
             if application_error(error).type != PUBLISH_IN_PROGRESS:
                 raise
             self.logbook.note(application_error(error).message)
@@ -387,8 +312,8 @@ class Stages:
         if started.ours:
             publication.own_publish = started.operation_id
             publication.changed = True
-        await _heed_cancellation()
-        self._follow(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started)
+        await heed_cancellation()
+        self.name_followed(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started)
 
     async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
         """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
@@ -400,18 +325,32 @@ class Stages:
                 ' "if_publishing": "wait" or "cancel".',
             )
         if if_publishing is IfPublishing.CANCEL and running.kind is OperationKind.PUBLISH:
-            answer = await self._ask_to_cancel(running.id, [])
+            answer = await self.ask_to_cancel(running.id, [])
             if answer.state is CancelState.NOTHING_TO_CANCEL:
                 return
             if answer.state is CancelState.REQUESTED:
-                self._follow(running.id, running.kind, Purpose.CANCELED)
+                self.name_followed(running.id, running.kind, Purpose.CANCELED)
                 return
             self.logbook.note(f"{answer.reason} It is waited for instead.")
-        self._follow(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
+        self.name_followed(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
+
+    async def ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
+        """Ask the service to cancel an operation; ``None`` stands for a publish that is new since those known."""
+        self.logbook.waits_for("the marketplace to accept the cancel request")
+        return await workflow.execute_activity_method(
+            OperationActivities.cancel_operation,
+            CancelRequest(
+                offer=self.offer,
+                operation_id=operation_id,
+                known_operations=list(known_operations),
+                notification_emails=self.notification_emails,
+            ),
+            **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
+        )
 
     # Follow
 
-    def _follow(
+    def name_followed(
         self,
         operation_id: str,
         kind: OperationKind,
@@ -426,7 +365,7 @@ class Stages:
             kind=kind,
             ours=started is not None and started.ours,
             since=now,
-            until=now + (self.patience.deadline if purpose is Purpose.CANCELED else self.time_left()),
+            until=now + (self.patience.deadline if purpose is Purpose.CANCELED else self.waiting.time_left()),
         )
         self.publication.following = following
         what = f"{kind.replace('_', '-')} {operation_id}"
@@ -445,15 +384,16 @@ class Stages:
             ApplicationError: The run cannot reach its goal: ``PublishFailed``, ``GoLiveFailed``,
                 ``OperationCanceled``, ``OperationTimedOut``.
         """
-        await _heed_cancellation()
-        return await self._follow_on()
+        await heed_cancellation()
+        return await self.follow_on()
 
-    async def _follow_on(self) -> bool:
+    async def follow_on(self) -> bool:
+        """Follow the operation, although the run may have been cancelled."""
         publication = self.publication
         following = publication.following
         if following is None:
             return False
-        report = await self._follower.follow(following)
+        report = await self.follower.follow(following)
         publication.following = None
         self.logbook.waits_for(None)
         return report is not None and await self._conclude(following, report)
@@ -504,77 +444,7 @@ class Stages:
             )
             if answer.report is not None:
                 self.logbook.looked(answer.report)
-        await _heed_cancellation()
-
-    # Take back
-
-    @asynccontextmanager
-    async def taking_back(self) -> AsyncIterator[None]:
-        """When the run is cancelled, cancel the operation that it started, and wait until it is."""
-        try:
-            yield
-        except (FailureError, asyncio.CancelledError) as error:
-            if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
-                await self._take_back()
-            raise
-
-    async def _take_back(self) -> None:
-        publication = self.publication
-        if publication.go_live_requested:
-            self.logbook.note(
-                "Going live had been requested. What the marketplace took of it goes on: it cannot be cancelled."
-            )
-            return
-        if publication.known_operations is not None and publication.images:
-            self.logbook.note("The images stay in the draft: the next publish of the offer carries them.")
-        if publication.publish_requested:
-            self.logbook.waits_for("the marketplace to say whether publishing began, to cancel it")
-            await self._cancel(None)
-        elif publication.own_publish is not None:
-            await self._cancel(publication.own_publish)
-
-    async def _cancel(self, operation_id: str | None) -> None:
-        """Cancel the run's own operation and wait until the service confirms.
-
-        The service may refuse to cancel before sign-off, or after: where it refuses, the operation is
-        followed to its sign-off and asked once more.
-        """
-        answer = await self._ask_to_cancel(operation_id, self.publication.known_operations or [])
-        if answer.state is CancelState.REFUSED:
-            if not answer.at_sign_off:
-                self.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
-                await self._follow_the_cancelled(answer.operation_id, Purpose.OUT_OF_THE_WAY)
-            # At sign-off it may have been refused because sign-off was not reached a moment ago.
-            answer = await self._ask_to_cancel(answer.operation_id, [])
-        if answer.state is CancelState.REFUSED:
-            self.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
-        elif answer.state is CancelState.REQUESTED:
-            await self._follow_the_cancelled(answer.operation_id, Purpose.CANCELED)
-
-    async def _ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
-        self.logbook.waits_for("the marketplace to accept the cancel request")
-        return await workflow.execute_activity_method(
-            OperationActivities.cancel_operation,
-            CancelRequest(
-                offer=self.offer,
-                operation_id=operation_id,
-                known_operations=list(known_operations),
-                notification_emails=self.notification_emails,
-            ),
-            **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
-        )
-
-    async def _follow_the_cancelled(self, operation_id: str | None, purpose: Purpose) -> None:
-        if operation_id is None:
-            return
-        self._follow(operation_id, OperationKind.PUBLISH, purpose)
-        try:
-            await self._follow_on()
-        except FailureError as error:
-            if is_cancelled_exception(error):
-                raise
-            reason = application_error(error)
-            self.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
+        await heed_cancellation()
 
     # Go live
 
@@ -596,7 +466,7 @@ class Stages:
         Raises:
             PreviewChangedError: The preview is not the approved one any more; nothing was sent.
         """
-        await _heed_cancellation()
+        await heed_cancellation()
         publication = self.publication
         self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
         publication.go_live_requested = True
@@ -611,17 +481,17 @@ class Stages:
                     adds=list(shown[0]) if shown else None,
                     removes=list(shown[1]) if shown else None,
                 ),
-                **within(self.time_left(), START, f"Go live with {self.offer}"),
+                **within(self.waiting.time_left(), START, f"Go live with {self.offer}"),
             )
         except ActivityError as error:
             publication.go_live_requested = application_error(error).type != PREVIEW_CHANGED
-            await _heed_cancellation()
+            await heed_cancellation()
             if publication.go_live_requested:
                 raise
             raise PreviewChangedError(application_error(error).message) from error
-        await _heed_cancellation()
+        await heed_cancellation()
         publication.changed = True
-        self._follow(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started)
+        self.name_followed(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started)
 
     async def verify_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
         """Wait until Production holds the images."""
@@ -630,7 +500,7 @@ class Stages:
             OperationActivities.verify_live,
             VerifyLiveRequest(offer=self.offer, images=list(images), versions=list(versions)),
             within(
-                min(self.time_left(), VERIFY_WITHIN),
+                min(self.waiting.time_left(), VERIFY_WITHIN),
                 VERIFY,
                 f"Check that Production of {self.offer} holds the images",
             ),
@@ -638,33 +508,13 @@ class Stages:
 
     # The end
 
-    async def check(self, *, once: bool) -> PublicationResult:
-        """Follow the offer's last operation, whoever started it, until it settles; or look at it once."""
-        publication = self.publication
-        if publication.following is None:
-            now = workflow.now()
-            publication.following = Following(purpose=Purpose.STATUS, since=now, until=publication.wait_until)
-        report = await self._follower.follow(publication.following, once=once)
-        if report is None:
-            self.logbook.waits_for(None)
-            return self._result(Outcome.NEVER_PUBLISHED, None, [])
-        reason = ended_badly(self.offer, report)
-        if reason is not None:
-            raise reason
-        outcome = Outcome(report.state)
-        if report.state is not OperationState.RUNNING:
-            self.logbook.stage(PublishStage(report.state))
-        return self._result(outcome, report.operation_id, [])
-
-    def result(self, outcome: Outcome, operation_id: str | None, images: Sequence[ImageVersion]) -> PublicationResult:
-        """Enter the last stage, and return the run's result."""
-        named = list(images) != self.publication.images
-        self.logbook.stage(PublishStage(outcome), images=images if named else None)
-        return self._result(outcome, operation_id, images)
-
-    def _result(
-        self, outcome: Outcome, operation_id: str | None, images: Sequence[ImageVersion]
+    def result(
+        self, outcome: Outcome, operation_id: str | None, images: Sequence[ImageVersion] = ()
     ) -> PublicationResult:
+        """Enter the last stage, where the outcome is one, and return the run's result."""
+        if outcome in {Outcome.PREVIEW, Outcome.LIVE}:
+            named = list(images) != self.publication.images
+            self.logbook.stage(PublishStage(outcome), images=images if named else None)
         return PublicationResult(
             publisher_id=self.offer.publisher_id,
             offer_id=self.offer.offer_id,
@@ -713,15 +563,3 @@ def begin(
     fresh = Publication(offer=offer, images=images, since=now, wait_until=now + patience.deadline)
     logbook.open(carried(request) or fresh)
     return Stages(logbook, waiting, offer, patience, emails)
-
-
-async def _heed_cancellation() -> None:
-    """Start nothing in a run that has been cancelled.
-
-    A cancellation is delivered once. A run that waits for an activity that is never broken off gets the activity's
-    result in its place. And a run that is cancelled before its first step gets it only when it waits: it is waited
-    for here, or it would break off what takes the run's operation back.
-    """
-    if workflow.cancellation_reason() is not None:
-        await asyncio.sleep(0)
-        raise asyncio.CancelledError

@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.logbook import Logbook
     from workflows.messages import Progress, PublicationResult, UpdateOfferAndPublishInput
     from workflows.stages import begin
+    from workflows.taking_back import taking_back
     from workflows.waiting import Waiting
 
 
@@ -30,7 +31,7 @@ class UpdateOfferAndPublish:
         async with closing(self._logbook):
             wanted = read(UpdateOfferAndPublishInput, request)
             stages = begin(self._logbook, self._waiting, request, wanted.key, wanted, wanted)
-            async with stages.taking_back():
+            async with taking_back(stages):
                 while True:
                     await stages.follow()
                     stages.count_round()

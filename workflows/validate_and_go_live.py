@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.people import notify
     from workflows.stages import PreviewChangedError, Stages, begin
+    from workflows.taking_back import taking_back
     from workflows.waiting import Waiting
 
 
@@ -50,7 +51,7 @@ class ValidateAndGoLive:
             wanted = read(ValidateAndGoLiveInput, request)
             stages = begin(self._logbook, self._waiting, request, wanted.key, wanted, wanted)
             approval = self._open(stages, wanted)
-            async with stages.taking_back():
+            async with taking_back(stages):
                 while True:
                     just_published = await stages.follow()
                     approval.raise_if_rejected()

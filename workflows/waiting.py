@@ -1,5 +1,6 @@
 """Waiting: on a durable timer that a signal cuts short, or for a person. Both may continue the run as new."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from workflows import history
     from workflows.calls import short
+    from workflows.errors import final
     from workflows.inputs import NOTHING
     from workflows.logbook import Logbook
 
@@ -58,3 +60,39 @@ class Waiting:
                 )
         self._look_now = False
         return False
+
+    def time_left(self) -> timedelta:
+        """Return the time the run still allows for waiting for the marketplace."""
+        return max(self._logbook.publication.wait_until - workflow.now(), timedelta(seconds=1))
+
+    async def pause(self, what: str, interval: timedelta) -> None:
+        """Wait for the marketplace, or for others, until the next look.
+
+        Args:
+            what: What the run is waiting for.
+            interval: How long to wait.
+
+        Raises:
+            ApplicationError: ``OperationTimedOut``: the run has waited for as long as it may.
+        """
+        publication = self._logbook.publication
+        if workflow.now() >= publication.wait_until:
+            raise final(
+                "OperationTimedOut",
+                f"{publication.offer}: waited for {what} until the run's deadline was over. Nothing was cancelled:"
+                " start the run again to go on waiting.",
+            )
+        self._logbook.waits_for(what)
+        await self.until(workflow.now() + min(interval, self.time_left()), f"Wait for {what}")
+
+
+async def heed_cancellation() -> None:
+    """Start nothing in a run that has been cancelled.
+
+    A cancellation is delivered once. A run that waits for an activity that is never broken off gets the activity's
+    result in its place. And a run that is cancelled before its first step gets it only when it waits: it is waited
+    for here, or it would break off what takes the run's operation back.
+    """
+    if workflow.cancellation_reason() is not None:
+        await asyncio.sleep(0)
+        raise asyncio.CancelledError

@@ -6,7 +6,7 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import DraftWritten
-    from workflows.draft import ALONE, DraftWrite, write
+    from workflows.draft import ALONE, DraftWrite, call
     from workflows.errors import application_error, final
     from workflows.inputs import MAX_INPUT, NOTHING, read
 
@@ -24,7 +24,7 @@ class WriteDraft:
         if workflow.info().parent is None:
             raise final("InvalidInput", "WriteDraft is a part of the other workflows. Start one of them instead.")
         try:
-            return await write(read(DraftWrite, request, MAX_WRITE), ALONE)
+            return await call(read(DraftWrite, request, MAX_WRITE), ALONE)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise

@@ -1,0 +1,74 @@
+"""Takes back what a cancelled run started at the marketplace."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.operations import CancelState
+    from marketplace.model import OperationKind
+    from workflows.errors import application_error
+    from workflows.publication import Purpose
+    from workflows.stages import Stages
+
+
+@asynccontextmanager
+async def taking_back(stages: Stages) -> AsyncIterator[None]:
+    """When the run is cancelled, cancel the operation that it started, and wait until it is."""
+    try:
+        yield
+    except (FailureError, asyncio.CancelledError) as error:
+        if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
+            await _take_back(stages)
+        raise
+
+
+async def _take_back(stages: Stages) -> None:
+    publication = stages.publication
+    if publication.go_live_requested:
+        stages.logbook.note(
+            "Going live had been requested. What the marketplace took of it goes on: it cannot be cancelled."
+        )
+        return
+    if publication.known_operations is not None and publication.images:
+        stages.logbook.note("The images stay in the draft: the next publish of the offer carries them.")
+    if publication.publish_requested:
+        stages.logbook.waits_for("the marketplace to say whether publishing began, to cancel it")
+        await _cancel(stages, None)
+    elif publication.own_publish is not None:
+        await _cancel(stages, publication.own_publish)
+
+
+async def _cancel(stages: Stages, operation_id: str | None) -> None:
+    """Cancel the run's own operation and wait until the service confirms.
+
+    The service may refuse to cancel before sign-off, or after: where it refuses, the operation is followed to its
+    sign-off and asked once more.
+    """
+    answer = await stages.ask_to_cancel(operation_id, stages.publication.known_operations or [])
+    if answer.state is CancelState.REFUSED:
+        if not answer.at_sign_off:
+            stages.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
+            await _follow(stages, answer.operation_id, Purpose.OUT_OF_THE_WAY)
+        # At sign-off it may have been refused because sign-off was not reached a moment ago.
+        answer = await stages.ask_to_cancel(answer.operation_id, [])
+    if answer.state is CancelState.REFUSED:
+        stages.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
+    elif answer.state is CancelState.REQUESTED:
+        await _follow(stages, answer.operation_id, Purpose.CANCELED)
+
+
+async def _follow(stages: Stages, operation_id: str | None, purpose: Purpose) -> None:
+    if operation_id is None:
+        return
+    stages.name_followed(operation_id, OperationKind.PUBLISH, purpose)
+    try:
+        await stages.follow_on()
+    except FailureError as error:
+        if is_cancelled_exception(error):
+            raise
+        reason = application_error(error)
+        stages.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
