@@ -20,9 +20,13 @@ MAX_EVENTS = 10_000
 
 
 def carried(request: RawValue) -> Publication | None:
-    """Return the control state that the run was continued with."""
-    metadata = request.payload.metadata
-    if workflow.info().continued_run_id is None or CARRIED not in metadata:
+    """Return the control state that the run was continued with.
+
+    A run that Temporal starts again, by a retry policy or a cron schedule, gets the input of the run before: it
+    begins anew.
+    """
+    info, metadata = workflow.info(), request.payload.metadata
+    if info.continued_run_id is None or info.attempt > 1 or info.cron_schedule or CARRIED not in metadata:
         return None
     return Publication.model_validate_json(metadata[CARRIED])
 
@@ -31,10 +35,11 @@ def is_long() -> bool:
     """Whether the run should continue as new now.
 
     Never in the middle of an update, whose caller would lose the answer. Never once the run is cancelled: the
-    cancellation is not handed on.
+    cancellation is not handed on. Never under a cron schedule, which continues runs for its own reasons.
     """
     return (
         workflow.info().is_continue_as_new_suggested()
+        and not workflow.info().cron_schedule
         and workflow.cancellation_reason() is None
         and workflow.all_handlers_finished()
     )
