@@ -87,9 +87,11 @@ class Approval:
         unseen = given and self.sign_off.approved is None
         return bool(self._wanted.images) and (unseen or not self.sign_off.required)
 
-    def shown(self) -> tuple[list[ImageVersion], list[ImageVersion]] | None:
+    def shown(self) -> tuple[tuple[ImageVersion, ...], tuple[ImageVersion, ...]] | None:
         """Return what going live adds and removes, where the decision is on a preview that was shown."""
-        return (self.sign_off.adds, self.sign_off.removes) if self.sign_off.approved is not None else None
+        if self.sign_off.decision is None or self.sign_off.approved is None:
+            return None
+        return tuple(self.sign_off.adds), tuple(self.sign_off.removes)
 
     def preview_changed(self, how: str) -> None:
         """Ask again, unless nobody has to be asked, or the approval was given for the images before any preview."""
@@ -107,6 +109,8 @@ class Approval:
         # Without images what waited for sign-off when it was approved is meant, whoever published it until then.
         if another and (self._wanted.images or _is_younger(survey.last_publish, self.sign_off.decision)):
             self.reopen("the offer has been published again since")
+        elif self._wanted.images and self.shown() not in {None, (tuple(survey.adds), tuple(survey.removes))}:
+            self.reopen("going live would add or remove something else than what was shown")
         given = self.sign_off.decision is not None and self.sign_off.decision.approve
         if self.sign_off.preview_awaited and given:
             self.reopen("it was given before there was a preview to approve")
