@@ -1,7 +1,6 @@
 """Real processes for tests: server, sandbox and workers, none of which outlives the test."""
 
 import asyncio
-import json
 import signal
 import subprocess
 import sys
@@ -12,11 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
 
 from bench.processes import CLEAN, die_with_us
 from bench.temporal_server import server_command
 from sandbox import DEFAULT_TOKEN
+from tests.desk import IMAGES, OFFER
 
 
 @dataclass
@@ -123,9 +124,19 @@ async def until_working(worker: Program) -> None:
 
 
 async def in_flight(run: WorkflowHandle[Any, Any], activity: str) -> bool:
-    """Tell whether a worker has begun with an activity and not ended it."""
-    pending = (await run.describe()).raw_description.pending_activities
+    """Tell whether a worker has begun with an activity and not ended it; where there is no such run yet, none has."""
+    try:
+        pending = (await run.describe()).raw_description.pending_activities
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
     return any(each.activity_type.name == activity and each.HasField("last_started_time") for each in pending)
+
+
+def lease(client: Client, publisher: str, offer: str = OFFER) -> WorkflowHandle[Any, Any]:
+    """Return the internal run that writes to an offer's draft."""
+    return client.get_workflow_handle(f"internal/draft/{publisher}/{offer}")
 
 
 @dataclass(frozen=True)
@@ -144,11 +155,20 @@ class Publisher:
         """Let the next request of a call take its time."""
         await self.control("POST", "faults", {"call": call, "action": {"kind": "delay", "seconds": seconds}})
 
-    def requests(self, call: str) -> list[dict[str, Any]]:
-        """Return the answered requests of a call."""
-        answer = httpx.get(f"{self.url}/_control/requests", params={"publisher": self.name, "call": call})
-        entries: list[dict[str, Any]] = json.loads(answer.text)
+    def is_delaying(self) -> bool:
+        """Tell whether the request that was to take its time has come."""
+        return httpx.get(f"{self.url}/_control/publishers/{self.name}/faults").text == "[]"
+
+    def requests(self, call: str | None = None) -> list[dict[str, Any]]:
+        """Return the answered requests, or those of a call."""
+        asked = {"publisher": self.name} | ({"call": call} if call else {})
+        entries: list[dict[str, Any]] = httpx.get(f"{self.url}/_control/requests", params=asked).json()
         return entries
+
+    def versions(self, offer: str, slot: str) -> list[str]:
+        """Return the image versions that a slot of an offer holds in its first plan."""
+        held = httpx.get(f"{self.url}/_control/offers/{self.name}/{offer}").json()["slots"][slot]
+        return list(held["document"]["definition"]["plans"][0][IMAGES])
 
     def effects(self, call: str) -> int:
         """Count the requests of a call that had an effect."""

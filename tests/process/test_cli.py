@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client
+from temporalio import workflow
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ActivityError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bench.processes import CLEAN, free_port
 from tests.desk import OFFER, SAS, offer_document, vhd
@@ -172,6 +176,66 @@ async def test_a_cancelled_run_cancels_its_operation(shell: Shell, publisher: Pu
     described = await shell.json("workflow", "describe", "-w", run)
     assert described["workflowExecutionInfo"]["status"] == "WORKFLOW_EXECUTION_STATUS_CANCELED"
     assert publisher.effects("cancel") == 1
+
+
+# What acts on the marketplace or tells people, with an input that a workflow might have given.
+ACTS: dict[str, dict[str, Any]] = {
+    "put_offer": {"document": "{}", "replace": True, "sole_writer": True},
+    "edit_images": {"images": [], "sole_writer": True},
+    "publish": {"known_operations": []},
+    "go_live": {"known_operations": [], "approved_publish": "op-1"},
+    "cancel_operation": {"operation_id": None},
+    "notify": {"event": "live", "text": "All is well.", "workflow_id": "nonesuch", "run_id": "nonesuch"},
+}
+
+
+@workflow.defn
+class Stray:
+    """A workflow of somebody else's, on a worker of theirs, that calls an activity of ours."""
+
+    @workflow.run
+    async def run(self, activity: str, request: dict[str, Any], task_queue: str) -> None:
+        await workflow.execute_activity(
+            activity, request, task_queue=task_queue, schedule_to_close_timeout=timedelta(seconds=20)
+        )
+
+
+async def test_nothing_but_the_workers_own_workflows_acts(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    shell, port, told = Shell(address), free_port(), list[str]()
+
+    async def told_of(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told.append("something")
+        writer.close()
+
+    offer = {"publisher_id": publisher.name, "offer_id": OFFER}
+    async with (
+        await asyncio.start_server(told_of, "127.0.0.1", port),
+        Worker(client, task_queue="strays", workflows=[Stray], workflow_runner=UnsandboxedWorkflowRunner()),
+    ):
+        hook = {"NOTIFY_WEBHOOK_URL": f"http://127.0.0.1:{port}/"}
+        worker = programs.worker(address, publisher.url, publisher.name, **hook)
+        await until_working(worker)
+        for activity, more in ACTS.items():
+            request = more if activity == "notify" else {"offer": offer} | more
+            status, said = await shell.status(
+                *("activity", "execute", "--type", activity, "--activity-id", f"{publisher.name}/{activity}"),
+                *("-t", publisher.name, "--start-to-close-timeout", "20s", "--input", json.dumps(request)),
+            )
+            assert (status, f"{activity} is a part of this worker's workflows" in said) == (1, True), said
+            with pytest.raises(WorkflowFailureError) as failed:
+                await client.execute_workflow(
+                    Stray.run,
+                    args=[activity, request, publisher.name],
+                    id=f"{publisher.name}/stray-{activity}",
+                    task_queue="strays",
+                )
+            assert isinstance(failed.value.cause, ActivityError)
+            assert f"{activity} is a part of this worker's workflows" in str(failed.value.cause.cause)
+
+    assert not publisher.requests()
+    assert not told
 
 
 async def test_an_encrypted_run_is_read_through_the_codec_server(

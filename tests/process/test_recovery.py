@@ -1,6 +1,7 @@
 """Workers and the Temporal server are killed; every run finishes, and nothing happens twice at the marketplace."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import pytest
@@ -9,8 +10,8 @@ from temporalio.exceptions import CancelledError
 
 from bench.processes import free_port
 from bench.temporal_server import connected
-from tests.desk import offer_document
-from tests.process.processes import Programs, Publisher, in_flight, until, until_working
+from tests.desk import PLAN, SAS, offer_document, vhd
+from tests.process.processes import Programs, Publisher, in_flight, lease, until, until_working
 from workflows.messages import PublicationResult
 
 Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
@@ -26,6 +27,20 @@ async def start(client: Client, publisher: Publisher, offer: str = "webstack") -
         id=f"{publisher.name}/{offer}",
         task_queue=publisher.name,
         result_type=PublicationResult,
+    )
+
+
+async def start_with_image(client: Client, publisher: Publisher, workflow: str, version: str, **more: object) -> Run:
+    image = {"plan_id": PLAN, "version": version, "os_vhd_url": f"{vhd(version)}?{SAS}"}
+    wanted: dict[str, object] = {"publisher_id": publisher.name, "offer_id": "webstack", "images": [image]}
+    return await client.start_workflow(
+        workflow,
+        wanted | {"polling": {"min_interval": "PT1S", "max_interval": "PT1S"}} | more,
+        id=f"{publisher.name}/{version}",
+        task_queue=publisher.name,
+        result_type=PublicationResult,
+        # Sooner than the ten seconds of the default it is seen that a worker died in the middle of a task.
+        task_timeout=timedelta(seconds=3),
     )
 
 
@@ -72,6 +87,57 @@ async def test_a_worker_is_killed_between_a_publish_request_and_its_answer(
     assert (await run.result()).outcome == "preview"
     assert publisher.effects("publish") == 1
     assert len(publisher.requests("publish")) == 1
+
+
+async def test_a_worker_is_killed_in_the_middle_of_a_local_look(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(address, publisher.url, publisher.name)
+    assert (await (await start(client, publisher)).result()).outcome == "preview"
+    run = await start_with_image(client, publisher, "ValidateAndGoLive", "4.2.1", approval={"required": False})
+
+    async def waits_for_its_next_look() -> bool:
+        progress: dict[str, str | None] = await run.query("progress")
+        return progress["next_look"] is not None
+
+    await until(waits_for_its_next_look, worker)
+    await publisher.delay("read_operation", 1.5)
+    await until(publisher.is_delaying, worker)
+    assert not (await run.describe()).raw_description.pending_activities
+    worker.kill()
+    programs.worker(address, publisher.url, publisher.name)
+
+    assert (await run.result()).outcome == "live"
+    assert publisher.effects("put_offer") == 2
+    assert publisher.effects("publish") == 2
+    assert publisher.effects("go_live") == 1
+
+
+async def test_the_worker_of_a_draft_s_only_writer_is_killed_while_another_run_waits_for_the_draft(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    await publisher.control("PUT", "switches", {"etag_on_get": False, "etag_on_put": False})
+    worker = programs.worker(address, publisher.url, publisher.name)
+    assert (await (await start(client, publisher)).result()).outcome == "preview"
+    await publisher.delay("put_offer", 4)
+    runs = [await start_with_image(client, publisher, "UpdateOfferAndPublish", "4.2.1")]
+    await until(publisher.is_delaying, worker)
+    runs.append(await start_with_image(client, publisher, "UpdateOfferAndPublish", "4.2.2"))
+
+    async def waits() -> bool:
+        progress: dict[str, str] = await runs[1].query("progress")
+        return progress["waiting_for"] == "another run that is writing to the offer's draft"
+
+    await until(waits, worker)
+    worker.kill()
+    await until(lambda: publisher.effects("put_offer") == 2)
+    await lose_patience(client, address, lease(client, publisher.name, "webstack"), "edit_images")
+    programs.worker(address, publisher.url, publisher.name)
+
+    results = await asyncio.gather(*(run.result() for run in runs))
+    assert [result.outcome for result in results] == ["preview", "preview"]
+    assert publisher.versions("webstack", "Preview") == ["4.2.0", "4.2.1", "4.2.2"]
+    assert publisher.effects("put_offer") == 3
 
 
 async def test_the_temporal_server_is_killed_and_goes_on_with_its_file(

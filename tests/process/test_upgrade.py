@@ -1,9 +1,12 @@
 """Runs that an older version of the worker began are finished by the worker of today.
 
-The older version is that of the commit which last changed ``oldest_worker.txt``: a run takes weeks, so what counts is
-the oldest worker that may have begun one, and one that finishes its runs finishes those of the commits between, as
-long as these changed no commands but under ``workflow.patched``. ``BEFORE=HEAD~1 python -m pytest
-tests/process/test_upgrade.py`` compares with any other. Both run on the packages of today and its sandbox.
+A run takes weeks, so what counts is the oldest worker that may have begun one: that of the commit `OLDEST`. A worker
+that finishes its runs finishes those of the commits between, as long as these changed no commands but under
+``workflow.patched``. Both run on the packages and the sandbox of today. ``BEFORE=HEAD~1 python -m pytest
+tests/process/test_upgrade.py`` compares with any other commit.
+
+Nothing has been released yet. Until then, a commit that changes the commands of a workflow names itself here, in the
+commit after it, and records the histories anew; so does one that drops a package which the oldest worker imports.
 """
 
 import asyncio
@@ -27,38 +30,38 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from tests.desk import Desk, Recorder, Run
-from tests.process.processes import Programs, until, until_working, worker_environment
+from tests.process.processes import Programs, lease, until, until_working, worker_environment
 
 PROJECT = Path(__file__).parents[2]
-MARK = Path(__file__).parent / "oldest_worker.txt"
+OLDEST = "18de6b3bac3c32df4276889b5e59216da57465e8"
+"""The commit whose runs the worker of today has to finish."""
+
 NONE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
 CAME_TOO_LATE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
 LOOKS: dict[str, Any] = {"polling": {"min_interval": "PT1S", "max_interval": "PT3S"}}
 PUBLISHING = timedelta(seconds=2)
+REFUSED = {"kind": "respond", "status": 503, "headers": {"Retry-After": "600"}}
 KEYS = {"AZURE_STORAGE_ACCOUNT_KEYS": "fabrikamimages=aW52ZW50ZWQ="}
-
-
-def git(*words: str) -> bytes:
-    """Ask git about the project; skips the test where git cannot tell."""
-    try:
-        return subprocess.run(["git", *words], cwd=PROJECT, check=True, capture_output=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("there is no older version to begin runs with: this is not a git clone, or not of all commits")
 
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as it was, in a folder of its own."""
-    revision = os.environ.get("BEFORE")
-    if revision is None:
-        if git("rev-parse", "--is-shallow-repository").strip() == b"true":
-            pytest.skip("there is no older version to begin runs with: the clone is shallow")
-        if git("status", "--porcelain", "--", str(MARK)):
-            pytest.skip(f"there is no older version to begin runs with until {MARK.name} is committed")
-        revision = git("log", "-1", "--format=%H", "--", str(MARK)).decode().strip()
+    if not (PROJECT / ".git").exists():
+        pytest.skip("there is no older version to begin runs with: this is not a git clone")
+    revision = os.environ.get("BEFORE", OLDEST)
+    archive = subprocess.run(["git", "archive", revision], cwd=PROJECT, check=False, capture_output=True)
+    if archive.returncode and git("rev-parse", "--is-shallow-repository") == "true":
+        pytest.skip("there is no older version to begin runs with: the clone is shallow")
+    assert archive.returncode == 0, archive.stderr.decode()
     folder = tmp_path_factory.mktemp("older")
-    subprocess.run(["tar", "--extract", "--directory", folder], input=git("archive", revision), check=True)
+    subprocess.run(["tar", "--extract", "--directory", folder], input=archive.stdout, check=True)
     return folder
+
+
+def git(*words: str) -> str:
+    """Ask git about the project."""
+    return subprocess.run(["git", *words], cwd=PROJECT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 # The places where a run waits. Each brings a run there, yields it, and after the worker was replaced brings it to its
@@ -92,6 +95,29 @@ async def until_followed(run: Run) -> None:
     await until_it(run, lambda progress: bool(progress["steps"]))
 
 
+async def until_refused(run: Run, activity: str) -> None:
+    """Wait until an activity of a run has been refused and is to be tried again much later."""
+
+    async def is_to_be_tried_again() -> bool:
+        try:
+            pending = (await run.describe()).raw_description.pending_activities
+        except RPCError:  # there is no such run yet
+            return False
+        return any(each.activity_type.name == activity and each.HasField("last_failure") for each in pending)
+
+    await until(is_to_be_tried_again)
+
+
+async def try_again(desk: Desk, run: Run, activity: str) -> None:
+    """Let an activity of a run be tried again now, as ``temporal activity reset`` does."""
+    client = desk.temporal.client
+    await client.workflow_service.reset_activity(
+        ResetActivityRequest(
+            namespace=client.namespace, execution=WorkflowExecution(workflow_id=run.id), type=activity
+        )
+    )
+
+
 async def until_asked(run: Run) -> None:
     """Wait until approval is asked for."""
     await until_it(run, lambda progress: bool(progress["stage"] == "awaiting_approval"))
@@ -110,25 +136,40 @@ async def creation_is_certified(desk: Desk) -> AsyncGenerator[Run]:
 
 @place
 async def publish_answer_was_lost(desk: Desk) -> AsyncGenerator[Run]:
-    lost = {"kind": "respond_after", "status": 503, "headers": {"Retry-After": "600"}}
-    await desk.fault("publish", lost)
+    await desk.fault("publish", REFUSED | {"kind": "respond_after"})
     run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0", **LOOKS))
 
-    async def is_to_be_tried_again() -> bool:
-        pending = (await run.describe()).raw_description.pending_activities
-        return any(each.activity_type.name == "publish" and each.HasField("last_failure") for each in pending)
-
-    await until(is_to_be_tried_again)
+    await until_refused(run, "publish")
     yield run
-    await desk.temporal.client.workflow_service.reset_activity(
-        ResetActivityRequest(
-            namespace=desk.temporal.client.namespace,
-            execution=WorkflowExecution(workflow_id=run.id),
-            type="publish",
-        )
-    )
+    await try_again(desk, run, "publish")
     assert (await run.result()).outcome == "preview"
     assert await desk.effects("publish") == 1
+
+
+@place
+async def creation_is_to_be_put_again(desk: Desk) -> AsyncGenerator[Run]:
+    await desk.fault("put_offer", REFUSED)
+    run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0", **LOOKS))
+    await until_refused(lease(desk.temporal.client, desk.publisher), "put_offer")
+    yield run
+    await try_again(desk, lease(desk.temporal.client, desk.publisher), "put_offer")
+    assert (await run.result()).outcome == "preview"
+    assert await desk.effects("put_offer") == 1
+
+
+@place
+async def update_waits_for_another_writer(desk: Desk) -> AsyncGenerator[Run]:
+    await desk.preview("4.2.0")
+    await desk.switch(etag_on_get=False, etag_on_put=False)
+    await desk.fault("put_offer", REFUSED)
+    other = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1", **LOOKS))
+    await until_refused(lease(desk.temporal.client, desk.publisher), "edit_images")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.2", **LOOKS))
+    await until_it(run, lambda progress: "another run that is writing" in str(progress["waiting_for"]))
+    yield run
+    await try_again(desk, lease(desk.temporal.client, desk.publisher), "edit_images")
+    assert [(await each.result()).outcome for each in (other, run)] == ["preview", "preview"]
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.2"]
 
 
 @place
@@ -235,7 +276,7 @@ async def is_cancelled(run: Run) -> None:
 @pytest.mark.parametrize(
     ("end", "places"),
     [
-        (signal.SIGTERM, [creation_is_certified, update_is_being_cancelled, promotion_awaits_approval]),
+        (signal.SIGTERM, [update_waits_for_another_writer, update_is_being_cancelled, promotion_awaits_approval]),
         (signal.SIGKILL, PLACES),
     ],
     ids=["stopped", "killed"],
@@ -298,5 +339,5 @@ async def watch(client: Client, queue: str) -> None:
                 failed = event.workflow_task_failed_event_attributes
                 assert failed.cause in {NONE, CAME_TOO_LATE}, (
                     f"the worker of today cannot go on with {run.id}: {failed.failure.message} Put the change of its"
-                    f" commands under workflow.patched, or do as {MARK.name} says"
+                    " commands under workflow.patched, or do as the beginning of this file says"
                 )
