@@ -1,454 +1,579 @@
-"""The ways a run may take through its workflow."""
+"""The scenes whose histories are kept: the ways that runs out there may be on. Each is named for what it keeps."""
 
 from tests.desk import OFFER, Desk, Run
 from tests.replay.stage import (
     CHECK,
     CREATE,
     DANA,
+    OFTEN,
     ONLY_WHEN_ASKED,
     SELDOM,
     UNATTENDED,
     UPDATE,
     VALIDATE,
+    WRITE,
+    approved,
     canceled,
-    checked_once_published,
-    child,
+    canceled_in,
+    delay,
     ended,
-    many_looks,
+    hold,
     publishes,
-    publishes_a_new_offer,
-    scene,
-    slowly,
+    put_by_hand,
+    recorded,
+    release,
+    run_of,
     until,
     until_asked,
+    until_continued,
     until_followed,
+    until_held,
+    until_newest_followed,
+    until_noted,
+    until_requested,
+    until_so,
+    until_there,
+    without_etags,
 )
-from workflows.messages import PublicationResult
 
 # CreateOfferAndPublish
 
 
-@scene(CREATE)
-async def created(desk: Desk) -> Run:
+@recorded(CREATE)
+async def creates_the_offer_under_the_lease(desk: Desk) -> Run:
     return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
 
 
-@scene(CREATE)
-async def replaced(desk: Desk) -> Run:
+@recorded(CREATE)
+async def replaces_a_draft_that_an_etag_guards(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     return await ended(await desk.start(CREATE, desk.create("4.2.1", if_exists="replace", **SELDOM)))
 
 
-@scene(CREATE)
-async def replaced_after_another_publish(desk: Desk) -> Run:
-    await publishes(desk)
+@recorded(CREATE)
+async def replaces_a_draft_without_an_etag_under_the_lease(desk: Desk) -> Run:
+    await without_etags(desk)
+    await desk.preview("4.2.0")
     return await ended(await desk.start(CREATE, desk.create("4.2.1", if_exists="replace", **SELDOM)))
 
 
-@scene(CREATE)
-async def published_first_by_another(desk: Desk) -> Run:
-    await slowly(desk)
+@recorded(CREATE)
+async def refuses_an_offer_that_exists(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
+
+
+@recorded(CREATE)
+async def waits_for_another_publish_before_it_replaces(desk: Desk) -> Run:
+    await publishes(desk)
+    run = await desk.start(CREATE, desk.create("4.2.1", if_exists="replace", **SELDOM))
+    await until_followed(run)
+    await release(desk)
+    return await ended(run)
+
+
+@recorded(CREATE)
+async def somebody_publishes_at_the_same_moment(desk: Desk) -> Run:
     await desk.fault("publish", {"kind": "stranger_publish"})
     await desk.fault("publish", {"kind": "stranger_edit"})
     return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
 
 
-@scene(CREATE)
-async def exists(desk: Desk) -> Run:
-    await desk.preview("4.2.0")
-    return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
-
-
-@scene(CREATE)
+@recorded(CREATE)
 async def publish_fails(desk: Desk) -> Run:
     await desk.step("displaycertify", outcome="fail", messages=["<p>The image does not boot.</p>"])
     return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
 
 
-@scene(CREATE)
-async def canceled_while_publishing(desk: Desk) -> Run:
-    await desk.step("displaycertify", outcome="never")
-    run = await desk.start(CREATE, desk.create(**SELDOM))
-    await until_followed(run)
-    await run.cancel()
-    return await ended(run)
-
-
-@scene(CREATE)
-async def canceled_by_a_stranger(desk: Desk) -> Run:
-    await desk.step("displaycertify", outcome="never")
+@recorded(CREATE)
+async def publish_is_canceled_at_the_marketplace(desk: Desk) -> Run:
+    await hold(desk)
     run = await desk.start(CREATE, desk.create(**SELDOM))
     await until_followed(run)
     await desk.stranger("cancel")
     return await ended(run)
 
 
-@scene(CREATE)
-async def checked_now(desk: Desk) -> Run:
-    await slowly(desk)
-    return await checked_once_published(await desk.start(CREATE, desk.create(**ONLY_WHEN_ASKED)))
-
-
-@scene(CREATE)
-async def times_out(desk: Desk) -> Run:
-    await desk.step("displaycertify", outcome="never")
+@recorded(CREATE)
+async def publish_takes_longer_than_the_deadline(desk: Desk) -> Run:
+    await hold(desk)
     return await ended(await desk.start(CREATE, desk.create(deadline="PT3S", **SELDOM)))
 
 
-@scene(CREATE)
-async def created_from_a_wrong_input(desk: Desk) -> Run:
+@recorded(CREATE)
+async def canceled_while_it_publishes_takes_the_publish_back(desk: Desk) -> Run:
+    await hold(desk)
+    return await canceled(await desk.start(CREATE, desk.create(**SELDOM)))
+
+
+@recorded(CREATE)
+async def canceled_while_the_offer_is_put_waits_for_the_writer(desk: Desk) -> Run:
+    await delay(desk, "put_offer")
+    run = await desk.start(CREATE, desk.create(**SELDOM))
+    await until_held(desk)
+    await run.cancel()
+    return await ended(run)
+
+
+@recorded(CREATE)
+async def continues_as_new_while_following(desk: Desk) -> Run:
+    await hold(desk)
+    run = await desk.start(CREATE, desk.create(**OFTEN))
+    await until_continued(run)
+    await release(desk)
+    return await ended(run)
+
+
+@recorded(CREATE)
+async def looks_when_it_is_asked_to(desk: Desk) -> Run:
+    await hold(desk)
+    return await _looks_when_it_is_asked_to(desk, await desk.start(CREATE, desk.create(**ONLY_WHEN_ASKED)))
+
+
+@recorded(CREATE)
+async def refuses_a_wrong_input(desk: Desk) -> Run:
     return await ended(await desk.start(CREATE, {"offer": {"id": OFFER}}))
 
 
 # UpdateOfferAndPublish
 
 
-@scene(UPDATE)
-async def added(desk: Desk) -> Run:
+@recorded(UPDATE)
+async def adds_an_image(desk: Desk) -> Run:
     await desk.live("4.2.0")
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
 
 
-@scene(UPDATE)
-async def oldest_removed(desk: Desk) -> Run:
+@recorded(UPDATE)
+async def local_look_fails_and_the_activity_takes_over(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await desk.fault("read_operation", {"kind": "respond", "status": 500}, after=1)
+    await hold(desk)
+    run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
+    await until(run, lambda progress: progress.looks > 1)
+    await release(desk)
+    return await ended(run)
+
+
+@recorded(UPDATE)
+async def finds_nothing_to_do(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    return await ended(await desk.start(UPDATE, desk.images("4.2.0", **SELDOM)))
+
+
+@recorded(UPDATE)
+async def removes_the_oldest_to_make_room(desk: Desk) -> Run:
     await desk.live("1.0.0", "1.0.1", "1.0.2")
     wanted = desk.images("1.0.3", when_full="remove_oldest", max_versions_per_plan=3, **SELDOM)
     return await ended(await desk.start(UPDATE, wanted))
 
 
-@scene(UPDATE)
-async def full(desk: Desk) -> Run:
-    await desk.live("1.0.0", "1.0.1")
-    return await ended(await desk.start(UPDATE, desk.images("1.0.2", max_versions_per_plan=2, **SELDOM)))
-
-
-@scene(UPDATE)
-async def unchanged(desk: Desk) -> Run:
-    await desk.preview("4.2.0")
-    return await ended(await desk.start(UPDATE, desk.images("4.2.0", **SELDOM)))
-
-
-@scene(UPDATE)
-async def joined(desk: Desk) -> Run:
-    await desk.live("4.2.0")
-    await slowly(desk)
-    first = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
-    await until_followed(first)
-    run = await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
-    await first.result()
-    return run
-
-
-@scene(UPDATE)
-async def waited_for_another_publish(desk: Desk) -> Run:
+@recorded(UPDATE)
+async def waits_for_another_publish(desk: Desk) -> Run:
     await publishes(desk)
-    return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
+    run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
+    await until_followed(run)
+    await release(desk)
+    return await ended(run)
 
 
-@scene(UPDATE)
-async def another_publish_canceled(desk: Desk) -> Run:
+@recorded(UPDATE)
+async def joins_the_publish_that_carries_its_images(desk: Desk) -> Run:
     await publishes(desk)
-    return await ended(await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM)))
+    run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
+    await until_followed(run)
+    await desk.stranger("cancel", "publish")
+    await until_newest_followed(desk, run)
+    await release(desk)
+    return await ended(run)
 
 
-@scene(UPDATE)
-async def canceled_while_another_publish_is_canceled(desk: Desk) -> Run:
-    await desk.switch(cancel_async=True)
+@recorded(UPDATE)
+async def cancels_another_publish(desk: Desk) -> Run:
     await publishes(desk)
+    await desk.switch(cancel_async=True, cancel_seconds=3)
     run = await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM))
-    return await canceled(run, until_followed)
+    await until_requested(desk, "cancel")
+    await release(desk)
+    return await ended(run)
 
 
-@scene(UPDATE)
-async def another_publish_refused(desk: Desk) -> Run:
+@recorded(UPDATE)
+async def touches_nothing_where_it_may_not_wait(desk: Desk) -> Run:
     await publishes(desk)
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", if_publishing="fail", **SELDOM)))
 
 
-@scene(UPDATE)
-async def published_first_by_another_editor(desk: Desk) -> Run:
-    await desk.live("4.2.0")
-    await slowly(desk)
-    await desk.fault("publish", {"kind": "stranger_publish"})
-    await desk.fault("publish", {"kind": "stranger_edit"})
-    return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
-
-
-@scene(UPDATE)
-async def retried(desk: Desk) -> Run:
-    await desk.live("4.2.0")
-    await desk.fault("publish", {"kind": "drop", "when": "after"})
-    return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
-
-
-@scene(UPDATE)
-async def update_fails(desk: Desk) -> Run:
-    await desk.live("4.2.0")
-    await desk.step("displaycertify", outcome="reject", messages=["The image is too old."])
-    return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
-
-
-@scene(UPDATE)
-async def update_canceled(desk: Desk) -> Run:
-    await desk.live("4.2.0")
-    await desk.step("displaycertify", outcome="never")
+@recorded(UPDATE)
+async def edits_are_refused_while_another_publish_runs(desk: Desk) -> Run:
+    await publishes(desk)
+    await desk.switch(edits_while_running="refuse")
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
-    await run.cancel()
+    await release(desk)
     return await ended(run)
 
 
-@scene(UPDATE)
-async def canceled_before_sign_off_only(desk: Desk) -> Run:
+@recorded(UPDATE)
+async def waits_for_the_lease(desk: Desk) -> Run:
     await desk.live("4.2.0")
-    await slowly(desk)
+    run = await _waits_for_the_lease(desk, 3)
+    return await ended(run)
+
+
+@recorded(UPDATE)
+async def waits_for_the_preview_to_show_its_images(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.switch(preview_lag_seconds=6)
+    return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
+
+
+@recorded(UPDATE)
+async def canceled_while_it_waits_leaves_its_images(desk: Desk) -> Run:
+    await publishes(desk)
+    return await canceled(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
+
+
+@recorded(UPDATE)
+async def canceled_while_its_publish_is_requested(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await delay(desk, "publish")
+    return await canceled_in(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)), "publish")
+
+
+@recorded(UPDATE)
+async def canceled_where_the_marketplace_cancels_at_sign_off_only(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await hold(desk)
     await desk.switch(cancel_window="sign_off_only")
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
     await run.cancel()
+    await until_noted(run, "asked again")
+    await release(desk)
     return await ended(run)
 
 
-@scene(UPDATE)
-async def offer_not_found(desk: Desk) -> Run:
-    return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
+@recorded(UPDATE)
+async def continues_as_new_while_it_waits_for_another_publish(desk: Desk) -> Run:
+    await publishes(desk)
+    run = await desk.start(UPDATE, desk.images("4.2.1", **OFTEN))
+    await until_continued(run)
+    await release(desk)
+    return await ended(run)
 
 
-@scene(UPDATE)
-async def updated_from_a_wrong_input(desk: Desk) -> Run:
-    return await ended(await desk.start(UPDATE, desk.images()))
+@recorded(UPDATE)
+async def continues_as_new_while_it_waits_for_the_lease(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    run = await _waits_for_the_lease(desk, 14)
+    await until_continued(run)
+    return await ended(run)
+
+
+@recorded(UPDATE)
+async def continues_as_new_while_it_waits_for_the_preview(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.switch(preview_lag_seconds=12)
+    run = await desk.start(UPDATE, desk.images("4.2.1", **OFTEN))
+    await until_continued(run)
+    return await ended(run)
 
 
 # ValidateAndGoLive
 
 
-@scene(VALIDATE)
-async def approved_early(desk: Desk) -> Run:
+@recorded(VALIDATE)
+async def goes_live_through_the_preview_once_approved(desk: Desk) -> Run:
     await desk.live("4.2.0")
-    wanted = desk.images("4.2.1", **SELDOM)
-    run = await desk.start(VALIDATE, wanted, start_signal="approve_go_live", start_signal_args=[{"approver": DANA}])
+    run = await desk.start(VALIDATE, desk.images("4.2.1", approval={"approvers": [DANA]}, **SELDOM))
+    await until_asked(run)
+    await run.execute_update("decide_go_live", {"approve": True, "approver": DANA, "comment": "looks well"})
     return await ended(run)
 
 
-@scene(VALIDATE)
-async def approved_by_update(desk: Desk) -> Run:
+@recorded(VALIDATE)
+async def approved_with_its_start(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    wanted = desk.images("4.2.1", **SELDOM)
+    return await ended(
+        await desk.start(VALIDATE, wanted, start_signal="approve_go_live", start_signal_args=[{"approver": DANA}])
+    )
+
+
+@recorded(VALIDATE)
+async def goes_live_unattended(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM, **UNATTENDED)))
+
+
+@recorded(VALIDATE)
+async def promotes_whatever_the_preview_holds(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    return await approved(await desk.start(VALIDATE, desk.images(**SELDOM)))
+
+
+@recorded(VALIDATE)
+async def waits_for_what_is_being_published_to_promote_it(desk: Desk) -> Run:
+    await publishes(desk)
+    run = await desk.start(VALIDATE, desk.images(**SELDOM))
+    await until_followed(run)
+    await release(desk)
+    return await approved(run)
+
+
+@recorded(VALIDATE)
+async def finds_its_images_live(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM)))
+
+
+@recorded(VALIDATE)
+async def decisions_that_do_not_count_are_noted(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.0", approval={"approvers": [DANA]}, **SELDOM))
     await until_asked(run)
     await run.signal("approve_go_live", {"approver": "eve"})
     await run.signal("approve_go_live", {"aprover": DANA})
-    await run.execute_update("decide_go_live", {"approve": True, "approver": DANA, "comment": "looks well"})
-    return await ended(run)
-
-
-@scene(VALIDATE)
-async def approved_by_signal(desk: Desk) -> Run:
-    await desk.preview("4.2.0")
-    run = await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM))
-    await until_asked(run)
-    await run.signal("check_now")
-    await run.signal("approve_go_live")
-    return await ended(run)
-
-
-@scene(VALIDATE)
-async def rejected(desk: Desk) -> Run:
-    await desk.preview("4.2.0")
-    run = await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM))
-    await until_asked(run)
+    await run.signal("reject_go_live", {"because": "of the banner"})
     await run.signal("reject_go_live", {"approver": DANA, "reason": "the banner is wrong"})
     return await ended(run)
 
 
-@scene(VALIDATE)
-async def nobody_decided(desk: Desk) -> Run:
+@recorded(VALIDATE)
+async def nobody_decides_in_time(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", approval={"timeout": "PT1S"}, **SELDOM)))
 
 
-@scene(VALIDATE)
-async def asked_again(desk: Desk) -> Run:
+@recorded(VALIDATE)
+async def asks_again_because_the_offer_was_published_again(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM))
     await until_asked(run)
-    await desk.stranger("edit", version="4.1.9")
+    await desk.stranger("edit", version="4.2.5")
     await desk.stranger("publish")
+    await desk.let_publish()
     await run.signal("approve_go_live", {"approver": DANA})
-    await until(run, lambda progress: progress.approval is not None and progress.approval.reopened is not None)
-    await until_asked(run)
-    await run.signal("approve_go_live", {"approver": DANA})
-    return await ended(run)
+    await until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    return await approved(run)
 
 
-@scene(VALIDATE)
-async def unattended(desk: Desk) -> Run:
-    await desk.preview("4.2.0")
-    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
-
-
-@scene(VALIDATE)
-async def whatever_the_preview_holds(desk: Desk) -> Run:
-    await desk.preview("4.2.0")
-    run = await desk.start(VALIDATE, desk.images(**SELDOM))
-    await until_asked(run)
-    await run.signal("approve_go_live", {"approver": DANA})
-    return await ended(run)
-
-
-@scene(VALIDATE)
-async def nothing_to_promote(desk: Desk) -> Run:
-    await desk.call("PUT", "", desk.document("4.2.0"), {"If-Match": "*"})
-    return await ended(await desk.start(VALIDATE, desk.images(**SELDOM)))
-
-
-@scene(VALIDATE)
-async def already_live(desk: Desk) -> Run:
-    await desk.live("4.2.0")
-    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM)))
-
-
-@scene(VALIDATE)
-async def through_the_preview(desk: Desk) -> Run:
-    await desk.live("4.2.0")
-    return await ended(await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM, **UNATTENDED)))
-
-
-@scene(VALIDATE)
+@recorded(VALIDATE)
 async def go_live_fails(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.step("live", outcome="fail", messages=["No room in this region."])
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
-@scene(VALIDATE)
-async def validation_canceled_while_publishing(desk: Desk) -> Run:
+@recorded(VALIDATE)
+async def production_shows_its_images_late(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.switch(production_lag_seconds=4)
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
+
+
+@recorded(VALIDATE)
+async def canceled_while_awaiting_approval_takes_its_publish_back(desk: Desk) -> Run:
     await desk.live("4.2.0")
-    await desk.step("displaycertify", outcome="never")
-    run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM))
+    return await canceled(await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM)), until_asked)
+
+
+@recorded(VALIDATE)
+async def canceled_while_going_live_is_requested(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await delay(desk, "go_live")
+    return await canceled_in(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)), "go_live")
+
+
+@recorded(VALIDATE)
+async def continues_as_new_while_publishing(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await hold(desk)
+    run = await desk.start(VALIDATE, desk.images("4.2.1", **OFTEN))
     await until_followed(run)
-    await run.cancel()
+    await run.signal("approve_go_live", {"approver": DANA})
+    await until_continued(run)
+    await release(desk)
     return await ended(run)
 
 
-@scene(VALIDATE)
-async def canceled_while_awaiting_approval(desk: Desk) -> Run:
+@recorded(VALIDATE)
+async def continues_as_new_while_awaiting_approval(desk: Desk) -> Run:
     await desk.preview("4.2.0")
-    run = await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM))
+    run = await desk.start(VALIDATE, desk.images("4.2.0", approval={"approvers": [DANA]}, **SELDOM))
     await until_asked(run)
-    await run.cancel()
-    return await ended(run)
+
+    async def is_continued() -> bool:
+        await run.signal("approve_go_live", {"approver": "eve"})
+        return (await run.describe()).run_id != run.first_execution_run_id
+
+    await until_so(is_continued)
+    return await approved(run)
 
 
-@scene(VALIDATE)
-async def canceled_while_going_live(desk: Desk) -> Run:
+@recorded(VALIDATE)
+async def continues_as_new_while_going_live(desk: Desk) -> Run:
     await desk.preview("4.2.0")
-    await desk.step("live", duration_seconds=3)
-    run = await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED))
-    await until_followed(run)
-    await run.cancel()
+    await desk.step("live", outcome="never")
+    run = await desk.start(VALIDATE, desk.images("4.2.0", **OFTEN))
+    await until_asked(run)
+    await run.execute_update("decide_go_live", {"approve": True, "approver": DANA})
+    await until_continued(run)
+    await desk.step("live")
     return await ended(run)
-
-
-@scene(VALIDATE)
-async def validated_from_a_wrong_input(desk: Desk) -> Run:
-    return await ended(await desk.start(VALIDATE, desk.images(approval={"require": False})))
 
 
 # CheckLastOperationStatus
 
 
-@scene(CHECK)
-async def never_published(desk: Desk) -> Run:
-    await desk.call("PUT", "", desk.document("4.2.0"), {"If-Match": "*"})
-    return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
+@recorded(CHECK)
+async def follows_to_the_preview(desk: Desk) -> Run:
+    await publishes(desk)
+    run = await desk.start(CHECK, desk.check(**SELDOM))
+    await until_followed(run)
+    await release(desk)
+    return await ended(run)
 
 
-@scene(CHECK)
-async def one_look(desk: Desk) -> Run:
+@recorded(CHECK)
+async def follows_a_go_live_to_production(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.step("live", outcome="never")
+    await desk.stranger("go_live")
+    run = await desk.start(CHECK, desk.check(**SELDOM))
+    await until_followed(run)
+    await desk.step("live")
+    return await ended(run)
+
+
+@recorded(CHECK)
+async def looks_once(desk: Desk) -> Run:
     await publishes(desk)
     return await ended(await desk.start(CHECK, desk.check(wait=False)))
 
 
-@scene(CHECK)
-async def followed_to_the_preview(desk: Desk) -> Run:
-    await publishes(desk)
+@recorded(CHECK)
+async def finds_an_offer_that_was_never_published(desk: Desk) -> Run:
+    await put_by_hand(desk, "4.2.0")
     return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
-@scene(CHECK)
-async def followed_to_production(desk: Desk) -> Run:
+@recorded(CHECK)
+async def looks_at_once_when_it_is_asked_to(desk: Desk) -> Run:
+    await publishes(desk)
+    return await _looks_when_it_is_asked_to(desk, await desk.start(CHECK, desk.check(**ONLY_WHEN_ASKED)))
+
+
+@recorded(CHECK)
+async def first_local_look_fails_and_the_activity_takes_over(desk: Desk) -> Run:
     await desk.preview("4.2.0")
-    await desk.step("live", duration_seconds=2)
-    await desk.stranger("go_live")
+    await desk.fault("list_operations", {"kind": "respond", "status": 500})
     return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
-@scene(CHECK)
-async def followed_for_a_parent(desk: Desk) -> Run:
-    run = await desk.start(CREATE, desk.create(**SELDOM))
-    result = await run.result()
-    return child(desk, f"{run.id}/publish-{result.operation_id}")
+@recorded(CHECK)
+async def local_look_is_asked_for_patience(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.fault("read_operation", {"kind": "respond", "status": 429, "headers": {"Retry-After": "1"}})
+    return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
-@scene(CHECK)
-async def looked_at_now(desk: Desk) -> Run:
-    await publishes(desk)
-    return await checked_once_published(await desk.start(CHECK, desk.check(**ONLY_WHEN_ASKED)))
+@recorded(CHECK)
+async def look_is_refused_for_good(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    await desk.fault("list_operations", {"kind": "respond", "status": 403}, times=-1)
+    return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
-@scene(CHECK)
+@recorded(CHECK)
 async def operation_fails(desk: Desk) -> Run:
     await desk.step("displaycertify", outcome="block", messages=["<b>Ports</b> are missing."])
-    await publishes_a_new_offer(desk)
+    await put_by_hand(desk, "4.2.0")
+    await desk.publish()
     return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
-@scene(CHECK)
-async def operation_canceled(desk: Desk) -> Run:
-    await desk.step("displaycertify", outcome="never")
-    await publishes_a_new_offer(desk)
-    run = await desk.start(CHECK, desk.check(**SELDOM))
-    await until_followed(run)
-    await desk.stranger("cancel")
-    return await ended(run)
-
-
-@scene(CHECK)
-async def operation_never_settles(desk: Desk) -> Run:
-    await desk.step("displaycertify", outcome="never")
-    await publishes_a_new_offer(desk)
+@recorded(CHECK)
+async def operation_takes_longer_than_the_deadline(desk: Desk) -> Run:
+    await publishes(desk)
     return await ended(await desk.start(CHECK, desk.check(deadline="PT2S", **SELDOM)))
 
 
-@scene(CHECK)
-async def continued_as_new(desk: Desk) -> Run:
-    run = await ended(await many_looks(desk))
-    return desk.temporal.client.get_workflow_handle(
-        run.id, run_id=run.first_execution_run_id, result_type=PublicationResult
-    )
-
-
-@scene(CHECK)
-async def continued(desk: Desk) -> Run:
-    return await ended(await many_looks(desk))
-
-
-@scene(CHECK)
-async def following_canceled(desk: Desk) -> Run:
+@recorded(CHECK)
+async def canceled_while_it_follows(desk: Desk) -> Run:
     await publishes(desk)
-    run = await desk.start(CHECK, desk.check(**SELDOM))
-    await until(run, lambda progress: progress.next_look is not None)
-    await run.cancel()
+    return await canceled(await desk.start(CHECK, desk.check(**SELDOM)))
+
+
+@recorded(CHECK)
+async def continues_as_new_with_a_note(desk: Desk) -> Run:
+    await desk.switch(running_word="ruminating")
+    await publishes(desk)
+    run = await desk.start(CHECK, desk.check(**OFTEN))
+    await until_continued(run)
+    await release(desk)
     return await ended(run)
 
 
-@scene(CHECK)
-async def unknown_word(desk: Desk) -> Run:
-    await desk.switch(running_word="ruminating")
-    await publishes(desk)
-    return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
-
-
-@scene(CHECK)
-async def checked_with_a_wrong_input(desk: Desk) -> Run:
+@recorded(CHECK)
+async def refuses_to_wait_perhaps(desk: Desk) -> Run:
     return await ended(await desk.start(CHECK, desk.check(wait="perhaps")))
+
+
+# WriteDraft
+
+
+@recorded(WRITE)
+async def creates_an_offer(desk: Desk) -> Run:
+    return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
+
+
+@recorded(WRITE)
+async def adds_an_image_where_no_etag_guards_the_draft(desk: Desk) -> Run:
+    await without_etags(desk)
+    await desk.live("4.2.0")
+    return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
+
+
+@recorded(WRITE)
+async def write_is_refused_for_good(desk: Desk) -> Run:
+    await desk.fault("put_offer", {"kind": "respond", "status": 422, "body": "No."}, times=-1)
+    return await ended(await desk.start(CREATE, desk.create(**SELDOM)))
+
+
+@recorded(WRITE)
+async def canceled_with_its_holder_waits_for_its_write_to_end(desk: Desk) -> Run:
+    await delay(desk, "put_offer")
+    run = await desk.start(CREATE, desk.create(**SELDOM))
+    await until_held(desk)
+    await run.terminate()
+    return run
+
+
+@recorded(WRITE)
+async def refuses_to_be_started_by_itself(desk: Desk) -> Run:
+    return await ended(await desk.start(WRITE, {"time": "PT1M"}))
+
+
+# What scenes have in common
+
+
+async def _looks_when_it_is_asked_to(desk: Desk, run: Run) -> Run:
+    """Ask a run that looks only when asked to look, once what it follows has been published."""
+    await until_followed(run)
+    await release(desk)
+    await desk.let_publish()
+    await run.signal("check_now")
+    return await ended(run)
+
+
+async def _waits_for_the_lease(desk: Desk, seconds: float) -> Run:
+    """Start a run while another one writes for some seconds to a draft without ETags."""
+    await without_etags(desk)
+    await delay(desk, "put_offer", seconds)
+    holder = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
+    await until_there(run_of(desk, f"internal/draft/{desk.publisher}/{OFFER}"))
+    run = await desk.start(UPDATE, desk.images("4.2.2", **SELDOM))
+    await ended(holder)
+    return run

@@ -1,8 +1,8 @@
 """What scenes are made of. A scene acts as a release engineer, lets its run end and answers with it.
 
-Its name is that of the history's file, the folder that of the workflow. Each has a publisher of its own, and a
-marketplace where publishing takes a second. Act only where the run waits for a timer or a person, as `until_followed`
-and `until_asked` see to: then a scene takes the same way whenever it is recorded.
+Each has a publisher of its own, and a marketplace where publishing takes a second. Act only where the run waits for
+a timer, a person or an answer that is held back, as `until_followed` and `until_asked` see to: then a scene takes
+the same way whenever it is played.
 """
 
 import asyncio
@@ -13,35 +13,51 @@ from typing import Any, TypeAlias
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
-from tests.desk import Desk, Run, progress_of
+from tests.desk import PLAN, SAS, Desk, Run, progress_of, vhd
+from tests.process.processes import in_flight
 from workflows.messages import Progress, PublicationResult, PublishStage
 
 Scene: TypeAlias = Callable[[Desk], Awaitable[Run]]
 
-CREATE, UPDATE, VALIDATE, CHECK = (
+CREATE, UPDATE, VALIDATE, CHECK, WRITE = (
     "CreateOfferAndPublish",
     "UpdateOfferAndPublish",
     "ValidateAndGoLive",
     "CheckLastOperationStatus",
+    "WriteDraft",
 )
-SELDOM: dict[str, Any] = {"polling": {"min_interval": "PT2S", "max_interval": "PT2S"}}
+SELDOM: dict[str, Any] = {"polling": {"min_interval": "PT1S", "max_interval": "PT1S"}}
+"""Whatever was followed has ended when it is looked at for the second time, unless it is held."""
+
+OFTEN: dict[str, Any] = {"polling": {"min_interval": "PT0.2S", "max_interval": "PT0.2S"}}
 ONLY_WHEN_ASKED: dict[str, Any] = {"polling": {"min_interval": "PT1H", "max_interval": "PT1H"}}
-SLOWLY = 6.0
-"""Seconds."""
 UNATTENDED: dict[str, Any] = {"approval": {"required": False}}
 DANA = "dana@fabrikam.example"
 
-SCENES: dict[str, dict[str, Scene]] = {CREATE: {}, UPDATE: {}, VALIDATE: {}, CHECK: {}}
+RECORDED: dict[str, dict[str, Scene]] = {CREATE: {}, UPDATE: {}, VALIDATE: {}, CHECK: {}, WRITE: {}}
+"""The scenes whose histories are kept, by workflow."""
+
+PLAYED: dict[str, Scene] = {}
+"""The scenes that are played and replayed within one test."""
 
 
-def scene(workflow: str) -> Callable[[Scene], Scene]:
-    """Name a function as a scene of a workflow."""
+def recorded(workflow: str) -> Callable[[Scene], Scene]:
+    """Keep the history that a scene leaves of a workflow, under the scene's name."""
 
     def named(play: Scene) -> Scene:
-        SCENES[workflow][play.__name__] = play
+        RECORDED[workflow][play.__name__] = play
         return play
 
     return named
+
+
+def played(play: Scene) -> Scene:
+    """Play a scene anew with every test."""
+    PLAYED[play.__name__] = play
+    return play
+
+
+# Runs
 
 
 async def ended(run: Run) -> Run:
@@ -49,37 +65,6 @@ async def ended(run: Run) -> Run:
     with contextlib.suppress(WorkflowFailureError):
         await run.result()
     return run
-
-
-async def until(run: Run, ready: Callable[[Progress], bool]) -> Progress:
-    """Wait until the run's progress is as wanted."""
-    async with asyncio.timeout(60):
-        while True:
-            progress = await progress_of(run)
-            if ready(progress):
-                return progress
-            await asyncio.sleep(0.1)
-
-
-async def until_followed(run: Run) -> Progress:
-    """Wait until the run, or the one below it, has looked at an operation and waits for the next look."""
-    progress = await until(run, lambda progress: bool(progress.steps))
-    if progress.operation is not None and progress.operation.followed_by is not None:
-        follower: Run = run._client.get_workflow_handle(progress.operation.followed_by)
-
-        async def waits() -> bool:
-            try:
-                return (await progress_of(follower)).next_look is not None
-            except RPCError:  # it is only being started
-                return False
-
-        await until_so(waits)
-    return progress
-
-
-async def until_asked(run: Run) -> Progress:
-    """Wait until the run asks for approval."""
-    return await until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
 
 
 async def until_so(ready: Callable[[], Awaitable[bool]]) -> None:
@@ -91,60 +76,154 @@ async def until_so(ready: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.1)
 
 
-async def checked_once_published(run: Run) -> Run:
-    """Ask a run that looks only when asked to look, once what it follows has been published."""
-    await until_followed(run)
-    await asyncio.sleep(SLOWLY + 2)
-    await run.signal("check_now")
-    return await ended(run)
+async def until(run: Run, ready: Callable[[Progress], bool]) -> None:
+    """Wait until the run's progress is as wanted."""
+
+    async def is_ready() -> bool:
+        try:
+            return ready(await progress_of(run))
+        except RPCError:  # on a busy machine a query may find no worker in time
+            return False
+
+    await until_so(is_ready)
 
 
-async def canceled(run: Run, ready: Callable[[Run], Awaitable[Progress]]) -> Run:
+async def until_followed(run: Run) -> None:
+    """Wait until the run has looked at an operation and waits for the next look."""
+    await until(run, lambda progress: bool(progress.steps) and progress.next_look is not None)
+
+
+async def until_newest_followed(desk: Desk, run: Run) -> None:
+    """Wait until the run has looked at the offer's newest operation and waits for the next look."""
+    newest = (await desk.state())["operations"][-1]["id"]
+    await until(
+        run,
+        lambda progress: (
+            progress.next_look is not None and progress.operation is not None and progress.operation.id == newest
+        ),
+    )
+
+
+async def until_asked(run: Run) -> None:
+    """Wait until the run asks for approval."""
+    await until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
+
+
+async def until_noted(run: Run, words: str) -> None:
+    """Wait until the run has noted something."""
+    await until(run, lambda progress: any(words in note for note in progress.notes))
+
+
+async def until_requested(desk: Desk, call: str, times: int = 1) -> None:
+    """Wait until the marketplace has answered so many requests of a call."""
+
+    async def is_requested() -> bool:
+        return [entry["call"] for entry in await desk.requests()].count(call) >= times
+
+    await until_so(is_requested)
+
+
+async def until_there(run: Run) -> None:
+    """Wait until there is such a run."""
+
+    async def is_there() -> bool:
+        try:
+            await run.describe()
+        except RPCError:
+            return False
+        return True
+
+    await until_so(is_there)
+
+
+async def until_continued(run: Run) -> None:
+    """Wait until the run has been continued as new."""
+
+    async def is_continued() -> bool:
+        return (await run.describe()).run_id != run.first_execution_run_id
+
+    await until_so(is_continued)
+
+
+async def canceled(run: Run, ready: Callable[[Run], Awaitable[None]] = until_followed) -> Run:
     """Cancel a run once it is where it should be."""
     await ready(run)
     await run.cancel()
     return await ended(run)
 
 
-def child(desk: Desk, workflow_id: str) -> Run:
+async def canceled_in(run: Run, activity: str) -> Run:
+    """Cancel a run while an activity waits for the marketplace's answer."""
+
+    async def ready(run: Run) -> None:
+        await until_so(lambda: in_flight(run, activity))
+
+    return await canceled(run, ready)
+
+
+async def approved(run: Run) -> Run:
+    """Approve as soon as the run asks for it."""
+    await until_asked(run)
+    await run.signal("approve_go_live", {"approver": DANA})
+    return await ended(run)
+
+
+def run_of(desk: Desk, workflow_id: str) -> Run:
     """Return another run than the one that was started."""
     return desk.temporal.client.get_workflow_handle(workflow_id, result_type=PublicationResult)
 
 
-async def requests(desk: Desk, call: str) -> int:
-    """Count the requests of a call."""
-    return [entry["call"] for entry in await desk.requests()].count(call)
+# The marketplace
 
 
-async def slowly(desk: Desk) -> None:
-    """Let publishing take so long that what a run meets still goes on, however busy the machine is."""
-    await desk.step("displaycertify", duration_seconds=SLOWLY)
+async def hold(desk: Desk) -> None:
+    """Let publishing come to no end until it is released."""
+    await desk.step("displaycertify", outcome="never")
+
+
+async def release(desk: Desk) -> None:
+    """Let publishing go on."""
+    await desk.step("displaycertify")
+
+
+async def delay(desk: Desk, call: str, seconds: float = 2, **more: Any) -> None:
+    """Let the next request of a call wait for its answer."""
+    await desk.fault(call, {"kind": "delay", "seconds": seconds, **more})
+
+
+async def until_held(desk: Desk) -> None:
+    """Wait until the request has come that was to wait for its answer."""
+    faults = f"{desk.sandbox_url}/_control/publishers/{desk.publisher}/faults"
+
+    async def is_held() -> bool:
+        return (await desk.http.get(faults)).text == "[]"
+
+    await until_so(is_held)
+
+
+async def without_etags(desk: Desk) -> None:
+    """Give no ETags."""
+    await desk.switch(etag_on_get=False, etag_on_put=False)
 
 
 async def publishes(desk: Desk) -> None:
-    """Let somebody else publish another draft of an offer that is live."""
+    """Let somebody else publish another draft of an offer that is live; it comes to no end until it is released."""
     await desk.live("4.2.0")
-    await slowly(desk)
+    await hold(desk)
     await desk.stranger("edit", version="4.1.9")
     await desk.stranger("publish")
 
 
-async def publishes_a_new_offer(desk: Desk) -> None:
-    """Let somebody publish by hand."""
-    await desk.call("PUT", "", desk.document("4.2.0"), {"If-Match": "*"})
-    await desk.publish()
+async def put_by_hand(desk: Desk, *versions: str) -> None:
+    """Let somebody put the offer by hand."""
+    await desk.call("PUT", "", desk.document(*versions), {"If-Match": "*"})
 
 
-async def many_looks(desk: Desk) -> Run:
-    """Follow so often that the server suggests to continue as new."""
-    await desk.step("displaycertify", outcome="never")
-    await publishes_a_new_offer(desk)
-    run = await desk.start(CHECK, desk.check(polling={"min_interval": "PT0.2S", "max_interval": "PT0.2S"}))
-    first = run.first_execution_run_id
-    async with asyncio.timeout(60):
-        while True:
-            if (await run.describe()).run_id != first:
-                break
-            await asyncio.sleep(0.2)
-    await desk.stranger("cancel")
-    return run
+def image(version: str, url: str) -> dict[str, Any]:
+    """Make an image with a disk of its own."""
+    return {"plan_id": PLAN, "version": version, "os_vhd_url": url}
+
+
+def signed(version: str, until: str = "2199-01-01") -> str:
+    """Return the address of a disk with an invented signature."""
+    return f"{vhd(version)}?{SAS.replace('2199-01-01', until)}"

@@ -1,4 +1,4 @@
-"""Recorded histories, replayed on the workflows of today.
+"""Histories, replayed on the workflows of today.
 
 A run takes days, and a new version of the worker goes on with runs that an older one began: a workflow that no
 longer asks for the same things in the same order breaks them.
@@ -7,11 +7,11 @@ longer asks for the same things in the same order breaks them.
 import json
 import re
 import socket
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from temporalio import workflow
@@ -19,15 +19,14 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+import tests.replay.scenes  # noqa: F401 - fills RECORDED
 from sandbox import DEFAULT_TOKEN
-from sandbox.faults import Action
-from tests.replay.record import HISTORIES
-from tests.replay.stage import SCENES
-from tests.replay.trouble import STRUCK
+from tests.replay.player import history_of
+from tests.replay.record import HISTORIES, paths_of
+from tests.replay.stage import RECORDED
 from worker.registration import WORKFLOWS, data_converter, interceptors
 
-README = Path(__file__).parents[2] / "README.md"
-RECORDED = sorted(str(path.relative_to(HISTORIES).with_suffix("")) for path in HISTORIES.glob("*/*.json"))
+PATHS = {str(path.relative_to(HISTORIES).with_suffix("")): path for path in sorted(HISTORIES.glob("*/*.json"))}
 
 NO_FORGOTTEN_IMPORTS = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
@@ -38,14 +37,8 @@ NO_FORGOTTEN_IMPORTS = SandboxedWorkflowRunner(
 every run."""
 
 
-def text_of(name: str) -> str:
-    return (HISTORIES / f"{name}.json").read_text()
-
-
-def history_of(name: str) -> WorkflowHistory:
-    history: dict[str, Any] = json.loads(text_of(name))
-    started = history["events"][0]["workflowExecutionStartedEventAttributes"]
-    return WorkflowHistory.from_json(started["workflowId"], history)
+def history_in(path: Path) -> WorkflowHistory:
+    return history_of(json.loads(path.read_text())["events"])
 
 
 def replayer(runner: WorkflowRunner = NO_FORGOTTEN_IMPORTS, workflows: list[type] = WORKFLOWS) -> Replayer:
@@ -57,53 +50,57 @@ def replayer(runner: WorkflowRunner = NO_FORGOTTEN_IMPORTS, workflows: list[type
     )
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", PATHS)
 async def test_a_recorded_run_takes_the_same_way_again(name: str) -> None:
-    await replayer().replay_workflow(history_of(name))
+    await replayer().replay_workflow(history_in(PATHS[name]))
 
 
 def test_every_scene_is_recorded_and_nothing_else() -> None:
-    assert sorted(f"{folder}/{scene}" for folder, scenes in SCENES.items() for scene in scenes) == RECORDED
+    known = [paths_of(workflow, scene) for workflow, scenes in RECORDED.items() for scene in scenes]
+    continued = {later for first, later in known if "continues_as_new" in first.stem}
+
+    assert {first for first, _ in known} | continued == set(PATHS.values())
 
 
 def test_every_workflow_is_recorded() -> None:
-    assert {Path(name).parent.name for name in RECORDED} == {each.__name__ for each in WORKFLOWS}
+    assert {path.parent.name for path in PATHS.values()} == {each.__name__ for each in WORKFLOWS}
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", PATHS)
 def test_a_recording_shows_neither_a_machine_nor_a_secret(name: str) -> None:
-    text = text_of(name)
+    text = PATHS[name].read_text()
+    shown = "\n".join(texts_of(json.loads(text)))
 
-    assert socket.gethostname() not in text
-    assert DEFAULT_TOKEN not in text
-    assert "sig%3D" not in text
+    assert not re.search(rf"\b{re.escape(socket.gethostname())}\b", shown)
+    assert DEFAULT_TOKEN not in shown
+    # What the worker signs is seen nowhere, and of what a user signed only this invention.
+    assert set(re.findall(r"sig(?:=|%3D)([^&\"\\]*)", shown)) <= {"INVENTED", "REDACTED"}
     assert len(text) < 120_000
 
 
-def test_every_line_of_the_procedures_is_reached_by_a_recording() -> None:
-    reached = subprocess.run(
-        [sys.executable, "-m", "tests.replay.reached"], capture_output=True, text=True, check=False
-    )
+def test_a_recording_is_read_with_its_payloads() -> None:
+    [carried] = [path for name, path in PATHS.items() if name.endswith("continues_as_new_with_a_note.later")]
+    texts = list(texts_of(json.loads(carried.read_text())))
 
-    assert (reached.returncode, reached.stdout) == (0, ""), reached.stderr
-
-
-def test_every_error_that_people_are_told_of_ends_a_recorded_run() -> None:
-    explained = README.read_text().split("### What the errors mean")[1].split("\n## ")[0]
-    types = set(re.findall(r"`([A-Z][A-Za-z]+)`", "".join(re.findall(r"^\| (`.*?) \|", explained, re.MULTILINE))))
-    ends = [
-        json.loads(text_of(name))["events"][-1].get("workflowExecutionFailedEventAttributes") for name in RECORDED
-    ]
-
-    assert len(types) > 15
-    assert {end["failure"]["applicationFailureInfo"]["type"] for end in ends if end} == types
+    assert any("webstack-appliance" in text and "wait_until" not in text for text in texts)
+    assert any("wait_until" in text for text in texts)
 
 
-def test_every_kind_of_fault_that_the_sandbox_knows_strikes_a_recorded_run() -> None:
-    actions, _field = get_args(Action)
-    kinds = {kind for action in get_args(actions) for kind in get_args(action.model_fields["kind"].annotation)}
-
-    assert set(STRUCK.values()) == kinds
+def texts_of(value: Any) -> Iterator[str]:
+    """Find every text in a part of a history; payloads and their metadata are in base64."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if key == "data" and isinstance(member, str):
+                yield b64decode(member).decode()
+            elif key == "metadata" and isinstance(member, dict):
+                yield from (b64decode(each).decode() for each in member.values())
+            else:
+                yield from texts_of(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from texts_of(member)
+    elif isinstance(value, str):
+        yield value
 
 
 # A change of what a workflow asks for, at any place, is noticed
@@ -114,7 +111,6 @@ ASKS = (
     "execute_child_workflow",
     "execute_local_activity_method",
     "sleep",
-    "start_child_workflow",
     "wait_condition",
 )
 """What procedures await that makes a command. (Waiting for a condition without a timeout makes none.)"""
@@ -152,13 +148,24 @@ class Places:
 async def test_a_timer_more_is_noticed_wherever_it_is_started(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     places = Places(monkeypatch)
     unguarded = replayer(UnsandboxedWorkflowRunner())
-    found: dict[str, str] = {}
-    for recorded in (each for each in RECORDED if each.startswith(name)):
-        await unguarded.replay_workflow(history_of(recorded))
-        found |= dict.fromkeys(places.seen - found.keys(), recorded)
+    found: dict[str, list[WorkflowHistory]] = {}
+    for path in sorted(HISTORIES.glob(f"{name}/*.json")):
+        places.seen.clear()
+        await unguarded.replay_workflow(history_in(path))
+        for place in places.seen:
+            found.setdefault(place, []).append(history_in(path))
 
     assert len(found) >= 2
-    for place, recorded in found.items():
+    for place, histories in found.items():
         places.spoiled = place
-        with pytest.raises(workflow.NondeterminismError):
-            await unguarded.replay_workflow(history_of(recorded))
+        for history in histories:
+            if await is_noticed(unguarded, history):
+                break
+        else:  # a run that was cancelled in a wait takes the same way from a timer in its place, but not every run
+            pytest.fail(f"nothing is noticed at {place}")
+
+
+async def is_noticed(replayer: Replayer, history: WorkflowHistory) -> bool:
+    """Tell whether a history does not fit the workflow as it is now."""
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    return isinstance(result.replay_failure, workflow.NondeterminismError)

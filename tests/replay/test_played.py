@@ -1,0 +1,35 @@
+"""Scenes that are played and replayed at once, and what no history reaches."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+
+import tests.replay.trouble  # noqa: F401 - fills PLAYED
+from tests.replay.player import history_of, playing
+from tests.replay.stage import PLAYED
+from tests.replay.test_replay import replayer
+
+
+@pytest.mark.timeout(240)
+async def test_runs_in_trouble_take_the_same_way_again_and_every_line_that_decides_is_reached(tmp_path: Path) -> None:
+    async with playing() as player:
+        histories, failures = await player.play_all(PLAYED)
+    assert not failures, "\n".join(
+        line for failure in failures.values() for line in traceback.format_exception(failure)
+    )
+
+    for name, runs in histories.items():
+        for number, events in enumerate(runs):
+            await replayer().replay_workflow(history_of(events))
+            (tmp_path / f"{name}-{number}.json").write_text(json.dumps({"events": events}))
+
+    reached = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.replay.reached", tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    unreached, complaints = await reached.communicate()
+    assert (reached.returncode, unreached.decode()) == (0, ""), complaints.decode()
