@@ -25,7 +25,8 @@ from bench.chaos.campaign import Campaign
 from bench.chaos.evidence import Evidence, History
 from bench.chaos.faults import KINDS, plan
 from bench.chaos.invariants import findings, recoveries, secrets_in
-from bench.chaos.scenarios import APPROVER, IMAGES, story
+from bench.chaos.play import Sight
+from bench.chaos.scenarios import APPROVER, CROWDED, IMAGES, WITHOUT_ETAGS, story
 from marketplace.model import OfferKey, Operation, OperationKind, OperationState
 from marketplace.protocol import Marketplace
 
@@ -85,13 +86,34 @@ def test_a_seed_makes_one_plan_and_covers_every_workflow() -> None:
     assert len({run.workflow for run in runs}) == 4
 
 
+@pytest.mark.parametrize("seed", [7, 20, 30])
+def test_a_third_of_all_runs_are_several_at_once_on_an_offer_without_etags(seed: int) -> None:
+    stories = [each for stories in plan(seed, 500, KINDS).values() for each in stories]
+    at_once = [each for each in stories if each.shape in CROWDED and each.switches.items() >= WITHOUT_ETAGS.items()]
+
+    assert sum(len(each.runs) for each in at_once) >= sum(len(each.runs) for each in stories) / 3
+    assert {each.shape for each in at_once} == CROWDED
+    assert {each.refuses_edits for each in at_once} == {True, False}
+
+
+@pytest.mark.parametrize(("takes_edits", "most"), [("accept", 3), ("refuse", 6)])
+def test_all_that_wait_for_one_publish_share_the_next_where_the_draft_takes_their_images(
+    takes_edits: str, most: int
+) -> None:
+    switches = {"edits_while_running": takes_edits}
+    made = story("kind", "queue", "publisher", Random(1), switches)  # noqa: S311 - repeatable
+
+    assert made.publishes == (3, most)
+    assert len(made.runs) == 8
+
+
 class Well:
-    """The evidence of a release that went well: created, published, approved, gone live, checked."""
+    """The evidence of a release that went well: created, published, approved, continued, gone live, checked."""
 
     def __init__(self) -> None:
         self.story = story("kind", "release", "publisher", Random(1))  # noqa: S311 - repeatable
         created, promoted, checked = self.story.runs
-        self.promoted = promoted.id
+        self.created, self.promoted = created.id, promoted.id
         document = copy.deepcopy(created.start["offer"])
         document["definition"]["plans"][0][IMAGES]["1.1.0"] = {"osVhdUrl": promoted.images["lts 1.1.0"]}
         held = {"version": 1, "document": document}
@@ -112,11 +134,28 @@ class Well:
                 {"id": "third", "kind": "goLive", "outcome": "completed"},
             ],
         }
-        self.events = [approved(4), *went_live(5, "second", "third")]
+        self.creation = [began(0), completed(2, "preview", *created.images)]
+        self.before = [began(2), approved(4)]
+        self.after = [began(5, continues="a"), *went_live(6, "second", "third"), completed(9, "live", "lts 1.1.0")]
+        self.histories = [
+            History(created.id, "c", WorkflowExecutionStatus.COMPLETED, self.creation),
+            History(promoted.id, "b", WorkflowExecutionStatus.COMPLETED, self.after),
+            History(promoted.id, "a", WorkflowExecutionStatus.CONTINUED_AS_NEW, self.before),
+        ]
+        self.sights: list[Sight] = []
+        self.forgetful: list[str] = []
 
     def evidence(self) -> Evidence:
-        history = History(self.promoted, "run", WorkflowExecutionStatus.COMPLETED, self.events)
-        return Evidence(self.story, self.ends, self.requests, self.offer, [history], [])
+        return Evidence(
+            self.story,
+            self.ends,
+            self.requests,
+            self.offer,
+            self.histories,
+            [],
+            sights=self.sights,
+            forgetful=self.forgetful,
+        )
 
 
 def entry(second: int, call: str, operation: str | None = None) -> dict[str, Any]:
@@ -127,6 +166,20 @@ def entry(second: int, call: str, operation: str | None = None) -> dict[str, Any
 def event(second: int, kind: EventType.ValueType) -> HistoryEvent:
     made = HistoryEvent(event_id=second, event_type=kind)
     made.event_time.FromDatetime(BEGAN + timedelta(seconds=second))
+    return made
+
+
+def began(second: int, *, continues: str = "") -> HistoryEvent:
+    made = event(second, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
+    made.workflow_execution_started_event_attributes.first_execution_run_id = continues
+    return made
+
+
+def completed(second: int, outcome: str, *images: str) -> HistoryEvent:
+    made = event(second, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+    parts = [image.partition(" ") for image in images]
+    result = {"outcome": outcome, "images": [{"plan_id": plan, "version": version} for plan, _, version in parts]}
+    made.workflow_execution_completed_event_attributes.result.payloads.add(data=json.dumps(result).encode())
     return made
 
 
@@ -171,6 +224,31 @@ def removed_unasked(well: Well) -> None:
     del well.offer["slots"]["Draft"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
 
 
+def lost_and_put_back(well: Well) -> None:
+    without = copy.deepcopy(well.offer)
+    del without["slots"]["Draft"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
+    well.sights = [Sight(BEGAN + timedelta(seconds=3), without), Sight(BEGAN + timedelta(seconds=5), well.offer)]
+
+
+def lost_from_the_preview(well: Well) -> None:
+    del well.offer["slots"]["Preview"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
+
+
+def forgot_the_approval(well: Well) -> None:
+    well.forgetful = [well.promoted]
+
+
+def started_by_nobody(well: Well) -> None:
+    well.histories.append(History(f"{well.promoted}/update", "d", WorkflowExecutionStatus.COMPLETED, [began(3)]))
+
+
+def found_among_publications(well: Well) -> None:
+    started = began(3)
+    attributes = started.workflow_execution_started_event_attributes.search_attributes
+    attributes.indexed_fields["PublisherId"].data = b'"publisher"'
+    well.histories.append(History(well.story.writer_id, "d", WorkflowExecutionStatus.COMPLETED, [started]))
+
+
 def published_twice(well: Well) -> None:
     well.requests.insert(4, entry(4, "publish", "again"))
 
@@ -180,18 +258,18 @@ def went_live_twice(well: Well) -> None:
 
 
 def unapproved(well: Well) -> None:
-    del well.events[0]
+    del well.before[1]
 
 
 def approved_too_early(well: Well) -> None:
     asked = event(1, EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
     attributes = asked.upsert_workflow_search_attributes_event_attributes.search_attributes
     attributes.indexed_fields["PublishStage"].data = b'"awaiting_approval"'
-    well.events[:1] = [asked, approved(2)]
+    well.before[1:] = [asked, approved(2)]
 
 
 def promoted_another(well: Well) -> None:
-    well.events[1:] = went_live(5, "first", "third")
+    well.after[1:3] = went_live(6, "first", "third")
 
 
 def left_running(well: Well) -> None:
@@ -199,14 +277,15 @@ def left_running(well: Well) -> None:
 
 
 def failing_task(well: Well) -> None:
-    well.events.append(event(9, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED))
+    well.after.insert(1, event(9, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED))
 
 
 def told_a_signature(well: Well) -> None:
-    made = event(9, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
-    payloads = made.workflow_execution_completed_event_attributes.result.payloads
-    payloads.add(data=b'{"url": "https://x/y.vhd?sig=CHAOSSIGNATUREOFAGIVENDISK"}')
-    well.events.append(made)
+    made = event(8, EventType.EVENT_TYPE_MARKER_RECORDED)
+    made.marker_recorded_event_attributes.details["result"].payloads.add(
+        data=b'{"url": "https://x/y.vhd?sig=CHAOSSIGNATUREOFAGIVENDISK"}'
+    )
+    well.after.insert(1, made)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +295,11 @@ def told_a_signature(well: Well) -> None:
         (never_ended, "lost"),
         (another_disk, "lost"),
         (removed_unasked, "lost"),
+        (lost_and_put_back, "lost"),
+        (lost_from_the_preview, "lost"),
+        (forgot_the_approval, "lost"),
+        (started_by_nobody, "extra"),
+        (found_among_publications, "extra"),
         (published_twice, "duplicated"),
         (went_live_twice, "duplicated"),
         (unapproved, "unapproved"),
@@ -233,12 +317,30 @@ def test_the_judge_sees(tamper: Callable[[Well], None], loss: str) -> None:
     assert loss in {finding.loss for finding in findings(well.evidence())}
 
 
+def test_an_image_that_a_completed_run_reported_is_missed_although_somebody_put_it_back() -> None:
+    well = Well()
+    lost_and_put_back(well)
+
+    assert [finding.what for finding in findings(well.evidence())] == [
+        f"{well.created} reported preview with edge 1.0.0, which is gone from Draft in 1 of 3 sights"
+    ]
+
+
+def test_a_user_s_signature_may_be_handed_on_to_the_next_history() -> None:
+    well = Well()
+    made = event(5, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    payloads = made.workflow_execution_continued_as_new_event_attributes.input.payloads
+    payloads.add(data=b"https://x/y.vhd?sig=CHAOSSIGNATUREOFAGIVENDISK")
+    well.before.append(made)
+
+    assert findings(well.evidence()) == []
+
+
 def test_recovery_is_counted_to_the_next_recorded_step() -> None:
     well = Well()
-    well.events.insert(0, event(1, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED))
     struck = replace(well.evidence(), strikes=[BEGAN + timedelta(seconds=3)])
 
-    assert recoveries(struck) == [4.0]
+    assert recoveries(struck) == [2.0]
 
 
 @pytest.mark.parametrize("text", [b"Bearer abc.def", b"?sig=abcdefghijklmnopqrstuvwxyz%3D", b"sandbox-token"])

@@ -17,9 +17,8 @@ from bench.model.nouns import Decision, Images, Intent, Operation, Request, Sigh
 from bench.model.rig import Rig, rig
 from bench.model.world import World
 from marketplace import image_rules
-from workflows import inputs
+from workflows import inputs, taking_back
 from workflows.messages import Approval
-from workflows.stages import Stages
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def forgets_to_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forget(*_args: object, **_options: object) -> None:
         pass
 
-    monkeypatch.setattr(Stages, "cancel", forget)
+    monkeypatch.setattr(taking_back, "_take_back", forget)
 
 
 def drops_an_image(monkeypatch: pytest.MonkeyPatch) -> None:

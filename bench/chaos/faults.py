@@ -1,11 +1,11 @@
 """The kinds of faults: what the sandbox is told to do wrong, and what is done to processes and wires."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal, TypeAlias
 
-from bench.chaos.scenarios import STRANGERS_PLAN, Shape, Story, story
+from bench.chaos.scenarios import CROWDED, REFUSING_EDITS, STRANGERS_PLAN, WITHOUT_ETAGS, Shape, Story, story
 
 Injected: TypeAlias = Sequence[dict[str, Any]]
 Trouble: TypeAlias = Literal[
@@ -27,9 +27,10 @@ Trouble: TypeAlias = Literal[
 WRITES = ("put_offer", "publish", "go_live")
 READS = ("read_offer", "list_operations", "read_operation")
 
-ALL: tuple[Shape, ...] = ("release", "crowd", "cancelled", "rejected")
-HARD: tuple[Shape, ...] = ("throng", "cancelled", "release", "rejected")
-RELEASE: tuple[Shape, ...] = ("release",)
+ALL: tuple[Shape, ...] = ("crowd", "queue", "release", "cancelled", "rejected")
+HARD: tuple[Shape, ...] = ("throng", "queue", "cancelled", "release", "rejected")
+CROWDS: tuple[Shape, ...] = ("throng", "queue", "crowd")
+RELEASES: tuple[Shape, ...] = ("release", "crowd")
 CANCELLED: tuple[Shape, ...] = ("taken back",)
 
 
@@ -46,6 +47,7 @@ class Kind:
         trouble: What is done to processes and wires meanwhile, at the call or activity ``at``.
         may_end: Error types that are the right answer to the fact injected; a person then mends the fact and
             starts the run again, which has to end well.
+        etags: Whether its offers have ETags.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Kind:
     shapes: tuple[Shape, ...] = ALL
     switches: dict[str, Any] = field(default_factory=dict)
     may_end: frozenset[str] = frozenset()
+    etags: Literal["some", "all", "none"] = "some"
 
     @property
     def own_workers(self) -> bool:
@@ -135,18 +138,31 @@ def _held(call: str, seconds: float) -> Callable[[Random], Injected]:
     return injected
 
 
-def _slow(call: str) -> Callable[[Random], Injected]:
-    """Slow down the read that an activity begins with, so that it can be met before its write."""
-    return lambda _choose: [{"call": call, "times": -1, "action": {"kind": "delay", "seconds": 0.6}}]
+def _slow(call: str, seconds: float = 0.6) -> Callable[[Random], Injected]:
+    """Slow down a call: an activity can then be met before its write."""
+    return lambda _choose: [{"call": call, "times": -1, "action": {"kind": "delay", "seconds": seconds}}]
+
+
+def _all_slow(calls: Sequence[str], least: float, most: float) -> Callable[[Random], Injected]:
+    """Let every read be old when it arrives, and every write arrive late: what several do at once overlaps."""
+
+    def injected(choose: Random) -> Injected:
+        return [
+            {"call": call, "times": -1, "action": {"kind": "delay", "seconds": seconds, "when": when}}
+            for call in calls
+            for seconds, when in [(round(choose.uniform(least, most), 2), "after" if call in READS else "before")]
+        ]
+
+    return injected
 
 
 def _points() -> list[Kind]:
     """Kill workers at the points chosen: around every write, at the approval, between two histories."""
     kinds = []
     for write, activity, first_read, shapes in (
-        ("put_offer", "edit_images", "read_offer", RELEASE),
-        ("publish", "publish", "list_operations", RELEASE),
-        ("go_live", "go_live", "list_operations", RELEASE),
+        ("put_offer", "edit_images", "read_offer", CROWDS),
+        ("publish", "publish", "list_operations", RELEASES),
+        ("go_live", "go_live", "list_operations", RELEASES),
         ("cancel", "cancel_operation", "read_operation", CANCELLED),
     ):
         kinds += [
@@ -158,7 +174,7 @@ def _points() -> list[Kind]:
     return [
         *kinds,
         Kind("kill -9 at the approval", trouble="kill at approval", shapes=("rejected", "release")),
-        Kind("kill -9 in continue-as-new", _slow("read_operation"), "kill at continue-as-new", "", RELEASE, days),
+        Kind("kill -9 in continue-as-new", _slow("read_operation"), "kill at continue-as-new", "", RELEASES, days),
     ]
 
 
@@ -178,9 +194,20 @@ KINDS: tuple[Kind, ...] = (
         shapes=("release", "rejected"),
         may_end=frozenset({"NotAuthorized"}),
     ),
-    Kind("stranger edits", _stranger_edits),
-    Kind("stranger publishes", _stranger_publishes, shapes=("release", "crowd")),
-    Kind("operation stands still for 8 days", trouble="stand still", shapes=("release", "crowd")),
+    Kind("reads are slow", _all_slow(READS, 0.15, 0.35), shapes=CROWDS, etags="none"),
+    Kind("drafts are written slowly", _all_slow(["put_offer"], 0.5, 1.5), shapes=CROWDS, etags="none"),
+    # Not going live: a whole publish would fit between the last look at the preview and its promotion.
+    Kind(
+        "reads and writes are slow",
+        _all_slow((*READS, "put_offer", "publish"), 0.15, 0.4),
+        shapes=CROWDS,
+        etags="none",
+    ),
+    Kind("run terminated in its write", _slow("put_offer", 1.5), shapes=("terminated",), etags="none"),
+    # Without an ETag a write that does not look takes a stranger's edit away, and nobody can prevent it.
+    Kind("stranger edits", _stranger_edits, shapes=("crowd", "release", "cancelled", "rejected"), etags="all"),
+    Kind("stranger publishes", _stranger_publishes, shapes=RELEASES, etags="all"),
+    Kind("operation stands still for 8 days", trouble="stand still", shapes=RELEASES),
     *_points(),
     Kind("kill -9 of workers at random", trouble="kill at random", shapes=HARD),
     Kind("kill -9 of the Temporal server", trouble="kill server", shapes=HARD),
@@ -191,6 +218,10 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
+OF_FOUR_CROWDS_WITHOUT_ETAGS = 3
+"""Where several runs at once on one offer can lose each other's images."""
+
+
 def plan(seed: int, runs: int, kinds: Sequence[Kind]) -> dict[str, list[Story]]:
     """Share at least that many runs out over the kinds; the same seed makes the same plan."""
     stories: dict[str, list[Story]] = {kind.name: [] for kind in kinds}
@@ -199,23 +230,26 @@ def plan(seed: int, runs: int, kinds: Sequence[Kind]) -> dict[str, list[Story]]:
         choose = Random(f"{seed} {kind.name}")  # noqa: S311 - repeatable is what it has to be
         made = stories[kind.name]
         while sum(len(one.runs) for one in made) < each:
-            shape = kind.shapes[len(made) % len(kind.shapes)]
-            made.append(_struck(kind, story(kind.name, shape, f"chaos-{number}-{len(made)}", choose), choose))
+            # Not every kind has runs for all its shapes: all kinds together have.
+            shape = kind.shapes[(seed + number + len(made)) % len(kind.shapes)]
+            switches = kind.switches | _manners(kind, shape, seed + number + len(made), choose)
+            told = story(kind.name, shape, f"chaos-{number}-{len(made)}", choose, switches)
+            made.append(_struck(kind, told, choose))
     return stories
 
 
+def _manners(kind: Kind, shape: Shape, turn: int, choose: Random) -> dict[str, Any]:
+    """Choose whether a marketplace sends ETags, and whether it takes edits while an operation runs."""
+    without_etags = turn % 4 < OF_FOUR_CROWDS_WITHOUT_ETAGS if shape in CROWDED else choose.random() < 0.5
+    refuses_edits = choose.random() < 0.3
+    if kind.etags != "some":
+        without_etags = kind.etags == "none"
+    return (WITHOUT_ETAGS if without_etags else {}) | (REFUSING_EDITS if refuses_edits else {})
+
+
 def _struck(kind: Kind, told: Story, choose: Random) -> Story:
-    publishes, go_lives = told.publishes, told.go_lives
+    publishes = told.publishes
     if kind.name.startswith("stranger"):
         # A stranger's publish may be joined, in which case ours is none; it may also need one more of ours.
-        publishes, go_lives = (0, publishes[1] + 2), (go_lives[0], go_lives[1])
-    return Story(
-        told.kind,
-        told.shape,
-        told.publisher,
-        told.acts,
-        publishes,
-        go_lives,
-        kind.switches | told.switches,
-        tuple(kind.injected(choose)),
-    )
+        publishes = (0, publishes[1] + 2)
+    return replace(told, publishes=publishes, injected=tuple(kind.injected(choose)))

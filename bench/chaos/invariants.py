@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
@@ -11,18 +11,21 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 
 from bench.chaos.evidence import (
+    Chain,
     Evidence,
     History,
+    Place,
     activities,
     approvals,
     asked_for_approval,
     time_of,
 )
+from bench.chaos.play import Sight
 from bench.chaos.scenarios import GIVEN_SIGNATURE, STRANGERS_PLAN, images_of
 from bench.chaos.stack import ACCOUNT_KEY
 from sandbox import DEFAULT_TOKEN
 
-Loss: TypeAlias = Literal["lost", "duplicated", "unapproved", "orphaned", "secret", "not hit"]
+Loss: TypeAlias = Literal["lost", "duplicated", "unapproved", "orphaned", "extra", "secret", "not hit"]
 
 SECRETS = re.compile(
     rb"sig=[A-Za-z0-9%+/]{20,}|"
@@ -61,7 +64,8 @@ def recoveries(evidence: Evidence) -> list[float]:
     """Return, for every fault and every run then under way, the seconds until that run's next recorded step."""
     took = []
     for run in evidence.story.runs:
-        times = sorted(time_of(event) for each in evidence.of_run(run.id) for event in each.events if _is_step(event))
+        events = [event for chain in evidence.of_run(run.id) for _, event in chain.events()]
+        times = sorted(time_of(event) for event in events if _is_step(event))
         for hit in evidence.hits():
             later = [time for time in times if time > hit]
             if later and times[0] < hit:
@@ -90,7 +94,7 @@ def _slots(evidence: Evidence) -> Iterator[str]:
     """Each wanted image is where it has to be, with the right disk; what nobody asked to remove is there."""
     draft, production = (_held(evidence.offer, slot) for slot in ("Draft", "Production"))
     for run in evidence.story.runs:
-        for image, disk in run.images.items():
+        for image, disk in run.images.items() if run.leaves == "images" else ():
             if draft.get(image) != disk:
                 yield f"the draft holds {draft.get(image)} as {image}, not {disk}"
             if evidence.ends[run.id][-1:] == ["live"] and production.get(image) != disk:
@@ -98,13 +102,36 @@ def _slots(evidence: Evidence) -> Iterator[str]:
     for image in _strangers(evidence):
         if image not in draft:
             yield f"the stranger's {image} is gone from the draft"
-    wanted = {image for run in evidence.story.runs for image in run.images} | set(_strangers(evidence))
+    wanted = {image for run in evidence.story.runs for image in run.images if run.leaves != "nothing"}
+    wanted |= set(_strangers(evidence))
     for image in sorted(set(draft) - wanted):
         yield f"the draft holds {image}, which nobody asked for"
     gone = set(_held(evidence.offer, "Preview")) - set(draft)
     gone |= set(production) - set(draft)
     for image in sorted(gone):
         yield f"{image} was published and is gone from the draft"
+
+
+def _kept(evidence: Evidence) -> Iterator[str]:
+    """An image that a completed run reported is there from then on, in the draft and where the run said it came to.
+
+    It is looked for again and again: a later run that wants the same image, or finds it missing, may put it back.
+    """
+    sights = [*evidence.sights, Sight(datetime.max.replace(tzinfo=UTC), evidence.offer)]
+    for reported in evidence.reports():
+        for slot in ("Draft", "Production" if reported.outcome == "live" else "Preview"):
+            gone: dict[str, int] = {}
+            later = [sight for sight in sights if sight.since > reported.at]
+            for sight in later:
+                held = _held(sight.offer, slot)
+                for image in reported.images:
+                    gone[image] = gone.get(image, 0) + (image not in held)
+            for image, times in gone.items():
+                if times:
+                    yield (
+                        f"{reported.workflow_id} reported {reported.outcome} with {image}, which is gone from"
+                        f" {slot} in {times} of {len(later)} sights"
+                    )
 
 
 def _strangers(evidence: Evidence) -> list[str]:
@@ -149,22 +176,22 @@ def _approved(evidence: Evidence) -> Iterator[str]:
     for entry in evidence.effects("go_live"):
         operation = entry["operation_id"]
         askers = [
-            (history, activity)
-            for history in evidence.histories
-            for activity in activities(history)
+            (chain, activity)
+            for chain in evidence.chains
+            for activity in activities(chain)
             if activity.name == "go_live" and activity.answered and activity.answered["operation_id"] == operation
         ]
         promoted = _promoted(evidence, operation)
         if not any(
             activity.given["approved_publish"] == promoted
-            and _was_approved(evidence, history, activity.scheduled, promoted)
-            for history, activity in askers
+            and _was_approved(evidence, chain, activity.scheduled, promoted)
+            for chain, activity in askers
         ):
             asked = [activity.given["approved_publish"] for _, activity in askers]
             yield f"{operation} promoted {promoted}, which nobody approved; asked for was {asked}"
-        for history, activity in askers:
-            if activity.answered["ours"] and not any(approvals(history)):
-                yield f"{history.workflow_id} went live unapproved"
+        for chain, activity in askers:
+            if activity.answered["ours"] and not any(approvals(chain)):
+                yield f"{chain.workflow_id} went live unapproved"
 
 
 def _promoted(evidence: Evidence, go_live: str) -> str | None:
@@ -178,37 +205,56 @@ def _promoted(evidence: Evidence, go_live: str) -> str | None:
     return None
 
 
-def _was_approved(evidence: Evidence, history: History, scheduled: int, promoted: str | None) -> bool:
+def _was_approved(evidence: Evidence, chain: Chain, scheduled: Place, promoted: str | None) -> bool:
     """Tell whether someone approved before: nobody who was asked can have approved what had not begun yet."""
-    given = [event for event in approvals(history) if event.event_id < scheduled]
-    asked = min(asked_for_approval(history), default=scheduled)
+    given = [(place, event) for place, event in approvals(chain) if place < scheduled]
+    asked = min(asked_for_approval(chain), default=scheduled)
     began = next(
         (entry for entry in evidence.effects("publish") if entry["operation_id"] == promoted),
         None,
     )
     return any(
-        event.event_id < asked or began is None or time_of(event) >= datetime.fromisoformat(began["wall_time"])
-        for event in given
+        place < asked or began is None or time_of(event) >= datetime.fromisoformat(began["wall_time"])
+        for place, event in given
     )
+
+
+def _remembered(evidence: Evidence) -> Iterator[str]:
+    """No run asks for a decision that it has taken already, unless it says why."""
+    for run_id in evidence.forgetful:
+        yield f"{run_id} forgot that it was approved"
 
 
 def _orphans(evidence: Evidence) -> Iterator[str]:
     """Nothing runs on that nobody follows, neither here nor at the marketplace."""
-    for history in evidence.histories:
-        if history.status is WorkflowExecutionStatus.RUNNING:
-            yield f"{history.workflow_id} still runs"
+    for chain in evidence.chains:
+        if chain.status is WorkflowExecutionStatus.RUNNING:
+            yield f"{chain.workflow_id} still runs"
     outcomes = {operation["id"]: operation["outcome"] for operation in evidence.offer["operations"]}
     if evidence.offer["status"] == "running":
         yield f"the marketplace is still busy with the offer: {outcomes}"
     for run in evidence.story.runs:
         if evidence.ends[run.id][-1:] != ["canceled"]:
             continue
-        for history in evidence.of_run(run.id):
-            for activity in activities(history):
+        for chain in evidence.of_run(run.id):
+            for activity in activities(chain):
                 if activity.name == "publish" and activity.answered and activity.answered["ours"]:
                     operation = activity.answered["operation_id"]
                     if outcomes.get(operation) != "canceled":
                         yield f"cancelled {run.id} left {operation} {outcomes.get(operation)}"
+
+
+def _one_run(evidence: Evidence) -> Iterator[str]:
+    """What a person started is one run; what the product needs besides is internal, and not found among those."""
+    started = {run.id for run in evidence.story.runs}
+    for chain in evidence.chains:
+        if chain.workflow_id in started:
+            continue
+        if not chain.workflow_id.startswith("internal/"):
+            yield f"nobody started {chain.workflow_id}"
+        for _, event in chain.events():
+            if b"PublisherId" in event.SerializeToString():
+                yield f"{chain.workflow_id} carries search attributes"
 
 
 def _failing_tasks(evidence: Evidence) -> Iterator[str]:
@@ -232,7 +278,7 @@ _HARMLESS = {
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
     # The worker drained while it had the task.
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_STICKY_TASK_QUEUE,
-    # The run was terminated, by a parent that follows the operation anew, while a worker had its task.
+    # The run was terminated, by a person or with the run it belongs to, while a worker had its task.
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
 }
 
@@ -251,6 +297,7 @@ def _may_hold_a_signature(event: HistoryEvent) -> bool:
         return event.activity_task_scheduled_event_attributes.activity_type.name in SIGNED_INPUTS
     return event.event_type in {
         EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
         EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
     }
 
@@ -258,10 +305,13 @@ def _may_hold_a_signature(event: HistoryEvent) -> bool:
 _CHECKS: Sequence[tuple[Loss, Callable[[Evidence], Iterator[str]]]] = (
     ("lost", _ends),
     ("lost", _slots),
+    ("lost", _kept),
+    ("lost", _remembered),
     ("lost", _too_few),
     ("lost", _failing_tasks),
     ("duplicated", _twice),
     ("unapproved", _approved),
     ("orphaned", _orphans),
+    ("extra", _one_run),
     ("secret", _secrets),
 )

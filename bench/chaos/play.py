@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from temporalio.exceptions import TemporalError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from bench.chaos.faults import Kind
-from bench.chaos.scenarios import APPROVER, OFFER, Run, Story
+from bench.chaos.scenarios import APPROVER, OFFER, Run, Story, images_of
 from bench.chaos.stack import Program, Stack, Wire
 
 LOOK_EVERY = 0.7
@@ -22,11 +24,23 @@ RUN_WITHIN = 600.0
 """Long enough for eight runs on one offer, each of which loses its worker in a write."""
 
 STARTS_AT_MOST = 4
-CANCELS = {"cancels", "cancels at once"}
+QUEUE_WITHIN = 180.0
+REFUSED_FOR = 3.0
+"""How long those wait whose edits are refused; nothing at the marketplace shows when all do."""
+
+CANCELS = {"cancels", "cancels at once", "cancels in the queue"}
 DECIDES = {"approves", "approves early", "rejects"}
 
 _STAGE = SearchAttributeKey.for_keyword("PublishStage")
 _GONE = (RPCError, RuntimeError, TimeoutError)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How an offer stood at the marketplace, not before a moment."""
+
+    since: datetime
+    offer: dict[str, Any]
 
 
 @dataclass
@@ -43,6 +57,9 @@ class Cell:
     marketplace: Wire | None = None
     strikes: list[datetime] = field(default_factory=list)
     ends: dict[str, list[str]] = field(default_factory=dict)
+    sights: dict[str, list[Sight]] = field(default_factory=dict)
+    approved: set[str] = field(default_factory=set)
+    forgetful: set[str] = field(default_factory=set)
     sleeping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start_worker(self) -> None:
@@ -71,6 +88,13 @@ class Cell:
         entries: list[dict[str, Any]] = await self.control("GET", f"requests?publisher={story.publisher}&call={call}")
         return entries
 
+    async def offer(self, story: Story) -> dict[str, Any] | None:
+        """Return how a story's offer stands, if there is one."""
+        with contextlib.suppress(httpx.HTTPError):
+            offer: dict[str, Any] = await self.control("GET", f"offers/{story.publisher}/{OFFER}")
+            return offer
+        return None
+
 
 async def play(cell: Cell, story: Story) -> None:
     """Play one story from its first act to its last."""
@@ -80,20 +104,76 @@ async def play(cell: Cell, story: Story) -> None:
     for fault in story.injected:
         await cell.control("POST", f"{publisher}/faults", fault)
     for act in story.acts:
-        if any(run.person in CANCELS for run in act):
-            # What is to be cancelled must not be ready before.
-            await cell.control("PUT", f"{publisher}/steps/displaycertify", {"outcome": "never"})
-        await asyncio.gather(*(_perform(cell, story, run) for run in act))
-        if any(run.person in CANCELS for run in act):
-            await cell.control("DELETE", f"{publisher}/steps/displaycertify")
+        if story.shape == "queue" and len(act) > 1:
+            await _play_queue(cell, story, act)
+            continue
+        # What is to be cancelled must not be ready before.
+        held = any(run.person in CANCELS for run in act)
+        async with _certification_held(cell, story) if held else contextlib.nullcontext():
+            await asyncio.gather(*(_perform(cell, story, run) for run in act))
+
+
+@asynccontextmanager
+async def _certification_held(cell: Cell, story: Story) -> AsyncIterator[None]:
+    """Let certification come to no end while the context lasts."""
+    step = f"publishers/{story.publisher}/steps/displaycertify"
+    await cell.control("PUT", step, {"outcome": "never"})
+    try:
+        yield
+    finally:
+        await cell.control("DELETE", step)
+
+
+async def _play_queue(cell: Cell, story: Story, act: Sequence[Run]) -> None:
+    """Let one run publish, all others queue up behind it, and the marketplace get on only then."""
+    leader, *others = act
+    async with asyncio.TaskGroup() as runs, _certification_held(cell, story):
+        runs.create_task(_perform(cell, story, leader))
+        await _until(lambda: _publishes_again(cell, story))
+        for run in others:
+            runs.create_task(_perform(cell, story, run))
+        await _until(lambda: _have_queued_up(cell, story, others))
+        if story.refuses_edits:
+            await asyncio.sleep(REFUSED_FOR)
+
+
+async def _until(moment: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a moment; when it does not come, what is judged in the end says so."""
+    until = time.monotonic() + QUEUE_WITHIN
+    while not await moment() and time.monotonic() < until:  # noqa: ASYNC110 - the moment is the marketplace's
+        await asyncio.sleep(LOOK_EVERY / 2)
+
+
+async def _publishes_again(cell: Cell, story: Story) -> bool:
+    """Tell whether an operation after the offer's first has begun."""
+    offer = await cell.offer(story)
+    return offer is not None and len(offer["operations"]) > 1 and offer["operations"][-1]["outcome"] is None
+
+
+async def _have_queued_up(cell: Cell, story: Story, runs: Sequence[Run]) -> bool:
+    """Tell whether all wait that will: their images are in the draft, where that takes any."""
+    if not all(cell.ends.get(run.id) for run in runs if run.leaves == "nothing" or run.person in CANCELS):
+        return False
+    return story.refuses_edits or all(
+        [await _is_in_draft(cell, story, run) for run in runs if run.leaves == "images"]
+    )
+
+
+async def _is_in_draft(cell: Cell, story: Story, run: Run) -> bool:
+    offer = await cell.offer(story)
+    return offer is not None and run.images.keys() <= images_of(offer["slots"]["Draft"]["document"]).keys()
 
 
 async def _perform(cell: Cell, story: Story, run: Run) -> None:
     """Start a run and see it to its end; a person starts it again where the fact that ended it was mended."""
     ends = cell.ends.setdefault(run.id, [])
+    await asyncio.sleep(run.after)
     for _ in range(STARTS_AT_MOST):
         handle = await _start(cell, run)
         ends.append(await _end(cell, story, run, handle))
+        since = datetime.now(UTC)
+        if offer := await cell.offer(story):
+            cell.sights.setdefault(story.publisher, []).append(Sight(since, offer))
         if ends[-1] not in cell.kind.may_end:
             return
         await cell.control("DELETE", f"publishers/{story.publisher}/faults")
@@ -136,6 +216,11 @@ async def _end(cell: Cell, story: Story, run: Run, handle: WorkflowHandle[Any, A
             elif not acted and run.person in CANCELS and await _is_to_be_cancelled(cell, story, run):
                 await handle.cancel(rpc_timeout=timedelta(seconds=10))
                 acted = True
+            elif not acted and run.person == "terminates in its write" and await _writes(cell, story, run):
+                await handle.terminate(rpc_timeout=timedelta(seconds=10))
+                acted = True
+            elif run.impatient:
+                await handle.signal("check_now", rpc_timeout=timedelta(seconds=10))
         await asyncio.sleep(LOOK_EVERY)
     return "stuck"
 
@@ -157,18 +242,30 @@ async def _decide(cell: Cell, run: Run, handle: WorkflowHandle[Any, Any]) -> Non
         name = "reject_go_live" if run.person == "rejects" else "approve_go_live"
         await handle.signal(name, {"approver": APPROVER})
         return
+    if run.person == "approves early" or run.id in cell.approved:
+        approval = (await handle.query("progress", rpc_timeout=timedelta(seconds=10)))["approval"]
+        if approval["decision"] is not None:
+            return
+        if approval["reopened"] is None:
+            cell.forgetful.add(run.id)
     decision = {"approve": run.person != "rejects", "approver": APPROVER}
     with contextlib.suppress(WorkflowUpdateFailedError, TemporalError):
         await asyncio.wait_for(
             handle.execute_update("decide_go_live", decision, rpc_timeout=timedelta(seconds=10)), 10
         )
+        cell.approved.add(run.id)
 
 
 async def _is_to_be_cancelled(cell: Cell, story: Story, run: Run) -> bool:
-    """Tell whether the operation that is to be cancelled has begun: the one after the offer's first."""
-    if run.person == "cancels at once":
+    """Tell whether the moment has come: the operation to be cancelled runs, or the image waits for the next one."""
+    if run.person == "cancels in the queue" and not story.refuses_edits:
+        return await _is_in_draft(cell, story, run)
+    return run.person != "cancels" or await _publishes_again(cell, story)
+
+
+async def _writes(cell: Cell, story: Story, run: Run) -> bool:
+    """Tell whether a run, or the internal run that does so for it, writes the draft now."""
+    seen = await cell.client.get_workflow_handle(run.id).describe()
+    if any(each.activity_type.name == "edit_images" for each in seen.raw_description.pending_activities):
         return True
-    with contextlib.suppress(httpx.HTTPError):
-        state = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
-        return len(state["operations"]) > 1 and state["operations"][-1]["outcome"] is None
-    return False
+    return any(each.workflow_id == story.writer_id for each in seen.raw_description.pending_children)

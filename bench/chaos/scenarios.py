@@ -5,9 +5,12 @@ the same moment. Each run says how it may end, which is all that its inputs and 
 """
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 OFFER = "appliance"
@@ -22,10 +25,27 @@ SAS = f"sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A
 
 _EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "create.json"
 _WAYS_TO_CANCEL: tuple[dict[str, Any], ...] = ({}, {"cancel_async": True, "cancel_seconds": 60_000})
+_IMPATIENT = 0.3
+_APART = 3.0
 _POLLING = {"min_interval": "PT0.3S", "max_interval": "PT1S"}
 
-Shape: TypeAlias = Literal["release", "crowd", "throng", "cancelled", "taken back", "rejected"]
-Person: TypeAlias = Literal["nobody", "approves early", "approves", "rejects", "cancels", "cancels at once"]
+Shape: TypeAlias = Literal["release", "crowd", "throng", "queue", "cancelled", "taken back", "rejected", "terminated"]
+Person: TypeAlias = Literal[
+    "nobody",
+    "approves early",
+    "approves",
+    "rejects",
+    "cancels",
+    "cancels at once",
+    "cancels in the queue",
+    "terminates in its write",
+]
+
+CROWDED: frozenset[Shape] = frozenset({"crowd", "throng", "queue", "terminated"})
+"""The shapes with several runs at once on one offer."""
+
+WITHOUT_ETAGS: dict[str, Any] = {"etag_on_get": False, "etag_on_put": False}
+REFUSING_EDITS: dict[str, Any] = {"edits_while_running": "refuse"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,9 @@ class Run:
     Attributes:
         ends: The outcomes, or error types, of which one has to come.
         person: What a person does about the run.
+        impatient: Whether a person asks it to look now, again and again.
+        after: Seconds from the beginning of its act to its start.
+        leaves: Whether its images are in the draft when it has ended; of who is stopped halfway nobody knows.
     """
 
     workflow: str
@@ -42,6 +65,9 @@ class Run:
     start: dict[str, Any]
     ends: frozenset[str]
     person: Person = "nobody"
+    impatient: bool = False
+    after: float = 0
+    leaves: Literal["images", "nothing", "either"] = "images"
 
     @property
     def images(self) -> dict[str, str]:
@@ -68,7 +94,10 @@ class Story:
     """One offer and the runs on it.
 
     Attributes:
+        acts: The runs of an act are started at once, or one shortly after another. In a queue the first of an act
+            publishes, and the marketplace holds that publish until all others wait for it.
         publishes: How many publishes and, ``go_lives``, go-lives the runs may lead to: fewest and most.
+        switches: How the marketplace is to its publisher.
         injected: Faults of the sandbox that wait for the publisher's requests.
     """
 
@@ -86,32 +115,58 @@ class Story:
         """All runs, in order."""
         return [run for act in self.acts for run in act]
 
+    @property
+    def writer_id(self) -> str:
+        """The id of the internal run that writes a draft without an ETag, one at a time."""
+        return f"internal/draft/{self.publisher}/{OFFER}"
 
-def story(kind: str, shape: Shape, publisher: str, choose: Random) -> Story:
-    """Make a story of a shape; what is free in it is chosen by the seed."""
+    @property
+    def refuses_edits(self) -> bool:
+        """Whether the marketplace takes no edits while an operation runs."""
+        return refuses_edits(self.switches)
+
+
+def refuses_edits(switches: Mapping[str, Any]) -> bool:
+    """Tell whether a marketplace takes no edits while an operation runs."""
+    return switches.items() >= REFUSING_EDITS.items()
+
+
+def story(
+    kind: str, shape: Shape, publisher: str, choose: Random, switches: Mapping[str, Any] = MappingProxyType({})
+) -> Story:
+    """Make a story of a shape, at a marketplace of these switches; what is free in it is chosen by the seed."""
     make = _Maker(publisher, choose)
     first = (make.create(),)
+    told = partial(Story, kind, shape, publisher, switches=dict(switches))
     match shape:
         case "release":
-            acts = (first, (make.promote("lts"),), (make.check("live"),))
-            return Story(kind, shape, publisher, acts, (2, 2), (1, 1))
+            made = told((first, (make.promote("lts"),), (make.check("live"),)), (2, 2), (1, 1))
         case "crowd":
-            many: tuple[Run, ...] = (make.update("lts"), make.update("edge"), make.promote("slim"))
-            last = (make.promote("lts", "edge"),)
-            return Story(kind, shape, publisher, (first, many, last), (2, 5), (1, 2))
+            many: tuple[Run, ...] = make.apart(make.update("lts"), make.update("edge"), make.promote("slim"))
+            made = told((first, many, (make.promote("lts", "edge"),)), (2, 5), (1, 2))
         case "throng":
             *six, seventh, eighth = PLANS[:8]
-            many = (*map(make.update, six), make.promote(seventh), make.promote(eighth))
-            last = (make.promote(*six),)
-            return Story(kind, shape, publisher, (first, many, last), (2, 10), (1, 3))
+            many = make.apart(*map(make.update, six), make.promote(seventh), make.promote(eighth))
+            made = told((first, many, (make.promote(*six),)), (2, 10), (1, 3))
+        case "queue":
+            leader, *three, last = PLANS[:5]
+            waiting = (*map(make.update, three), make.promote(last))
+            apart = refuses_edits(switches)
+            left = make.leaves_the_queue("arm", "either" if apart else "images")
+            many = (make.update(leader), *waiting, left, make.refused("dev"))
+            # One further publish carries what all have put into the draft, where they could.
+            made = told((first, many), (3, 2 + len(waiting) if apart else 3), (1, 1))
         case "cancelled" | "taken back":
             late = shape == "taken back" or choose.random() < 0.5
             acts = (first, (make.cancelled("lts", "cancels" if late else "cancels at once"),), (make.update("lts"),))
             # What is cancelled at once may not have been published yet.
-            return Story(kind, shape, publisher, acts, (2, 3), (0, 0), choose.choice(_WAYS_TO_CANCEL))
+            made = told(acts, (2, 3), (0, 0), switches=dict(switches) | choose.choice(_WAYS_TO_CANCEL))
         case "rejected":
-            acts = (first, (make.reject(),), (make.promote(),))
-            return Story(kind, shape, publisher, acts, (1, 1), (1, 1))
+            made = told((first, (make.reject(),), (make.promote(),)), (1, 1), (1, 1))
+        case "terminated":
+            many = make.apart(*map(make.update, PLANS[:4]), make.terminated("gpu"))
+            made = told((first, many), (2, 6), (0, 0))
+    return made
 
 
 class _Maker:
@@ -136,6 +191,20 @@ class _Maker:
         workflow = self._choose.choice(["UpdateOfferAndPublish", "ValidateAndGoLive"])
         return self._run(workflow, self._wanted(plan), "canceled", person=person)
 
+    def leaves_the_queue(self, plan: str, leaves: Literal["images", "either"]) -> Run:
+        person: Person = "cancels in the queue"
+        return self._run("UpdateOfferAndPublish", self._wanted(plan), "canceled", person=person, leaves=leaves)
+
+    def refused(self, plan: str) -> Run:
+        wanted = self._wanted(plan) | {"if_publishing": "fail"}
+        return self._run("UpdateOfferAndPublish", wanted, "PublishInProgress", leaves="nothing")
+
+    def terminated(self, plan: str) -> Run:
+        # It may be over before anybody has seen it write.
+        ends = ("terminated", "preview")
+        person: Person = "terminates in its write"
+        return self._run("UpdateOfferAndPublish", self._wanted(plan), *ends, person=person, leaves="either")
+
     def promote(self, *plans: str) -> Run:
         # An approval given before there is a preview holds for the images named, so some have to be.
         early = bool(plans) and self._choose.random() < 0.5
@@ -148,6 +217,11 @@ class _Maker:
 
     def check(self, *ends: str) -> Run:
         return self._run("CheckLastOperationStatus", self._offer(), *ends)
+
+    def apart(self, *runs: Run) -> tuple[Run, ...]:
+        """Start runs at once, or so that some write while others publish."""
+        most = self._choose.choice([0, _APART])
+        return tuple(replace(run, after=round(self._choose.uniform(0, most), 2)) for run in runs)
 
     def _offer(self) -> dict[str, Any]:
         return {"publisher_id": self._publisher, "offer_id": OFFER}
@@ -163,7 +237,10 @@ class _Maker:
             return f"https://chaosgiven.blob.core.windows.net/{name}?{SAS}"
         return f"https://chaossigned.blob.core.windows.net/{name}"
 
-    def _run(self, workflow: str, start: dict[str, Any], *ends: str, person: Person = "nobody") -> Run:
+    def _run(self, workflow: str, start: dict[str, Any], *ends: str, **more: Any) -> Run:
         self._made += 1
         start = start | {"polling": _POLLING}
-        return Run(workflow, f"{self._publisher}/run-{self._made}", start, frozenset(ends), person)
+        impatient = self._choose.random() < _IMPATIENT
+        return Run(
+            workflow, f"{self._publisher}/run-{self._made}", start, frozenset(ends), impatient=impatient, **more
+        )

@@ -31,7 +31,7 @@ DURATIONS = {
     "live": 60_000,
 }
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
-"""Events after which the server suggests to continue as new: some three looks."""
+"""Events after which the server suggests to continue as new: a few looks, so runs do it all the time."""
 
 
 class StruckByOthersError(Exception):

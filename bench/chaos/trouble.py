@@ -124,7 +124,8 @@ async def _continues_as_new(cell: Cell, story: Story) -> bool:
 
 
 async def _open_runs(cell: Cell, story: Story) -> list[WorkflowExecutionDescription]:
-    query = f"WorkflowId STARTS_WITH '{story.publisher}/' AND ExecutionStatus = 'Running'"
+    mine = f"(WorkflowId STARTS_WITH '{story.publisher}/' OR WorkflowId = '{story.writer_id}')"
+    query = f"{mine} AND ExecutionStatus = 'Running'"
     ids = [each.id async for each in cell.client.list_workflows(query)]
     return [await cell.client.get_workflow_handle(workflow_id).describe() for workflow_id in ids]
 

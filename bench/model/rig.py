@@ -2,7 +2,7 @@
 
 Nothing happens by itself: the marketplace's time stands still until it is put forward, and whoever follows an
 operation looks at it when it is told to. So a step is over when the run that it moved has come to rest, and the same
-steps lead to the same end.
+steps lead to the same end. Runs continue as new all the time.
 """
 
 import asyncio
@@ -19,9 +19,11 @@ import temporalio.worker
 from pydantic import SecretStr
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
+from bench.chaos.stack import SHORT_HISTORIES
 from bench.processes import free_port, start
 from bench.temporal_server import connected, server_command
 from marketplace.cloud_partner_portal import CloudPartnerPortal
@@ -32,8 +34,9 @@ from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
 from sandbox.marketplace import LogEntry
 from worker.registration import worker
-from workflows import options, search_attributes
+from workflows import calls, search_attributes
 from workflows.messages import Progress
+from workflows.stages import GLANCE
 
 QUEUE = "model"
 ACCOUNT = "modelimages"
@@ -55,7 +58,7 @@ class Rest:
     """How a run came to rest.
 
     Attributes:
-        looker: The run that is about to look at an operation, and is held.
+        looker: The call that is about to look at an operation, and is held.
     """
 
     state: Literal["ended", "asks", "looks"]
@@ -74,6 +77,10 @@ class Gate(temporalio.client.Interceptor, temporalio.worker.Interceptor):
     def let_go(self, looker: str) -> None:
         """Let a look go on."""
         self.held.pop(looker).set()
+
+    def forget(self, looker: str) -> None:
+        """Hold a look until the worker hears that nobody wants it any more: its run has been cancelled."""
+        self.held.pop(looker, None)
 
     def open(self) -> None:
         """Let all looks go on, and hold none any more."""
@@ -98,8 +105,13 @@ class _Held(temporalio.worker.ActivityInboundInterceptor):
         info = activity.info()
         workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
         self._gate.seen.add((workflow_id, run_id))
-        if info.activity_type == "look" and self._gate.shut:
-            await self._hold(run_id)
+        # A glance at a preview that is ready follows nothing, and what it comes too late for is not shown.
+        glances = info.schedule_to_close_timeout == GLANCE
+        if info.activity_type == "look" and self._gate.shut and not glances:
+            if info.is_local:
+                # Nobody sees that one is pending, and it cannot be held for long: the ordinary one follows.
+                raise ApplicationError("held", type="Busy", category=ApplicationErrorCategory.BENIGN)
+            await self._hold(_looker(run_id, info.activity_id))
         return await super().execute_activity(input)
 
     async def _hold(self, looker: str) -> None:
@@ -109,6 +121,10 @@ class _Held(temporalio.worker.ActivityInboundInterceptor):
                 await asyncio.wait_for(let_go.wait(), BEAT_EVERY)
             except TimeoutError:
                 activity.heartbeat()
+
+
+def _looker(run_id: str, activity_id: str) -> str:
+    return f"{run_id}/{activity_id}"
 
 
 class WatchedMarketplace(SandboxMarketplace):
@@ -147,24 +163,24 @@ class Rig:
         """Do something on the loop; between two calls everything stands still."""
         return self.runner.run(doing)
 
-    async def rest(self, handle: WorkflowHandle[Any, Any], passing: frozenset[str] = frozenset()) -> Rest:
+    async def rest(self, handle: WorkflowHandle[Any, Any], *, cancelled: bool = False) -> Rest:
         """Wait until a run has ended, asks a person, or is about to look at an operation.
 
         Args:
             handle: The run.
-            passing: Lookers that do not count, since they are about to be cancelled; nor does asking then.
+            cancelled: Whether it is cancelled: then it asks nobody any more.
 
         Raises:
             TimeoutError: It did neither.
         """
         async with asyncio.timeout(REST_WITHIN):
             while True:
-                found = await self._rest(handle.id, passing)
+                found = await self._rest(handle.id, cancelled=cancelled)
                 if found is not None:
                     return found
                 await asyncio.sleep(LOOK_EVERY)
 
-    async def _rest(self, workflow_id: str, passing: frozenset[str]) -> Rest | None:
+    async def _rest(self, workflow_id: str, *, cancelled: bool) -> Rest | None:
         try:
             seen = await self.client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:
@@ -176,13 +192,14 @@ class Rig:
             return Rest("ended")
         if raw.HasField("pending_workflow_task"):
             return None
-        if raw.pending_children:
-            below = [await self._rest(child.workflow_id, passing) for child in raw.pending_children]
-            return below[0] if len(below) == 1 and below[0] and below[0].state != "ended" else None
+        if raw.pending_children:  # it writes to a draft
+            return None
         if raw.pending_activities:
-            return Rest("looks", seen.run_id) if seen.run_id in self.gate.held.keys() - passing else None
+            lookers = {_looker(seen.run_id, each.activity_id) for each in raw.pending_activities}
+            held = lookers & self.gate.held.keys()
+            return Rest("looks", held.pop()) if held else None
         asks = seen.typed_search_attributes.get(search_attributes.PUBLISH_STAGE) == "awaiting_approval"
-        return Rest("asks") if asks and not passing else None
+        return Rest("asks") if asks and not cancelled else None
 
 
 async def progress_of(handle: WorkflowHandle[Any, Any]) -> Progress:
@@ -196,8 +213,8 @@ def rig() -> Iterator[Rig]:
     """Start everything; it is gone when the context is left."""
     with (
         asyncio.Runner() as runner,
-        mock.patch.object(options.PATIENTLY, "initial_interval", RETRY_AFTER),
-        mock.patch.object(options.VERIFY["retry_policy"], "initial_interval", RETRY_AFTER),
+        mock.patch.object(calls.PATIENTLY, "initial_interval", RETRY_AFTER),
+        mock.patch.object(calls.VERIFY["retry_policy"], "initial_interval", RETRY_AFTER),
     ):
         stack = AsyncExitStack()
         try:
@@ -230,7 +247,8 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
 def _server(port: int) -> Iterator[None]:
     """Run a Temporal server that keeps nothing. One that the SDK starts would outlive us when we are killed."""
     # Else timers go off up to a second late.
-    server = start(server_command(port, "--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'))
+    timers = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
+    server = start(server_command(port, *timers, *SHORT_HISTORIES))
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from bench.chaos.scenarios import SAS
 from bench.chaos.stack import Program, Stack, stack_in
@@ -173,7 +173,8 @@ class Overload:
                 started = event.activity_task_started_event_attributes
                 if started.attempt > 1:
                     repeated[started.last_failure.message[-60:]] += started.attempt - 1
-            if seen.id in wanted and seen.close_time:
+            continued = seen.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
+            if seen.id in wanted and seen.close_time and not continued:
                 ended[seen.id] = (seen.close_time, _how(events[-1]))
         return ended, repeated
 
