@@ -157,11 +157,6 @@ class DraftWritten(Fact):
     unguarded: bool = False
     refused: str | None = None
 
-    @property
-    def in_draft(self) -> bool:
-        """Whether the draft holds what was to be written."""
-        return self.survey.in_draft
-
 
 class OfferActivities:
     """Activities on an offer's documents. Documents stay here: answers are small facts."""

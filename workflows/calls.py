@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
@@ -102,21 +102,32 @@ async def read(
         ActivityError: The ordinary activity failed.
     """
     try:
-        return await workflow.execute_local_activity_method(
-            method,
-            request,
-            start_to_close_timeout=LOCAL_ATTEMPT,
-            retry_policy=ONE_ATTEMPT,
-            summary=config.get("summary"),
-        )
-    except ApplicationError as error:  # not inside an ActivityError, as that of an ordinary activity is
+        return await at_once(method, request, LOCAL_ATTEMPT, config.get("summary"))
+    except ApplicationError as error:
         if error.non_retryable:
             raise
         if error.next_retry_delay is not None:
             await _stay_away(error.next_retry_delay, config)
-    except TemporalTimeoutError:
-        pass
     return await workflow.execute_activity_method(method, request, **config)
+
+
+async def at_once(
+    method: Callable[[Any, Request], Awaitable[Answer]], request: Request, time: timedelta, summary: str | None
+) -> Answer:
+    """Call an activity as a local one, within the workflow task: one attempt, which costs one event.
+
+    Raises:
+        ApplicationError: It failed, or took too long.
+    """
+    try:
+        return await workflow.execute_local_activity_method(
+            method, request, start_to_close_timeout=time, retry_policy=ONE_ATTEMPT, summary=summary
+        )
+    except (ActivityError, TemporalTimeoutError) as error:
+        # What took too long raises the first when it happens, and the second when it is replayed.
+        if is_cancelled_exception(error):
+            raise
+        raise ApplicationError("it took too long", type="TimedOut") from error
 
 
 async def _stay_away(asked: timedelta, config: ActivityConfig) -> None:

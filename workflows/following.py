@@ -47,8 +47,10 @@ class Follower:
         Raises:
             ApplicationError: ``OperationTimedOut``: it has not settled within the time that was given.
         """
+        # A run that continued as new has looked a moment ago.
+        report = self._logbook.publication.report if following.looked_at is not None else None
         while True:
-            if following.looked_at is None:
+            if report is None:
                 looked_at = workflow.now()
                 report = await self._look(following)
                 if report is None:
@@ -56,13 +58,10 @@ class Follower:
                 following.looked_at = looked_at
                 following.looks += 1
                 self._seen(following, report)
-            report = self._logbook.publication.report
-            if report is None:
-                following.looked_at = None
-            elif once or _has_settled(report, following.purpose):
+            if once or _has_settled(report, following.purpose):
                 return report
-            else:
-                await self._wait(following)
+            await self._wait(following)
+            report = None
 
     async def _look(self, following: Following) -> OperationReport | None:
         what = f"operation {following.operation_id}" if following.operation_id else "the last operation"

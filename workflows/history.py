@@ -1,8 +1,8 @@
 """A run's history: how long it may grow, and how the run goes on with a new one.
 
 A run that has grown long continues as new under its workflow ID. The new run gets the same input, and the control
-state in the metadata of the input's payload. It believes that metadata only when it was continued: nobody can start
-a run with it.
+state in the metadata of the input's payload. It believes that metadata only when it was continued: a start cannot
+bring any along.
 """
 
 from temporalio import workflow

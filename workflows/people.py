@@ -4,11 +4,10 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
-from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
-    from workflows.calls import NOTIFY, ONE_ATTEMPT, short, within
+    from workflows.calls import NOTIFY, at_once, short, within
     from workflows.logbook import Logbook
 
 AT_ONCE = timedelta(seconds=1)
@@ -38,13 +37,7 @@ async def _post(notification: Notification) -> None:
     """Post within the workflow task, which costs one event; where that fails, as an activity that people can see."""
     what = short(f"Notify people: {notification.event.replace('_', ' ')}")
     try:
-        await workflow.execute_local_activity_method(
-            NotificationActivities.notify,
-            notification,
-            start_to_close_timeout=AT_ONCE,
-            retry_policy=ONE_ATTEMPT,
-            summary=what,
-        )
-    except (ApplicationError, TemporalTimeoutError):
+        await at_once(NotificationActivities.notify, notification, AT_ONCE, what)
+    except ApplicationError:
         patiently = within(timedelta(minutes=2), NOTIFY, what)
         await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)

@@ -34,7 +34,6 @@ NEVER_IN_A_HISTORY = {
     r"shows a preview but no operation": "the marketplace would have to forget five operations",
     r"interval = max\(interval, WHEN_LONG\)": "likewise",
     r"a write is of an offer or of images": "it always is",
-    r"following\.looked_at = None\n\s+elif once": "what was looked at has left a report",
     r"if is_cancelled_exception\(error\):\n\s+raise\n\s+reason = application_error": "a run is cancelled once",
     r"if operation_id is None:\n\s+return$": "what was asked to cancel has an id",
 }
