@@ -285,7 +285,12 @@ class Sample:
             "or reject": self.deciding(approve=False, approver=person, comment="wrong kernel"),
             "how it stands": ["workflow", "query", *this, "--name", "progress"],
             "all runs that wait for somebody": [
-                *("workflow", "list", "--query", "PublishStage = 'awaiting_approval'"),
+                *(
+                    "workflow",
+                    "list",
+                    "--query",
+                    "PublishStage = 'awaiting_approval' AND ExecutionStatus = 'Running'",
+                ),
             ],
             "look at what the marketplace does, from another run": starting(
                 "CheckLastOperationStatus", self.checking, "check.json", "Look at the last operation"

@@ -156,7 +156,7 @@ async def test_an_approval_of_a_shown_preview_does_not_hold_for_the_one_seen_mea
     await desk.stranger("edit", version="4.2.5")
     await desk.stranger("publish")
     await run.signal("check_now")
-    await desk.until(run, lambda progress: progress.stage == "publishing")
+    await desk.until(run, lambda progress: "which is running on the offer" in (progress.waiting_for or ""))
     await run.signal("approve_go_live")
     asked = await desk.until_asked(run)
 

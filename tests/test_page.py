@@ -54,7 +54,7 @@ def test_hostile_words_stay_words(words: str) -> None:
     row = next(line for line in told.splitlines() if line.startswith("| ▶"))
     assert row.replace("\\\\", "").replace("\\|", "").count("|") == 4
     for line in told.splitlines():
-        if not line.startswith(("Images: ", "    temporal ")):
+        if not line.startswith(("Images: ", "    ")):
             assert "<" not in line.replace("\\<", "")
             assert "](" not in line.replace("\\]", "")
 
@@ -81,7 +81,7 @@ def test_the_page_asks_for_approval_until_the_run_is_over(stage: PublishStage) -
 def test_the_page_says_what_is_waited_for_and_shows_the_steps() -> None:
     text = page(hostile("tame"), "run")
     assert "**tame/tame** · awaiting approval since 2026-03-01 12:00:00 UTC" in text
-    assert "| ▶ | tame | in progress, 5 % |" in text
+    assert "| ▶ | tame | in progress, 5 % |" in " ".join(text.split())
     assert "**Waiting for** tame" in text
     assert "**Approve again:** tame" in text
 
@@ -89,9 +89,10 @@ def test_the_page_says_what_is_waited_for_and_shows_the_steps() -> None:
 def test_the_page_has_the_command_that_approves_ready_for_a_shell() -> None:
     approval = ApprovalProgress(required=True, approvers=["dana@fabrikam.example"])
     text = page(Progress(since=NOW, stage=PublishStage.AWAITING_APPROVAL, approval=approval), "it's/web", "prod")
-    command = next(line for line in text.splitlines() if line.startswith("    temporal "))
+    command = "\n".join(line for line in text.splitlines() if line.startswith("    "))
 
-    assert shlex.split(command) == [
+    assert max(map(len, command.splitlines())) < 80
+    assert shlex.split(command.replace("\\\n", "")) == [
         *("temporal", "workflow", "update", "execute", "--namespace", "prod", "--workflow-id", "it's/web"),
         *("--name", "decide_go_live", "--input", '{"approve": true, "approver": "dana@fabrikam.example"}'),
     ]

@@ -93,12 +93,14 @@ class DraftWriter:
     async def _write_alone(self, wanted: DraftWrite) -> DraftWritten:
         """Write under the offer's lease; wait for it where another run holds it."""
         publication = self._logbook.publication
+        lease = lease_of(self._offer)
         while True:
+            self._logbook.waits_for(f"workflow {lease} to write the draft, which may take minutes")
             try:
                 written: DraftWritten = await workflow.execute_child_workflow(
                     "WriteDraft",
                     wanted.alone().model_copy(update={"time": self._waiting.time_left()}),
-                    id=lease_of(self._offer),
+                    id=lease,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
                     result_type=DraftWritten,

@@ -28,8 +28,8 @@ def application_error(error: BaseException) -> ApplicationError:
         if isinstance(reason, ActivityError) and reason.retry_state is RetryState.TIMEOUT:
             return _timed_out(reason.cause)
         reason = reason.cause
-    if reason is error and isinstance(error, ApplicationError) and error.non_retryable:
-        return error
+    if isinstance(error, ApplicationError) and error.non_retryable and error.failure is None:
+        return error  # raised by the run itself
     if isinstance(reason, ApplicationError):
         return final(reason.type or "MarketplaceError", reason.message)
     return final("MarketplaceError", str(reason))

@@ -80,9 +80,10 @@ class Follower:
 
     def _seen(self, following: Following, report: OperationReport) -> None:
         following.operation_id, following.kind = report.operation_id, report.kind
-        if report.state is OperationState.RUNNING:
+        in_the_way = following.purpose in {Purpose.OUT_OF_THE_WAY, Purpose.CANCELED}
+        if report.state is OperationState.RUNNING and not in_the_way:
             self._logbook.stage(STAGES[report.kind], self._logbook.publication.waiting_for)
-        self._logbook.looked(report)
+        self._logbook.looked(report, f"{_of(report)}: " if in_the_way else "")
 
     async def _wait(self, following: Following) -> None:
         """Wait for the next look; continue as new meanwhile, when it is time to."""
@@ -106,6 +107,10 @@ class Follower:
         )
         publication.next_look = None
         following.looked_at = None
+
+
+def _of(report: OperationReport) -> str:
+    return f"{report.kind.replace('_', '-')} {report.operation_id}, which is running on the offer"
 
 
 def _has_settled(report: OperationReport, purpose: Purpose) -> bool:

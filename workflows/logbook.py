@@ -63,14 +63,19 @@ class Logbook:
         self.publication.waiting_for = what
         self.show()
 
-    def looked(self, report: OperationReport) -> None:
-        """Say how an operation stands, and name each status word that is not known, once."""
+    def looked(self, report: OperationReport, whose: str = "") -> None:
+        """Say how an operation stands, and name each status word that is not known, once.
+
+        Args:
+            report: The look at it.
+            whose: What is said of an operation that the run only waits for.
+        """
         for word in report.unknown_words:
             self.note(f"the marketplace uses a status word that is not known here: {word!r}")
         self.publication.report = report
         step = report.step
         operation = f"{report.kind.replace('_', '-')} {report.operation_id}"
-        self.waits_for(f"{step.name} ({step.state.replace('_', ' ')})" if step else operation)
+        self.waits_for(whose + (f"{step.name} ({step.state.replace('_', ' ')})" if step else operation))
 
     def note(self, note: str) -> None:
         """Keep a sentence for people, once."""

@@ -18,6 +18,9 @@ _MARKS = {
     StepState.REJECTED: "✘",
     StepState.CANCELED: "✘",
 }
+_GAP = "\N{NO-BREAK SPACE}" * 2
+"""At the end of a cell: the UI leaves no space between the columns of a table."""
+
 _OVER = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
 DEFAULT_NAMESPACE = "default"
 SHOWN_NOTES = 5
@@ -39,7 +42,7 @@ def page(progress: Progress, workflow_id: str, namespace: str = "default") -> st
         for step in progress.steps:
             percent = f", {step.percent} %" if step.state is StepState.IN_PROGRESS and step.percent else ""
             state = step.state.replace("_", " ")
-            lines.append(f"| {_MARKS.get(step.state, '·')} | {plain(step.name)} | {state}{percent} |")
+            lines.append(f"| {_MARKS.get(step.state, '·')}{_GAP}| {plain(step.name)}{_GAP}| {state}{percent} |")
     if progress.next_look:
         lines += [
             "",
@@ -48,7 +51,7 @@ def page(progress: Progress, workflow_id: str, namespace: str = "default") -> st
     if progress.approval:
         lines += _approval(progress.approval, over=progress.stage in _OVER)
         if progress.stage is PublishStage.AWAITING_APPROVAL:
-            lines += ["", "To approve:", "", f"    {_command(workflow_id, namespace, progress.approval)}"]
+            lines += ["", *_command(workflow_id, namespace, progress.approval)]
     if progress.error:
         lines += ["", f"**Failed:** {plain(progress.error)}"]
     lines += [line for note in progress.notes[-SHOWN_NOTES:] for line in ("", f"Note: {plain(note)}")]
@@ -75,13 +78,14 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> list[str]:
     return lines
 
 
-def _command(workflow_id: str, namespace: str, approval: ApprovalProgress) -> str:
-    """Write the command that approves, for a shell."""
+def _command(workflow_id: str, namespace: str, approval: ApprovalProgress) -> list[str]:
+    """Write the command that approves, for a shell; an option a line, for the UI wraps no code."""
     decision = {"approve": True, "approver": approval.approvers[0] if approval.approvers else "YOUR NAME"}
-    words = ["temporal", "workflow", "update", "execute"]
-    words += ["--namespace", namespace] if namespace != DEFAULT_NAMESPACE else []
-    words += ["--workflow-id", workflow_id, "--name", "decide_go_live", "--input", json.dumps(decision)]
-    return one_line(shlex.join(words), MAX_TEXT)
+    options = [("--namespace", namespace)] if namespace != DEFAULT_NAMESPACE else []
+    options += [("--workflow-id", workflow_id), ("--name", "decide_go_live")]
+    options += [("--input", json.dumps(decision, ensure_ascii=False))]
+    lines = [f"      {name} {shlex.quote(one_line(value, MAX_TEXT))}" for name, value in options]
+    return " \\\n".join(["    temporal workflow update execute", *lines]).split("\n")
 
 
 def plain(text: str) -> str:

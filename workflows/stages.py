@@ -318,6 +318,7 @@ class Stages:
     async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
         """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
         in_the_way = f"{running.kind.replace('_', '-')} {running.id}, which is running on the offer already"
+        self.logbook.stage(PublishStage.PREPARING, in_the_way)
         if if_publishing is IfPublishing.FAIL:
             raise final(
                 "PublishInProgress",
@@ -415,7 +416,7 @@ class Stages:
             if reason is not None:
                 raise reason
             publication.gone_live = report.operation_id
-        elif reason is not None:
+        elif reason is not None and workflow.cancellation_reason() is None:
             self.logbook.note(f"what was in the way has ended: {reason.message}")
         return False
 

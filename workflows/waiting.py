@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from temporalio import workflow
 
@@ -16,6 +17,10 @@ with workflow.unsafe.imports_passed_through():
 
 AT_LEAST = timedelta(milliseconds=1)
 
+BETWEEN_LOOKS = timedelta(seconds=1)
+"""How often check_now is heeded: a look holds the workflow task, and Temporal breaks it off when too many signals
+arrive meanwhile."""
+
 
 class Waiting:
     """The waits of a run. A run continues as new only here, where nothing is under way.
@@ -27,6 +32,7 @@ class Waiting:
     def __init__(self, logbook: Logbook) -> None:
         self._logbook = logbook
         self._look_now = False
+        self._rest_until = workflow.now()
         self.request = NOTHING
 
     def check_now(self) -> None:
@@ -47,19 +53,32 @@ class Waiting:
         Returns:
             Whether the moment has come.
         """
-        while not (self._look_now or ready()):
-            if workflow.now() >= moment:
+        while not ready():
+            now = workflow.now()
+            if now >= moment:
                 return True
+            if self._look_now and now >= self._rest_until:
+                self._look_now, self._rest_until = False, now + BETWEEN_LOOKS
+                return False
             if history.is_long():
-                history.continue_as_new(self.request, self._logbook.publication)
+                self._continue_as_new()
+            wake = min(moment, self._rest_until) if self._look_now else moment
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: self._look_now or ready() or history.is_long(),
-                    timeout=max(moment - workflow.now(), AT_LEAST),
+                    partial(self._is_woken, ready, self._look_now),
+                    timeout=max(wake - now, AT_LEAST),
                     timeout_summary=short(summary),
                 )
-        self._look_now = False
         return False
+
+    def _is_woken(self, ready: Callable[[], bool], asked_before: bool) -> bool:  # noqa: FBT001
+        return ready() or history.is_long() or self._look_now is not asked_before
+
+    def _continue_as_new(self) -> None:
+        publication = self._logbook.publication
+        if self._look_now and publication.following is not None:
+            publication.following.looked_at = None  # the new run looks at once
+        history.continue_as_new(self.request, publication)
 
     def time_left(self) -> timedelta:
         """Return the time the run still allows for waiting for the marketplace."""
