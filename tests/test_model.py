@@ -16,7 +16,7 @@ from bench.model.machine import RULES, PublishingMachine, Tally
 from bench.model.nouns import Decision, Images, Intent, Operation, Request, Sight, State
 from bench.model.rig import Rig, rig
 from bench.model.world import World
-from marketplace import image_rules
+from marketplace import cloud_partner_portal, image_rules
 from workflows import inputs, taking_back
 from workflows.messages import Approval
 
@@ -32,7 +32,7 @@ def stand() -> Iterator[Rig]:
 def test_what_the_procedures_do_is_what_may_be(stand: Rig) -> None:
     tally = Tally()
 
-    assert check(stand, tally, how(5, 12), SEED) is None
+    assert check(stand, tally, how(6, 12), SEED) is None
     assert tally.steps.total() > 30
 
 
@@ -55,6 +55,10 @@ def forgets_to_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking_back, "_take_back", forget)
 
 
+def writes_without_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_partner_portal, "_refuse_unguarded", lambda *_args, **_options: None)
+
+
 def drops_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     def make_too_much_room(added: Sequence[Any], *_rest: object) -> dict[str, list[str]]:
         return {one.plan.plan_id: ["1.0.0"] for one in added}
@@ -66,6 +70,7 @@ def drops_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     ("spoil", "rules", "said"),
     [
         (goes_live_without_approval, {"promote"}, "which nobody approved"),
+        (writes_without_a_lease, {"together"}, "is gone from the draft, and nobody asked for that"),
         (forgets_to_cancel, {"create", "cancel"}, "was cancelled and left publish-1, which is running"),
     ],
 )

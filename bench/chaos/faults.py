@@ -241,7 +241,8 @@ def plan(seed: int, runs: int, kinds: Sequence[Kind]) -> dict[str, list[Story]]:
 def _manners(kind: Kind, shape: Shape, turn: int, choose: Random) -> dict[str, Any]:
     """Choose whether a marketplace sends ETags, and whether it takes edits while an operation runs."""
     without_etags = turn % 4 < OF_FOUR_CROWDS_WITHOUT_ETAGS if shape in CROWDED else choose.random() < 0.5
-    refuses_edits = choose.random() < 0.3
+    # A stranger's edit would be refused as well.
+    refuses_edits = choose.random() < 0.3 and not kind.name.startswith("stranger")
     if kind.etags != "some":
         without_etags = kind.etags == "none"
     return (WITHOUT_ETAGS if without_etags else {}) | (REFUSING_EDITS if refuses_edits else {})

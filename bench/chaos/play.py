@@ -169,7 +169,7 @@ async def _perform(cell: Cell, story: Story, run: Run) -> None:
     ends = cell.ends.setdefault(run.id, [])
     await asyncio.sleep(run.after)
     for _ in range(STARTS_AT_MOST):
-        handle = await _start(cell, run)
+        handle = await _start(cell, run, run.start_again if ends else run.start)
         ends.append(await _end(cell, story, run, handle))
         since = datetime.now(UTC)
         if offer := await cell.offer(story):
@@ -179,7 +179,7 @@ async def _perform(cell: Cell, story: Story, run: Run) -> None:
         await cell.control("DELETE", f"publishers/{story.publisher}/faults")
 
 
-async def _start(cell: Cell, run: Run) -> WorkflowHandle[Any, Any]:
+async def _start(cell: Cell, run: Run, start: dict[str, Any]) -> WorkflowHandle[Any, Any]:
     """Start a run as a pipeline does: again, under the same id, until the server says that it is accepted."""
     options: dict[str, Any] = {}
     if run.person == "approves early":
@@ -189,7 +189,7 @@ async def _start(cell: Cell, run: Run) -> WorkflowHandle[Any, Any]:
             try:
                 return await cell.client.start_workflow(
                     run.workflow,
-                    run.start,
+                    start,
                     id=run.id,
                     task_queue=cell.queue,
                     rpc_timeout=timedelta(seconds=10),

@@ -70,6 +70,11 @@ class Run:
     leaves: Literal["images", "nothing", "either"] = "images"
 
     @property
+    def start_again(self) -> dict[str, Any]:
+        """The input with which a person starts it again: an offer may have been put, but not published."""
+        return self.start | {"if_exists": "replace"} if "offer" in self.start else self.start
+
+    @property
     def images(self) -> dict[str, str]:
         """The images wanted, as plan and version, and the address of the disk of each."""
         if "offer" in self.start:

@@ -1,5 +1,6 @@
 """The state machine: what people, the marketplace and strangers do, in any order, and what the model says to it."""
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -36,6 +37,9 @@ from workflows.messages import Progress, PublicationResult
 DANA, LEE, MALLORY = "dana@fabrikam.example", "lee@fabrikam.example", "mallory@fabrikam.example"
 AT_ONCE = 4
 """Open runs on the offer; more only take time."""
+
+OLD = 0.1
+"""Seconds; a write takes no time, so who has read without a lock has lost."""
 
 ROUNDS = 30
 """How often everything is let run out before a run counts as stuck."""
@@ -84,7 +88,7 @@ _approvers = st.sampled_from([(), (DANA,), (DANA, LEE)])
 
 
 RULES = (
-    *("update", "promote", "create", "check"),
+    *("update", "together", "promote", "create", "check"),
     *("decide", "decide_twice", "cancel", "check_now", "look"),
     *("advance", "step_fails", "stranger", "trouble"),
 )
@@ -198,6 +202,27 @@ class PublishingMachine(RuleBasedStateMachine):
     def check(self) -> None:
         """Start `CheckLastOperationStatus`."""
         self._start(self._intent("check", ()))
+
+    @rule(limit=st.sampled_from([8, 8, 2]), remove_oldest=st.booleans())
+    def together(self, limit: int, *, remove_oldest: bool) -> None:
+        """Start `UpdateOfferAndPublish` for each plan at the same moment, where every read is old when it arrives."""
+        if len(self._open()) + len(PLANS) > AT_ONCE:
+            return
+        more: dict[str, Any] = {"limit": limit, "remove_oldest": remove_oldest}
+        intents = []
+        for plan in PLANS:
+            intents.append(self._intent("update", [(plan, "next")], **more))
+            self.world.starts(intents[-1])
+        self._step("together", "at once, " + ", ".join(f"{each}: update {wants(each)}" for each in intents))
+        old = {"call": "read_offer", "times": -1, "action": {"kind": "delay", "seconds": OLD, "when": "after"}}
+        fault = self.rig.marketplace.add_fault(self.publisher, Fault.model_validate(old))
+        self.rig.run(self._started_together(intents))
+        for intent in intents:
+            self._done(intent)
+        self.publisher.faults.remove(fault)
+
+    async def _started_together(self, intents: Sequence[Intent]) -> None:
+        await asyncio.gather(*(self._started(each, None, None) for each in intents))
 
     def _intent(self, workflow: Any, wanted: Wanted, **more: Any) -> Intent:
         images = {}

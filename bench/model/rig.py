@@ -190,9 +190,8 @@ class Rig:
         raw = seen.raw_description
         if seen.status is not WorkflowExecutionStatus.RUNNING:
             return Rest("ended")
-        if raw.HasField("pending_workflow_task"):
-            return None
-        if raw.pending_children:  # it writes to a draft
+        # Writing to a draft it has a child. When it has continued as new, the server lets a moment pass.
+        if raw.HasField("pending_workflow_task") or raw.pending_children or seen.history_length == 1:
             return None
         if raw.pending_activities:
             lookers = {_looker(seen.run_id, each.activity_id) for each in raw.pending_activities}
