@@ -20,7 +20,7 @@ from bench.compare.programs import ProgramFailedError
 from bench.compare.report import failed, renew, tables
 from bench.processes import ROOT
 
-USUAL = {"rounds": 3, "sizes": "200,1000", "slow": 100, "crash": 100, "parked": 1000, "watched": 30}
+USUAL = {"rounds": 3, "sizes": "200,1000", "slow": 100, "crash": 100, "parked": 1000, "watched": 15}
 QUICK = {"rounds": 1, "sizes": "20", "slow": 20, "crash": 20, "parked": 50, "watched": 10}
 
 SLOW_READ = 0.5
@@ -40,50 +40,37 @@ class Measurement:
         name: For the command line and the results.
         of: The contestants that take part.
         measure: Measures one of them.
-        rounds: How often those on Temporal take turns; the others are measured in the first round only.
+        turns: Those of them that take turns, round by round; the others are measured in the first round only.
         notes: Kept beside the figures.
     """
 
     name: str
     of: Sequence[Contestant]
     measure: Callable[[Contestant], Awaitable[Figures]]
-    rounds: int
+    turns: Sequence[Contestant] = ()
     notes: Figures = field(default_factory=dict)
 
 
 def measurements(chosen: argparse.Namespace) -> list[Measurement]:
     """Return all measurements, in their order."""
-    rounds, first = chosen.rounds, chosen.sizes[0]
-    sized = [
-        Measurement(
-            "in_flight",
-            CONTESTANTS if size == first else ON_TEMPORAL,
-            partial(in_flight, number=size),
-            rounds,
-            {"size": size},
-        )
-        for size in chosen.sizes
-    ]
+    both = [BARE, OURS]
+    first, *larger = chosen.sizes
     slow = partial(in_flight, number=chosen.slow, read_seconds=SLOW_READ)
     awaits_approval = partial(parked, number=chosen.parked, seconds=chosen.watched, approval=True)
     waits_long = partial(parked, number=min(chosen.parked, IN_A_LONG_WAIT), seconds=LONG_WAIT, approval=False)
-    scaled = [
-        Measurement("scaling", [OURS], partial(in_flight, number=first, workers=workers), 1) for workers in (1, 2, 4)
-    ]
     return [
-        Measurement("single", CONTESTANTS, single, rounds),
-        *sized,
-        Measurement("slow_reads", ON_TEMPORAL, slow, rounds),
-        Measurement("crash", DURABLE, partial(crash, number=chosen.crash), rounds),
-        Measurement("parked", [BARE, OURS], awaits_approval, rounds),
-        Measurement("long_wait", [BARE, OURS], waits_long, rounds),
-        Measurement("cold_start", DURABLE, cold_start, 1),
-        *scaled,
+        Measurement("single", CONTESTANTS, single, ON_TEMPORAL),
+        Measurement("in_flight", CONTESTANTS, partial(in_flight, number=first), ON_TEMPORAL, {"size": first}),
+        *(Measurement("in_flight", both, partial(in_flight, number=size), both, {"size": size}) for size in larger),
+        Measurement("slow_reads", ON_TEMPORAL, slow, ON_TEMPORAL),
+        Measurement("crash", DURABLE, partial(crash, number=chosen.crash), [OURS]),
+        Measurement("parked", both, awaits_approval, both),
+        Measurement("long_wait", both, waits_long, both),
+        Measurement("cold_start", DURABLE, cold_start),
     ]
 
 
-WITHOUT_GOALS = {"cold_start", "scaling"}
-NAMES = list(dict.fromkeys(each.name for each in measurements(argparse.Namespace(**USUAL | {"sizes": [1]}))))
+NAMES = ["single", "in_flight", "slow_reads", "crash", "parked", "long_wait", "cold_start"]
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -93,7 +80,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--goals", action="store_true", help="only what the table of goals needs")
     parser.add_argument("--only", help="measurements, comma-separated: " + ", ".join(NAMES))
     parser.add_argument("--contestants", help="comma-separated: " + ", ".join(each.name for each in CONTESTANTS))
-    parser.add_argument("--rounds", type=int, help="how often those on Temporal take turns")
+    parser.add_argument("--rounds", type=int, help="how often ours and the bare workflows take turns")
     parser.add_argument("--sizes", help="publications in flight, comma-separated")
     parser.add_argument("--parked", type=int, help="publications that wait for their approval")
     parser.add_argument("--results", type=Path, help="where figures go as they come (default: in .bench)")
@@ -108,7 +95,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     chosen.results = chosen.results or BUILT / ("results.json" if chosen.whole else "tried.json")
     chosen.sizes = [int(size) for size in chosen.sizes.split(",")]
     names = [each.name for each in (ON_TEMPORAL if chosen.goals else CONTESTANTS)]
-    only = [each for each in NAMES if not (chosen.goals and each in WITHOUT_GOALS)]
+    only = [each for each in NAMES if not (chosen.goals and each == "cold_start")]
     chosen.contestants = chosen.contestants.split(",") if chosen.contestants else names
     chosen.only = chosen.only.split(",") if chosen.only else only
     unknown = {*chosen.only} - {*NAMES} | {*chosen.contestants} - {each.name for each in CONTESTANTS}
@@ -140,9 +127,9 @@ class Campaign:
         for measurement in measurements(self.chosen):
             if measurement.name not in self.chosen.only:
                 continue
-            for number in range(measurement.rounds):
-                for contestant in measurement.of:
-                    if contestant.name in self.chosen.contestants and (number == 0 or contestant in ON_TEMPORAL):
+            for number in range(self.chosen.rounds):
+                for contestant in measurement.turns if number else measurement.of:
+                    if contestant.name in self.chosen.contestants:
                         await self._measure(measurement, contestant, number)
         self._keep()
 

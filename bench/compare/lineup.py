@@ -136,13 +136,12 @@ class Running:
 
 
 @asynccontextmanager
-async def at_work(contestant: Contestant, *, wait: float, workers: int = 1) -> AsyncIterator[Running]:
+async def at_work(contestant: Contestant, *, wait: float) -> AsyncIterator[Running]:
     """Run a contestant with a marketplace of its own; everything is gone when the context is left.
 
     Args:
         contestant: Who works.
         wait: Seconds between two looks.
-        workers: How many worker processes.
     """
     marketplace = Marketplace()
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
@@ -162,8 +161,7 @@ async def at_work(contestant: Contestant, *, wait: float, workers: int = 1) -> A
                 async with ground.client("client", command, environment) as client:
                     running = Running(contestant, ground, marketplace, engine, environment, client)
                     if contestant.worker:
-                        for _ in range(workers):
-                            await running.start_worker()
+                        await running.start_worker()
                     if engine.after_worker:
                         await engine.after_worker()
                     await client.do("ended")  # it has connected

@@ -52,8 +52,8 @@ def _work(results: Results, path: Path) -> None:
 
 
 def _waiting(results: Results, path: Path) -> None:
-    parked, scaling = rounds_of(results, "parked"), rounds_of(results, "scaling").entries
-    figure, (parking, workers) = plt.subplots(1, 2, figsize=(11, 4.2))
+    parked = rounds_of(results, "parked")
+    figure, parking = plt.subplots(figsize=(6, 4.2))
     for name, title in parked.contestants():
         mine = parked.of(name)
         counts = sorted(map(int, mine.entries[0]["memory"]))
@@ -64,10 +64,6 @@ def _waiting(results: Results, path: Path) -> None:
     parking.set_title("Memory by publications that wait for approval, MB")
     parking.set_ylim(bottom=0)
     parking.legend()
-    workers.plot([each["workers"] for each in scaling], [each["per_second"] for each in scaling], "o-", color=OURS)
-    workers.set_title("Publications per second by workers, ours")
-    workers.set_ylim(bottom=0)
-    workers.set_xticks([each["workers"] for each in scaling])
     _save(figure, path, results)
 
 

@@ -24,7 +24,7 @@ from bench.processes import ROOT
 
 BEGIN, END = "<!-- from here: made by make bench -->", "<!-- to here: made by make bench -->"
 WORK, WAITING = "benchmark-work.png", "benchmark-waiting.png"
-PLOTS = {WORK: "Latency, rate and CPU time of publications", WAITING: "Memory of waiting publications; more workers"}
+PLOTS = {WORK: "Latency, rate and CPU time of publications", WAITING: "Memory of publications that wait for approval"}
 MEGABYTE = 1e6
 MAX_ERROR = 200
 
@@ -68,8 +68,9 @@ def _heading(results: Results) -> str:
     ]
     if rounds > 1:
         lines.append(
-            f"Figures of the contestants on Temporal are medians of {rounds} rounds in turns; *against* is the median"
-            " of the ratios within each round. The others were measured once, in the first round."
+            f"Figures of ours and of the bare workflows are medians of {rounds} rounds in turns, and *against* is the"
+            " median of the ratios within each round. The other engines were measured once, and at kill -9 the bare"
+            " workflows too."
         )
     others = [each["others"] for each in results["figures"] if "others" in each]
     if others:
@@ -218,20 +219,6 @@ def _cold_start(rounds: Rounds) -> str:
     return _table("Cold start", ["", "process start to first request, s", "import of the worker, s"], rows)
 
 
-def _scaling(rounds: Rounds) -> str:
-    rows = [
-        [
-            str(each["workers"]),
-            _shown(each["per_second"]),
-            _shown(each["worker_cpu_ms"], ".0f"),
-            _shown(each["engine_cpu_ms"], ".0f"),
-        ]
-        for each in rounds.entries
-    ]
-    head = ["workers", "publications per s", "workers' CPU, ms each", "engine CPU, ms each"]
-    return _table("More workers, ours", head, rows)
-
-
 TABLES: dict[str, Callable[[Rounds], str]] = {
     "single": _single,
     "in_flight": _in_flight,
@@ -240,5 +227,4 @@ TABLES: dict[str, Callable[[Rounds], str]] = {
     "parked": _parked,
     "long_wait": _long_wait,
     "cold_start": _cold_start,
-    "scaling": _scaling,
 }
