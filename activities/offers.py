@@ -30,12 +30,17 @@ PRECONDITION_FAILED = 412
 
 
 class SurveyRequest(Fact):
-    """Input of `OfferActivities.survey`."""
+    """Input of `OfferActivities.survey`.
+
+    Attributes:
+        seen: The newest operation, where the run has looked at it a moment ago: the list is not read again.
+    """
 
     offer: OfferKey
     images: RedactedImages = []
     when_full: WhenFull = WhenFull.FAIL
     limit: int | None = None
+    seen: Operation | None = None
 
 
 class Survey(Fact):
@@ -188,12 +193,15 @@ class OfferActivities:
     async def _read(self, request: SurveyRequest) -> tuple[Survey, list[HeldImage], list[HeldImage]]:
         """Survey the offer but for its draft; return what preview and Production hold as well."""
         offer, images = request.offer, request.images
-        try:
-            # Before the slots: what the preview is shown with must not be a publish that came after it was read.
-            listed = await self._marketplace.operations(offer)
-        except NotFound:
-            return Survey(exists=False), [], []
-        operations, awaits_sign_off = await self._as_they_are(offer, listed)
+        if request.seen is not None:
+            operations, awaits_sign_off = [request.seen], request.seen.state is OperationState.PREVIEW
+        else:
+            try:
+                # Before the slots: what the preview is shown with must not be a publish that came after it was read.
+                listed = await self._marketplace.operations(offer)
+            except NotFound:
+                return Survey(exists=False), [], []
+            operations, awaits_sign_off = await self._as_they_are(offer, listed)
         reading = asyncio.create_task(self._marketplace.read_slot(offer, Slot.PRODUCTION))
         try:
             preview = await self._marketplace.read_slot(offer, Slot.PREVIEW)

@@ -3,23 +3,16 @@
 Only this worker's workflows act. An activity that somebody starts by itself, or from a workflow of their own, would
 pass by everything that a procedure checks first.
 
-A local activity holds one of the worker's few workflow tasks while it runs. So only some are let in at a time, and
-fewer where the marketplace is slow: the others are refused at once, and the run calls the ordinary activity instead.
+A local activity holds one of the worker's workflow tasks while it runs. So only some are let in at a time: the others
+are refused at once, and the run calls the ordinary activity instead.
 """
 
-import time
 from collections.abc import Collection
 from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
-
-QUICK = 0.4
-"""Seconds that a local activity takes on average where the marketplace is quick."""
-
-WEIGHT = 0.2
-"""Of the newest local activity in that average."""
 
 
 class ActivityGate(Interceptor):
@@ -35,20 +28,10 @@ class ActivityGate(Interceptor):
         self.workflow_types = workflow_types
         self.local = local
         self.under_way = 0
-        self.average = 0.0
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """Return the interceptor of each call."""
         return _Gate(next, self)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more local activity is let in; where they are slow, one at a time shows when that changes."""
-        return self.under_way < (self.local if self.average <= QUICK else min(self.local, 1))
-
-    def took(self, seconds: float) -> None:
-        """Take how long a local activity took into the average."""
-        self.average += WEIGHT * (seconds - self.average)
 
 
 class _Gate(ActivityInboundInterceptor):
@@ -67,14 +50,12 @@ class _Gate(ActivityInboundInterceptor):
             )
         if not info.is_local:
             return await super().execute_activity(input)
-        if not gate.has_room:
+        if gate.under_way >= gate.local:
             raise ApplicationError(
                 "too many local activities at a time", type="Busy", category=ApplicationErrorCategory.BENIGN
             )
         gate.under_way += 1
-        began = time.monotonic()
         try:
             return await super().execute_activity(input)
         finally:
             gate.under_way -= 1
-            gate.took(time.monotonic() - began)

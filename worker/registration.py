@@ -18,13 +18,13 @@ from temporalio.worker import (
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.notifications import NotificationActivities, Webhook
 from activities.offers import OfferActivities
 from activities.operations import OperationActivities
 from marketplace.protocol import Marketplace
 from worker.activity_gate import ActivityGate
+from worker.context_free import ContextFreeRunner
 from worker.failures import PlainFailures
 from workflows.check_last_operation_status import CheckLastOperationStatus
 from workflows.create_offer_and_publish import CreateOfferAndPublish
@@ -44,11 +44,11 @@ WORKFLOWS: list[type] = [
 DRAIN = timedelta(seconds=30)
 """How long running activities may go on after the worker was told to stop."""
 
-WORKFLOW_TASKS = 8
-"""Workflow tasks at a time. Python computes one at a time anyway, and with more of them, when thousands of runs are
-started at once, each takes seconds: the SDK takes it for a deadlock, or the server gives it to somebody else."""
+WORKFLOW_TASKS = 40
+"""Workflow tasks at a time: those that wait for a local activity, and some that compute. Python computes one at a
+time, and with many more, when thousands of runs are started at once, the SDK takes the slowest for a deadlock."""
 
-LOCAL_ACTIVITIES = 6
+LOCAL_ACTIVITIES = 32
 """Local activities at a time. Each holds a workflow task while it waits for the marketplace."""
 
 AT_WORK = 3
@@ -120,7 +120,7 @@ def worker(
         task_queue=task_queue,
         workflows=WORKFLOWS,
         activities=activities(marketplace, webhook),
-        workflow_runner=SandboxedWorkflowRunner(),
+        workflow_runner=ContextFreeRunner(),
         interceptors=[
             *interceptors(),
             # Local activities pass the task queue by, where publishers take turns and its rate is shared.

@@ -16,6 +16,9 @@ with workflow.unsafe.imports_passed_through():
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
+LOST_AFTER = timedelta(seconds=10)
+"""How long nothing may be heard of an activity until its worker counts as lost."""
+
 PATIENTLY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
@@ -27,20 +30,20 @@ PATIENTLY = RetryPolicy(
 
 READ = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
-    heartbeat_timeout=timedelta(seconds=20),
+    heartbeat_timeout=LOST_AFTER,
     retry_policy=PATIENTLY,
 )
 
 EDIT = ActivityConfig(
     # The service downloads artifacts before it answers a put.
     start_to_close_timeout=timedelta(minutes=30),
-    heartbeat_timeout=timedelta(seconds=20),
+    heartbeat_timeout=LOST_AFTER,
     retry_policy=PATIENTLY,
 )
 
 START = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
-    heartbeat_timeout=timedelta(seconds=20),
+    heartbeat_timeout=LOST_AFTER,
     # What starts or cancels an operation is never broken off: its outcome is waited for.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry_policy=PATIENTLY,
@@ -48,7 +51,7 @@ START = ActivityConfig(
 
 VERIFY = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
-    heartbeat_timeout=timedelta(seconds=20),
+    heartbeat_timeout=LOST_AFTER,
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         backoff_coefficient=1.5,

@@ -101,6 +101,7 @@ class Stages:
         self.notification_emails = list(notification_emails)
         self.follower = Follower(logbook, waiting, offer, patience.polling)
         self._draft = DraftWriter(logbook, waiting, offer)
+        self._seen: Operation | None = None
 
     @property
     def publication(self) -> Publication:
@@ -112,6 +113,7 @@ class Stages:
     async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
         """Read how the offer stands, and check the images wanted against the marketplace's rules."""
         await heed_cancellation()
+        seen, self._seen = self._seen, None
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
         survey = await read(
             OfferActivities.survey,
@@ -120,6 +122,7 @@ class Stages:
                 images=wanted.images if wanted else [],
                 when_full=wanted.when_full if wanted else WhenFull.FAIL,
                 limit=wanted.max_versions_per_plan if wanted else None,
+                seen=seen,
             ),
             within(self.waiting.time_left(), READ, f"Read operations and slots of {self.offer}"),
         )
@@ -405,6 +408,7 @@ class Stages:
         if following.purpose is Purpose.TO_PREVIEW:
             if reason is None:
                 publication.published = Published(operation_id=report.operation_id, ours=following.ours)
+                self._seen = Operation(id=report.operation_id, kind=report.kind, state=report.state)
                 return True
             publication.own_publish = None
             if report.state is OperationState.CANCELED and await self._goes_on_without(following):

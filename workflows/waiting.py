@@ -1,7 +1,6 @@
 """Waiting: on a durable timer that a signal cuts short, or for a person. Both may continue the run as new."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
 AT_LEAST = timedelta(milliseconds=1)
 
 BETWEEN_LOOKS = timedelta(seconds=1)
-"""How often check_now is heeded: a look holds the workflow task, and Temporal breaks it off when too many signals
-arrive meanwhile."""
+"""How long a run rests before it looks again because of check_now. A look holds the workflow task, and Temporal
+breaks the task off when too many signals arrive meanwhile."""
 
 
 class Waiting:
@@ -32,11 +31,17 @@ class Waiting:
     def __init__(self, logbook: Logbook) -> None:
         self._logbook = logbook
         self._look_now = False
-        self._rest_until = workflow.now()
+        self._has_looked = False
+        self._grown = False
         self.request = NOTHING
+
+    def heard(self) -> None:
+        """Take note of a signal: those that arrive while the run waits make its history grow."""
+        self._grown = workflow.info().is_continue_as_new_suggested()
 
     def check_now(self) -> None:
         """Cut the wait short. A run that cannot continue as new stops heeding it before its history is full."""
+        self.heard()
         if history.has_room():
             self._look_now = True
         else:
@@ -54,25 +59,32 @@ class Waiting:
             Whether the moment has come.
         """
         while not ready():
-            now = workflow.now()
-            if now >= moment:
-                return True
-            if self._look_now and now >= self._rest_until:
-                self._look_now, self._rest_until = False, now + BETWEEN_LOOKS
+            rests = self._look_now and self._has_looked
+            if self._look_now and not rests:
+                self._look_now, self._has_looked = False, True
                 return False
             if history.is_long():
                 self._continue_as_new()
-            wake = min(moment, self._rest_until) if self._look_now else moment
-            with contextlib.suppress(TimeoutError):
+            try:
                 await workflow.wait_condition(
                     partial(self._is_woken, ready, self._look_now),
-                    timeout=max(wake - now, AT_LEAST),
+                    timeout=BETWEEN_LOOKS if rests else max(moment - workflow.now(), AT_LEAST),
                     timeout_summary=short(summary),
                 )
+            except TimeoutError:
+                # Not by the clock: where a task ends with a local activity, a replay sees a later time.
+                if not rests:
+                    return True
+                self._has_looked = False
         return False
 
     def _is_woken(self, ready: Callable[[], bool], asked_before: bool) -> bool:  # noqa: FBT001
-        return ready() or history.is_long() or self._look_now is not asked_before
+        """Whether the run has something to do.
+
+        It is never woken by a long history alone: a task may bring nothing but an update that is refused, which
+        leaves nothing behind that would wake the run in a replay.
+        """
+        return ready() or (self._grown and history.is_long()) or self._look_now is not asked_before
 
     def _continue_as_new(self) -> None:
         publication = self._logbook.publication

@@ -1,0 +1,97 @@
+"""What `ValidateAndGoLive` does beyond the stages that all procedures share: promote a preview, and end live."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.offers import Survey
+    from marketplace.model import OperationKind
+    from marketplace.wording import listed
+    from workflows.approval import Approval
+    from workflows.errors import final
+    from workflows.messages import Outcome, PublicationResult, ValidateAndGoLiveInput
+    from workflows.people import notify
+    from workflows.stages import PreviewChangedError, Stages
+
+
+class GoingLive:
+    """The way of one run's images from the preview to Production."""
+
+    def __init__(self, stages: Stages, approval: Approval, wanted: ValidateAndGoLiveInput) -> None:
+        self._stages = stages
+        self._approval = approval
+        self._wanted = wanted
+
+    async def survey(self) -> Survey:
+        """Survey the offer, and put into its draft the images that are nowhere yet."""
+        if self._wanted.images:
+            return await self._stages.edit(self._wanted, production_suffices=True)
+        return await self._stages.survey()
+
+    def is_done(self, survey: Survey) -> bool:
+        """Whether there is nothing left to promote."""
+        if self._wanted.images:
+            return survey.in_production
+        nothing_new = survey.preview_exists and not (survey.adds or survey.removes or survey.running)
+        return nothing_new and not survey.awaits_sign_off
+
+    def was_promoted(self, survey: Survey) -> bool:
+        """Whether what is missing in Production has been promoted, and Production is only late to show it."""
+        return survey.went_live and (survey.in_preview if self._wanted.images else bool(survey.adds))
+
+    def may_be_promoted(self, survey: Survey) -> bool:
+        """Whether a preview with the images waits for sign-off."""
+        return survey.awaits_sign_off and (survey.in_preview or not self._wanted.images)
+
+    async def bring_to_preview(self, survey: Survey) -> None:
+        """Bring the images to the preview; without images, wait for what is being published."""
+        if self._wanted.images:
+            await self._stages.bring_to_preview(survey, self._wanted.if_publishing)
+            return
+        if survey.running is None:
+            raise final(
+                "MarketplaceError",
+                f"{self._wanted.key}: nothing waits for sign-off, so there is nothing to promote. Publish the offer"
+                " first, or name the images.",
+            )
+        self._approval.sign_off.preview_awaited = True
+        await self._stages.make_way(survey.running, self._wanted.if_publishing)
+
+    async def promote(self, survey: Survey | None = None) -> None:
+        """Promote the approved preview: the surveyed one, or the one that the run has just published."""
+        publication = self._stages.publication
+        if survey is not None:
+            publish_id = survey.last_publish.id if survey.last_publish is not None else None
+            known = survey.known_operations
+        else:
+            publish_id = publication.published.operation_id if publication.published is not None else None
+            known = [*([publish_id] if publish_id else []), *(publication.known_operations or [])]
+        if publish_id is None:
+            raise final(
+                "MarketplaceError",
+                f"{self._wanted.key}: the marketplace shows a preview but no operation that published it.",
+            )
+        try:
+            await self._stages.go_live(publish_id, self._wanted.images, self._approval.shown(), known)
+        except PreviewChangedError as error:
+            self._approval.preview_changed(str(error))
+
+    async def verify(self, survey: Survey | None = None) -> None:
+        """Wait until Production shows what was promoted, by this run or by somebody else."""
+        adds = survey.adds if survey is not None else self._approval.sign_off.adds
+        await self._stages.verify_live(self._wanted.images, adds if survey or not self._wanted.images else [])
+
+    async def end(self, survey: Survey | None = None) -> PublicationResult:
+        """End live: with the run's own go-live, or with that of a survey."""
+        own = self._stages.publication.gone_live
+        images = self._wanted.image_versions or (self._approval.sign_off.adds if own else [])
+        result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)
+        if result.changed:
+            what = listed([str(image) for image in images])
+            await notify(self._stages.logbook, "live", f"{self._wanted.key} is live: {what}.")
+        decision = self._approval.sign_off.decision
+        return result.model_copy(update={"approved_by": decision.approver if decision else None})
+
+
+def _last_go_live(survey: Survey | None) -> str | None:
+    operations = survey.operations if survey is not None else []
+    return next((each.id for each in operations if each.kind is OperationKind.GO_LIVE), None)
