@@ -4,6 +4,7 @@ They are played and replayed within one test and leave no file.
 """
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
 from tests.desk import IMAGES, OFFER, Desk, Run
 from tests.replay.player import Webhook
@@ -38,6 +40,7 @@ from tests.replay.stage import (
     signed,
     until,
     until_asked,
+    until_continued,
     until_followed,
     until_held,
     until_newest_followed,
@@ -148,6 +151,24 @@ async def update_looks_when_it_is_asked_to(desk: Desk) -> Run:
     await release(desk)
     await desk.let_publish()
     await run.signal("check_now")
+    return await ended(run)
+
+
+@played
+async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await hold(desk)
+    run = await desk.start(UPDATE, desk.images("4.2.1", **ONLY_WHEN_ASKED))
+    await until_followed(run)
+    await delay(desk, "read_operation", 1)
+    await run.signal("check_now")
+    await until_held(desk)
+    await asyncio.gather(*(run.signal("check_now") for _ in range(90)))
+    await until_continued(run)
+    await release(desk)
+    await desk.let_publish()
+    with contextlib.suppress(RPCError):  # the look that was asked for may have been the last
+        await run.signal("check_now")
     return await ended(run)
 
 
