@@ -311,8 +311,9 @@ async def surveys_when_it_is_asked_to(desk: Desk) -> Run:
     run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM))
     await until_asked(run)
     lists = [entry["call"] for entry in await desk.requests()].count("list_operations")
-    await run.signal("check_now")
-    await until_requested(desk, "list_operations", lists + 1)
+    for times in (1, 2):
+        await run.signal("check_now")
+        await until_requested(desk, "list_operations", lists + times)
     return await approved(run)
 
 
