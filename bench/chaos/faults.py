@@ -195,7 +195,7 @@ KINDS: tuple[Kind, ...] = (
         may_end=frozenset({"NotAuthorized"}),
     ),
     Kind("reads are slow", _all_slow(READS, 0.15, 0.35), shapes=CROWDS, etags="none"),
-    Kind("drafts are written slowly", _all_slow(["put_offer"], 0.5, 1.5), shapes=CROWDS, etags="none"),
+    Kind("drafts are written slowly", _all_slow(["put_offer"], 0.8, 1.2), shapes=("throng",), etags="none"),
     # Not going live: a whole publish would fit between the last look at the preview and its promotion.
     Kind(
         "reads and writes are slow",

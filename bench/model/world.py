@@ -157,7 +157,9 @@ class World:
         """What is cancelled belongs to a cancelled intent, or is in the way of one that cancels what is."""
         operation = before.operation(request.operation_id)
         if operation is None:
-            yield "something was cancelled that the marketplace did not list"
+            # What a stranger began just before is hit in its place: the request names the offer only.
+            if not request.stranger:
+                yield "something was cancelled that the marketplace did not list"
             return
         owner = next((each for each in self.intents if each.name == operation.asked_by), None)
         owners = self.intents if operation.id in self._at_once else [owner] if owner else []
