@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+from weakref import WeakValueDictionary
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -150,6 +151,7 @@ class OperationActivities:
 
     def __init__(self, marketplace: Marketplace) -> None:
         self._marketplace = marketplace
+        self._publishing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @activity.defn
     async def publish(self, request: PublishRequest) -> StartedOperation:
@@ -177,7 +179,10 @@ class OperationActivities:
 
     async def _publish(self, request: PublishRequest) -> StartedOperation:
         offer = request.offer
-        async with marketplace_call(writes=True):
+        # The service does not say whose request an operation began with. One request at a time, and each run that
+        # comes later finds the operation listed: only runs of two workers can both take it for their own.
+        turn = self._publishing.setdefault(str(offer), asyncio.Lock())
+        async with marketplace_call(writes=True), turn:
             before = await self._marketplace.operations(offer)
             begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
             if begun is not None and tried_before():

@@ -30,7 +30,8 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
     client, sandbox = real_temporal.client, SandboxMarketplace()
     async with serve(sandbox) as url:
         marketplace = CloudPartnerPortal(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url))
-        async with worker(client, "fair", marketplace, no_remote_activities=True):
+        # With a rate no local activity is let in: every look waits in the task queue.
+        async with worker(client, "fair", marketplace, requests_per_second=1, no_remote_activities=True):
             runs = [
                 await client.start_workflow(
                     "CheckLastOperationStatus",

@@ -6,28 +6,9 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from tests.desk import Desk, progress_of
+from tests.desk import Desk
 from tests.process.processes import in_flight, until
 from tests.real_time.held_desk import HeldDesk
-from workflows.messages import CheckLastOperationStatusInput
-
-
-async def test_a_follower_continues_as_new_and_its_parent_gets_the_result(real_desk: Desk) -> None:
-    await real_desk.step("displaycertify", duration_seconds=3)
-    start = real_desk.create("4.2.0", polling={"min_interval": 0.1, "max_interval": 0.2}, deadline=60)
-    run = await real_desk.start("CreateOfferAndPublish", start)
-    result = await run.result()
-    follower = real_desk.temporal.client.get_workflow_handle(
-        f"{run.id}/publish-{result.operation_id}", result_type=type(result)
-    )
-    described = await follower.describe()
-    progress = await progress_of(follower)
-
-    assert result.outcome == "preview"
-    assert described.run_id != described.raw_description.workflow_execution_info.first_run_id
-    assert described.history_length < 60
-    assert progress.looks > 2
-    assert progress.notes == []
 
 
 async def test_the_deadline_counts_from_the_first_run(real_desk: Desk) -> None:
@@ -41,15 +22,10 @@ async def test_the_deadline_counts_from_the_first_run(real_desk: Desk) -> None:
     client = real_desk.temporal.client
     first = await client.get_workflow_handle(run.id, run_id=run.first_execution_run_id).describe()
     last = await client.get_workflow_handle(run.id).describe()
-    history = await client.get_workflow_handle(run.id, run_id=last.run_id).fetch_history()
-    carried = history.events[0].workflow_execution_started_event_attributes.input.payloads[0].data
-    following = CheckLastOperationStatusInput.model_validate_json(carried).following
 
     assert last.run_id != first.run_id
-    assert following is not None
-    assert first.start_time <= following.since < last.start_time
     assert last.close_time is not None
-    assert last.close_time - following.since >= timedelta(seconds=4)
+    assert timedelta(seconds=4) <= last.close_time - first.start_time < timedelta(seconds=10)
 
 
 async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_too(real_desk: Desk) -> None:

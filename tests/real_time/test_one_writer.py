@@ -1,0 +1,106 @@
+"""Where no ETag guards a draft, one run at a time writes to it: no run's image is lost, whoever ends meanwhile."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from tests.desk import OFFER, Desk, failure_of, progress_of
+from tests.process.processes import until
+from tests.real_time.test_concurrency import held, images, plans, results, start_each
+
+SLOW_READS: dict[str, Any] = {"kind": "delay", "seconds": 0.25}
+
+
+def lease_of(desk: Desk) -> str:
+    return f"internal/draft/{desk.publisher}/{OFFER}"
+
+
+async def is_held(desk: Desk) -> bool:
+    """Whether a run writes to the draft at this moment."""
+    try:
+        described = await desk.temporal.client.get_workflow_handle(lease_of(desk)).describe()
+    except RPCError:
+        return False
+    return described.status is WorkflowExecutionStatus.RUNNING
+
+
+@pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
+async def test_eight_runs_at_once_lose_no_image_where_reads_are_slow(real_desk: Desk, *, etags: bool) -> None:
+    await real_desk.switch(etag_on_get=etags, etag_on_put=etags)
+    await real_desk.call("PUT", "", plans(real_desk, 8))
+    await real_desk.fault("read_offer", SLOW_READS, times=-1)
+    done = await results(await start_each(real_desk, "UpdateOfferAndPublish", 8))
+
+    assert {result.outcome for result in done} == {"preview"}
+    assert await held(real_desk, "Draft") == [["4.2.0", "4.2.1"]] * 8
+    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 8
+
+
+async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+
+    with pytest.raises(RPCError, match="not found"):
+        await real_desk.temporal.client.get_workflow_handle(lease_of(real_desk)).describe()
+
+
+async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    await real_desk.switch(etag_on_get=False, etag_on_put=False)
+    await real_desk.fault("put_offer", {"kind": "delay", "seconds": 3})
+    first = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+    await until(lambda: is_held(real_desk))
+    second = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.2"))
+
+    async def waits() -> bool:
+        return "another run that is writing" in ((await progress_of(second)).waiting_for or "")
+
+    await until(waits)
+    lease = await real_desk.temporal.client.get_workflow_handle(lease_of(real_desk)).describe()
+    assert not [pair for pair in lease.typed_search_attributes if pair.key.name in {"OfferId", "PublishStage"}]
+    assert {result.outcome for result in await results([first, second])} == {"preview"}
+    assert await real_desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.2"]
+
+
+@pytest.mark.parametrize("end", ["cancel", "terminate"])
+async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end: str) -> None:
+    await real_desk.live("4.2.0")
+    await real_desk.switch(etag_on_get=False, etag_on_put=False)
+    await real_desk.fault("put_offer", {"kind": "respond", "status": 503}, times=3)
+    first = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+    await until(lambda: is_held(real_desk))
+    await (first.cancel() if end == "cancel" else first.terminate())
+    await real_desk.no_faults()
+
+    async def is_free() -> bool:
+        return not await is_held(real_desk)
+
+    await until(is_free)
+    result = await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.2"))
+    assert result.outcome == "preview"
+    assert "4.2.2" in await real_desk.versions("Preview")
+
+
+async def test_nobody_but_a_run_starts_a_write(real_desk: Desk) -> None:
+    error = await failure_of(await real_desk.start("WriteDraft", {}, workflow_id=lease_of(real_desk)))
+
+    assert error.type == "InvalidInput"
+    assert "Start one of them instead" in error.message
+
+
+async def test_two_creations_of_one_offer_at_once_create_it_once(real_desk: Desk) -> None:
+    await real_desk.fault("read_offer", SLOW_READS, times=-1)
+    polling = {"min_interval": 0.2, "max_interval": 0.5}
+    runs = [
+        await real_desk.start("CreateOfferAndPublish", real_desk.create(version, polling=polling))
+        for version in ("4.2.0", "4.3.0")
+    ]
+    ends = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+
+    assert sum(isinstance(end, BaseException) for end in ends) == 1
+    [lost] = [run for run, end in zip(runs, ends, strict=True) if isinstance(end, BaseException)]
+    assert (await failure_of(lost)).type == "OfferExists"
+    assert await real_desk.effects("put_offer") == 1

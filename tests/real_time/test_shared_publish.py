@@ -1,0 +1,142 @@
+"""Edit first, wait second: what all have put into the draft while a publish ran goes along with the next one."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from tests.desk import Run, failure_of, progress_of
+from tests.real_time.held_desk import HeldDesk
+from tests.real_time.test_concurrency import held, plans
+
+RUNS = 6
+WAITS = "which is running on the offer"
+
+
+async def crowd(desk: HeldDesk, workflow: str = "UpdateOfferAndPublish", **more: Any) -> list[Run]:
+    """Let somebody publish, and start runs, each for a plan of its own, that have to wait for it."""
+    await desk.call("PUT", "", plans(desk, RUNS))
+    await desk.publish()
+    runs = [await desk.start(workflow, desk.images("4.2.1", plan=f"plan-{n}", **more)) for n in range(RUNS)]
+    for run in runs:
+        await desk.until(run, lambda progress: WAITS in (progress.waiting_for or ""))
+    return runs
+
+
+async def until_carried(desk: HeldDesk, runs: list[Run]) -> None:
+    """Let the publish end that they wait for, and wait until each follows the next one."""
+    first = (await desk.state())["operations"][-1]["id"]
+    await desk.let_publish()
+    for run in runs:
+        await desk.until(
+            run,
+            lambda progress: (
+                progress.operation is not None and progress.operation.id != first and bool(progress.steps)
+            ),
+        )
+
+
+@pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
+async def test_all_that_wait_share_one_more_publish(held_desk: HeldDesk, *, etags: bool) -> None:
+    await held_desk.switch(etag_on_get=etags, etag_on_put=etags)
+    runs = await crowd(held_desk)
+    assert await held(held_desk, "Draft") == [["4.2.0", "4.2.1"]] * RUNS
+    await until_carried(held_desk, runs)
+    await held_desk.let_publish()
+    done = await asyncio.gather(*(run.result() for run in runs))
+
+    assert [(result.outcome, result.changed) for result in done] == [("preview", True)] * RUNS
+    assert len({result.operation_id for result in done}) == 1
+    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
+    assert await held_desk.effects("publish") == 2
+
+
+async def test_a_run_that_is_cancelled_while_it_waits_leaves_its_images_and_says_so(held_desk: HeldDesk) -> None:
+    runs = await crowd(held_desk)
+    await runs[0].cancel()
+    with pytest.raises(WorkflowFailureError):
+        await runs[0].result()
+    assert await held_desk.effects("cancel") == 0
+    assert any("The images stay in the draft" in note for note in (await progress_of(runs[0])).notes)
+
+    await until_carried(held_desk, runs[1:])
+    await held_desk.let_publish()
+    await asyncio.gather(*(run.result() for run in runs[1:]))
+    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
+
+
+async def test_when_the_run_that_published_for_all_is_cancelled_the_others_publish_once_more(
+    held_desk: HeldDesk,
+) -> None:
+    runs = await crowd(held_desk)
+    await until_carried(held_desk, runs)
+    operations = [(await progress_of(run)).operation for run in runs]
+    [publisher] = [run for run, each in zip(runs, operations, strict=True) if each is not None and each.ours]
+    others = [run for run in runs if run is not publisher]
+    await publisher.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await publisher.result()
+    canceled = (await held_desk.state())["operations"][-1]["id"]
+    for run in others:
+        await held_desk.until(
+            run,
+            lambda progress: (
+                progress.operation is not None and progress.operation.id != canceled and bool(progress.steps)
+            ),
+        )
+    await held_desk.let_publish()
+    done = await asyncio.gather(*(run.result() for run in others))
+
+    assert {result.outcome for result in done} == {"preview"}
+    assert await held_desk.effects("publish") == 3
+    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
+
+
+async def test_when_the_shared_publish_fails_nobody_publishes_the_same_draft_again(held_desk: HeldDesk) -> None:
+    runs = await crowd(held_desk)
+    await held_desk.step("displaycertify", outcome="fail", messages=["No agent."])
+    await until_carried(held_desk, runs)
+    await held_desk.let_publish()
+    errors = await asyncio.gather(*(failure_of(run) for run in runs))
+
+    assert {error.type for error in errors} == {"PublishFailed"}
+    assert await held_desk.effects("publish") == 2
+
+
+async def test_a_run_that_must_not_wait_touches_nothing(held_desk: HeldDesk) -> None:
+    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.publish()
+    error = await held_desk.failure("UpdateOfferAndPublish", held_desk.images("4.2.1", if_publishing="fail"))
+
+    assert error.type == "PublishInProgress"
+    assert (await held_desk.effects("put_offer"), await held_desk.effects("publish")) == (1, 1)
+    assert await held_desk.versions("Draft") == ["4.2.0"]
+
+
+async def test_where_no_edit_is_taken_meanwhile_the_image_is_put_as_soon_as_one_is(held_desk: HeldDesk) -> None:
+    await held_desk.switch(edits_while_running="refuse")
+    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.publish()
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
+    await held_desk.until(run, lambda progress: WAITS in (progress.waiting_for or ""))
+    assert await held_desk.versions("Draft") == ["4.2.0"]
+    await held_desk.let_publish()
+    await held_desk.until(run, lambda progress: progress.operation is not None and progress.operation.ours)
+    await held_desk.let_publish()
+
+    assert (await run.result()).outcome == "preview"
+    assert await held_desk.versions("Preview") == ["4.2.0", "4.2.1"]
+
+
+async def test_the_approval_shows_all_that_a_shared_publish_would_bring_live(held_desk: HeldDesk) -> None:
+    runs = await crowd(held_desk, "ValidateAndGoLive")
+    await until_carried(held_desk, runs)
+    await held_desk.let_publish()
+    asked = await held_desk.until(runs[0], lambda progress: progress.stage == "awaiting_approval")
+
+    assert asked.approval is not None
+    assert {each.plan_id for each in asked.approval.adds if each.version == "4.2.1"} == {
+        f"plan-{n}" for n in range(RUNS)
+    }
+    await asyncio.gather(*(run.terminate() for run in runs))
