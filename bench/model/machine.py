@@ -513,14 +513,15 @@ class PublishingMachine(RuleBasedStateMachine):
 
     async def _ended(self, intent: Intent) -> None:
         result: PublicationResult | None = None
+        said = ""
         try:
             result = await self.handles[intent.name].result()
             outcome = str(result.outcome)
         except WorkflowFailureError as failure:
-            cause = failure.cause
+            cause, said = failure.cause, f" ({failure.cause})"
             outcome = str(cause.type) if isinstance(cause, ApplicationError) else type(cause).__name__
             outcome = "canceled" if isinstance(cause, CancelledError) else outcome
-        self.findings += complaints(intent, outcome, self.world, self.since)
+        self.findings += [f"{each}{said}" for each in complaints(intent, outcome, self.world, self.since)]
         if result is not None:
             self._believe(intent, result)
         intent.ended = outcome
