@@ -117,13 +117,13 @@ class Approval:
         self.sign_off.preview_awaited = False
         self.sign_off.adds, self.sign_off.removes = survey.adds, survey.removes
         if self.sign_off.until is None:
-            self.sign_off.until = workflow.now() + self._wanted.approval.timeout
+            self.sign_off.until = self._stages.waiting.now + self._wanted.approval.timeout
         if self.sign_off.decision is None:
             self.sign_off.shown = published
             await self._stages.show_steps(survey.last_publish)
             await self._wait(self.sign_off.until)
             # It was a person that the run waited for.
-            self._stages.publication.wait_until = workflow.now() + self._wanted.deadline
+            self._stages.publication.wait_until = self._stages.waiting.now + self._wanted.deadline
             if self.sign_off.decision is None:
                 # Somebody wants to know how things stand; nobody changed them.
                 self._stages.publication.rounds -= 1
@@ -145,7 +145,7 @@ class Approval:
                 f"The preview of {self._stages.offer} is ready. Look at it, then approve or reject going live.",
             )
         summary = f"Approval to go live, by {who}; until {until:%Y-%m-%d %H:%M} UTC"
-        if await self._stages.waiting.until(until, summary, lambda: self.sign_off.decision is not None):
+        if await self._stages.waiting.until(until, summary, lambda: self.sign_off.decision is not None, ends=True):
             raise final(
                 "ApprovalTimedOut",
                 f"{self._stages.offer}: nobody decided on going live within {self._wanted.approval.timeout}. The"

@@ -32,7 +32,7 @@ class CheckLastOperationStatus:
             publication = stages.publication
             if publication.following is None:
                 until = publication.wait_until
-                publication.following = Following(purpose=Purpose.STATUS, since=workflow.now(), until=until)
+                publication.following = Following(purpose=Purpose.STATUS, since=self._waiting.now, until=until)
             report = await stages.follower.follow(publication.following, once=not wanted.wait)
             return _result(stages, report)
 

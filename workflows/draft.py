@@ -81,6 +81,7 @@ class DraftWriter:
         if written.unguarded:
             publication.unguarded = True
             written = await self._write_alone(wanted)
+        self._waiting.now = workflow.now()
         for warning in written.warnings:
             self._logbook.note(warning)
         if written.refused is not None:
@@ -107,8 +108,9 @@ class DraftWriter:
                     static_summary=short(f"Write to the draft of {self._offer}, for {workflow.info().workflow_id}"),
                 )
             except WorkflowAlreadyStartedError:
-                publication.writer_since = publication.writer_since or workflow.now()
-                waited = workflow.now() - publication.writer_since
+                self._waiting.now = workflow.now()
+                publication.writer_since = publication.writer_since or self._waiting.now
+                waited = self._waiting.now - publication.writer_since
                 interval = min(max(waited * LEASE_SHARE, LEASE_INTERVAL), LEASE_MAX_INTERVAL)
                 await self._waiting.pause("another run that is writing to the offer's draft", interval)
                 await heed_cancellation()

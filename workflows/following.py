@@ -1,6 +1,6 @@
 """Following an operation: look, and until it has settled wait on a durable timer and look again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -47,21 +47,20 @@ class Follower:
         Raises:
             ApplicationError: ``OperationTimedOut``: it has not settled within the time that was given.
         """
-        # A run that continued as new has looked a moment ago.
-        report = self._logbook.publication.report if following.looked_at is not None else None
         while True:
-            if report is None:
-                looked_at = workflow.now()
+            looked_at = self._waiting.now
+            if following.looked_at is None:
                 report = await self._look(following)
                 if report is None:
                     return None
-                following.looked_at = looked_at
                 following.looks += 1
                 self._seen(following, report)
-            if once or _has_settled(report, following.purpose):
+            else:  # with the request that began it
+                report, looked_at = self._logbook.publication.report, following.looked_at
+            if report is not None and (once or _has_settled(report, following.purpose)):
                 return report
-            await self._wait(following)
-            report = None
+            following.looked_at = None
+            await self._wait(following, looked_at)
 
     async def _look(self, following: Following) -> OperationReport | None:
         what = f"operation {following.operation_id}" if following.operation_id else "the last operation"
@@ -85,17 +84,16 @@ class Follower:
             self._logbook.stage(STAGES[report.kind], self._logbook.publication.waiting_for)
         self._logbook.looked(report, f"{_of(report)}: " if in_the_way else "")
 
-    async def _wait(self, following: Following) -> None:
-        """Wait for the next look; continue as new meanwhile, when it is time to."""
-        publication, now = self._logbook.publication, workflow.now()
-        if now >= following.until:
+    async def _wait(self, following: Following, looked_at: datetime) -> None:
+        """Wait for the next look."""
+        publication = self._logbook.publication
+        if looked_at >= following.until:
             raise final(
                 "OperationTimedOut",
                 f"{self._offer}: operation {following.operation_id} has not settled within"
                 f" {following.until - following.since}; it waits for {publication.waiting_for}. Nothing was"
                 " cancelled: start the run again to go on waiting.",
             )
-        looked_at = following.looked_at or now
         interval = next_look_after(looked_at - following.since, self._polling)
         if workflow.cancellation_reason() is not None and not history.has_room():
             interval = max(interval, WHEN_LONG)
@@ -106,7 +104,6 @@ class Follower:
             f"Look {following.looks + 1} at {publication.next_look:%Y-%m-%d %H:%M:%S} UTC; {publication.waiting_for}",
         )
         publication.next_look = None
-        following.looked_at = None
 
 
 def _of(report: OperationReport) -> str:

@@ -43,7 +43,7 @@ class Following(State):
         since: When the run began to follow it.
         until: When the run gives up.
         looks: How often it was looked at.
-        looked_at: When it was looked at last; ``None`` when it has to be looked at now.
+        looked_at: When it was looked at with the request that began it; ``None`` when it has to be looked at now.
     """
 
     purpose: Purpose

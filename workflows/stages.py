@@ -151,8 +151,8 @@ class Stages:
             if not waits or last is None or published is None or last.id != published.operation_id:
                 publication.slot_since = None
                 return survey
-            publication.slot_since = publication.slot_since or workflow.now()
-            waited = workflow.now() - publication.slot_since
+            publication.slot_since = publication.slot_since or self.waiting.now
+            waited = self.waiting.now - publication.slot_since
             if not published.ours and waited >= self.patience.polling.max_interval:
                 publication.published = publication.slot_since = None
                 return survey
@@ -362,7 +362,9 @@ class Stages:
         started: StartedOperation | None = None,
     ) -> None:
         """Name the operation to follow; `follow` does it."""
-        now = workflow.now()
+        if started is not None:
+            self.waiting.now = workflow.now()
+        now = self.waiting.now
         following = Following(
             purpose=purpose,
             operation_id=operation_id,

@@ -20,81 +20,84 @@ BETWEEN_LOOKS = timedelta(seconds=1)
 """How long a run rests before it looks again because of check_now. A look holds the workflow task, and Temporal
 breaks the task off when too many signals arrive meanwhile."""
 
+MANY = 100
+"""Signals that make a run that waits look again, for each makes its history grow."""
+
 
 class Waiting:
     """The waits of a run. A run continues as new only here, where nothing is under way.
 
     Attributes:
         request: The run's input, which it is continued with.
+        now: The workflow time when the run went on last, except after a local activity: a replay sees a later time
+            there, and whether a history is long as a later task was told. Whatever is decided by time is decided by
+            this.
     """
 
     def __init__(self, logbook: Logbook) -> None:
         self._logbook = logbook
         self._look_now = False
         self._has_looked = False
-        self._grown = False
+        self._heard = 0
         self.request = NOTHING
+        self.now = workflow.now()
 
     def heard(self) -> None:
-        """Take note of a signal: those that arrive while the run waits make its history grow."""
-        self._grown = workflow.info().is_continue_as_new_suggested()
+        """Count a signal."""
+        self._heard += 1
+        if self._heard >= MANY and history.has_room():
+            self._heard, self._look_now = 0, True
 
     def check_now(self) -> None:
         """Cut the wait short. A run that cannot continue as new stops heeding it before its history is full."""
-        self.heard()
         if history.has_room():
             self._look_now = True
         else:
             self._logbook.note("check_now is not heeded any more, because the history of this run has grown long")
 
-    async def until(self, moment: datetime, summary: str, ready: Callable[[], bool] = lambda: False) -> bool:
+    async def until(
+        self, moment: datetime, summary: str, ready: Callable[[], bool] = lambda: False, *, ends: bool = False
+    ) -> bool:
         """Wait until a moment, until something is ready, or until somebody wants the run to look now.
 
         Args:
             moment: When the wait ends at the latest.
             summary: What people read at the timer.
             ready: What else ends the wait.
+            ends: Whether the run ends when the moment has come; otherwise it looks again, perhaps as a new one.
 
         Returns:
             Whether the moment has come.
         """
         while not ready():
-            rests = self._look_now and self._has_looked
-            if self._look_now and not rests:
+            if self._look_now and not self._has_looked:
                 self._look_now, self._has_looked = False, True
                 return False
-            if history.is_long():
-                self._continue_as_new()
+            rests = self._look_now
             try:
                 await workflow.wait_condition(
                     partial(self._is_woken, ready, self._look_now),
                     timeout=BETWEEN_LOOKS if rests else max(moment - workflow.now(), AT_LEAST),
                     timeout_summary=short(summary),
                 )
+                come = False
             except TimeoutError:
-                # Not by the clock: where a task ends with a local activity, a replay sees a later time.
-                if not rests:
-                    return True
-                self._has_looked = False
+                come = not rests
+                self._has_looked = self._has_looked and not rests
+            self.now = workflow.now()
+            if history.is_long() and not ready() and not (come and ends):
+                history.continue_as_new(self.request, self._logbook.publication)
+            if come:
+                return True
         return False
 
     def _is_woken(self, ready: Callable[[], bool], asked_before: bool) -> bool:  # noqa: FBT001
-        """Whether the run has something to do.
-
-        It is never woken by a long history alone: a task may bring nothing but an update that is refused, which
-        leaves nothing behind that would wake the run in a replay.
-        """
-        return ready() or (self._grown and history.is_long()) or self._look_now is not asked_before
-
-    def _continue_as_new(self) -> None:
-        publication = self._logbook.publication
-        if self._look_now and publication.following is not None:
-            publication.following.looked_at = None  # the new run looks at once
-        history.continue_as_new(self.request, publication)
+        """Whether the run has something to do."""
+        return ready() or self._look_now is not asked_before
 
     def time_left(self) -> timedelta:
         """Return the time the run still allows for waiting for the marketplace."""
-        return max(self._logbook.publication.wait_until - workflow.now(), timedelta(seconds=1))
+        return max(self._logbook.publication.wait_until - self.now, timedelta(seconds=1))
 
     async def pause(self, what: str, interval: timedelta) -> None:
         """Wait for the marketplace, or for others, until the next look.
@@ -107,14 +110,14 @@ class Waiting:
             ApplicationError: ``OperationTimedOut``: the run has waited for as long as it may.
         """
         publication = self._logbook.publication
-        if workflow.now() >= publication.wait_until:
+        if self.now >= publication.wait_until:
             raise final(
                 "OperationTimedOut",
                 f"{publication.offer}: waited for {what} until the run's deadline was over. Nothing was cancelled:"
                 " start the run again to go on waiting.",
             )
         self._logbook.waits_for(what)
-        await self.until(workflow.now() + min(interval, self.time_left()), f"Wait for {what}")
+        await self.until(self.now + min(interval, self.time_left()), f"Wait for {what}")
 
 
 async def heed_cancellation() -> None:

@@ -1,7 +1,7 @@
 """`PAYLOAD_ENCRYPTION_KEYS`: what a history holds can be read by who holds the key."""
 
-import itertools
 import base64
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,0 +1,164 @@
+"""A run that continues as new every few events: nothing that arrives around that moment is lost or counted twice."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.service import RPCError
+
+from tests.desk import Desk, Run, progress_of
+from tests.process.processes import until
+from tests.real_time.held_desk import HeldDesk
+from tests.real_time.test_cancel import cancelled
+from workflows.messages import GoLiveDecision, Progress
+
+DANA = {"approve": True, "approver": "dana"}
+APPROVERS: dict[str, Any] = {"approval": {"approvers": ["dana"]}}
+
+
+def goes_live(progress: Progress) -> bool:
+    """Whether the run follows a go-live."""
+    return progress.operation is not None and progress.operation.kind == "go_live"
+
+
+async def until_continued(run: Run) -> None:
+    """Wait until the run has continued as new once more."""
+    before = (await run.describe()).run_id
+
+    async def is_another() -> bool:
+        return (await run.describe()).run_id != before
+
+    await until(is_another)
+
+
+async def test_a_whole_publication_goes_on_from_run_to_run(held_desk: HeldDesk) -> None:
+    await held_desk.live("1.0.0", "1.0.1", "1.0.2")
+    wanted = held_desk.images("4.2.1", max_versions_per_plan=3, when_full="remove_oldest", **APPROVERS)
+    run = await held_desk.start("ValidateAndGoLive", wanted)
+    await held_desk.until_followed(run)
+    await until_continued(run)
+    await held_desk.let_publish()
+    await held_desk.until(run, lambda progress: progress.stage == "awaiting_approval")
+    await run.execute_update("decide_go_live", DANA)
+    await held_desk.until(run, goes_live)
+    await until_continued(run)
+    await held_desk.let_publish()
+    result = await run.result()
+
+    assert (result.outcome, result.approved_by, result.changed) == ("live", "dana", True)
+    assert [image.version for image in result.removed] == ["1.0.0"]
+    assert await held_desk.versions("Production") == ["1.0.1", "1.0.2", "4.2.1"]
+    assert (await held_desk.effects("publish"), await held_desk.effects("go_live")) == (2, 2)
+    assert held_desk.told(run) == ["awaiting_approval", "live"]
+
+
+@pytest.mark.parametrize("if_publishing", ["wait", "cancel"])
+async def test_somebody_elses_operation_is_followed_from_run_to_run(held_desk: HeldDesk, if_publishing: str) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.switch(cancel_async=True, cancel_seconds=600)
+    await held_desk.stranger("edit", "publish", version="4.2.1")
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.3.0", if_publishing=if_publishing))
+    await held_desk.until_followed(run)
+    await until_continued(run)
+    await held_desk.let_publish()
+    await held_desk.until(run, lambda progress: progress.operation is not None and progress.operation.ours)
+    await held_desk.let_publish()
+
+    assert (await run.result()).outcome == "preview"
+    assert await held_desk.versions("Preview") == ["4.2.0", "4.2.1", "4.3.0"]
+    assert await held_desk.effects("publish") == 2
+
+
+async def test_a_slot_that_lags_is_waited_for_from_run_to_run(real_desk: Desk) -> None:
+    await real_desk.live("4.2.0")
+    await real_desk.switch(preview_lag_seconds=4)
+    polling = {"min_interval": 0.1, "max_interval": 0.2}
+    run = await real_desk.start("UpdateOfferAndPublish", real_desk.images("4.2.1", polling=polling))
+
+    assert (await run.result()).outcome == "preview"
+    assert await real_desk.versions("Preview") == ["4.2.0", "4.2.1"]
+    assert await real_desk.effects("publish") == 2
+
+
+async def test_the_decision_before_the_preview_holds_in_the_runs_that_follow(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1", **APPROVERS))
+    await held_desk.until_followed(run)
+    await run.execute_update("decide_go_live", DANA)
+    await until_continued(run)
+    await held_desk.let_publish()
+    await held_desk.until(run, goes_live)
+    await held_desk.let_publish()
+    result = await run.result()
+
+    assert (result.outcome, result.approved_by) == ("live", "dana")
+    assert held_desk.told(run) == ["live"]
+
+
+async def test_a_flood_of_signals_loses_neither_the_decision_nor_the_question(held_desk: HeldDesk) -> None:
+    await held_desk.preview("4.2.0")
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.0", **APPROVERS))
+    await held_desk.until(run, lambda progress: progress.stage == "awaiting_approval")
+    for round_ in range(10):
+        mallory = {"approver": f"mallory {round_}"}
+        await asyncio.gather(
+            *(run.signal("check_now") for _ in range(10)),
+            *(run.signal("approve_go_live", mallory) for _ in range(10)),
+        )
+    await until_decided(run)
+    await held_desk.until(run, goes_live)
+    await held_desk.let_publish()
+    result = await run.result()
+    notes = (await progress_of(run)).notes
+
+    assert (await run.describe()).run_id != run.first_execution_run_id
+    assert (result.outcome, result.approved_by) == ("live", "dana")
+    assert [note for note in notes if "ignored" in note] == [
+        f"an approval was ignored: mallory {round_} is not among those who may decide on going live"
+        for round_ in range(10)
+    ]
+    assert held_desk.told(run) == ["awaiting_approval", "live"]
+    assert await held_desk.effects("go_live") == 1
+
+
+async def until_decided(run: Run) -> None:
+    """Decide; again where the run continued as new at that moment, as the server asks for."""
+    for _ in range(50):
+        try:
+            decision = await run.execute_update("decide_go_live", DANA, result_type=GoLiveDecision)
+        except RPCError:
+            await asyncio.sleep(0.1)
+            continue
+        except WorkflowUpdateFailedError:  # an earlier attempt was taken: its answer was lost
+            return
+        assert decision.approver == "dana"
+        return
+    raise AssertionError("nobody could decide")
+
+
+async def test_a_cancellation_around_that_moment_takes_the_publish_back(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    for number in range(5):
+        run = await held_desk.start("UpdateOfferAndPublish", held_desk.images(f"4.3.{number}"))
+        await held_desk.until_followed(run)
+        await until_continued(run)
+        await asyncio.sleep(number * 0.05)
+        await cancelled(run)
+        assert (await run.describe()).status is WorkflowExecutionStatus.CANCELED
+        assert (await held_desk.operations())[-1] == ("publish", "canceled")
+
+    assert await held_desk.effects("cancel") == 5
+
+
+async def test_a_look_that_is_asked_for_around_that_moment_comes_once(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    seldom = {"min_interval": "PT1H", "max_interval": "PT1H"}
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1", polling=seldom))
+    await held_desk.until_followed(run)
+    for _ in range(30):
+        await run.signal("check_now")
+    await held_desk.let_publish()
+    await run.signal("check_now")
+
+    assert (await run.result()).outcome == "preview"

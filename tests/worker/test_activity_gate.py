@@ -1,0 +1,68 @@
+"""Which calls of activities are carried out."""
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import pytest
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from worker.activity_gate import ActivityGate
+
+
+class Work(ActivityInboundInterceptor):
+    """The end of the chain: counts, and waits until it may end."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.go_on = asyncio.Event()
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ARG002 - the SDK's name
+        await self.go_on.wait()
+        self.done += 1
+
+
+def call(gate: ActivityGate, work: Work, **info: Any) -> asyncio.Task[Any]:
+    """Call an activity from a workflow of that type."""
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, **{"workflow_type": "Ours", **info})
+    sent: Any = None
+
+    @activity.defn
+    async def called() -> None:
+        await gate.intercept_activity(work).execute_activity(sent)
+
+    return asyncio.ensure_future(environment.run(called))
+
+
+@pytest.mark.parametrize("info", [{"workflow_type": "Theirs"}, {"workflow_id": None, "workflow_type": None}])
+async def test_only_our_workflows_act(info: dict[str, Any]) -> None:
+    work = Work()
+    work.go_on.set()
+    with pytest.raises(ApplicationError, match="is not carried out by itself") as refused:
+        await call(ActivityGate(["Ours"], local=1), work, **info)
+
+    assert (refused.value.type, refused.value.non_retryable, work.done) == ("NotAuthorized", True, 0)
+
+
+async def test_only_some_local_activities_are_let_in_at_a_time_and_others_do_not_count() -> None:
+    gate, work = ActivityGate(["Ours"], local=2), Work()
+    let_in = [call(gate, work, is_local=True) for _ in range(2)]
+    ordinary = [call(gate, work) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(ApplicationError, match="too many") as refused:
+        await call(gate, work, is_local=True)
+    work.go_on.set()
+    await asyncio.gather(*let_in, *ordinary)
+    await call(gate, work, is_local=True)
+
+    assert not refused.value.non_retryable
+    assert work.done == 6
+
+
+async def test_where_a_rate_is_set_no_local_activity_is_let_in() -> None:
+    with pytest.raises(ApplicationError, match="too many"):
+        await call(ActivityGate(["Ours"], local=0), Work(), is_local=True)
