@@ -318,6 +318,17 @@ async def surveys_when_it_is_asked_to(desk: Desk) -> Run:
 
 
 @played
+async def continues_as_new_because_of_signals_that_do_not_count(desk: Desk) -> Run:
+    await desk.preview("4.2.0")
+    run = await desk.start(VALIDATE, desk.images("4.2.0", approval={"approvers": [DANA]}, **SELDOM))
+    await until_asked(run)
+    for _ in range(2):
+        await asyncio.gather(*(run.signal("approve_go_live", {"approver": "eve"}) for _ in range(100)))
+    await until_continued(run)
+    return await approved(run)
+
+
+@played
 async def nobody_is_asked_about_another_preview(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.fault("list_operations", {"kind": "stranger_edit", "version": "4.2.5"}, after=1)
