@@ -33,7 +33,7 @@ from tests.desk import Desk, Recorder, Run
 from tests.process.processes import Programs, lease, until, until_working, worker_environment
 
 PROJECT = Path(__file__).parents[2]
-OLDEST = "37f53677e3694b4f24d0edf9352cd204e4c5fa62"
+OLDEST = "0ae650510eb13d6e3693289eb07592b2d804554d"
 """The commit whose runs the worker of today has to finish."""
 
 NONE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
