@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from tests.desk import STEPS, Desk, failure_of, progress_of
 
 
@@ -289,3 +291,19 @@ async def test_a_preview_that_was_published_after_the_approval_is_asked_for_anew
     result = await run.result()
     assert result.approved_by == "lee"
     assert [image.version for image in result.images] == ["4.2.0", "4.2.5"]
+
+
+@pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
+async def test_the_steps_of_a_preview_that_was_ready_already_are_shown(desk: Desk, workflow: str) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start(workflow, desk.images("4.2.0"))
+    if workflow == "ValidateAndGoLive":
+        progress = await desk.until_asked(run)
+        await run.terminate()
+    else:
+        await run.result()
+        progress = await progress_of(run)
+
+    assert progress.operation is not None
+    assert (progress.operation.state, progress.operation.ours) == ("preview", False)
+    assert "complete" in {step.state for step in progress.steps if "Certification" in step.name}

@@ -267,7 +267,7 @@ class Stages:
         elif (
             survey.in_draft
             and running.kind is OperationKind.PUBLISH
-            and if_publishing is not IfPublishing.WAIT
+            and if_publishing is IfPublishing.CANCEL
             and not publication.changed
             and publication.asked_to_join != running.id
         ):

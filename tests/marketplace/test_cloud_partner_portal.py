@@ -119,8 +119,13 @@ class Service:
         return CloudPartnerPortal(portal, signer=self.signer, clock=lambda: NOW)
 
     async def edit(self, *images: Image, **more: Any) -> Any:
-        options = {"when_full": WhenFull.FAIL, "limit": None, **more}
-        return await self.marketplace().edit_images(OFFER, images, **options)
+        marketplace = self.marketplace()
+        slots = {
+            name: await marketplace.read_slot(OFFER, slot) or []
+            for name, slot in (("preview", Slot.PREVIEW), ("production", Slot.PRODUCTION))
+        }
+        options = {"when_full": WhenFull.FAIL, "limit": None, "sole_writer": True, **slots, **more}
+        return await marketplace.edit_images(OFFER, images, **options)
 
 
 async def test_it_is_a_marketplace() -> None:
@@ -150,7 +155,7 @@ def stranger_writes(times: int, *, when: str = "PUT") -> Hook:
 async def test_a_new_offer_is_put_without_if_match() -> None:
     service = Service()
     text = json.dumps(document("1.0.0"), indent=1)
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False)
+    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
     assert put is not None
     assert (put.operations, [str(each) for each in put.images], put.warnings) == ([], ["lts 1.0.0"], [])
     assert service.puts[0].headers.get("if-match") is None
@@ -159,7 +164,9 @@ async def test_a_new_offer_is_put_without_if_match() -> None:
 
 async def test_an_existing_offer_is_left_alone() -> None:
     service = Service(document("1.0.0"))
-    put = await service.marketplace().put_offer(OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False)
+    put = await service.marketplace().put_offer(
+        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
+    )
     assert put is None
     assert not service.puts
 
@@ -168,7 +175,7 @@ async def test_a_repeated_creation_knows_its_own_offer() -> None:
     service = Service(document("1.0.0", status="neverPublished", version=1))
     service.listed = [{"id": "op-1", "submissionState": "completed"}]
     text = json.dumps(document("1.0.0"))
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=True)
+    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=True, sole_writer=True)
     assert put is not None
     assert put.operations == ["op-1"]
     assert not service.puts
@@ -176,7 +183,9 @@ async def test_a_repeated_creation_knows_its_own_offer() -> None:
 
 async def test_a_repeated_creation_knows_an_offer_of_somebody_else() -> None:
     service = Service(document("9.0.0"))
-    put = await service.marketplace().put_offer(OFFER, json.dumps(document("1.0.0")), replace=False, repeated=True)
+    put = await service.marketplace().put_offer(
+        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=True, sole_writer=True
+    )
     assert put is None
     assert not service.puts
 
@@ -187,7 +196,7 @@ async def test_a_draft_is_replaced_under_its_etag(sends_etag: bool) -> None:  # 
     service.listed = [{"id": f"op-{number}"} for number in range(9)]
     expected = service.etag if sends_etag else "*"
     text = json.dumps(document("2.0.0"))
-    put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False)
+    put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
     assert put is not None
     assert put.operations == ["op-0", "op-1", "op-2", "op-3", "op-4"]
     assert service.puts[0].headers["if-match"] == expected
@@ -197,7 +206,9 @@ async def test_a_draft_is_replaced_under_its_etag(sends_etag: bool) -> None:  # 
 async def test_a_replacement_reads_again_when_somebody_was_faster() -> None:
     service = Service(document("1.0.0"))
     service.hook = stranger_writes(4)
-    assert await service.marketplace().put_offer(OFFER, json.dumps(document("2.0.0")), replace=True, repeated=False)
+    assert await service.marketplace().put_offer(
+        OFFER, json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True
+    )
     assert len(service.puts) == 5
 
 
@@ -205,7 +216,9 @@ async def test_a_replacement_gives_up_after_five_conflicts() -> None:
     service = Service(document("1.0.0"))
     service.hook = stranger_writes(99)
     with pytest.raises(errors.Conflict):
-        await service.marketplace().put_offer(OFFER, json.dumps(document("2.0.0")), replace=True, repeated=False)
+        await service.marketplace().put_offer(
+            OFFER, json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True
+        )
     assert len(service.puts) == 5
 
 
@@ -220,7 +233,9 @@ async def test_an_offer_that_somebody_else_creates_meanwhile_is_left_alone(statu
 
     service = Service()
     service.hook = hook
-    put = await service.marketplace().put_offer(OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False)
+    put = await service.marketplace().put_offer(
+        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
+    )
     assert put is None
     assert versions_of(service.slots["Draft"]) == ["9.0.0"]
 
@@ -232,7 +247,9 @@ async def test_a_service_that_wants_if_match_for_a_new_offer_gets_it(status: int
 
     service = Service()
     service.hook = hook
-    assert await service.marketplace().put_offer(OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False)
+    assert await service.marketplace().put_offer(
+        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
+    )
     assert [request.headers.get("if-match") for request in service.puts] == ["*"]
 
 
@@ -240,7 +257,9 @@ async def test_a_document_that_the_service_refuses_stays_refused() -> None:
     service = Service()
     service.hook = lambda _, request: httpx.Response(400, text="No title.") if request.method == "PUT" else None
     with pytest.raises(errors.Refused, match=r"No title\."):
-        await service.marketplace().put_offer(OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False)
+        await service.marketplace().put_offer(
+            OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
+        )
     assert service.calls.count(("PUT", "")) == 2
 
 
@@ -248,13 +267,15 @@ async def test_a_publisher_that_is_not_there_is_not_found() -> None:
     service = Service()
     service.hook = lambda *_: httpx.Response(404)
     with pytest.raises(errors.NotFound):
-        await service.marketplace().put_offer(OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False)
+        await service.marketplace().put_offer(
+            OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
+        )
 
 
 async def test_what_is_no_document_is_not_sent() -> None:
     service = Service()
     with pytest.raises(errors.RuleBroken):
-        await service.marketplace().put_offer(OFFER, "[]", replace=False, repeated=False)
+        await service.marketplace().put_offer(OFFER, "[]", replace=False, repeated=False, sole_writer=True)
     assert not service.calls
 
 
@@ -280,7 +301,7 @@ EXPIRED = SAS.replace("2024-09-01", "2024-02-28")
 
 async def test_a_sas_of_no_use_is_told_without_its_signature() -> None:
     text = json.dumps(with_disks(v1=url("1.0.0", SOON)))
-    put = await Service().marketplace().put_offer(OFFER, text, replace=False, repeated=False)
+    put = await Service().marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
     assert put is not None
     (warning,) = put.warnings
     assert warning.startswith("lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-03-05")
@@ -292,7 +313,7 @@ async def test_a_new_offer_whose_disks_cannot_be_read_is_not_sent(query: str) ->
     service = Service()
     text = json.dumps(with_disks(v1=url("1.0.0", query)))
     with pytest.raises(errors.RuleBroken, match=r"lts 1\.0\.0: the (SAS|URL) of the OS disk") as caught:
-        await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False)
+        await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
     assert not service.puts
     assert "hunter2" not in str(caught.value)
 
@@ -301,7 +322,7 @@ async def test_a_new_offer_needs_no_secret_where_we_hold_the_key() -> None:
     service = Service()
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", "")))
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False)
+    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
     assert put is not None
     assert put.warnings == []
     sent = service.slots["Draft"]
@@ -313,7 +334,7 @@ async def test_a_repeated_creation_knows_the_offer_that_it_signed() -> None:
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", "")))
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=True)
+    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=True, sole_writer=True)
     assert put is not None
     assert not service.puts
     assert len(put.warnings) == 1
@@ -323,14 +344,14 @@ async def test_a_replaced_draft_keeps_the_urls_of_images_that_it_holds() -> None
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", ""), v2=url("2.0.0", "")))
-    put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False)
+    put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
     assert put is not None
     (warning,) = put.warnings
     assert warning.startswith("lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-02-28")
     sent = service.slots["Draft"]
     assert disk(sent) == url("1.0.0", EXPIRED)
     assert parse_qs(urlsplit(disk(sent, "2.0.0")).query)["sp"] == ["rl"]
-    await service.marketplace().put_offer(OFFER, text, replace=True, repeated=True)
+    await service.marketplace().put_offer(OFFER, text, replace=True, repeated=True, sole_writer=True)
     assert service.slots["Draft"] == sent
 
 
@@ -338,7 +359,7 @@ async def test_a_replaced_draft_gets_no_new_image_that_cannot_be_read() -> None:
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     text = json.dumps(with_disks(v1=url("1.0.0", EXPIRED), v2=url("2.0.0", EXPIRED)))
     with pytest.raises(errors.RuleBroken) as caught:
-        await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False)
+        await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
     assert str(caught.value).startswith("lts 2.0.0: the SAS of the OS disk: se (expiry)")
     assert "1.0.0" not in str(caught.value)
     assert not service.puts
@@ -376,7 +397,7 @@ async def test_a_publish_that_begins_during_our_write_is_known(write: str, sends
         known = (await service.edit(image("1.1.0"))).operations
     else:
         text = json.dumps(document("2.0.0"))
-        put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False)
+        put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
         assert put is not None
         known = put.operations
     assert known == ["theirs", "old"]
@@ -635,7 +656,18 @@ async def test_any_answer_is_met_with_a_result_or_a_typed_error(draft: object, a
         lambda: marketplace.awaits_sign_off(OFFER),
         lambda: marketplace.read_slot(OFFER, Slot.PREVIEW),
         lambda: service.edit(image("1.1.0")),
-        lambda: marketplace.put_offer(OFFER, json.dumps(document()), replace=True, repeated=True),
+        lambda: marketplace.put_offer(OFFER, json.dumps(document()), replace=True, repeated=True, sole_writer=True),
     ):
         with contextlib.suppress(errors.MarketplaceError, errors.RuleBroken):
             await call()
+
+
+async def test_without_an_etag_only_a_sole_writer_writes() -> None:
+    service = Service(document("1.0.0"), sends_etag=False)
+    text = json.dumps(document("2.0.0"))
+    with pytest.raises(errors.Unguarded):
+        await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=False)
+    with pytest.raises(errors.Unguarded):
+        await service.edit(image("2.0.0"), sole_writer=False)
+
+    assert service.puts == []

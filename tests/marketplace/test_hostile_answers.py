@@ -46,15 +46,17 @@ USES: dict[str, Callable[[CloudPartnerPortal], Awaitable[object]]] = {
     "look": lambda client: client.look(KEY, GUID),
     "look at a go-live": lambda client: client.look(KEY, GUID, OperationKind.GO_LIVE),
     "sign-off": lambda client: client.awaits_sign_off(KEY),
-    "put": lambda client: client.put_offer(KEY, DOCUMENT, replace=True, repeated=False),
-    "put again": lambda client: client.put_offer(KEY, DOCUMENT, replace=False, repeated=True),
+    "put": lambda client: client.put_offer(KEY, DOCUMENT, replace=True, repeated=False, sole_writer=True),
+    "put again": lambda client: client.put_offer(KEY, DOCUMENT, replace=False, repeated=True, sole_writer=True),
     "publish": lambda client: client.publish(KEY, ["a@b.example"]),
     "go live": lambda client: client.go_live(KEY),
     "cancel": lambda client: client.cancel(KEY, []),
     "plan": lambda client: client.planned_edit(
         KEY, [IMAGE], preview=[], production=[], when_full=WhenFull.REMOVE_OLDEST, limit=2
     ),
-    "edit": lambda client: client.edit_images(KEY, [IMAGE], when_full=WhenFull.REMOVE_OLDEST, limit=2),
+    "edit": lambda client: client.edit_images(
+        KEY, [IMAGE], preview=[], production=[], when_full=WhenFull.REMOVE_OLDEST, limit=2, sole_writer=True
+    ),
 }
 every_use = pytest.mark.parametrize("use", USES)
 
