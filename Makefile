@@ -36,7 +36,7 @@ schemas: .venv/dev-installed ## Write examples/schemas from the workflows' input
 histories: .venv/dev-installed ## Record anew the histories that `make test` replays
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.replay.record
 
-bench: .venv/dev-installed ## Measure against other engines, side by side (some 40 minutes); ARGS="--quick" is short
+bench: .venv/dev-installed ## Measure against other engines, side by side (an hour); ARGS="--quick" is short
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.compare $(ARGS)
 
 sixteen-days: .venv/dev-installed ## Count what a publication of sixteen days costs
