@@ -121,8 +121,9 @@ class Approval:
         if self.sign_off.decision is None:
             self.sign_off.shown = published
             await self._stages.show_steps(survey.last_publish)
+            # It is a person that the run waits for, perhaps from run to run; only then the marketplace again.
+            self._stages.publication.wait_until = self.sign_off.until + self._wanted.deadline
             await self._wait(self.sign_off.until)
-            # It was a person that the run waited for.
             self._stages.publication.wait_until = self._stages.waiting.now + self._wanted.deadline
             if self.sign_off.decision is None:
                 # Somebody wants to know how things stand; nobody changed them.
