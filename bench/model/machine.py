@@ -558,7 +558,9 @@ class PublishingMachine(RuleBasedStateMachine):
         if intent.workflow != "promote" or not intent.approval or intent.decision is not None:
             self.findings.append(f"{intent} asks for an approval that it does not need")
             return
-        intent.shown, intent.shown_publish = frozenset(sight.preview or ()), published
+        # Others may have published since the run looked.
+        intent.shown_publish = progress.operation.id if progress.operation else published
+        intent.shown = frozenset(sight.preview or ())
         live = frozenset(sight.production or ())
         shows = [frozenset(map(str, images)) for images in (approval.adds, approval.removes)] if approval else []
         if shows != [intent.shown - live, live - intent.shown]:
