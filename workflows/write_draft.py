@@ -2,13 +2,14 @@
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import DraftWritten
     from workflows.draft import ALONE, DraftWrite, call
     from workflows.errors import application_error, final
     from workflows.inputs import MAX_INPUT, NOTHING, read
+    from workflows.waiting import heed_cancellation
 
 MAX_WRITE = 2 * MAX_INPUT + 10_000
 """Bytes: an offer stands in a write as a JSON string, at most twice as long."""
@@ -26,6 +27,5 @@ class WriteDraft:
         try:
             return await call(read(DraftWrite, request, MAX_WRITE), ALONE)
         except FailureError as error:
-            if is_cancelled_exception(error):
-                raise
+            await heed_cancellation()  # whatever became of the try that was under way
             raise application_error(error) from None
