@@ -23,11 +23,17 @@ from sandbox.clock import SpeedClock
 from tests.desk import STEPS, Desk, Recorder
 from tests.real_time.held_desk import HeldDesk
 from worker.registration import data_converter, worker
-from workflows import search_attributes
+from workflows import draft, search_attributes
 
 STEP_SECONDS = 0.2
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def quick_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs that wait for another writer try again soon."""
+    monkeypatch.setattr(draft, "LEASE_INTERVAL", timedelta(seconds=0.2))
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +61,7 @@ async def desks(
 ) -> AsyncIterator[tuple[str, str]]:
     """The address of a marketplace, and the task queue of a worker on it."""
     marketplace = SandboxMarketplace(default_switches={"step_durations": dict.fromkeys(STEPS, STEP_SECONDS)})
-    async with serve(marketplace) as url, worker(real_temporal.client, "quick", _client(http, url), webhook):
+    async with serve(marketplace) as url, worker(real_temporal.client, "quick", client_of(http, url), webhook):
         yield url, "quick"
 
 
@@ -84,7 +90,7 @@ async def held(
     clock = SpeedClock()
     switches = {"sas_clock": "wall", "step_durations": dict.fromkeys(STEPS, 300.0)}
     marketplace = SandboxMarketplace(clock=clock, default_switches=switches)
-    async with serve(marketplace) as url, worker(real_temporal.client, "held", _client(http, url), webhook):
+    async with serve(marketplace) as url, worker(real_temporal.client, "held", client_of(http, url), webhook):
         yield url, "held", clock
 
 
@@ -102,6 +108,7 @@ async def held_desk(
     return desk
 
 
-def _client(http: httpx.AsyncClient, url: str) -> CloudPartnerPortal:
+def client_of(http: httpx.AsyncClient, url: str) -> CloudPartnerPortal:
+    """Return a client of the marketplace at an address."""
     portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
     return CloudPartnerPortal(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))

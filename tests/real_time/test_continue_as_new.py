@@ -8,7 +8,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from tests.desk import Desk, Run, progress_of
-from tests.process.processes import until
+from tests.real_time.chain import until_continued
 from tests.real_time.held_desk import HeldDesk
 from tests.real_time.test_cancel import cancelled
 from workflows.messages import GoLiveDecision, Progress
@@ -20,16 +20,6 @@ APPROVERS: dict[str, Any] = {"approval": {"approvers": ["dana"]}}
 def goes_live(progress: Progress) -> bool:
     """Whether the run follows a go-live."""
     return progress.operation is not None and progress.operation.kind == "go_live"
-
-
-async def until_continued(run: Run) -> None:
-    """Wait until the run has continued as new once more."""
-    before = (await run.describe()).run_id
-
-    async def is_another() -> bool:
-        return (await run.describe()).run_id != before
-
-    await until(is_another)
 
 
 async def test_a_whole_publication_goes_on_from_run_to_run(held_desk: HeldDesk) -> None:
