@@ -1,16 +1,20 @@
 """Where no ETag guards a draft, one run at a time writes to it: no run's image is lost, whoever ends meanwhile."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
+from temporalio.exceptions import TimeoutError as TimedOutError
 from temporalio.service import RPCError
 
 from tests.desk import OFFER, Desk, failure_of, progress_of
 from tests.process.processes import until
 from tests.real_time.test_concurrency import held, images, plans, results, start_each
 
+ENDS = {"cancel": CancelledError, "terminate": TerminatedError, "time out": TimedOutError, "fail": ApplicationError}
 SLOW_READS: dict[str, Any] = {"kind": "delay", "seconds": 0.25}
 
 
@@ -40,7 +44,7 @@ async def test_eight_runs_at_once_lose_no_image_where_reads_are_slow(real_desk: 
 
 
 async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Desk) -> None:
-    await real_desk.live("4.2.0")
+    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
     await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
 
     with pytest.raises(RPCError, match="not found"):
@@ -48,9 +52,9 @@ async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Des
 
 
 async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_desk: Desk) -> None:
-    await real_desk.live("4.2.0")
+    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
-    await real_desk.fault("put_offer", {"kind": "delay", "seconds": 3})
+    await real_desk.fault("put_offer", {"kind": "delay", "seconds": 1.5})
     first = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
     await until(lambda: is_held(real_desk))
     second = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.2"))
@@ -65,14 +69,22 @@ async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_de
     assert await real_desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.2"]
 
 
-@pytest.mark.parametrize("end", ["cancel", "terminate"])
+@pytest.mark.parametrize("end", ENDS)
 async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end: str) -> None:
-    await real_desk.live("4.2.0")
+    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
-    await real_desk.fault("put_offer", {"kind": "respond", "status": 503}, times=3)
-    first = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
-    await until(lambda: is_held(real_desk))
-    await (first.cancel() if end == "cancel" else first.terminate())
+    await real_desk.fault("put_offer", {"kind": "respond", "status": 422 if end == "fail" else 503}, times=3)
+    first = await real_desk.start(
+        "UpdateOfferAndPublish",
+        images(real_desk, "4.2.1"),
+        execution_timeout=timedelta(seconds=1 if end == "time out" else 60),
+    )
+    if end in {"cancel", "terminate"}:
+        await until(lambda: is_held(real_desk))
+        await (first.cancel() if end == "cancel" else first.terminate())
+    with pytest.raises(WorkflowFailureError) as failed:
+        await first.result()
+    assert isinstance(failed.value.cause, ENDS[end])
     await real_desk.no_faults()
 
     async def is_free() -> bool:
@@ -82,6 +94,38 @@ async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end
     result = await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.2"))
     assert result.outcome == "preview"
     assert "4.2.2" in await real_desk.versions("Preview")
+
+
+async def test_a_run_whose_write_somebody_cancels_fails_and_says_so(real_desk: Desk) -> None:
+    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.switch(etag_on_get=False, etag_on_put=False)
+    await real_desk.fault("put_offer", {"kind": "delay", "seconds": 0.5}, times=-1)
+    await real_desk.fault("put_offer", {"kind": "respond", "status": 503}, times=-1)
+    run = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+    await until(lambda: is_held(real_desk))
+    await real_desk.temporal.client.get_workflow_handle(lease_of(real_desk)).cancel()
+    error = await failure_of(run)
+
+    assert error.type == "MarketplaceError"
+    assert "writes to the draft was cancelled by somebody" in error.message
+
+
+async def test_what_waits_for_a_whole_offer_to_be_put_is_added_to_it(real_desk: Desk) -> None:
+    await real_desk.switch(etag_on_get=False, etag_on_put=False)
+    await real_desk.call("PUT", "", plans(real_desk, 4))
+    await real_desk.fault("put_offer", {"kind": "delay", "seconds": 1.5})
+    whole = plans(real_desk, 4)
+    whole["definition"]["displayText"] = "replaced"
+    replacing = await real_desk.start(
+        "CreateOfferAndPublish",
+        real_desk.create(document=whole, if_exists="replace", polling={"min_interval": 0.2, "max_interval": 0.5}),
+    )
+    await until(lambda: is_held(real_desk))
+    adding = await start_each(real_desk, "UpdateOfferAndPublish", 4)
+
+    assert {result.outcome for result in await results([replacing, *adding])} == {"preview"}
+    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 4
+    assert (await real_desk.state())["slots"]["Preview"]["document"]["definition"]["displayText"] == "replaced"
 
 
 async def test_nobody_but_a_run_starts_a_write(real_desk: Desk) -> None:

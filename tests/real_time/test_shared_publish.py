@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from tests.desk import Run, failure_of, progress_of
+from tests.desk import Desk, Run, failure_of, progress_of
 from tests.real_time.held_desk import HeldDesk
-from tests.real_time.test_concurrency import held, plans
+from tests.real_time.test_concurrency import held, plans, results, start_each
 
 RUNS = 6
 WAITS = "which is running on the offer"
@@ -93,6 +93,22 @@ async def test_when_the_run_that_published_for_all_is_cancelled_the_others_publi
     assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
 
 
+async def test_a_run_that_cancels_what_is_in_the_way_spares_those_that_wait_for_it(held_desk: HeldDesk) -> None:
+    runs = await crowd(held_desk)
+    cancelling = held_desk.images("4.2.2", plan="plan-0", if_publishing="cancel")
+    runs.append(await held_desk.start("UpdateOfferAndPublish", cancelling))
+    ends = asyncio.gather(*(run.result() for run in runs))
+    await held_desk.until_requested("publish", times=2)
+    while not ends.done():
+        await held_desk.let_publish()
+        await asyncio.sleep(0.3)
+
+    assert {result.outcome for result in await ends} == {"preview"}
+    assert await held_desk.operations() == [("publish", "canceled"), ("publish", None)]
+    others = [["4.2.0", "4.2.1"]] * (RUNS - 1)
+    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1", "4.2.2"], *others]
+
+
 async def test_when_the_shared_publish_fails_nobody_publishes_the_same_draft_again(held_desk: HeldDesk) -> None:
     runs = await crowd(held_desk)
     await held_desk.step("displaycertify", outcome="fail", messages=["No agent."])
@@ -127,6 +143,18 @@ async def test_where_no_edit_is_taken_meanwhile_the_image_is_put_as_soon_as_one_
 
     assert (await run.result()).outcome == "preview"
     assert await held_desk.versions("Preview") == ["4.2.0", "4.2.1"]
+
+
+@pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
+async def test_where_no_edit_is_taken_meanwhile_every_run_still_ends_well(real_desk: Desk, *, etags: bool) -> None:
+    await real_desk.switch(edits_while_running="refuse", etag_on_get=etags, etag_on_put=etags)
+    await real_desk.call("PUT", "", plans(real_desk, 3))
+    await real_desk.publish()
+    done = await results(await start_each(real_desk, "UpdateOfferAndPublish", 3))
+
+    assert {result.outcome for result in done} == {"preview"}
+    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 3
+    assert await real_desk.effects("publish") <= 4
 
 
 async def test_the_approval_shows_all_that_a_shared_publish_would_bring_live(held_desk: HeldDesk) -> None:
