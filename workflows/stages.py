@@ -225,6 +225,9 @@ class Stages:
         if is_put or replace:
             survey = await self.survey(must_exist=is_put)
             if is_put or survey.running is not None:
+                # What has ended by now did not bring the draft to the preview.
+                ended = is_put and survey.running is None
+                publication.known_operations = survey.known_operations if ended else publication.known_operations
                 return survey
         else:
             publication.unguarded = True  # what does not exist yet has no ETag
