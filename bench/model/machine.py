@@ -500,8 +500,11 @@ class PublishingMachine(RuleBasedStateMachine):
         try:
             rest = self.rests[intent.name] = await self.rig.rest(handle, cancelled=intent.cancelled)
         except TimeoutError:
-            progress = await progress_of(handle)
-            self.findings.append(f"{intent} does not come to rest: {progress.model_dump_json(exclude_defaults=True)}")
+            try:
+                shows = (await progress_of(handle)).model_dump_json(exclude_defaults=True)
+            except RPCError as error:
+                shows = f"no progress ({error})"
+            self.findings.append(f"{intent} does not come to rest, and shows {shows}")
             return
         if rest.state == "ended":
             await self._ended(intent)

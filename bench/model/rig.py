@@ -49,6 +49,7 @@ RETRY_AFTER = timedelta(milliseconds=50)
 BEAT_EVERY = 5.0
 LOOK_EVERY = 0.01
 REST_WITHIN = 60.0
+ANSWER_WITHIN = timedelta(seconds=30)
 
 Answer = TypeVar("Answer")
 
@@ -203,7 +204,7 @@ class Rig:
 
 async def progress_of(handle: WorkflowHandle[Any, Any]) -> Progress:
     """Query a run."""
-    progress: Progress = await handle.query("progress", result_type=Progress)
+    progress: Progress = await handle.query("progress", result_type=Progress, rpc_timeout=ANSWER_WITHIN)
     return progress
 
 
