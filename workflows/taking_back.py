@@ -1,6 +1,7 @@
 """Takes back what a cancelled run started at the marketplace."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.errors import application_error
     from workflows.publication import Purpose
     from workflows.stages import Stages
+    from workflows.waiting import heed_cancellation
 
 
 @asynccontextmanager
@@ -20,10 +22,14 @@ async def taking_back(stages: Stages) -> AsyncIterator[None]:
     """When the run is cancelled, cancel the operation that it started, and wait until it is."""
     try:
         yield
-    except (FailureError, asyncio.CancelledError) as error:
-        if is_cancelled_exception(error) and workflow.cancellation_reason() is not None:
-            await _take_back(stages)
-        raise
+    except (FailureError, asyncio.CancelledError):
+        if workflow.cancellation_reason() is None:
+            raise
+        # Also where a call that had to end first failed. The cancellation may still be on its way.
+        with contextlib.suppress(asyncio.CancelledError):
+            await heed_cancellation()
+        await _take_back(stages)
+        raise asyncio.CancelledError from None
 
 
 async def _take_back(stages: Stages) -> None:

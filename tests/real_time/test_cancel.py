@@ -237,6 +237,19 @@ async def test_while_somebody_elses_publish_is_being_cancelled_nothing_more_is_d
     assert [kind for kind, _ in await held_desk.operations()] == ["publish", "goLive", "publish"]
 
 
+async def test_a_request_to_cancel_that_fails_fails_no_run_that_is_cancelled_meanwhile(held_desk: HeldDesk) -> None:
+    await held_desk.live("4.2.0")
+    await held_desk.stranger("edit", "publish", version="4.2.1")
+    await held_desk.fault("cancel", {"kind": "delay", "seconds": 0.5})
+    await held_desk.fault("cancel", {"kind": "respond", "status": 422})
+    run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.3.0", if_publishing="cancel"))
+    await until(lambda: in_flight(run, "cancel_operation"))
+    await cancelled(run)
+
+    assert (await held_desk.operations())[-1] == ("publish", None)
+    assert held_desk.told(run) == []
+
+
 async def test_only_the_follower_being_cancelled_takes_nothing_back(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
     await held_desk.call("PUT", "", held_desk.document("4.2.1"), {"If-Match": "*"})
