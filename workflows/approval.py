@@ -122,12 +122,10 @@ class Approval:
             self.sign_off.shown = published
             await self._stages.show_steps(survey.last_publish)
             # It is a person that the run waits for, perhaps from run to run; only then the marketplace again.
+            self._stages.publication.rounds = 0
             self._stages.publication.wait_until = self.sign_off.until + self._wanted.deadline
             await self._wait(self.sign_off.until)
             self._stages.publication.wait_until = self._stages.waiting.now + self._wanted.deadline
-            if self.sign_off.decision is None:
-                # Somebody wants to know how things stand; nobody changed them.
-                self._stages.publication.rounds -= 1
             if self.sign_off.decision is None or not self._wanted.images:
                 # Without images it is the preview of now that is approved.
                 return False

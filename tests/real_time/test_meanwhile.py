@@ -22,7 +22,7 @@ from tests.real_time.held_desk import HeldDesk
 from tests.real_time.test_cancel import ends_as_cancelled
 from worker.encryption import EncryptionCodec
 from worker.registration import data_converter, worker
-from workflows import history, waiting
+from workflows import history, stages, waiting
 from workflows.messages import GoLiveDecision, Progress
 
 DANA = "dana@fabrikam.example"
@@ -105,7 +105,10 @@ async def test_each_refused_signal_is_told_once(held_desk: HeldDesk) -> None:
 
 
 @pytest.mark.usefixtures("few")
-async def test_the_time_to_decide_counts_from_the_question(held_desk: HeldDesk) -> None:
+async def test_the_time_to_decide_counts_from_the_question_and_waiting_is_no_change_by_others(
+    held_desk: HeldDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "MAX_ROUNDS", 1)
     await held_desk.preview("4.2.0")
     wanted = held_desk.images("4.2.0", approval={"approvers": [DANA], "timeout": 2})
     run = await held_desk.start("ValidateAndGoLive", wanted)
