@@ -1,14 +1,14 @@
-"""The way of every API request: faults, token, version, the call itself, the log."""
+"""The way of every API request: faults, token, the call itself, the log."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sandbox import documents, offers
-from sandbox.calls import CALLS, Visit
+from sandbox import offers
 from sandbox.connection import Dropped, Truncated
 from sandbox.faults import (
     Action,
@@ -22,35 +22,60 @@ from sandbox.faults import (
     Truncate,
     take_due,
 )
+from sandbox.kinds import kind_of
 from sandbox.marketplace import SandboxMarketplace
-from sandbox.refusals import API_VERSIONS, RefusedError, error_response, too_many_response
+from sandbox.refusals import RefusedError
 from sandbox.state import Publisher
+from sandbox.switches import Switches
 from sandbox.tokens import bearer_of, digest_of, is_valid
+from sandbox.visit import Place, Visit
 
 
-async def answer_call(marketplace: SandboxMarketplace, call: str, request: Request) -> Response:
+class Api(Protocol):
+    """One of the APIs that present the marketplace."""
+
+    def place_of(self, marketplace: SandboxMarketplace, call: str, request: Request, body: bytes) -> Place:
+        """Tell what a request is about."""
+        ...
+
+    def check(self, visit: Visit) -> None:
+        """Refuse a request for what has nothing to do with its call."""
+        ...
+
+    def answer(self, visit: Visit) -> Response:
+        """Do what is asked for."""
+        ...
+
+    def refusal(self, refused: RefusedError, switches: Switches) -> Response:
+        """Say that it was refused."""
+        ...
+
+    def too_many(self, stay_away: float, switches: Switches) -> Response:
+        """Say that there were too many requests, and for how many seconds to stay away."""
+        ...
+
+
+async def answer_call(marketplace: SandboxMarketplace, api: Api, call: str, request: Request) -> Response:
     """Answer one API request."""
-    publisher_id = str(request.path_params["publisher"])
-    offer_id = request.path_params.get("offer")
     arrived, stay_away = datetime.now(UTC), marketplace.too_many()
     body = await request.body()
+    place = api.place_of(marketplace, call, request, body)
     if stay_away is not None:
-        visit = Visit(marketplace, request, call, body, publisher_id, await marketplace.clock.now(), arrived)
-        response = too_many_response(stay_away, visit.switches.error_shape)
-        _log(visit, offer_id, response, [])
+        visit = Visit(marketplace, request, place, body, await marketplace.clock.now(), arrived)
+        response = api.too_many(stay_away, visit.switches)
+        _log(visit, response, [])
         return response
-    known = marketplace.state.publishers.get(publisher_id)
-    slot = request.path_params.get("slot", "Draft") if call == "read_offer" else None
-    actions = take_due(known.faults, call, offer_id, slot) if known else []
+    known = marketplace.state.publishers.get(place.publisher_id)
+    actions = take_due(known.faults, place.call, place.offer_id, place.slot) if known else []
     await _delay(actions, "before")
     now = await marketplace.clock.now()
     # From here to the effect and its log nothing waits, so a request's effect is never interleaved with another's.
-    visit = Visit(marketplace, request, call, body, publisher_id, now, arrived)
+    visit = Visit(marketplace, request, place, body, now, arrived)
     settled = marketplace.settle(known, now) if known else False
-    response = _answer_with_faults(visit, actions)
+    response = _answer_with_faults(api, visit, actions)
     if settled or actions or visit.effect:
         marketplace.save(now)
-    _log(visit, offer_id, response, actions)
+    _log(visit, response, actions)
     await _delay(actions, "after")
     return response
 
@@ -61,14 +86,14 @@ async def _delay(actions: Sequence[Action], when: str) -> None:
             await asyncio.sleep(action.seconds)
 
 
-def _log(visit: Visit, offer_id: str | None, response: Response, actions: Sequence[Action]) -> None:
+def _log(visit: Visit, response: Response, actions: Sequence[Action]) -> None:
     visit.marketplace.log(
         {
             "method": visit.request.method,
             "path": visit.request.url.path,
             "call": visit.call,
             "publisher": visit.publisher_id,
-            "offer": offer_id,
+            "offer": visit.place.offer_id,
             "status": None if isinstance(response, Dropped) else response.status_code,
             "effect": visit.effect,
             "operation_id": visit.operation_id,
@@ -81,7 +106,7 @@ def _log(visit: Visit, offer_id: str | None, response: Response, actions: Sequen
     )
 
 
-def _answer_with_faults(visit: Visit, actions: Sequence[Action]) -> Response:
+def _answer_with_faults(api: Api, visit: Visit, actions: Sequence[Action]) -> Response:
     _expire_tokens(visit, actions)
     for action in actions:
         if isinstance(action, Respond):
@@ -89,11 +114,12 @@ def _answer_with_faults(visit: Visit, actions: Sequence[Action]) -> Response:
         if isinstance(action, Drop) and action.when == "before":
             return Dropped()
     try:
-        _check_request(visit)
+        _check_token(visit)
+        api.check(visit)
         _let_strangers_act(visit, actions, "before")
-        response = CALLS[visit.call](visit)
+        response = api.answer(visit)
     except RefusedError as refused:
-        response = error_response(refused, visit.switches.error_shape)
+        response = api.refusal(refused, visit.switches)
     _let_strangers_act(visit, actions, "after")
     for action in actions:
         if isinstance(action, RespondAfter):
@@ -113,28 +139,16 @@ def _expire_tokens(visit: Visit, actions: Sequence[Action]) -> None:
             visit.publisher.refused_tokens.add(digest_of(token))
 
 
-def _check_request(visit: Visit) -> None:
-    marketplace, request, switches = visit.marketplace, visit.request, visit.switches
-    publisher = marketplace.state.publishers.get(visit.publisher_id)
-    if not is_valid(bearer_of(request.headers), marketplace.token, marketplace.state, publisher):
+def _check_token(visit: Visit) -> None:
+    marketplace, publisher = visit.marketplace, visit.marketplace.state.publishers.get(visit.publisher_id)
+    if not is_valid(bearer_of(visit.request.headers), marketplace.token, marketplace.state, publisher):
         raise RefusedError(401, "Unauthorized", "The access token is missing, unknown or expired.")
-    if request.query_params.get("api-version") not in API_VERSIONS:
-        given = request.query_params.get("api-version", "")
-        message = f"api-version '{given}' is not recognised. Known: [{', '.join(API_VERSIONS)}]"
-        raise RefusedError(400, "InvalidAPIVersion", message)
-    if switches.forbidden:
-        message = f"The principal has no access to the publisher '{visit.publisher_id}'."
-        raise RefusedError(403, "Forbidden", message)
-    if request.method == "POST" and switches.length_required and "content-length" not in request.headers:
-        raise RefusedError(411, "LengthRequired", "A POST needs a Content-Length.")
-    if switches.if_match_required == "every_call" and "if-match" not in request.headers:
-        raise offers.missing_if_match(switches)
 
 
 def _let_strangers_act(visit: Visit, actions: Sequence[Action], when: str) -> None:
     for action in actions:
         if isinstance(action, StrangerEdit | StrangerAct) and action.when == when:
-            offer_id = visit.request.path_params.get("offer")
+            offer_id = visit.place.offer_id
             if offer_id in visit.publisher.offers:
                 act_as_stranger(visit.marketplace, visit.publisher, str(offer_id), action, visit.now)
 
@@ -154,8 +168,10 @@ def act_as_stranger(
 
     try:
         if isinstance(action, StrangerEdit):
-            text = documents.with_strange_version(offer.draft.text, action.plan_id, action.version)
-            offers.put(publisher, offer_id, text, "*", now, tick)
+            text = kind_of(offer).with_strange_version(offer.draft.text, action.plan_id, action.version)
+            offers.check_editable(offer, publisher.switches)
+            kind_of(offer).check_draft(publisher.id, offer, text, publisher.switches)
+            offers.store_draft(publisher, offer, text, now, tick)
         elif action.kind == "stranger_publish":
             offers.publish(publisher, offer, "stranger@example.com", now, tick)
         elif action.kind == "stranger_cancel":

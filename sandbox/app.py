@@ -1,6 +1,6 @@
 """The web application: the API, the token endpoint, the control API and the page."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -9,30 +9,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.api import answer_call
+from sandbox.api import Api, answer_call
+from sandbox.cloud_partner import api as cloud_partner
+from sandbox.cloud_partner.refusals import error_response
 from sandbox.connection import BreakableApp
 from sandbox.control import control_routes
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.page import render_page
-from sandbox.refusals import RefusedError, error_response
+from sandbox.refusals import RefusedError
 from sandbox.tokens import bearer_of, is_valid, token_response
 
-_OFFERS = "/api/publishers/{publisher}/offers"
-_OFFER = _OFFERS + "/{offer}"
-_API_ROUTES = (
-    ("GET", _OFFERS, "list_offers"),
-    ("GET", _OFFER, "read_offer"),
-    ("GET", _OFFER + "/versions/{version}", "read_offer"),
-    ("GET", _OFFER + "/slot/{slot}", "read_offer"),
-    ("PUT", _OFFER, "put_offer"),
-    ("GET", _OFFER + "/status", "offer_status"),
-    ("POST", _OFFER + "/publish", "publish"),
-    ("POST", _OFFER + "/golive", "go_live"),
-    ("POST", _OFFER + "/cancel", "cancel"),
-    ("GET", _OFFER + "/submissions", "list_operations"),
-    ("GET", _OFFER + "/submissions/", "list_operations"),
-    ("GET", _OFFER + "/operations/{operation}", "read_operation"),
-    ("GET", "/api/operations/{publisher}${offer}$2${stage}", "read_operation"),
+_APIS: Sequence[tuple[Api, Sequence[tuple[str, str, str]]]] = (
+    (cloud_partner.CloudPartnerApi(), cloud_partner.ROUTES),
 )
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -55,9 +43,9 @@ async def _not_found(_request: Request, _error: Exception) -> Response:
 
 
 def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
-    def endpoint_of(call: str) -> Endpoint:
+    def endpoint_of(api: Api, call: str) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            return await answer_call(marketplace, call, request)
+            return await answer_call(marketplace, api, call, request)
 
         return endpoint
 
@@ -73,7 +61,11 @@ def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
         return response
 
     return [
-        *(Route(path, endpoint_of(call), methods=[method]) for method, path, call in _API_ROUTES),
+        *(
+            Route(path, endpoint_of(api, call), methods=[method])
+            for api, routes in _APIS
+            for method, path, call in routes
+        ),
         Route("/api/offerTypes", offer_types, methods=["GET"]),
         Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         Route("/{tenant}/oauth2/token", token, methods=["POST"]),

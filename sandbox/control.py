@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox import answers
 from sandbox.api import act_as_stranger
+from sandbox.cloud_partner import answers
 from sandbox.faults import Fault, StepFault, Stranger
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.state import Offer, Publisher, Snapshot

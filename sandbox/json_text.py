@@ -6,7 +6,7 @@ A publisher's tool must give back what it did not mean to change. It can only be
 
 import json
 import re
-from typing import NoReturn, Self, TypeAlias
+from typing import Any, NoReturn, Self, TypeAlias, cast
 
 Tree: TypeAlias = "dict[str, Tree] | list[Tree] | Spelled | str | int | float | bool | None"
 
@@ -43,6 +43,16 @@ class Name(str):
 def _refuse_constant(word: str) -> NoReturn:
     message = f"{word} is not JSON"
     raise ValueError(message)
+
+
+def members_of(value: object) -> dict[str, Any]:
+    """The value when it is an object, else nothing; documents in a draft may have any shape."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def objects_in(value: object) -> list[dict[str, Any]]:
+    """The objects of an array."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def parse_plain(text: str) -> object:

@@ -7,19 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 from urllib.parse import quote
 
-from sandbox.documents import CORE_VM, VIRTUAL_MACHINE, fingerprint_of, image_maps_of, members_of, plans_of
 from sandbox.faults import StepFault
-from sandbox.json_text import parse_plain
+from sandbox.kinds import KINDS, kind_of
 from sandbox.refusals import RefusedError
 from sandbox.sas import complaint_about
-from sandbox.state import Offer, Operation, Outcome, Pending, Publisher, Snapshot
+from sandbox.state import Api, Offer, Operation, Outcome, Pending, Publisher, Snapshot
 from sandbox.steps import CERTIFICATION, plan_steps, progress_of
 from sandbox.switches import Switches
-from sandbox.validation import check_publish, check_put
 
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _TICKS_OF_MICROSECOND = 10
-_PRECONDITION_FAILED = 412
 
 Ticker: TypeAlias = Callable[[], int]
 
@@ -130,39 +127,28 @@ def etag_of(ticks: int) -> str:
     return f"W/\"datetime'{quote(moment.strftime('%Y-%m-%dT%H:%M:%S.%f') + str(seventh_digit) + 'Z')}'\""
 
 
-def put(
-    publisher: Publisher, offer_id: str, text: str, if_match: str | None, now: datetime, tick: Ticker
-) -> tuple[Offer, bool]:
-    """Store a draft; tells whether the offer is new."""
-    offer = publisher.offers.get(offer_id)
-    switches = publisher.switches
-    if offer is None and if_match not in (None, "*"):
-        raise RefusedError(_PRECONDITION_FAILED, "PreconditionFailed", "The offer does not exist.")
-    if offer is not None and if_match is None and switches.if_match_required != "never":
-        raise missing_if_match(switches)
-    if offer is not None and switches.edits_while_running == "refuse":
-        busy_with = _busy_with(offer)
-        if busy_with:
-            raise _in_progress(busy_with, switches)
-    if offer is not None and if_match not in (None, "*", offer.etag):
-        message = "The offer has changed since it was read: If-Match differs from its ETag."
-        raise RefusedError(_PRECONDITION_FAILED, "PreconditionFailed", message)
-    offer_type = check_put(text, publisher.id, offer_id, offer.offer_type if offer else None, switches)
-    etag = etag_of(tick())
-    version = offer.version if offer else 1
-    fingerprint = fingerprint_of(text, normalized=switches.normalize_documents)
-    draft = Snapshot(text=text, fingerprint=fingerprint, version=version, changed=now)
-    if offer is None:
-        publisher.offers[offer_id] = Offer(id=offer_id, offer_type=offer_type, etag=etag, draft=draft)
-        return publisher.offers[offer_id], True
-    offer.draft, offer.etag = draft, etag
-    return offer, False
+def create(
+    publisher: Publisher, api: Api, offer_id: str, offer_type: str, text: str, now: datetime, tick: Ticker
+) -> Offer:
+    """Make an offer of its first draft."""
+    draft = Snapshot(text=text, fingerprint=KINDS[api].fingerprint(text, publisher.switches), version=1, changed=now)
+    offer = Offer(id=offer_id, api=api, offer_type=offer_type, etag=etag_of(tick()), draft=draft)
+    publisher.offers[offer_id] = offer
+    return offer
 
 
-def missing_if_match(switches: Switches) -> RefusedError:
-    """The refusal of a call that does not state its concurrency strategy."""
-    message = "The If-Match header is required: the ETag of the last read, or * to overwrite."
-    return RefusedError(switches.if_match_missing_status, "MissingIfMatch", message)
+def store_draft(publisher: Publisher, offer: Offer, text: str, now: datetime, tick: Ticker) -> None:
+    """Replace the draft."""
+    fingerprint = kind_of(offer).fingerprint(text, publisher.switches)
+    offer.draft = Snapshot(text=text, fingerprint=fingerprint, version=offer.version, changed=now)
+    offer.etag = etag_of(tick())
+
+
+def check_editable(offer: Offer, switches: Switches) -> None:
+    """Refuse a change of the draft where an operation in progress forbids it."""
+    busy_with = _busy_with(offer) if switches.edits_while_running == "refuse" else None
+    if busy_with:
+        raise _in_progress(busy_with, switches)
 
 
 def _busy_with(offer: Offer) -> Operation | None:
@@ -191,9 +177,7 @@ def publish(publisher: Publisher, offer: Offer, emails: str, now: datetime, tick
         replaceable = running.kind == "publish" and (waits or switches.second_publish == "replace")
         if not replaceable or running.cancel_at:
             raise _in_progress(running, switches)
-    preview = offer.preview.text if offer.preview else None
-    production = offer.production.text if offer.production else None
-    check_publish(offer.draft.text, preview, production, switches)
+    kind_of(offer).check_publish(offer, switches)
     if running:
         _end(running, "completed" if waits else "canceled", moment_of(tick()))
     _close_sign_off(offer)
@@ -217,8 +201,6 @@ def _start(
     now: datetime,
     ticks: int,
 ) -> Operation:
-    document = members_of(parse_plain(snapshot.text))
-    listing = members_of(members_of(document.get("definition")).get("offer"))
     operation = Operation(
         id=str(uuid.uuid4()),
         kind=kind,
@@ -230,7 +212,7 @@ def _start(
         changed=moment_of(ticks),
         steps=plan_steps(
             going_live=kind == "goLive",
-            test_drive=listing.get("microsoft-azure-marketplace-testdrive.enabled") is True,
+            test_drive=kind_of(offer).has_test_drive(snapshot.text),
             durations=publisher.switches.step_durations,
             faults=publisher.step_faults,
         ),
@@ -242,33 +224,22 @@ def _start(
 
 def _plan_copying(offer: Offer, operation: Operation, switches: Switches, now: datetime) -> None:
     """Let certification fail where a new disk could not be copied; published disks were copied long ago."""
-    if offer.offer_type not in (VIRTUAL_MACHINE, CORE_VM):
-        return
-    copied = {image for slot in (offer.preview, offer.production) if slot for image in _images(slot.text)}
+    kind = kind_of(offer)
+    copied = {disk for slot in (offer.preview, offer.production) if slot for disk in kind.disks(offer, slot.text)}
     at = now if switches.sas_clock == "sandbox" else datetime.now(UTC)
     complaints = []
-    for plan_id, version, address in _images(operation.snapshot.text):
-        if (plan_id, version, address) in copied:
+    for disk in kind.disks(offer, operation.snapshot.text):
+        if disk in copied:
             continue
-        complaint = complaint_about(address, at, switches.sas_hosts, switches.sas_min_days)
+        complaint = complaint_about(disk.address, at, switches.sas_hosts, switches.sas_min_days)
         if complaint:
-            complaints.append(f"Failure: Copying Images of plan {plan_id}, version {version}: {complaint}.")
+            complaints.append(f"Failure: Copying Images of plan {disk.plan_id}, version {disk.version}: {complaint}.")
     for step in operation.steps:
         if complaints and step.id == CERTIFICATION and not (step.fault and step.fault.outcome):
             seconds = step.fault.duration_seconds if step.fault else None
             step.fault = StepFault(
                 outcome="block", messages=list(dict.fromkeys(complaints)), duration_seconds=seconds
             )
-
-
-def _images(text: str) -> list[tuple[str, str, str]]:
-    """Plan, version and address of every operating system disk."""
-    return [
-        (str(plan.get("planId")), version, str(members_of(image).get("osVhdUrl", "")))
-        for plan in plans_of(parse_plain(text))
-        for _, images in image_maps_of(plan)
-        for version, image in images.items()
-    ]
 
 
 def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> Accepted:

@@ -6,11 +6,10 @@ from datetime import datetime
 from html import escape, unescape
 from itertools import islice
 
-from sandbox.documents import image_maps_of, plans_of, version_order
-from sandbox.json_text import parse_plain
+from sandbox.kinds import kind_of
 from sandbox.marketplace import LogEntry, SandboxMarketplace
 from sandbox.page_style import STYLE
-from sandbox.state import Offer, Operation, Publisher, Snapshot
+from sandbox.state import Offer, Operation, Publisher
 from sandbox.steps import StepView, progress_of
 
 _MOST_PUBLISHERS = 25
@@ -111,7 +110,8 @@ def _offer(offer: Offer, now: datetime) -> str:
 
 def _slots(offer: Offer) -> str:
     slots = {"Draft": offer.draft, "Preview": offer.preview, "Production": offer.production}
-    versions = {name: _versions(snapshot) for name, snapshot in slots.items()}
+    kind = kind_of(offer)
+    versions = {name: kind.images(snapshot.text) if snapshot else {} for name, snapshot in slots.items()}
     plans = list(dict.fromkeys(plan for found in versions.values() for plan in found))
     rows = "".join(
         f"<tr><td><code>{escape(plan)}</code></td>"
@@ -122,20 +122,6 @@ def _slots(offer: Offer) -> str:
     empty = ' <span class="soft">(empty)</span>'
     heads = "".join(f"<th>{name}{'' if snapshot else empty}</th>" for name, snapshot in slots.items())
     return f'<div class="scroll"><table class="slots"><tr><th>Plan</th>{heads}</tr>{rows}</table></div>'
-
-
-def _versions(snapshot: Snapshot | None) -> dict[str, list[str]]:
-    """The image versions of each plan, newest first."""
-    if snapshot is None:
-        return {}
-    return {
-        str(plan.get("planId")): sorted(
-            {version for _, images in image_maps_of(plan) for version in images},
-            key=version_order,
-            reverse=True,
-        )
-        for plan in plans_of(parse_plain(snapshot.text))
-    }
 
 
 def _version_list(versions: Sequence[str] | None) -> str:

@@ -1,14 +1,23 @@
 """What the marketplace remembers. All of it is written to the state file."""
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, Field
 
 from sandbox.faults import Fault, StepFault
 from sandbox.switches import Switches
 
+Api: TypeAlias = Literal["cloud_partner"]
 Outcome: TypeAlias = Literal["completed", "failed", "canceled"]
+
+
+class Disk(NamedTuple):
+    """A disk that certification copies, by the address it is given with."""
+
+    plan_id: str
+    version: str
+    address: str
 
 
 class Snapshot(BaseModel):
@@ -69,6 +78,7 @@ class Offer(BaseModel):
     """An offer with its three slots and all operations, oldest first."""
 
     id: str
+    api: Api = Field(default="cloud_partner", description="the API whose documents it holds")
     offer_type: str
     status: str = "neverPublished"
     version: int = 1

@@ -1,68 +1,18 @@
 """The nine calls, each as it is when nothing goes wrong; refusals are raised."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox import answers, documents, offers
-from sandbox.documents import Members, members_of
-from sandbox.json_text import parse, parse_plain, render
-from sandbox.marketplace import SandboxMarketplace
+from sandbox import offers
+from sandbox.cloud_partner import answers, documents
+from sandbox.cloud_partner.documents import Members
+from sandbox.cloud_partner.put import put
+from sandbox.json_text import members_of, parse, parse_plain, render
 from sandbox.refusals import RefusedError
 from sandbox.state import Offer, Operation, Publisher, Snapshot
-from sandbox.switches import Switches
-
-
-@dataclass
-class Visit:
-    """One request on its way through the sandbox, and what it led to."""
-
-    marketplace: SandboxMarketplace
-    request: Request
-    call: str
-    body: bytes
-    publisher_id: str
-    now: datetime
-    arrived: datetime
-    effect: bool = False
-    operation_id: str | None = None
-
-    @property
-    def publisher(self) -> Publisher:
-        """The publisher; refuses when there is none."""
-        known = self.marketplace.state.publishers.get(self.publisher_id)
-        if known is None:
-            raise RefusedError(404, "NotFound", f"There is no publisher '{self.publisher_id}'.")
-        return known
-
-    @property
-    def switches(self) -> Switches:
-        """The switches of the publisher."""
-        known = self.marketplace.state.publishers.get(self.publisher_id)
-        return known.switches if known else self.marketplace.default_switches
-
-    @property
-    def offer_id(self) -> str:
-        """The offer in the address."""
-        return str(self.request.path_params["offer"])
-
-    @property
-    def offer(self) -> Offer:
-        """The offer; refuses when there is none."""
-        known = self.publisher.offers.get(self.offer_id)
-        if known is None:
-            raise RefusedError(
-                404, "NotFound", f"The publisher '{self.publisher_id}' has no offer '{self.offer_id}'."
-            )
-        return known
-
-    def tick(self) -> int:
-        """A number for a change."""
-        return self.marketplace.tick(self.now)
+from sandbox.visit import Visit
 
 
 def list_offers(visit: Visit) -> Response:
@@ -132,7 +82,7 @@ def put_offer(visit: Visit) -> Response:
     new = publisher is None
     publisher = publisher or Publisher(id=visit.publisher_id, switches=visit.switches)
     if_match = visit.request.headers.get("if-match")
-    offer, created = offers.put(publisher, visit.offer_id, text, if_match, visit.now, visit.tick)
+    offer, created = put(publisher, visit.offer_id, text, if_match, visit.now, visit.tick)
     if new:
         visit.marketplace.state.publishers[publisher.id] = publisher
     visit.effect = True

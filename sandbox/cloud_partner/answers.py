@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from sandbox.documents import members_of
-from sandbox.json_text import parse_plain
+from sandbox.cloud_partner.refusals import API_VERSIONS
+from sandbox.json_text import members_of, parse_plain
 from sandbox.offers import can_cancel
-from sandbox.refusals import API_VERSIONS
 from sandbox.state import Offer, Operation, Publisher, Snapshot
 from sandbox.steps import SIGN_OFF, StepView, progress_of
 from sandbox.switches import Switches

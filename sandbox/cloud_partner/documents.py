@@ -4,10 +4,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from sandbox.json_text import Spelled, Tree, parse, parse_plain, render
+from sandbox.json_text import Spelled, Tree, members_of, objects_in, parse, parse_plain, render
+from sandbox.versions import next_patch, version_order
 
 VIRTUAL_MACHINE = "microsoft-azure-virtualmachines"
 CORE_VM = "microsoft-azure-corevm"
@@ -20,16 +21,6 @@ _SERVER_OWNED = ("status", "version", "changedTime", "eTag", "offerTypeVersions"
 _WINDOWS_OS_TYPE = f"{VIRTUAL_MACHINE}.windowsOSType"
 
 Members: TypeAlias = dict[str, Tree]
-
-
-def members_of(value: object) -> dict[str, Any]:
-    """The value when it is an object, else nothing; documents in a draft may have any shape."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def objects_in(value: object) -> list[dict[str, Any]]:
-    """The objects of an array."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def plans_of(document: object) -> list[dict[str, Any]]:
@@ -119,11 +110,6 @@ def set_server_members(document: Members, members: Members, *, changed_time_in_d
             document[name] = value
 
 
-def version_order(version: str) -> tuple[int, ...]:
-    """Sorts versions by number; what is not a number counts as 0."""
-    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
-
-
 def with_strange_version(text: str, plan_id: str | None, version: str | None) -> str:
     """The document after somebody else added an image version like the newest one to a plan."""
     document = parse(text)
@@ -131,11 +117,6 @@ def with_strange_version(text: str, plan_id: str | None, version: str | None) ->
     chosen = [plan for plan in plans if plan_id is None or _meaning(plan.get("planId")) == plan_id][:1]
     for _, images in (found for plan in chosen for found in image_maps_of(plan)):
         newest = max(images, key=version_order, default=None)
-        added = version or _next_patch(newest or "0.0.0")
+        added = version or next_patch(newest or "0.0.0")
         images[added] = images[newest] if newest else {"osVhdUrl": "", "lunVhdDetails": []}
     return render(document)
-
-
-def _next_patch(version: str) -> str:
-    *rest, patch = version_order(version)
-    return ".".join(str(part) for part in [*rest, patch + 1])

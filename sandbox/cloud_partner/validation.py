@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sandbox.documents import CORE_VM, VIRTUAL_MACHINE, image_maps_of, members_of, objects_in, plans_of
-from sandbox.json_text import parse_plain
+from sandbox.cloud_partner.documents import CORE_VM, VIRTUAL_MACHINE, image_maps_of, plans_of
+from sandbox.json_text import members_of, objects_in, parse_plain
 from sandbox.refusals import Detail, RefusedError
 from sandbox.switches import Switches
 

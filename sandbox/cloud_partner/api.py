@@ -1,0 +1,67 @@
+"""What all calls of this API have in common."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.cloud_partner.calls import CALLS
+from sandbox.cloud_partner.put import missing_if_match
+from sandbox.cloud_partner.refusals import API_VERSIONS, error_response, too_many_response
+from sandbox.marketplace import SandboxMarketplace
+from sandbox.refusals import RefusedError
+from sandbox.switches import Switches
+from sandbox.visit import Place, Visit
+
+_OFFERS = "/api/publishers/{publisher}/offers"
+_OFFER = _OFFERS + "/{offer}"
+ROUTES = (
+    ("GET", _OFFERS, "list_offers"),
+    ("GET", _OFFER, "read_offer"),
+    ("GET", _OFFER + "/versions/{version}", "read_offer"),
+    ("GET", _OFFER + "/slot/{slot}", "read_offer"),
+    ("PUT", _OFFER, "put_offer"),
+    ("GET", _OFFER + "/status", "offer_status"),
+    ("POST", _OFFER + "/publish", "publish"),
+    ("POST", _OFFER + "/golive", "go_live"),
+    ("POST", _OFFER + "/cancel", "cancel"),
+    ("GET", _OFFER + "/submissions", "list_operations"),
+    ("GET", _OFFER + "/submissions/", "list_operations"),
+    ("GET", _OFFER + "/operations/{operation}", "read_operation"),
+    ("GET", "/api/operations/{publisher}${offer}$2${stage}", "read_operation"),
+)
+
+
+class CloudPartnerApi:
+    """The Cloud Partner Portal API."""
+
+    def place_of(self, _marketplace: SandboxMarketplace, call: str, request: Request, _body: bytes) -> Place:
+        """Tell what a request is about; its address says so."""
+        parameters = request.path_params
+        slot = str(parameters.get("slot", "Draft")) if call == "read_offer" else None
+        return Place(call, str(parameters["publisher"]), parameters.get("offer"), slot)
+
+    def check(self, visit: Visit) -> None:
+        """Refuse a request for its version, its headers or its publisher."""
+        request, switches = visit.request, visit.switches
+        if request.query_params.get("api-version") not in API_VERSIONS:
+            given = request.query_params.get("api-version", "")
+            message = f"api-version '{given}' is not recognised. Known: [{', '.join(API_VERSIONS)}]"
+            raise RefusedError(400, "InvalidAPIVersion", message)
+        if switches.forbidden:
+            message = f"The principal has no access to the publisher '{visit.publisher_id}'."
+            raise RefusedError(403, "Forbidden", message)
+        if request.method == "POST" and switches.length_required and "content-length" not in request.headers:
+            raise RefusedError(411, "LengthRequired", "A POST needs a Content-Length.")
+        if switches.if_match_required == "every_call" and "if-match" not in request.headers:
+            raise missing_if_match(switches)
+
+    def answer(self, visit: Visit) -> Response:
+        """Do what is asked for."""
+        return CALLS[visit.call](visit)
+
+    def refusal(self, refused: RefusedError, switches: Switches) -> Response:
+        """Say that it was refused."""
+        return error_response(refused, switches.error_shape)
+
+    def too_many(self, stay_away: float, switches: Switches) -> Response:
+        """Say that there were too many requests; the header holds whole seconds."""
+        return too_many_response(stay_away, switches.error_shape)

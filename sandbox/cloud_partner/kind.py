@@ -1,0 +1,65 @@
+"""What the state machine needs to know of a document of this API."""
+
+from sandbox.cloud_partner.documents import (
+    CORE_VM,
+    VIRTUAL_MACHINE,
+    fingerprint_of,
+    image_maps_of,
+    plans_of,
+    with_strange_version,
+)
+from sandbox.cloud_partner.validation import check_publish, check_put
+from sandbox.json_text import members_of, parse_plain
+from sandbox.state import Disk, Offer
+from sandbox.switches import Switches
+from sandbox.versions import version_order
+
+
+class CloudPartnerKind:
+    """Offers whose document is one object with `definition` and plans."""
+
+    def fingerprint(self, text: str, switches: Switches) -> str:
+        """The same for two documents when a publisher would call them the same draft."""
+        return fingerprint_of(text, normalized=switches.normalize_documents)
+
+    def check_draft(self, publisher_id: str, offer: Offer, text: str, switches: Switches) -> None:
+        """Refuse a document that the service does not store."""
+        check_put(text, publisher_id, offer.id, offer.offer_type, switches)
+
+    def check_publish(self, offer: Offer, switches: Switches) -> None:
+        """Refuse a draft that is not ready."""
+        preview = offer.preview.text if offer.preview else None
+        production = offer.production.text if offer.production else None
+        check_publish(offer.draft.text, preview, production, switches)
+
+    def has_test_drive(self, text: str) -> bool:
+        """Whether a test drive is to be validated."""
+        document = members_of(parse_plain(text))
+        listing = members_of(members_of(document.get("definition")).get("offer"))
+        return listing.get("microsoft-azure-marketplace-testdrive.enabled") is True
+
+    def disks(self, offer: Offer, text: str) -> list[Disk]:
+        """The operating system disks; of other types of offers the marketplace copies nothing."""
+        if offer.offer_type not in (VIRTUAL_MACHINE, CORE_VM):
+            return []
+        return [
+            Disk(str(plan.get("planId")), version, str(members_of(image).get("osVhdUrl", "")))
+            for plan in plans_of(parse_plain(text))
+            for _, images in image_maps_of(plan)
+            for version, image in images.items()
+        ]
+
+    def images(self, text: str) -> dict[str, list[str]]:
+        """The image versions of each plan, newest first."""
+        return {
+            str(plan.get("planId")): sorted(
+                {version for _, images in image_maps_of(plan) for version in images},
+                key=version_order,
+                reverse=True,
+            )
+            for plan in plans_of(parse_plain(text))
+        }
+
+    def with_strange_version(self, text: str, plan_id: str | None, version: str | None) -> str:
+        """The document after somebody else added an image version like the newest one to a plan."""
+        return with_strange_version(text, plan_id, version)
