@@ -1,4 +1,4 @@
-"""What a try of an activity knows of the tries before it, and how a write is kept from being broken off."""
+"""What an attempt of an activity leaves for those after it, and how a write is kept from being broken off."""
 
 import asyncio
 import contextlib
@@ -7,19 +7,56 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
+from marketplace.protocol import Attempt
+
 Answer = TypeVar("Answer")
 
-TRIED = "tried"
-"""The heartbeat of a write: it outlives the try, and the process."""
+SENT = "sent"
+WAITED = "waited"
 
 
-def tried_before() -> bool:
-    """Tell whether an earlier try may have had its effect.
+class Trail:
+    """What the attempts of an activity leave for those after them, in heartbeats: it outlives the process.
 
-    The number of the try does not say it alone: ``temporal activity reset`` counts from one again.
+    Attributes:
+        repeated: Whether an earlier attempt may have had its effect. The number of the attempt does not say it alone:
+            ``temporal activity reset`` counts from one again.
+        sent: Whether an earlier attempt has sent its request.
+        handle: What the marketplace called that request.
+        waited: Whether the attempts have waited for the request to show.
     """
-    attempt = activity.info()
-    return attempt.attempt > 1 or TRIED in attempt.heartbeat_details
+
+    def __init__(self) -> None:
+        info = activity.info()
+        marks = [mark for mark in info.heartbeat_details if isinstance(mark, str)]
+        self.repeated = info.attempt > 1 or bool(marks)
+        self.sent = SENT in marks
+        self.waited = WAITED in marks
+        self.handle = next((mark for mark in marks if mark not in {SENT, WAITED}), None)
+
+    @property
+    def attempt(self) -> Attempt:
+        """What the marketplace is told of the earlier attempts."""
+        return Attempt(repeated=self.repeated, handle=self.handle, note=self._note)
+
+    def sends(self) -> None:
+        """Remember that a request is about to be sent."""
+        self.sent = True
+        self.beat()
+
+    def waits(self) -> None:
+        """Remember that the next attempt has waited for the request to show."""
+        self.waited = True
+        self.beat()
+
+    def beat(self) -> None:
+        """Send a heartbeat."""
+        marks = [SENT] * self.sent + [WAITED] * self.waited
+        activity.heartbeat(*marks, *([self.handle] if self.handle is not None else []))
+
+    def _note(self, handle: str) -> None:
+        self.handle = handle
+        self.beat()
 
 
 async def unbroken(call: Coroutine[Any, Any, Answer]) -> Answer:

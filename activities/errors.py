@@ -15,6 +15,7 @@ Refused             MarketplaceError    no
 PlanMissing         PlanNotFound        no
 VersionTaken        VersionConflict     no
 PlanFull            ImageLimitReached   no
+ForeignChanges      ForeignEdits        no
 RuleBroken          InvalidInput        no
 ==================  ==================  =========  =====================================================
 
@@ -30,7 +31,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.attempts import TRIED
+from activities.attempts import Trail
 from marketplace import errors
 
 _TABLE: dict[type[Exception], tuple[str, bool]] = {
@@ -46,6 +47,7 @@ _TABLE: dict[type[Exception], tuple[str, bool]] = {
     errors.PlanMissing: ("PlanNotFound", False),
     errors.VersionTaken: ("VersionConflict", False),
     errors.PlanFull: ("ImageLimitReached", False),
+    errors.ForeignChanges: ("ForeignEdits", False),
     errors.RuleBroken: ("InvalidInput", False),
 }
 
@@ -62,7 +64,7 @@ def application_error(error: errors.MarketplaceError | errors.RuleBroken, attemp
 
     Args:
         error: What happened.
-        attempt: The number of the try.
+        attempt: The number of the attempt.
     """
     error_type, retried = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
     asked = error.retry_after if isinstance(error, errors.MarketplaceError) else None
@@ -85,24 +87,19 @@ def _spread(attempt: int) -> timedelta:
 
 
 @asynccontextmanager
-async def marketplace_call(*, writes: bool = False) -> AsyncIterator[None]:
-    """Run requests to the marketplace inside an activity: translate errors, and heartbeat.
-
-    Args:
-        writes: Whether a next try has to know that this one may have had its effect.
-    """
-    if writes:
-        activity.heartbeat(TRIED)
-    beating = asyncio.create_task(_beat())
+async def marketplace_call() -> AsyncIterator[Trail]:
+    """Run requests to the marketplace inside an activity: translate errors, and heartbeat."""
+    trail = Trail()
+    beating = asyncio.create_task(_beat(trail))
     try:
-        yield
+        yield trail
     except (errors.MarketplaceError, errors.RuleBroken) as error:
         raise application_error(error, activity.info().attempt) from error
     finally:
         beating.cancel()
 
 
-async def _beat() -> None:
+async def _beat(trail: Trail) -> None:
     while True:
         await asyncio.sleep(BEAT_AFTER.total_seconds())
-        activity.heartbeat(TRIED)
+        trail.beat()

@@ -4,42 +4,68 @@ import asyncio
 
 from temporalio import activity
 
-from activities.attempts import tried_before, unbroken
+from activities.attempts import unbroken
 from activities.errors import marketplace_call
 from activities.redaction import RedactedImages, SentImages
 from marketplace.errors import Conflict, NotFound, Refused, Unguarded, VersionTaken
-from marketplace.images import added, conflicts, missing, version_of
 from marketplace.model import (
+    SHOWN_IMAGES,
+    Change,
+    Deprecation,
     Fact,
-    HeldImage,
-    Image,
+    ForeignEdits,
     ImageVersion,
+    OfferDefinition,
     OfferKey,
     Operation,
     OperationKind,
     OperationState,
+    Promotion,
+    Scope,
     Slot,
     WhenFull,
 )
-from marketplace.protocol import KNOWN_OPERATIONS, Marketplace
-
-SHOWN_IMAGES = 100
+from marketplace.protocol import Contents, Marketplace
 
 PRECONDITION_FAILED = 412
 """The draft changed between our read and our write: somebody else was faster."""
 
 
-class SurveyRequest(Fact):
-    """Input of `OfferActivities.survey`.
+class ChangeRequest(Fact):
+    """What a run wants of an offer, as activities that only look are told: without signatures.
 
     Attributes:
-        seen: The newest operation, where the run has looked at it a moment ago: the list is not read again.
+        limit: Versions a plan may hold, 0 for any number, ``None`` for what the marketplace allows.
     """
 
     offer: OfferKey
     images: RedactedImages = []
     when_full: WhenFull = WhenFull.FAIL
     limit: int | None = None
+    scope: Scope = Scope.WHOLE
+    foreign_edits: ForeignEdits | None = None
+    deprecation: Deprecation = Deprecation()
+
+    @property
+    def change(self) -> Change:
+        """The same, as the marketplace takes it."""
+        return Change(
+            images=self.images,
+            when_full=self.when_full,
+            limit=self.limit,
+            scope=self.scope,
+            foreign_edits=self.foreign_edits,
+            deprecation=self.deprecation,
+        )
+
+
+class SurveyRequest(ChangeRequest):
+    """Input of `OfferActivities.survey`.
+
+    Attributes:
+        seen: The newest operation, where the run has looked at it a moment ago: the list is not read again.
+    """
+
     seen: Operation | None = None
 
 
@@ -52,10 +78,10 @@ class Survey(Fact):
         awaits_sign_off: Whether the preview waits for the publisher's sign-off.
         in_draft: Whether the draft needs no edit to hold every image asked for.
         would_remove: Image versions that an edit of the draft would drop to make room.
+        would_deprecate: Image versions that it would deprecate to make room.
         in_preview: Whether the preview holds every image asked for, with the same disks.
         in_production: Whether Production holds every image asked for, with the same disks.
-        adds: What going live would add to Production, at most `SHOWN_IMAGES`.
-        removes: What going live would take from Production, at most `SHOWN_IMAGES`.
+        promotion: What going live would do.
     """
 
     exists: bool
@@ -64,10 +90,10 @@ class Survey(Fact):
     preview_exists: bool = False
     in_draft: bool = False
     would_remove: list[ImageVersion] = []
+    would_deprecate: list[ImageVersion] = []
     in_preview: bool = False
     in_production: bool = False
-    adds: list[ImageVersion] = []
-    removes: list[ImageVersion] = []
+    promotion: Promotion = Promotion()
 
     @property
     def running(self) -> Operation | None:
@@ -109,12 +135,12 @@ class PutOfferRequest(Fact):
     """Input of `OfferActivities.put_offer`.
 
     Attributes:
-        document: The offer's JSON text as the user wrote it.
+        definition: The whole offer, as the user wrote it.
         sole_writer: Whether no other run writes to the draft meanwhile.
     """
 
     offer: OfferKey
-    document: str
+    definition: OfferDefinition
     replace: bool
     sole_writer: bool = False
 
@@ -127,6 +153,7 @@ class EditRequest(SurveyRequest):
         production_suffices: Whether nothing is to be done once Production holds the images.
         sole_writer: Whether no other run writes to the draft meanwhile.
         would_remove: Image versions that the edit was going to drop when the offer was surveyed before.
+        would_deprecate: Image versions that it was going to deprecate.
     """
 
     images: SentImages = []
@@ -134,6 +161,7 @@ class EditRequest(SurveyRequest):
     production_suffices: bool = False
     sole_writer: bool = False
     would_remove: list[ImageVersion] = []
+    would_deprecate: list[ImageVersion] = []
 
 
 class DraftWritten(Fact):
@@ -146,6 +174,7 @@ class DraftWritten(Fact):
         changed: Whether anything was written.
         images: Of an offer that was put: the image versions in the draft, at most `SHOWN_IMAGES`.
         removed: Image versions dropped to make room.
+        deprecated: Image versions deprecated to make room.
         warnings: Sentences for a person.
         existed: The offer exists and was not to be replaced; nothing was sent.
         unguarded: Only a sole writer may write to this draft; nothing was sent.
@@ -157,6 +186,7 @@ class DraftWritten(Fact):
     changed: bool = False
     images: list[ImageVersion] = []
     removed: list[ImageVersion] = []
+    deprecated: list[ImageVersion] = []
     warnings: list[str] = []
     existed: bool = False
     unguarded: bool = False
@@ -181,27 +211,29 @@ class OfferActivities:
             if not survey.exists or not request.images or survey.in_preview or survey.in_production:
                 return survey
             edit = await self._marketplace.planned_edit(
-                request.offer,
-                request.images,
-                preview=preview,
-                production=production,
-                when_full=request.when_full,
-                limit=request.limit,
+                request.offer, request.change, preview=preview, production=production
             )
-        return survey.model_copy(update={"in_draft": not edit.changed, "would_remove": edit.removed})
+        return survey.model_copy(
+            update={
+                "in_draft": not edit.changed,
+                "would_remove": edit.removed,
+                "would_deprecate": edit.deprecated,
+            }
+        )
 
-    async def _read(self, request: SurveyRequest) -> tuple[Survey, list[HeldImage], list[HeldImage]]:
+    async def _read(self, request: SurveyRequest) -> tuple[Survey, Contents | None, Contents | None]:
         """Survey the offer but for its draft; return what preview and Production hold as well."""
         offer, images = request.offer, request.images
+        self._marketplace.check(request.change)
         if request.seen is not None:
             operations, awaits_sign_off = [request.seen], request.seen.state is OperationState.PREVIEW
         else:
             try:
                 # Before the slots: what the preview is shown with must not be a publish that came after it was read.
-                listed = await self._marketplace.operations(offer)
+                standing = await self._marketplace.standing(offer)
             except NotFound:
-                return Survey(exists=False), [], []
-            operations, awaits_sign_off = await self._as_they_are(offer, listed)
+                return Survey(exists=False), None, None
+            operations, awaits_sign_off = standing.operations, standing.awaits_sign_off
         reading = asyncio.create_task(self._marketplace.read_slot(offer, Slot.PRODUCTION))
         try:
             preview = await self._marketplace.read_slot(offer, Slot.PREVIEW)
@@ -209,38 +241,20 @@ class OfferActivities:
         finally:
             reading.cancel()
         if not operations and preview is None and await self._marketplace.read_slot(offer, Slot.DRAFT) is None:
-            return Survey(exists=False), [], []
-        _refuse_taken(images, preview or [], production or [])
+            return Survey(exists=False), None, None
+        published = [contents for contents in (preview, production) if contents is not None]
+        # Or the run would take what is published under the same version for its own.
+        VersionTaken.raise_for(dict.fromkeys(each for contents in published for each in contents.conflicts(images)))
         survey = Survey(
             exists=True,
             operations=operations,
             awaits_sign_off=awaits_sign_off,
             preview_exists=preview is not None,
-            in_preview=preview is not None and not missing(images, preview),
-            in_production=production is not None and not missing(images, production),
-            adds=added(production or [], preview or [])[:SHOWN_IMAGES],
-            removes=added(preview, production or [])[:SHOWN_IMAGES] if preview is not None else [],
+            in_preview=preview is not None and not preview.missing(images),
+            in_production=production is not None and not production.missing(images),
+            promotion=self._marketplace.promotion(preview, production),
         )
-        return survey, preview or [], production or []
-
-    async def _as_they_are(self, offer: OfferKey, listed: list[Operation]) -> tuple[list[Operation], bool]:
-        """Return the newest of the listed operations, and whether the preview waits for sign-off.
-
-        A running operation is looked at, since the list hides the sign-off. Where sign-off ends the operation it
-        stays completed when its preview is cancelled: then the offer's status decides.
-        """
-        operations = listed[:KNOWN_OPERATIONS]
-        if not operations:
-            return [], False
-        newest = operations[0]
-        if newest.state is OperationState.RUNNING:
-            report = await self._marketplace.look(offer, newest.id, newest.kind)
-            newest = operations[0] = newest.model_copy(update={"state": report.state})
-        elif newest.state is OperationState.PREVIEW:
-            return operations, await self._marketplace.awaits_sign_off(offer, otherwise=True)
-        if newest.kind is OperationKind.GO_LIVE and newest.state in _CAME_TO_NOTHING:
-            return operations, await self._marketplace.awaits_sign_off(offer)
-        return operations, newest.state is OperationState.PREVIEW
+        return survey, preview, production
 
     @activity.defn
     async def put_offer(self, request: PutOfferRequest) -> DraftWritten:
@@ -252,14 +266,16 @@ class OfferActivities:
 
     async def _put_offer(self, request: PutOfferRequest) -> DraftWritten:
         offer = request.offer
-        async with marketplace_call(writes=True):
+        async with marketplace_call() as trail:
+            attempt = trail.attempt
+            trail.sends()
             try:
                 put = await self._marketplace.put_offer(
                     offer,
-                    request.document,
+                    request.definition,
                     replace=request.replace,
-                    repeated=tried_before(),
                     sole_writer=request.sole_writer,
+                    attempt=attempt,
                 )
             except Unguarded:
                 return DraftWritten(unguarded=True)
@@ -280,7 +296,7 @@ class OfferActivities:
         if refusal.status == PRECONDITION_FAILED:
             raise refusal
         try:
-            operations, _ = await self._as_they_are(offer, await self._marketplace.operations(offer))
+            operations = (await self._marketplace.standing(offer)).operations
         except NotFound:
             raise refusal from None
         now = survey.model_copy(update={"operations": operations})
@@ -299,7 +315,7 @@ class OfferActivities:
 
     async def _edit_images(self, request: EditRequest) -> DraftWritten:
         offer = request.offer
-        async with marketplace_call(writes=True):
+        async with marketplace_call() as trail:
             survey, preview, production = await self._read(request)
             as_it_is = DraftWritten(survey=survey, known_operations=survey.known_operations)
             waits = survey.in_preview and survey.running is not None
@@ -308,49 +324,40 @@ class OfferActivities:
                 return as_it_is
             if survey.running is not None and not request.while_running:
                 edit = await self._marketplace.planned_edit(
-                    offer,
-                    request.images,
-                    preview=preview,
-                    production=production,
-                    when_full=request.when_full,
-                    limit=request.limit,
+                    offer, request.change, preview=preview, production=production
                 )
                 return as_it_is.model_copy(update={"survey": _with(survey, in_draft=not edit.changed)})
+            repeated, attempt = trail.repeated, trail.attempt
+            trail.sends()
             try:
                 edit = await self._marketplace.edit_images(
                     offer,
-                    request.images,
+                    request.change,
                     preview=preview,
                     production=production,
-                    when_full=request.when_full,
-                    limit=request.limit,
                     sole_writer=request.sole_writer,
+                    attempt=attempt,
                 )
             except Unguarded:
                 return as_it_is.model_copy(update={"unguarded": True})
             except (Refused, Conflict) as refusal:
                 return await self._refused(survey, offer, refusal)
-            removed = edit.removed
-            if request.would_remove and not edit.changed and tried_before():
-                held = await self._marketplace.read_slot(offer, Slot.DRAFT) or []
-                left = {(each.plan_id, each.version) for each in map(version_of, held)}
-                removed = [each for each in request.would_remove if (each.plan_id, each.version) not in left]
+            removed, deprecated = edit.removed, edit.deprecated
+            if not edit.changed and repeated:
+                deprecated = request.would_deprecate
+            if request.would_remove and not edit.changed and repeated:
+                draft = await self._marketplace.read_slot(offer, Slot.DRAFT)
+                held = {(each.plan_id, each.version) for each in draft.versions} if draft is not None else set()
+                removed = [each for each in request.would_remove if (each.plan_id, each.version) not in held]
         return DraftWritten(
             survey=_with(survey, in_draft=True),
             known_operations=edit.operations,
-            changed=edit.changed or bool(removed),
+            changed=edit.changed or bool(removed or deprecated),
             removed=removed,
+            deprecated=deprecated,
             warnings=edit.warnings,
         )
 
 
-_CAME_TO_NOTHING = {OperationState.FAILED, OperationState.CANCELED}
-
-
 def _with(survey: Survey, *, in_draft: bool) -> Survey:
     return survey.model_copy(update={"in_draft": in_draft})
-
-
-def _refuse_taken(images: list[Image], *slots: list[HeldImage]) -> None:
-    """Refuse images whose version is published with other disks, or the run would take those for its own."""
-    VersionTaken.raise_for(dict.fromkeys(each for held in slots for each in conflicts(images, held)))

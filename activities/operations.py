@@ -11,13 +11,13 @@ from weakref import WeakValueDictionary
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.attempts import tried_before, unbroken
+from activities.attempts import Trail, unbroken
 from activities.errors import marketplace_call
-from activities.offers import SHOWN_IMAGES
+from activities.offers import ChangeRequest
 from activities.redaction import RedactedImages
 from marketplace.errors import Conflict, Refused
-from marketplace.images import added, conflicts, missing, version_of
 from marketplace.model import (
+    JOB_PREFIX,
     Fact,
     ImageVersion,
     OfferKey,
@@ -25,6 +25,7 @@ from marketplace.model import (
     OperationKind,
     OperationReport,
     OperationState,
+    Promotion,
     Slot,
 )
 from marketplace.protocol import Marketplace
@@ -37,7 +38,7 @@ FIRST_LOOK = timedelta(seconds=20)
 """How long the answer to a request that began an operation waits for the first look at it."""
 
 
-class PublishRequest(Fact):
+class PublishRequest(ChangeRequest):
     """Input of `OperationActivities.publish`.
 
     Attributes:
@@ -45,12 +46,13 @@ class PublishRequest(Fact):
             a publish that is new since carries it.
         ask_to_join: Whether the request is sent although an operation is running, to find out whether that one
             publishes the same draft: the service then lets the request join it.
+        settle: How long a request whose answer was lost may take to show, where operations are not listed at once.
     """
 
-    offer: OfferKey
     known_operations: list[str]
     notification_emails: list[str] = []
     ask_to_join: bool = False
+    settle: timedelta = timedelta(minutes=2)
 
 
 class StartedOperation(Fact):
@@ -72,16 +74,14 @@ class GoLiveRequest(Fact):
     Attributes:
         approved_publish: Id of the publish whose preview was approved.
         images: What the preview has to hold.
-        adds: What going live has to add to Production, as it was shown for approval; ``None``: it was not shown.
-        removes: What it has to take from Production, as it was shown for approval.
+        shown: What going live has to do, as it was shown for approval; ``None``: it was not shown.
     """
 
     offer: OfferKey
     known_operations: list[str]
     approved_publish: str
     images: RedactedImages = []
-    adds: list[ImageVersion] | None = None
-    removes: list[ImageVersion] | None = None
+    shown: Promotion | None = None
 
 
 class CancelRequest(Fact):
@@ -173,7 +173,7 @@ class OperationActivities:
         started = await request
         report: OperationReport | None = None
         with contextlib.suppress(ApplicationError, TimeoutError):
-            async with asyncio.timeout(FIRST_LOOK.total_seconds()), marketplace_call(writes=True):
+            async with asyncio.timeout(FIRST_LOOK.total_seconds()), marketplace_call():
                 report = await self._marketplace.look(offer, started.operation_id, kind)
         return started.model_copy(update={"report": report})
 
@@ -182,11 +182,14 @@ class OperationActivities:
         # The service does not say whose request an operation began with. One request at a time, and each run that
         # comes later finds the operation listed: only runs of two workers can both take it for their own.
         turn = self._publishing.setdefault(str(offer), asyncio.Lock())
-        async with marketplace_call(writes=True), turn:
+        async with marketplace_call() as trail, turn:
+            if trail.handle is not None:
+                return StartedOperation(operation_id=trail.handle, ours=True)
             before = await self._marketplace.operations(offer)
             begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
-            if begun is not None and tried_before():
+            if begun is not None and trail.repeated:
                 return StartedOperation(operation_id=begun.id, ours=True)
+            self._let_settle(offer, trail, request.settle)
             if begun is not None and begun.state is not OperationState.RUNNING:
                 # No worker was there for a while. What ended meanwhile may have brought the same draft to Production.
                 raise _in_progress(offer, f"{begun.id} was published since this run looked last")
@@ -194,10 +197,14 @@ class OperationActivities:
                 return StartedOperation(operation_id=begun.id, ours=False)
             known = {operation.id for operation in before}
             in_the_way = await self._running(offer, before)
-            if in_the_way is not None and not request.ask_to_join:
+            if in_the_way is not None and not (request.ask_to_join and self._marketplace.joins_publishes):
                 raise _in_progress(offer, f"operation {in_the_way.id} is running")
+            attempt = trail.attempt
+            trail.sends()
             try:
-                named = await self._marketplace.publish(offer, request.notification_emails)
+                named = await self._marketplace.publish(
+                    offer, request.change, request.notification_emails, attempt=attempt
+                )
             except (Refused, Conflict) as refusal:
                 # What was in the way may have ended by now; that it was there is reason enough to look again.
                 after = await self._marketplace.operations(offer)
@@ -213,6 +220,21 @@ class OperationActivities:
             if named is None:
                 named = await self._unnamed(offer, OperationKind.PUBLISH, [each.id for each in before])
             return StartedOperation(operation_id=named, ours=named not in known)
+
+    def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta) -> None:
+        """Give a request whose answer was lost the time to show before it is sent again.
+
+        Raises:
+            ApplicationError: Retryable: the next attempt looks once more.
+        """
+        if trail.sent and not trail.waited and not self._marketplace.lists_at_once:
+            trail.waits()
+            raise ApplicationError(
+                f"{offer}: the answer to the request was lost, and the marketplace does not list its operation yet;"
+                f" it is looked for once more in {time}",
+                type="MarketplaceError",
+                next_retry_delay=time,
+            )
 
     async def _running(self, offer: OfferKey, operations: list[Operation]) -> Operation | None:
         """Return the operation the service is busy with; the list calls one running that waits for sign-off."""
@@ -251,16 +273,20 @@ class OperationActivities:
 
     async def _go_live(self, request: GoLiveRequest) -> StartedOperation:
         offer = request.offer
-        async with marketplace_call(writes=True):
+        async with marketplace_call() as trail:
+            if trail.handle is not None:
+                return StartedOperation(operation_id=trail.handle, ours=True)
             operations = await self._marketplace.operations(offer)
             begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
-            if begun is not None and not tried_before():
+            if begun is not None and not trail.repeated:
                 raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
             if begun is not None:
                 return StartedOperation(operation_id=begun.id, ours=True)
             await self._check_preview(request, operations)
+            attempt = trail.attempt
+            trail.sends()
             try:
-                named = await self._marketplace.go_live(offer)
+                named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)
             except (Refused, Conflict):
                 operations = await self._marketplace.operations(offer)
                 begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
@@ -277,21 +303,21 @@ class OperationActivities:
         published = next((each for each in operations if each.kind is OperationKind.PUBLISH), None)
         if published is None or published.id != request.approved_publish:
             raise _preview_changed(request.offer, "the offer has been published again")
-        held = await self._marketplace.read_slot(request.offer, Slot.PREVIEW) or []
-        lacking = missing(request.images, held)
+        preview = await self._marketplace.read_slot(request.offer, Slot.PREVIEW)
+        lacking = preview.missing(request.images) if preview else [each.image_version for each in request.images]
         if lacking:
             raise _preview_changed(request.offer, f"it lacks {', '.join(map(str, lacking[:10]))}")
-        differing = conflicts(request.images, held)
+        differing = preview.conflicts(request.images) if preview else []
         if differing:
             raise _preview_changed(request.offer, "; ".join(differing[:10]))
-        if request.adds is None and request.removes is None:
+        if request.shown is None:
             return
-        live = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION) or []
-        adds, removes = added(live, held)[:SHOWN_IMAGES], added(held, live)[:SHOWN_IMAGES]
-        if (adds, removes) != (request.adds, request.removes):
+        production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
+        promotion = self._marketplace.promotion(preview, production)
+        if promotion != request.shown:
             raise _preview_changed(
                 request.offer,
-                f"going live would add {_named(adds)} and remove {_named(removes)}, which is not what was shown",
+                f"going live would {_told(promotion)}, which is not what was shown",
             )
 
     async def _check_sign_off(self, request: GoLiveRequest) -> None:
@@ -309,7 +335,7 @@ class OperationActivities:
 
     async def _cancel_operation(self, request: CancelRequest) -> CancelAnswer:
         offer = request.offer
-        async with marketplace_call(writes=True):
+        async with marketplace_call():
             operation_id = request.operation_id
             if operation_id is None:
                 operations = await self._marketplace.operations(offer)
@@ -325,7 +351,7 @@ class OperationActivities:
                 return nothing_to_cancel
             refused: str | None = None
             try:
-                await self._marketplace.cancel(offer, request.notification_emails)
+                await self._marketplace.cancel(offer, operation_id, request.notification_emails)
             except (Refused, Conflict) as refusal:
                 refused = str(refusal)
             if refused is not None or report.state is OperationState.PREVIEW:
@@ -348,7 +374,9 @@ class OperationActivities:
         )
 
     async def _is_newest(self, offer: OfferKey, operation_id: str) -> bool:
-        """Tell whether cancelling would hit this operation: the request names the offer only."""
+        """Return whether cancelling would hit this operation: the request may name the offer only."""
+        if operation_id.startswith(JOB_PREFIX):
+            return True
         operations = await self._marketplace.operations(offer)
         return not operations or operations[0].id == operation_id
 
@@ -372,9 +400,11 @@ class OperationActivities:
             ApplicationError: ``NotLiveYet``, retryable: Production may follow the operation after a while.
         """
         async with marketplace_call():
-            held = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION) or []
-        versions = {version_of(each) for each in held}
-        lacking = missing(request.images, held) + [each for each in request.versions if each not in versions]
+            production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
+        held = set(production.versions) if production is not None else set()
+        images = [each.image_version for each in request.images]
+        lacking = production.missing(request.images) if production is not None else images
+        lacking += [each for each in request.versions if each not in held]
         if lacking:
             raise ApplicationError(
                 f"{request.offer}: Production does not show {', '.join(map(str, lacking[:10]))} yet",
@@ -399,8 +429,12 @@ def _in_progress(offer: OfferKey, why: str) -> ApplicationError:
     return ApplicationError(f"{offer}: {why}", type=PUBLISH_IN_PROGRESS, non_retryable=True)
 
 
-def _named(images: list[ImageVersion]) -> str:
-    return ", ".join(map(str, images[:10])) or "nothing"
+def _told(promotion: Promotion) -> str:
+    """Say what going live would do."""
+    parts = {"add": promotion.adds, "remove": promotion.removes, "deprecate": promotion.deprecates}
+    told = [f"{verb} {', '.join(map(str, images[:10]))}" for verb, images in parts.items() if images]
+    told += [f"change {', '.join(promotion.changes[:10])}"] if promotion.changes else []
+    return ", ".join(told) or "add, remove and change no image version"
 
 
 def _preview_changed(offer: OfferKey, how: str) -> ApplicationError:

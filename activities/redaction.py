@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
-from marketplace.model import DataDisk, Image
+from marketplace.model import DataDisk, Image, Sku
 from marketplace.sas import redacted
 
 
@@ -19,6 +19,8 @@ def _known(sent: object) -> object:
     for image in images:
         if isinstance(image, dict) and isinstance(image.get("data_disks"), list):
             image["data_disks"] = [_members(disk, DataDisk) for disk in image["data_disks"]]
+        if isinstance(image, dict) and image.get("sku") is not None:
+            image["sku"] = _members(image["sku"], Sku)
     return images
 
 
@@ -31,7 +33,7 @@ def _redacted(images: list[Image]) -> list[Image]:
     return [
         image.model_copy(
             update={
-                "os_vhd_url": redacted(image.os_vhd_url),
+                "os_vhd_url": image.os_vhd_url and redacted(image.os_vhd_url),
                 "data_disks": [
                     disk.model_copy(update={"vhd_url": redacted(disk.vhd_url)}) for disk in image.data_disks
                 ],

@@ -23,9 +23,9 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from bench.processes import end_on_sigterm
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import FixedToken
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import FixedToken
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from worker.__main__ import end
@@ -78,7 +78,7 @@ async def play(server: str) -> None:
         sandbox = SandboxMarketplace(clock=TemporalClock(temporal), default_switches={"sas_clock": "wall"})
         async with serve(sandbox) as url, httpx.AsyncClient() as http:
             portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
-            marketplace = CloudPartnerPortal(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))
+            marketplace = CloudPartnerMarketplace(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))
             async with worker(temporal.client, QUEUE, marketplace):
                 state = await _publish_and_promote(temporal.client, http, url)
             requests = (await http.get(f"{url}/_control/requests")).json()

@@ -9,12 +9,13 @@
     ├── Unauthorized                 401, also after a new token                    a person must act
     ├── Forbidden                    403                                            a person must act
     ├── NotFound                     404
-    ├── Conflict                     409, 412: somebody else wrote first            read again, apply again
+    ├── Conflict                     409, 412, 423: somebody else was first         read again, apply again
     ├── Invalid                      422: the draft failed the service's validation
     └── Refused                      every other 4xx, and an unexpected 1xx or 3xx
 
     RuleBroken                       found by us before anything was sent
     ├── Unguarded                    no ETag guards the draft, and others may write  write it alone
+    ├── ForeignChanges               the draft holds changes by others, which would be published along
     ├── PlanMissing                  the draft has no such plan
     ├── VersionTaken                 the version is there with another disk, or in another spelling
     └── PlanFull                     the plan holds as many versions as it may
@@ -71,7 +72,7 @@ class NotFound(MarketplaceError):
 
 
 class Conflict(MarketplaceError):
-    """409 or 412: the offer changed between our read and our write."""
+    """409, 412 or 423: the offer changed between our read and our write, or something else runs on it."""
 
 
 class Invalid(MarketplaceError):
@@ -95,6 +96,10 @@ class RuleBroken(Exception):
 
 class Unguarded(RuleBroken):
     """No ETag guards the draft, and the caller is not its only writer: another run's images could be lost."""
+
+
+class ForeignChanges(RuleBroken):
+    """The draft holds changes by others that were never published and are no image versions."""
 
 
 class PlanMissing(RuleBroken):

@@ -5,12 +5,16 @@ Shared by every layer above. Documents are not modelled here: they are edited as
 """
 
 import re
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+SHOWN_IMAGES = 100
+"""How many image versions are named where there may be any number."""
 
 MAX_DATA_DISKS = 16
 """The Cloud Partner Portal documents 15, Partner Center 16; the larger is accepted."""
@@ -36,7 +40,8 @@ def _checked_vhd_url(url: str) -> str:
 PublisherId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 """No format is documented for publisher ids; this keeps out what would change the URL."""
 
-OfferId = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9_])?$")]
+OFFER_ID = r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9_])?$"
+OfferId = Annotated[str, Field(pattern=OFFER_ID)]
 PlanId = OfferId
 """At most 50 lower-case letters, digits, dashes and underscores, not ending with a dash."""
 
@@ -45,6 +50,24 @@ Version = Annotated[str, AfterValidator(_checked_version)]
 
 VhdUrl = Annotated[str, AfterValidator(_checked_vhd_url), Field(max_length=4096)]
 Generation = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")]
+Uuid = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
+SkuId = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,50}$")]
+
+GalleryImageId = Annotated[
+    str,
+    Field(
+        pattern=r"(?i)^/subscriptions/[^/\s?#]+/resourceGroups/[^/\s?#]+/providers/Microsoft\.Compute"
+        r"/galleries/[^/\s?#]+/images/[^/\s?#]+/versions/[^/\s?#]+$",
+        max_length=500,
+    ),
+]
+"""The resource id of an image version in an Azure Compute Gallery."""
+
+LIVE_SUFFIX = ":live"
+"""Ends the id of a go-live where the marketplace gives a publish and its go-live one number."""
+
+JOB_PREFIX = "job:"
+"""Begins the id of an operation whose request was accepted, but which the marketplace does not list yet."""
 
 
 class Typed(BaseModel):
@@ -77,18 +100,28 @@ class DataDisk(Typed):
     vhd_url: VhdUrl
 
 
-class Image(Typed):
-    """An image version wanted in a plan, with its disks.
+class Sku(Typed):
+    """A SKU to be added to a plan that has none of an image's type."""
 
-    ``generation`` names one of several disk generations of a core VM plan; without it the image goes into
-    every generation of the plan.
+    id: SkuId
+    security_types: Annotated[list[Literal["trusted", "confidential"]], Field(max_length=2)] = []
+
+
+class Image(Typed):
+    """An image version wanted in a plan, with its source: disks, or an image version of a gallery.
+
+    ``generation`` names one of the generations, or image types, of a plan; without it the image goes into every one
+    that it can be of.
     """
 
     plan_id: PlanId
     version: Version
-    os_vhd_url: VhdUrl
+    os_vhd_url: VhdUrl | None = None
     data_disks: Annotated[list[DataDisk], Field(max_length=MAX_DATA_DISKS)] = []
+    gallery_image_id: GalleryImageId | None = None
+    gallery_tenant_id: Uuid | None = None
     generation: Generation | None = None
+    sku: Sku | None = None
 
     @property
     def image_version(self) -> "ImageVersion":
@@ -100,6 +133,16 @@ class Image(Typed):
         luns = [disk.lun for disk in self.data_disks]
         if len(set(luns)) != len(luns):
             raise ValueError("every data disk needs a lun of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.os_vhd_url is None) == (self.gallery_image_id is None):
+            raise ValueError("exactly one of os_vhd_url and gallery_image_id is needed")
+        if self.gallery_image_id is not None and self.data_disks:
+            raise ValueError("data_disks: a gallery image brings its own")
+        if self.gallery_image_id is None and self.gallery_tenant_id is not None:
+            raise ValueError("gallery_tenant_id goes with gallery_image_id only")
         return self
 
 
@@ -115,26 +158,18 @@ class ImageVersion(Fact):
         return f"{self.plan_id} {self.version}{suffix}"
 
 
-class HeldImage(Fact):
-    """An image version as a slot holds it.
-
-    Attributes:
-        disks: One entry a disk: ``"os <address>"`` or ``"<lun> <address>"``, the address without its SAS,
-            so that equal disks compare equal.
-    """
-
-    plan_id: str
-    version: str
-    generation: str | None = None
-    disks: list[str] = []
+def added(before: Iterable[ImageVersion], after: Iterable[ImageVersion]) -> list[ImageVersion]:
+    """Return which versions the second of two slots holds and the first does not; another spelling is another."""
+    held = set(before)
+    return [each for each in after if each not in held]
 
 
 class Slot(StrEnum):
     """The three places an offer stands in."""
 
-    DRAFT = "Draft"
-    PREVIEW = "Preview"
-    PRODUCTION = "Production"
+    DRAFT = "draft"
+    PREVIEW = "preview"
+    PRODUCTION = "production"
 
 
 class OperationKind(StrEnum):
@@ -148,6 +183,7 @@ class OperationState(StrEnum):
     """How far an operation is, whatever words the service uses for it.
 
     ``PREVIEW``: a publish whose preview waits for the publisher's sign-off. ``LIVE``: a go-live that is done.
+    ``TURNED_AWAY``: it came to nothing because something else runs on the offer; it may be asked for again.
     """
 
     RUNNING = "running"
@@ -155,6 +191,7 @@ class OperationState(StrEnum):
     LIVE = "live"
     FAILED = "failed"
     CANCELED = "canceled"
+    TURNED_AWAY = "turned_away"
 
 
 class StepState(StrEnum):
@@ -185,28 +222,35 @@ class Step(Fact):
     percent: int | None = None
     errors: list[str] = []
 
-    @property
-    def is_sign_off(self) -> bool:
-        """Whether the publisher decides here, by the step's id or a name that looks like it."""
-        return "publishersignoff" in {_letters(self.id), _letters(self.name)} or "signoff" in _letters(self.name)
-
-    @property
-    def is_live(self) -> bool:
-        """Whether this step brings the offer to Production."""
-        return "live" in {_letters(self.id), _letters(self.name)}
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text).casefold()
-
 
 class Operation(Fact):
-    """An operation as the list of operations shows it."""
+    """An operation as the list of operations shows it.
+
+    Attributes:
+        id: Names it among all operations of its offer; results show it as `shown_id` does.
+    """
 
     id: str
     kind: OperationKind
     state: OperationState
     changed_at: datetime | None = None
+
+
+class Standing(Fact):
+    """The newest operations of an offer as they are.
+
+    Attributes:
+        operations: Newest first, a running one before all others; the states are those of now.
+        awaits_sign_off: Whether the preview waits for the publisher's sign-off.
+    """
+
+    operations: list[Operation] = []
+    awaits_sign_off: bool = False
+
+
+def shown_id(operation_id: str) -> str:
+    """Return an operation's id as people are shown it."""
+    return operation_id.removesuffix(LIVE_SUFFIX)
 
 
 class OperationReport(Fact):
@@ -243,12 +287,97 @@ class WhenFull(StrEnum):
     REMOVE_OLDEST = "remove_oldest"
 
 
+class Scope(StrEnum):
+    """What a publish takes from the draft: all of it, or the plans of the run's images only."""
+
+    WHOLE = "whole"
+    MODULAR = "modular"
+
+
+class ForeignEdits(StrEnum):
+    """What to do about changes in the draft that are nobody's image versions and were never published."""
+
+    FAIL = "fail"
+    INCLUDE = "include"
+
+
+class Deprecation(Typed):
+    """How a published image version is deprecated when room is made.
+
+    Attributes:
+        notice: From the publish until the version is withdrawn; the marketplace asks for 90 days.
+        reason: Why, as customers are told.
+        alternative_plan_id: The plan that customers are shown in its place.
+    """
+
+    notice: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3660), strict=False)] = timedelta(days=90)
+    reason: Literal["criticalSecurityIssue", "endOfSupport", "other"] = "other"
+    alternative_plan_id: PlanId | None = None
+
+
+class Change(Fact):
+    """What a run wants of an offer.
+
+    Attributes:
+        limit: Versions a plan may hold, 0 for any number, ``None`` for what the marketplace allows.
+        foreign_edits: ``None`` for the marketplace's own default.
+    """
+
+    images: list[Image] = []
+    when_full: WhenFull = WhenFull.FAIL
+    limit: int | None = None
+    scope: Scope = Scope.WHOLE
+    foreign_edits: ForeignEdits | None = None
+    deprecation: Deprecation = Deprecation()
+
+    @property
+    def plans(self) -> list[str]:
+        """The plans of the images, each once."""
+        return list(dict.fromkeys(image.plan_id for image in self.images))
+
+
+class Promotion(Fact):
+    """What going live would do.
+
+    Attributes:
+        adds: Image versions that it adds to Production, at most `SHOWN_IMAGES`.
+        removes: Image versions that it takes from Production, at most `SHOWN_IMAGES`.
+        deprecates: Image versions that it deprecates, at most `SHOWN_IMAGES`.
+        changes: What else it changes, for a person, at most `SHOWN_IMAGES`.
+        evidence: A digest of the whole preview, where the marketplace's documents can be compared.
+    """
+
+    adds: list[ImageVersion] = []
+    removes: list[ImageVersion] = []
+    deprecates: list[ImageVersion] = []
+    changes: list[str] = []
+    evidence: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would change."""
+        return not (self.adds or self.removes or self.deprecates or self.changes)
+
+
+class OfferDefinition(Fact):
+    """A whole offer in the marketplace's own words.
+
+    Attributes:
+        member: The member of the input that it stands in, which says how the offer is described.
+        text: JSON text, as the user wrote it.
+    """
+
+    member: Literal["offer", "configure"]
+    text: str
+
+
 class EditOutcome(Fact):
     """What an edit of the draft changed.
 
     Attributes:
         added: Image versions that were not in the draft before.
         removed: Image versions dropped to make room.
+        deprecated: Image versions deprecated to make room.
         renewed: Unpublished image versions whose SAS was of no use any more and was replaced.
         warnings: Sentences for a person, such as a SAS that expires too soon.
         operations: Ids of the newest operations after the edit, newest first: what is new after is of this draft.
@@ -256,6 +385,7 @@ class EditOutcome(Fact):
 
     added: list[ImageVersion] = []
     removed: list[ImageVersion] = []
+    deprecated: list[ImageVersion] = []
     renewed: list[ImageVersion] = []
     warnings: list[str] = []
     operations: list[str] = []
@@ -263,4 +393,4 @@ class EditOutcome(Fact):
     @property
     def changed(self) -> bool:
         """Whether anything was written."""
-        return bool(self.added or self.removed or self.renewed)
+        return bool(self.added or self.removed or self.deprecated or self.renewed)

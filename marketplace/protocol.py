@@ -1,24 +1,45 @@
 """What the procedures need of a marketplace, whichever of its APIs is behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from marketplace.model import (
+    Change,
     EditOutcome,
-    HeldImage,
     Image,
     ImageVersion,
+    OfferDefinition,
     OfferKey,
     Operation,
     OperationKind,
     OperationReport,
+    Promotion,
     Slot,
-    WhenFull,
+    Standing,
 )
 
 KNOWN_OPERATIONS = 5
 """How many of the newest operations are remembered: whatever stands before them in the list is new."""
+
+
+def _forgotten(_handle: str) -> None:
+    """Remember nothing: for callers that never repeat a request."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What an attempt to write knows of those before it.
+
+    Attributes:
+        repeated: Whether an earlier attempt may have had its effect.
+        handle: What the marketplace called the request of an earlier attempt.
+        note: Remembers what it calls that of this one, whatever becomes of this process.
+    """
+
+    repeated: bool = False
+    handle: str | None = None
+    note: Callable[[str], None] = _forgotten
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,23 @@ class PutOutcome:
     warnings: list[str]
 
 
+class Contents(Protocol):
+    """What a slot holds."""
+
+    @property
+    def versions(self) -> list[ImageVersion]:
+        """All image versions, in the document's order."""
+        ...
+
+    def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
+        """Return which of the images it lacks, whatever their disks."""
+        ...
+
+    def conflicts(self, images: Sequence[Image]) -> list[str]:
+        """Return a sentence for each of the images whose version it holds with another source or spelling."""
+        ...
+
+
 class Marketplace(Protocol):
     """A marketplace: drafts are edited, slots read, operations started, looked at and cancelled.
 
@@ -43,21 +81,31 @@ class Marketplace(Protocol):
     say in their docstring what makes them safe to repeat.
     """
 
+    @property
+    def lists_at_once(self) -> bool:
+        """Whether an operation is listed as soon as its request was accepted; otherwise it may take a while."""
+        ...
+
+    @property
+    def joins_publishes(self) -> bool:
+        """Whether a publish that is asked for while the same draft is being published joins that operation."""
+        ...
+
+    def check(self, change: Change) -> None:
+        """Check that the marketplace can do what is asked of it at all; nothing is sent.
+
+        Raises:
+            RuleBroken: It cannot; names each member of the request that it does not know.
+        """
+        ...
+
     async def put_offer(
-        self, offer: OfferKey, document: str, *, replace: bool, repeated: bool, sole_writer: bool
+        self, offer: OfferKey, definition: OfferDefinition, *, replace: bool, sole_writer: bool, attempt: Attempt
     ) -> PutOutcome | None:
-        """Create the offer, or replace its draft, with ``document`` (JSON text).
+        """Create the offer, or replace its draft.
 
-        It is sent as it is, but for disks without a SAS, which get one. Safe to repeat: with ``repeated`` (an
-        earlier attempt may have had its effect) an offer that already says what ``document`` says counts as
-        created by us.
-
-        Args:
-            offer: The offer.
-            document: The whole offer.
-            replace: Whether an offer that exists is replaced.
-            repeated: Whether an earlier attempt may have had its effect.
-            sole_writer: Whether no other run of ours writes to the draft meanwhile.
+        The definition is sent as it is, but for disks without a SAS, which get one. Safe to repeat: in a repeated
+        attempt an offer that already says what the definition says counts as created by us.
 
         Returns:
             ``None`` when the offer exists and ``replace`` is off: nothing was sent.
@@ -67,16 +115,21 @@ class Marketplace(Protocol):
         """
         ...
 
+    async def planned_edit(
+        self, offer: OfferKey, change: Change, *, preview: Contents | None, production: Contents | None
+    ) -> EditOutcome:
+        """Check every rule and return what `edit_images` would change; the slots are given as they were read."""
+        ...
+
     async def edit_images(
         self,
         offer: OfferKey,
-        images: Sequence[Image],
+        change: Change,
         *,
-        preview: Sequence[HeldImage],
-        production: Sequence[HeldImage],
-        when_full: WhenFull,
-        limit: int | None,
+        preview: Contents | None,
+        production: Contents | None,
         sole_writer: bool,
+        attempt: Attempt,
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
@@ -84,37 +137,37 @@ class Marketplace(Protocol):
 
         Args:
             offer: The offer.
-            images: The images wanted, of any number of plans.
-            preview: What the preview holds.
+            change: The images wanted, of any number of plans.
+            preview: What the preview holds, as `read_slot` returned it.
             production: What Production holds.
-            when_full: What to do with a full plan.
-            limit: Versions a plan may hold, 0 for any number, ``None`` for what the offer type allows.
             sole_writer: Whether no other run of ours writes to the draft meanwhile.
+            attempt: What is known of earlier attempts.
 
         Raises:
             Unguarded: The write would not be conditional, and the caller is not the sole writer.
         """
         ...
 
-    async def planned_edit(
-        self,
-        offer: OfferKey,
-        images: Sequence[Image],
-        *,
-        preview: Sequence[HeldImage],
-        production: Sequence[HeldImage],
-        when_full: WhenFull,
-        limit: int | None,
-    ) -> EditOutcome:
-        """Check every rule and return what `edit_images` would change; the slots are given as they were read."""
+    async def read_slot(self, offer: OfferKey, slot: Slot) -> Contents | None:
+        """Return what a slot holds, ``None`` when nothing is there."""
         ...
 
-    async def read_slot(self, offer: OfferKey, slot: Slot) -> list[HeldImage] | None:
-        """Return the image versions a slot holds, ``None`` when nothing is there."""
+    def promotion(self, preview: Contents | None, production: Contents | None) -> Promotion:
+        """Return what going live would do."""
         ...
 
     async def operations(self, offer: OfferKey) -> list[Operation]:
         """Return the offer's operations, newest first; empty when it has never been published.
+
+        The list may call an operation running whose preview waits for sign-off; `standing` does not.
+
+        Raises:
+            NotFound: There is no such offer.
+        """
+        ...
+
+    async def standing(self, offer: OfferKey) -> Standing:
+        """Return the offer's newest operations as they are, and whether its preview waits for sign-off.
 
         Raises:
             NotFound: There is no such offer.
@@ -122,25 +175,30 @@ class Marketplace(Protocol):
         ...
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
-        """Tell whether the offer's preview waits for the publisher's sign-off, ``otherwise`` where it is not said."""
+        """Return whether the preview waits for the publisher's sign-off, ``otherwise`` where it is not said."""
         ...
 
     async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
         """Look at one operation; ``kind`` is what an earlier look found, and spares asking for it again."""
         ...
 
-    async def publish(self, offer: OfferKey, notification_emails: Sequence[str]) -> str | None:
-        """Publish the draft; answers with the operation's id where the service named it.
+    async def publish(
+        self, offer: OfferKey, change: Change, notification_emails: Sequence[str], *, attempt: Attempt
+    ) -> str | None:
+        """Publish the draft, or the plans of the change's images; return the operation's id if it is known.
 
-        Repeated while the same draft is being published it joins that operation; `operations` tells what an
-        earlier try did.
+        Not to be repeated before `operations` has shown that an earlier attempt came to nothing.
         """
         ...
 
-    async def go_live(self, offer: OfferKey) -> str | None:
-        """Promote the preview; answers with the operation's id where the service named it. Not repeatable."""
+    async def go_live(self, offer: OfferKey, publish_id: str, *, attempt: Attempt) -> str | None:
+        """Promote the preview that a publish made; return the operation's id if it is known."""
         ...
 
-    async def cancel(self, offer: OfferKey, notification_emails: Sequence[str]) -> None:
-        """Ask for the running operation to be cancelled; `look` tells when it is."""
+    async def cancel(self, offer: OfferKey, operation_id: str, notification_emails: Sequence[str]) -> None:
+        """Ask for an operation to be cancelled; `look` shows when it is.
+
+        Raises:
+            Refused: It cannot be cancelled, or not by us.
+        """
         ...

@@ -16,9 +16,9 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import FixedToken
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import FixedToken
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.desk import STEPS, Desk, Recorder, TemporalClock
@@ -81,7 +81,7 @@ async def task_queue(
     temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient, webhook: Recorder
 ) -> AsyncIterator[str]:
     """A task queue with a worker on it, as the product registers it."""
-    marketplace = CloudPartnerPortal(
+    marketplace = CloudPartnerMarketplace(
         Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url),
         signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}),
     )

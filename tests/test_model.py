@@ -16,7 +16,7 @@ from bench.model.machine import RULES, PublishingMachine, Tally
 from bench.model.nouns import Decision, Images, Intent, Operation, Request, Sight, State
 from bench.model.rig import Rig, rig
 from bench.model.world import World
-from marketplace import cloud_partner_portal, image_rules
+from marketplace.cloud_partner import image_rules, marketplace
 from workflows import inputs, taking_back
 from workflows.messages import Approval
 
@@ -56,7 +56,7 @@ def forgets_to_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def writes_without_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_partner_portal, "_refuse_unguarded", lambda *_args, **_options: None)
+    monkeypatch.setattr(marketplace, "_refuse_unguarded", lambda *_args, **_options: None)
 
 
 def drops_an_image(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,12 @@ from typing import NoReturn
 
 from temporalio.client import Client
 
-from marketplace.credentials import Credentials
 from marketplace.errors import MarketplaceError
-from marketplace.pace import Pace
+from marketplace.http.credentials import Credentials
+from marketplace.http.pace import Pace
 from worker.connection import ConnectionFailedError, connect
 from worker.logs import set_up_logging
-from worker.marketplaces import credentials_of, http_client, marketplace_of
+from worker.marketplaces import credentials_of, http_client, marketplace_of, url_of
 from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
@@ -102,7 +102,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None
                 "Working on task queue %s of namespace %s for the marketplace at %s",
                 settings.temporal_task_queue,
                 client.namespace,
-                settings.marketplace_url,
+                url_of(settings),
             )
             await stop.wait()
             logger.info("Stopping: running activities may finish")

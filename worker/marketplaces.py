@@ -4,10 +4,10 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import Credentials, EntraCredentials, FixedToken
-from marketplace.pace import Pace
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import MARKETPLACE_SCOPE, MARKETPLACE_URL, Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import Credentials, EntraCredentials, FixedToken
+from marketplace.http.pace import Pace
 from marketplace.sas import Signer
 from worker.settings import Settings
 from worker.transport import transport
@@ -28,12 +28,17 @@ def credentials_of(settings: Settings) -> Credentials:
     """Return where tokens come from."""
     if settings.marketplace_access_token is not None:
         return FixedToken(settings.marketplace_access_token)
-    return EntraCredentials()
+    return EntraCredentials(MARKETPLACE_SCOPE)
+
+
+def url_of(settings: Settings) -> str:
+    """Return the marketplace's base address."""
+    return settings.marketplace_url or MARKETPLACE_URL
 
 
 def marketplace_of(
     settings: Settings, http: httpx.AsyncClient, credentials: Credentials, pace: Pace | None = None
-) -> CloudPartnerPortal:
+) -> CloudPartnerMarketplace:
     """Return the client; nothing is sent yet."""
-    portal = Portal(http, credentials, url=settings.marketplace_url, pace=pace)
-    return CloudPartnerPortal(portal, signer=Signer(settings.storage_account_keys()))
+    portal = Portal(http, credentials, url=url_of(settings), pace=pace)
+    return CloudPartnerMarketplace(portal, signer=Signer(settings.storage_account_keys()))

@@ -61,6 +61,10 @@ where publishers take turns, and where waiting costs no try.
 
 MOST_AT_WORK = 100
 
+HEARTBEAT_AT_ONCE = timedelta(milliseconds=200)
+"""What a heartbeat remembers, such as the marketplace's name of a request, is lost with a worker that is killed
+before it is sent. By default the SDK may keep it for seconds."""
+
 
 def activities(marketplace: Marketplace, webhook: Webhook | None = None) -> list[Callable[..., Any]]:
     """Return the activities, on one marketplace client and one webhook."""
@@ -132,6 +136,7 @@ def worker(
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+        max_heartbeat_throttle_interval=HEARTBEAT_AT_ONCE,
         # After a worker was killed its runs are taken over this soon.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         **rate,

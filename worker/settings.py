@@ -8,7 +8,6 @@ import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from marketplace.portal import MARKETPLACE_URL
 from worker.encryption import KEY_SIZES
 
 MAX_PORT = 65535
@@ -57,7 +56,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
     temporal_task_queue: str = "offer-publishing"
-    marketplace_url: Annotated[str, AfterValidator(_marketplace_address)] = MARKETPLACE_URL
+    marketplace_api: Literal["cloud-partner", "product-ingestion"] = "cloud-partner"
+    marketplace_url: Annotated[str, AfterValidator(_marketplace_address)] | None = None
+    marketplace_schema_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(-preview\d{1,3})?$")] | None = None
     marketplace_access_token: SecretStr | None = None
     marketplace_requests_per_second: Annotated[float, Field(ge=0.1, le=10_000)] | None = None
     azure_storage_account_keys: SecretStr | None = None

@@ -11,7 +11,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from marketplace.pace import Pace
+from marketplace.http.pace import Pace
 
 LOOK_EVERY = timedelta(seconds=5)
 

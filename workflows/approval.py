@@ -6,7 +6,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import Survey
-    from marketplace.model import ImageVersion, Operation
+    from marketplace.model import Operation, Promotion
     from marketplace.wording import listed, one_line
     from workflows.errors import final
     from workflows.messages import GoLiveDecision, PublishStage, ValidateAndGoLiveInput
@@ -87,11 +87,11 @@ class Approval:
         unseen = given and self.sign_off.approved is None
         return bool(self._wanted.images) and (unseen or not self.sign_off.required)
 
-    def shown(self) -> tuple[tuple[ImageVersion, ...], tuple[ImageVersion, ...]] | None:
-        """Return what going live adds and removes, where the decision is on a preview that was shown."""
+    def shown(self) -> Promotion | None:
+        """Return what going live does, where the decision is on a preview that was shown."""
         if self.sign_off.decision is None or self.sign_off.approved is None:
             return None
-        return tuple(self.sign_off.adds), tuple(self.sign_off.removes)
+        return self.sign_off.promotion
 
     def preview_changed(self, how: str) -> None:
         """Ask again, unless nobody has to be asked, or the approval was given for the images before any preview."""
@@ -109,13 +109,13 @@ class Approval:
         # Without images what waited for sign-off when it was approved is meant, whoever published it until then.
         if another and (self._wanted.images or _is_younger(survey.last_publish, self.sign_off.decision)):
             self.reopen("the offer has been published again since")
-        elif self._wanted.images and self.shown() not in {None, (tuple(survey.adds), tuple(survey.removes))}:
-            self.reopen("going live would add or remove something else than what was shown")
+        elif self._wanted.images and self.shown() not in (None, survey.promotion):
+            self.reopen("going live would do something else than what was shown")
         given = self.sign_off.decision is not None and self.sign_off.decision.approve
         if self.sign_off.preview_awaited and given:
             self.reopen("it was given before there was a preview to approve")
         self.sign_off.preview_awaited = False
-        self.sign_off.adds, self.sign_off.removes = survey.adds, survey.removes
+        self.sign_off.promotion = survey.promotion
         if self.sign_off.until is None:
             self.sign_off.until = self._stages.waiting.now + self._wanted.approval.timeout
         if self.sign_off.decision is None:

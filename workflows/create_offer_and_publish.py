@@ -1,12 +1,14 @@
 """The workflow `CreateOfferAndPublish`."""
 
 from functools import partial
+from typing import Literal
 
 from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from marketplace.json_text import parse
+    from marketplace.model import OfferDefinition
     from workflows.closing import closing
     from workflows.inputs import NOTHING, read
     from workflows.logbook import Logbook
@@ -36,14 +38,14 @@ class CreateOfferAndPublish:
         """Take a `CreateOfferAndPublishInput`."""
         async with closing(self._logbook):
             wanted = read(CreateOfferAndPublishInput, request)
-            offer, emails = wanted.offer.key, wanted.notification_emails
+            offer, emails = wanted.key, wanted.notification_emails
             stages = begin(self._logbook, self._waiting, request, offer, wanted, notification_emails=emails)
-            document = partial(_document, request)
+            definition = partial(_definition, wanted.member, request)
             async with taking_back(stages):
                 await stages.follow()
                 while stages.publication.published is None:
                     stages.count_round()
-                    survey = await stages.put(document, replace=wanted.if_exists is IfExists.REPLACE)
+                    survey = await stages.put(definition, replace=wanted.if_exists is IfExists.REPLACE)
                     await stages.bring_to_preview(survey, IfPublishing.WAIT)
                     await stages.follow()
             published = stages.publication.published
@@ -60,7 +62,7 @@ class CreateOfferAndPublish:
         return self._logbook.progress()
 
 
-def _document(request: RawValue) -> str:
+def _definition(member: Literal["offer", "configure"], request: RawValue) -> OfferDefinition:
     """Return the offer exactly as the user wrote it: decoding would respell its numbers."""
-    offer = parse(request.payload.data.decode()).get("offer")
-    return offer.text if offer is not None else "{}"
+    offer = parse(request.payload.data.decode()).get(member)
+    return OfferDefinition(member=member, text=offer.text if offer is not None else "{}")

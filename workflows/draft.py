@@ -16,8 +16,9 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig, Parent
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import DraftWritten, EditRequest, OfferActivities, PutOfferRequest
-    from marketplace.model import Fact, OfferKey
-    from workflows.calls import EDIT, short, within
+    from activities.operations import OperationActivities, PublishRequest, StartedOperation
+    from marketplace.model import Fact, OfferKey, Scope
+    from workflows.calls import EDIT, START, Answer, short, within
     from workflows.logbook import Logbook
     from workflows.waiting import Waiting, heed_cancellation
 
@@ -30,10 +31,14 @@ ALONE = EDIT | ActivityConfig(cancellation_type=ActivityCancellationType.WAIT_CA
 
 
 class DraftWrite(Fact):
-    """A write to a draft, of a whole offer or of images, and the time it may take with all attempts."""
+    """A write to a draft, of a whole offer or of images, and the time it may take with all attempts.
+
+    A publish of some plans only is one too: it states what the draft holds of them.
+    """
 
     put: PutOfferRequest | None = None
     edit: EditRequest | None = None
+    publish: PublishRequest | None = None
     time: timedelta
 
     def alone(self) -> "DraftWrite":
@@ -42,6 +47,7 @@ class DraftWrite(Fact):
         return DraftWrite(
             put=self.put.model_copy(update=sole) if self.put else None,
             edit=self.edit.model_copy(update=sole) if self.edit else None,
+            publish=self.publish,
             time=self.time,
         )
 
@@ -49,6 +55,13 @@ class DraftWrite(Fact):
 def lease_of(offer: OfferKey) -> str:
     """Return the workflow ID that one run at a time can have."""
     return f"internal/draft/{offer.publisher_id}/{offer.offer_id}"
+
+
+async def publish(request: PublishRequest, time: timedelta) -> StartedOperation:
+    """Publish the draft."""
+    return await workflow.execute_activity_method(
+        OperationActivities.publish, request, **within(time, START, f"Publish {request.offer}")
+    )
 
 
 async def call(wanted: DraftWrite, config: ActivityConfig = EDIT) -> DraftWritten:
@@ -80,31 +93,39 @@ class DraftWriter:
         written = DraftWritten(unguarded=True) if publication.unguarded else await call(wanted)
         if written.unguarded:
             publication.unguarded = True
-            written = await self._write_alone(wanted)
+            written = await self._write_alone(wanted, DraftWritten)
         self._waiting.now = workflow.now()
         for warning in written.warnings:
             self._logbook.note(warning)
         if written.refused is not None:
             self._logbook.note(f"the marketplace takes no edits while the operation runs. It said: {written.refused}")
         publication.removed = list(dict.fromkeys([*publication.removed, *written.removed]))
+        publication.deprecated = list(dict.fromkeys([*publication.deprecated, *written.deprecated]))
         publication.changed = publication.changed or written.changed
         publication.known_operations = written.known_operations if written.survey.in_draft else None
         return written
 
-    async def _write_alone(self, wanted: DraftWrite) -> DraftWritten:
+    async def publish(self, request: PublishRequest) -> StartedOperation:
+        """Publish the draft: a whole one at once, some plans of it as its only writer."""
+        time = self._waiting.time_left()
+        if request.scope is Scope.WHOLE:
+            return await publish(request, time)
+        return await self._write_alone(DraftWrite(publish=request, time=time), StartedOperation)
+
+    async def _write_alone(self, wanted: DraftWrite, answer: type[Answer]) -> Answer:
         """Write under the offer's lease; wait for it where another run holds it."""
         publication = self._logbook.publication
         lease = lease_of(self._offer)
         while True:
             self._logbook.waits_for(f"workflow {lease} to write the draft, which may take minutes")
             try:
-                written: DraftWritten = await workflow.execute_child_workflow(
+                written: Answer = await workflow.execute_child_workflow(
                     "WriteDraft",
                     wanted.alone().model_copy(update={"time": self._waiting.time_left()}),
                     id=lease,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-                    result_type=DraftWritten,
+                    result_type=answer,
                     static_summary=short(f"Write to the draft of {self._offer}, for {workflow.info().workflow_id}"),
                 )
             except WorkflowAlreadyStartedError:

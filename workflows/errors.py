@@ -37,8 +37,8 @@ def application_error(error: BaseException) -> ApplicationError:
 
 def refused_for_good(error: BaseException) -> bool:
     """Whether the marketplace answered that it will not do it; otherwise it may have begun all the same."""
-    cause = error.cause if isinstance(error, ActivityError) else None
-    return isinstance(cause, ApplicationError) and cause.non_retryable
+    cause = error.cause if isinstance(error, ActivityError | ChildWorkflowError) else None
+    return isinstance(cause, ApplicationError) and cause.non_retryable and cause.type != "OperationTimedOut"
 
 
 def final(kind: str, message: str) -> ApplicationError:

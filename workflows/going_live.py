@@ -31,12 +31,12 @@ class GoingLive:
         """Whether there is nothing left to promote."""
         if self._wanted.images:
             return survey.in_production
-        nothing_new = survey.preview_exists and not (survey.adds or survey.removes or survey.running)
+        nothing_new = survey.preview_exists and survey.promotion.is_empty and survey.running is None
         return nothing_new and not survey.awaits_sign_off
 
     def was_promoted(self, survey: Survey) -> bool:
         """Whether what is missing in Production has been promoted, and Production is only late to show it."""
-        return survey.went_live and (survey.in_preview if self._wanted.images else bool(survey.adds))
+        return survey.went_live and (survey.in_preview if self._wanted.images else not survey.promotion.is_empty)
 
     def may_be_promoted(self, survey: Survey) -> bool:
         """Whether a preview with the images waits for sign-off."""
@@ -77,13 +77,13 @@ class GoingLive:
 
     async def verify(self, survey: Survey | None = None) -> None:
         """Wait until Production shows what was promoted, by this run or by somebody else."""
-        adds = survey.adds if survey is not None else self._approval.sign_off.adds
+        adds = (survey.promotion if survey is not None else self._approval.sign_off.promotion).adds
         await self._stages.verify_live(self._wanted.images, adds if survey or not self._wanted.images else [])
 
     async def end(self, survey: Survey | None = None) -> PublicationResult:
         """End live: with the run's own go-live, or with that of a survey."""
         own = self._stages.publication.gone_live
-        images = self._wanted.image_versions or (self._approval.sign_off.adds if own else [])
+        images = self._wanted.image_versions or (self._approval.sign_off.promotion.adds if own else [])
         result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)
         if result.changed:
             what = listed([str(image) for image in images])

@@ -98,7 +98,7 @@ def _given_twice(value: Any, place: str = "") -> Iterator[str]:
     if isinstance(value, _Object):
         yield from (place + key for key in value.twice)
         for key, member in value.items():
-            if (place, key) != ("", "offer"):
+            if place or key not in {"offer", "configure"}:
                 yield from _given_twice(member, f"{place}{key}.")
     elif isinstance(value, list):
         for number, item in enumerate(value):

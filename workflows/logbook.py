@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributePair
 
 with workflow.unsafe.imports_passed_through():
-    from marketplace.model import ImageVersion, OperationReport
+    from marketplace.model import ImageVersion, OperationReport, shown_id
     from marketplace.wording import one_line
     from workflows import search_attributes
     from workflows.messages import ApprovalProgress, FollowedOperation, Progress, PublishStage
@@ -95,7 +95,7 @@ class Logbook:
         operation = None
         if report is not None:
             operation = FollowedOperation(
-                id=report.operation_id,
+                id=shown_id(report.operation_id),
                 kind=report.kind,
                 state=report.state,
                 ours=report.operation_id in _own(publication),
@@ -136,4 +136,6 @@ def _own(publication: Publication) -> set[str | None]:
 
 
 def _approval(sign_off: SignOff | None) -> ApprovalProgress | None:
-    return None if sign_off is None else ApprovalProgress.model_validate(sign_off.model_dump())
+    if sign_off is None:
+        return None
+    return ApprovalProgress.model_validate({**sign_off.model_dump(), **sign_off.promotion.model_dump()})

@@ -3,14 +3,18 @@
 Durations are ISO 8601 (``"PT30S"``, ``"P14D"``) or seconds. Unknown members are refused.
 """
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from marketplace.model import (
+    OFFER_ID,
+    Deprecation,
     Fact,
+    ForeignEdits,
     Image,
     ImageVersion,
     OfferId,
@@ -18,6 +22,7 @@ from marketplace.model import (
     OperationKind,
     OperationState,
     PublisherId,
+    Scope,
     Step,
     Typed,
     WhenFull,
@@ -94,12 +99,74 @@ class Offer(BaseModel):
         return OfferKey(publisher_id=self.publisher_id, offer_id=self.offer_id)
 
 
-class CreateOfferAndPublishInput(Patience):
-    """Input of `CreateOfferAndPublish`."""
+class Configure(BaseModel):
+    """The Product Ingestion API's own document: its resources are kept as they are."""
 
-    offer: Offer
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    schema_: Annotated[str, Field(alias="$schema", min_length=1, max_length=500)]
+    resources: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)]
+
+    @property
+    def offer_id(self) -> str | None:
+        """The external id of its product."""
+        products = [each for each in self.resources if _type_of(each) == "product"]
+        identity = products[0].get("identity") if len(products) == 1 else None
+        offer_id = identity.get("externalId", identity.get("externalID")) if isinstance(identity, dict) else None
+        return offer_id if isinstance(offer_id, str) else None
+
+    @model_validator(mode="after")
+    def _resources_fit(self) -> Self:
+        if any(_type_of(each) == "submission" for each in self.resources):
+            raise ValueError("resources: a submission is not part of an offer; the run publishes by itself")
+        if self.offer_id is None:
+            raise ValueError("resources: exactly one product with identity.externalId is needed")
+        return self
+
+
+def _type_of(resource: dict[str, Any]) -> str:
+    """Return the type of a resource: the last but one part of its ``$schema``, or the first part of its id."""
+    schema, resource_id = resource.get("$schema"), resource.get("id")
+    if isinstance(schema, str) and schema.count("/") > 1:
+        return schema.split("/")[-2]
+    return resource_id.partition("/")[0] if isinstance(resource_id, str) else ""
+
+
+class CreateOfferAndPublishInput(Patience):
+    """Input of `CreateOfferAndPublish`: ``offer``, or ``publisher_id`` and ``configure``.
+
+    ``offer`` is the document of the Cloud Partner Portal API, ``configure`` that of the Product Ingestion API. A
+    worker speaks to one of them.
+    """
+
+    offer: Offer | None = None
+    publisher_id: PublisherId | None = None
+    configure: Configure | None = None
     if_exists: IfExists = IfExists.FAIL
     notification_emails: Annotated[list[Email], Field(max_length=50)] = []
+
+    @property
+    def member(self) -> Literal["offer", "configure"]:
+        """The member that the offer stands in."""
+        return "offer" if self.offer is not None else "configure"
+
+    @property
+    def key(self) -> OfferKey:
+        """The offer's address."""
+        if self.offer is not None:
+            return self.offer.key
+        offer_id = self.configure.offer_id if self.configure is not None else None
+        return OfferKey(publisher_id=self.publisher_id or "", offer_id=str(offer_id))
+
+    @model_validator(mode="after")
+    def _one_document(self) -> Self:
+        if (self.offer is None) == (self.configure is None):
+            raise ValueError("exactly one of offer and configure is needed")
+        if (self.configure is None) != (self.publisher_id is None):
+            raise ValueError("publisher_id goes with configure; in an offer it stands as publisherId")
+        if self.configure is not None and not re.fullmatch(OFFER_ID, self.key.offer_id):
+            raise ValueError(f"configure: the external id of the product must match {OFFER_ID}")
+        return self
 
 
 class ExistingOffer(Patience):
@@ -117,14 +184,23 @@ class ExistingOffer(Patience):
 class WantedImages(ExistingOffer):
     """Images wanted in an offer, and what to do about what is in their way.
 
-    ``max_versions_per_plan``: 0 for any number; ``null`` for what the offer type allows, 8 for virtual
-    machine offers and any number for core VM offers.
+    Attributes:
+        max_versions_per_plan: 0 for any number; ``null`` for what the marketplace allows: with the Cloud Partner
+            Portal API 8 for virtual machine offers and any number for core VM offers, with the Product Ingestion API
+            100 active ones.
+        publish: What a publish takes from the draft: all of it, or the plans of the images.
+        foreign_edits: What to do about changes by others in the draft that were never published and are no image
+            versions; ``null``: fail with the Product Ingestion API, include them with the Cloud Partner Portal API.
+        deprecation: How ``when_full: remove_oldest`` deprecates versions that were published.
     """
 
     images: Annotated[list[Image], Field(max_length=1000)]
     when_full: WhenFull = WhenFull.FAIL
     max_versions_per_plan: Annotated[int, Field(ge=0, le=100_000)] | None = None
     if_publishing: IfPublishing = IfPublishing.WAIT
+    publish: Scope = Scope.WHOLE
+    foreign_edits: ForeignEdits | None = None
+    deprecation: Deprecation = Deprecation()
     notification_emails: Annotated[list[Email], Field(max_length=50)] = []
 
     @property
@@ -194,7 +270,8 @@ class PublicationResult(Fact):
     """Result of all four workflows.
 
     Attributes:
-        deprecated: Image versions that were deprecated; the Cloud Partner Portal API deprecates none.
+        removed: Image versions that were dropped to make room.
+        deprecated: Image versions that were deprecated to make room.
         changed: Whether anything was sent; ``False`` when everything asked for was already so.
     """
 
@@ -272,6 +349,8 @@ class ApprovalProgress(Fact):
     Attributes:
         adds: Image versions that going live adds to Production, at most 100.
         removes: Image versions that going live takes from Production, at most 100.
+        deprecates: Image versions that going live deprecates, at most 100.
+        changes: What else going live changes, at most 100 sentences.
         until: When the run gives up waiting for a decision.
         reopened: Why an approval that was given does not hold any more.
     """
@@ -281,6 +360,8 @@ class ApprovalProgress(Fact):
     decision: GoLiveDecision | None = None
     adds: list[ImageVersion] = []
     removes: list[ImageVersion] = []
+    deprecates: list[ImageVersion] = []
+    changes: list[str] = []
     until: datetime | None = None
     reopened: str | None = None
 

@@ -64,6 +64,10 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> list[str]:
         lines += ["", f"Going live adds {_versions(approval.adds)}"]
     if approval.removes:
         lines += ["", f"Going live removes {_versions(approval.removes)}"]
+    if approval.deprecates:
+        lines += ["", f"Going live deprecates {_versions(approval.deprecates)}"]
+    if approval.changes:
+        lines += ["", f"Going live changes {plain(listed(approval.changes))}"]
     if approval.reopened and not over:
         lines += ["", f"**Approve again:** {plain(approval.reopened)}"]
     if approval.decision:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from marketplace.model import Fact, ImageVersion, OfferKey, OperationKind, OperationReport
+from marketplace.model import Fact, ImageVersion, OfferKey, OperationKind, OperationReport, Promotion
 from workflows.messages import GoLiveDecision, PublishStage
 
 
@@ -73,8 +73,7 @@ class SignOff(State):
         preview_awaited: Whether the run had to wait for a preview that it did not publish itself.
         until: When the run gives up waiting for a decision.
         reopened: Why an approval that was given does not hold any more.
-        adds: Image versions that going live adds to Production.
-        removes: Image versions that going live takes from Production.
+        promotion: What going live would do, as it was shown last.
     """
 
     required: bool = False
@@ -85,8 +84,7 @@ class SignOff(State):
     preview_awaited: bool = False
     until: datetime | None = None
     reopened: str | None = None
-    adds: list[ImageVersion] = []
-    removes: list[ImageVersion] = []
+    promotion: Promotion = Promotion()
 
 
 class Publication(State):
@@ -134,6 +132,7 @@ class Publication(State):
     asked_to_join: str | None = None
     changed: bool = False
     removed: list[ImageVersion] = []
+    deprecated: list[ImageVersion] = []
 
     publish_requested: bool = False
     own_publish: str | None = None

@@ -7,13 +7,11 @@ learns that a survey cannot tell goes into the control state, so that the loop c
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-)
+from temporalio.exceptions import ActivityError, ApplicationError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import (
@@ -37,14 +35,18 @@ with workflow.unsafe.imports_passed_through():
         VerifyLiveRequest,
     )
     from marketplace.model import (
+        ForeignEdits,
         Image,
         ImageVersion,
+        OfferDefinition,
         OfferKey,
         Operation,
         OperationKind,
         OperationReport,
         OperationState,
+        Promotion,
         WhenFull,
+        shown_id,
     )
     from workflows.calls import READ, START, VERIFY, read, within
     from workflows.draft import DraftWrite, DraftWriter
@@ -92,8 +94,10 @@ class Stages:
         waiting: Waiting,
         offer: OfferKey,
         patience: Patience,
+        wanted: WantedImages | None = None,
         notification_emails: Sequence[str] = (),
     ) -> None:
+        self.wanted = wanted
         self.logbook = logbook
         self.waiting = waiting
         self.offer = offer
@@ -119,10 +123,8 @@ class Stages:
             OfferActivities.survey,
             SurveyRequest(
                 offer=self.offer,
-                images=wanted.images if wanted else [],
-                when_full=wanted.when_full if wanted else WhenFull.FAIL,
-                limit=wanted.max_versions_per_plan if wanted else None,
                 seen=seen,
+                **_asked(wanted),
             ),
             within(self.waiting.time_left(), READ, f"Read operations and slots of {self.offer}"),
         )
@@ -187,7 +189,8 @@ class Stages:
             wanted: The images.
             production_suffices: Whether nothing is to be done once Production holds the images.
         """
-        publication, would_remove = self.publication, list[ImageVersion]()
+        publication = self.publication
+        would_remove, would_deprecate = list[ImageVersion](), list[ImageVersion]()
         if publication.known_operations is not None or wanted.when_full is WhenFull.REMOVE_OLDEST:
             survey = await self._survey_once_shown(wanted)
             if survey.in_draft and (publication.known_operations is None or survey.running is None):
@@ -196,25 +199,24 @@ class Stages:
             live = production_suffices and survey.in_production
             if survey.in_draft or live or self.preview_holds_the_images(survey):
                 return survey
-            would_remove = survey.would_remove
+            would_remove, would_deprecate = survey.would_remove, survey.would_deprecate
         self.logbook.waits_for("the marketplace to take the draft, which may take minutes")
         request = EditRequest(
             offer=self.offer,
-            images=wanted.images,
-            when_full=wanted.when_full,
-            limit=wanted.max_versions_per_plan,
             while_running=wanted.if_publishing is not IfPublishing.FAIL,
             production_suffices=production_suffices,
             would_remove=would_remove,
+            would_deprecate=would_deprecate,
+            **_asked(wanted),
         )
         written = await self._draft.write(DraftWrite(edit=request, time=self.waiting.time_left()))
         return self._existing(written.survey)
 
-    async def put(self, document: Callable[[], str], *, replace: bool) -> Survey:
+    async def put(self, definition: Callable[[], OfferDefinition], *, replace: bool) -> Survey:
         """Survey the offer, and put it where that is not done yet and nothing runs.
 
         Args:
-            document: Returns the offer's JSON text, which takes a while for a large one.
+            definition: Returns the offer, which takes a while for a large one.
             replace: Whether to replace the draft of an offer that exists.
 
         Raises:
@@ -232,7 +234,7 @@ class Stages:
         else:
             publication.unguarded = True  # what does not exist yet has no ETag
         self.logbook.waits_for("the marketplace to take the offer, which may take minutes")
-        request = PutOfferRequest(offer=self.offer, document=document(), replace=replace)
+        request = PutOfferRequest(offer=self.offer, definition=definition(), replace=replace)
         written = await self._draft.write(DraftWrite(put=request, time=self.waiting.time_left()))
         if written.existed:
             raise final(
@@ -298,15 +300,14 @@ class Stages:
             known_operations=publication.known_operations or [],
             notification_emails=self.notification_emails,
             ask_to_join=ask_to_join,
+            settle=2 * self.patience.polling.min_interval,
+            # Of an offer that was put whole, all that its draft holds is meant.
+            **(_asked(self.wanted) or {"foreign_edits": ForeignEdits.INCLUDE}),
         )
         publication.publish_requested = True
         try:
-            started = await workflow.execute_activity_method(
-                OperationActivities.publish,
-                request,
-                **within(self.waiting.time_left(), START, f"Publish {self.offer}"),
-            )
-        except ActivityError as error:
+            started = await self._draft.publish(request)
+        except (ActivityError, ChildWorkflowError) as error:
             publication.publish_requested = not refused_for_good(error)
             await heed_cancellation()
             if application_error(error).type != PUBLISH_IN_PROGRESS:
@@ -409,9 +410,13 @@ class Stages:
 
     async def _conclude(self, following: Following, report: OperationReport) -> bool:
         publication = self.publication
+        if report.state is OperationState.TURNED_AWAY:
+            await self._come_back(report)
+            return False
         reason = ended_badly(self.offer, report)
         if following.purpose is Purpose.TO_PREVIEW:
             if reason is None:
+                publication.own_publish = report.operation_id if following.ours else None
                 publication.published = Published(operation_id=report.operation_id, ours=following.ours)
                 self._seen = Operation(id=report.operation_id, kind=report.kind, state=report.state)
                 return True
@@ -428,6 +433,15 @@ class Stages:
         elif reason is not None and workflow.cancellation_reason() is None:
             self.logbook.note(f"what was in the way has ended: {reason.message}")
         return False
+
+    async def _come_back(self, report: OperationReport) -> None:
+        """Go on with a survey, a while after the marketplace turned a request of the run away."""
+        publication = self.publication
+        publication.own_publish, publication.go_live_requested = None, False
+        said = "; ".join(report.errors) or "something else is running on the offer"
+        self.logbook.note(f"{report.kind.replace('_', '-')} was turned away by the marketplace: {said}")
+        self.logbook.stage(PublishStage.PREPARING)
+        await self.waiting.pause("what else is running on the offer", self.patience.polling.min_interval)
 
     async def _goes_on_without(self, following: Following) -> bool:
         """Whether a cancelled publish is no reason to end the run.
@@ -462,7 +476,7 @@ class Stages:
         self,
         approved_publish: str,
         images: Sequence[Image],
-        shown: tuple[Sequence[ImageVersion], Sequence[ImageVersion]] | None,
+        shown: Promotion | None,
         known_operations: Sequence[str],
     ) -> None:
         """Promote the approved preview, and name the operation to follow.
@@ -470,7 +484,7 @@ class Stages:
         Args:
             approved_publish: Id of the publish whose preview was approved.
             images: What the preview has to hold.
-            shown: What going live adds and removes, as it was shown for approval.
+            shown: What going live does, as it was shown for approval.
             known_operations: Ids of the newest operations when the preview was approved, newest first.
 
         Raises:
@@ -488,8 +502,7 @@ class Stages:
                     known_operations=list(known_operations),
                     approved_publish=approved_publish,
                     images=list(images),
-                    adds=list(shown[0]) if shown else None,
-                    removes=list(shown[1]) if shown else None,
+                    shown=shown,
                 ),
                 **within(self.waiting.time_left(), START, f"Go live with {self.offer}"),
             )
@@ -529,11 +542,26 @@ class Stages:
             publisher_id=self.offer.publisher_id,
             offer_id=self.offer.offer_id,
             outcome=outcome,
-            operation_id=operation_id,
+            operation_id=shown_id(operation_id) if operation_id is not None else None,
             images=list(images),
             removed=self.publication.removed,
+            deprecated=self.publication.deprecated,
             changed=self.publication.changed,
         )
+
+
+def _asked(wanted: WantedImages | None) -> dict[str, Any]:
+    """Return what activities are told of the change that a run wants."""
+    if wanted is None:
+        return {}
+    return {
+        "images": wanted.images,
+        "when_full": wanted.when_full,
+        "limit": wanted.max_versions_per_plan,
+        "scope": wanted.publish,
+        "foreign_edits": wanted.foreign_edits,
+        "deprecation": wanted.deprecation,
+    }
 
 
 def begin(
@@ -572,4 +600,4 @@ def begin(
     emails = wanted.notification_emails if wanted is not None else notification_emails
     fresh = Publication(offer=offer, images=images, since=now, wait_until=now + patience.deadline)
     logbook.open(carried(request) or fresh)
-    return Stages(logbook, waiting, offer, patience, emails)
+    return Stages(logbook, waiting, offer, patience, wanted, emails)

@@ -6,7 +6,8 @@ from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import DraftWritten
-    from workflows.draft import ALONE, DraftWrite, call
+    from activities.operations import StartedOperation
+    from workflows.draft import ALONE, DraftWrite, call, publish
     from workflows.errors import application_error, final
     from workflows.inputs import MAX_INPUT, NOTHING, read
     from workflows.waiting import heed_cancellation
@@ -20,12 +21,15 @@ class WriteDraft:
     """Write to a draft as its only writer; see `workflows.draft`."""
 
     @workflow.run
-    async def run(self, request: RawValue = NOTHING) -> DraftWritten:
+    async def run(self, request: RawValue = NOTHING) -> DraftWritten | StartedOperation:
         """Take a `DraftWrite`. Only the run that holds the lease starts it."""
         if workflow.info().parent is None:
             raise final("InvalidInput", "WriteDraft is a part of the other workflows. Start one of them instead.")
         try:
-            return await call(read(DraftWrite, request, MAX_WRITE), ALONE)
+            wanted = read(DraftWrite, request, MAX_WRITE)
+            if wanted.publish is not None:
+                return await publish(wanted.publish, wanted.time)
+            return await call(wanted, ALONE)
         except FailureError as error:
             await heed_cancellation()  # whatever became of the try that was under way
             raise application_error(error) from None

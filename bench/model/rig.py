@@ -26,9 +26,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from bench.chaos.stack import SHORT_HISTORIES
 from bench.processes import free_port, start
 from bench.temporal_server import connected, server_command
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import FixedToken
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import FixedToken
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
@@ -238,7 +238,7 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     url = await stack.enter_async_context(serve(marketplace))
     http = await stack.enter_async_context(httpx.AsyncClient())
     portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
-    client = CloudPartnerPortal(portal, signer=Signer({ACCOUNT: "aW52ZW50ZWQ="}))
+    client = CloudPartnerMarketplace(portal, signer=Signer({ACCOUNT: "aW52ZW50ZWQ="}))
     await stack.enter_async_context(_working(temporal, client))
     return Rig(runner, temporal, marketplace, clock, gate, url, http)
 
@@ -257,7 +257,7 @@ def _server(port: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _working(client: Client, marketplace: CloudPartnerPortal) -> AsyncIterator[None]:
+async def _working(client: Client, marketplace: CloudPartnerMarketplace) -> AsyncIterator[None]:
     """Run a worker in a task of its own: the SDK cancels the task that entered it when the worker fails."""
     working = worker(client, QUEUE, marketplace, Inbox())
     running = asyncio.create_task(working.run())

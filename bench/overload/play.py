@@ -20,7 +20,7 @@ from bench.chaos.scenarios import SAS
 from bench.chaos.stack import Program, Stack, stack_in
 from bench.overload.figures import Facts
 from bench.overload.plan import APPROVER, SETTLED, Run
-from marketplace.portal import API_VERSION
+from marketplace.cloud_partner.calls import API_VERSION
 from sandbox import DEFAULT_TOKEN
 from sandbox.demo import SERVER_TUNING
 

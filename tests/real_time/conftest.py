@@ -14,9 +14,9 @@ import pytest
 from pydantic import SecretStr
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import FixedToken
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import FixedToken
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
@@ -108,7 +108,7 @@ async def held_desk(
     return desk
 
 
-def client_of(http: httpx.AsyncClient, url: str) -> CloudPartnerPortal:
+def client_of(http: httpx.AsyncClient, url: str) -> CloudPartnerMarketplace:
     """Return a client of the marketplace at an address."""
     portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
-    return CloudPartnerPortal(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))
+    return CloudPartnerMarketplace(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))

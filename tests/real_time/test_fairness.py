@@ -11,10 +11,10 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import FixedToken
-from marketplace.pace import Pace
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import FixedToken
+from marketplace.http.pace import Pace
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.desk import Run
 from tests.process.processes import until
@@ -29,7 +29,7 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
 ) -> None:
     client, sandbox = real_temporal.client, SandboxMarketplace()
     async with serve(sandbox) as url:
-        marketplace = CloudPartnerPortal(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url))
+        marketplace = CloudPartnerMarketplace(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url))
         # With a rate no local activity is let in: every look waits in the task queue.
         async with worker(client, "fair", marketplace, requests_per_second=1, no_remote_activities=True):
             runs = [

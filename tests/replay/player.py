@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import FixedToken
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import FixedToken
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.desk import STEPS, Desk, Recorder
@@ -116,7 +116,7 @@ async def playing() -> AsyncIterator[Player]:
         worker(
             temporal.client,
             QUEUE,
-            CloudPartnerPortal(
+            CloudPartnerMarketplace(
                 Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url),
                 signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}),
             ),

@@ -15,9 +15,9 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner_portal import CloudPartnerPortal
-from marketplace.credentials import FixedToken
-from marketplace.portal import Portal
+from marketplace.cloud_partner.calls import Portal
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.http.credentials import FixedToken
 from sandbox import DEFAULT_TOKEN
 from tests.desk import OFFER, Desk, Recorder, failure_of, offer_document
 from worker.codec_server import application
@@ -81,7 +81,7 @@ async def encrypted(
 ) -> AsyncIterator[Client]:
     """A client that encrypts, with a worker that does on the queue ``encrypted``."""
     client = with_keys(temporal.client, {"new": NEW, "old": OLD})
-    marketplace = CloudPartnerPortal(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url))
+    marketplace = CloudPartnerMarketplace(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url))
     async with worker(client, "encrypted", marketplace, Recorder()):
         yield client
 

@@ -7,11 +7,11 @@ import pytest
 from pydantic import SecretStr
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.credentials import FixedToken
+from marketplace.cloud_partner.calls import Portal
 from marketplace.errors import NotFound
+from marketplace.http.credentials import FixedToken
+from marketplace.http.pace import Pace
 from marketplace.model import OfferKey
-from marketplace.pace import Pace
-from marketplace.portal import Portal
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from worker.registration import MOST_AT_WORK, worker
 

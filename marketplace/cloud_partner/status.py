@@ -104,7 +104,7 @@ def is_of_another_kind(document: object) -> bool:
 def kind_by_steps(document: object) -> OperationKind:
     """Return what an operation does where nobody names it: its "live" step has begun only in a go-live."""
     begun = any(
-        told.step.is_live and told.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
+        _is_live(told.step) and told.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
         for told in _steps(lowered(document))
     )
     return OperationKind.GO_LIVE if begun else OperationKind.PUBLISH
@@ -133,7 +133,7 @@ def awaits_sign_off(offer_status: object) -> bool:
     """
     document = the_document(offer_status) or {}
     return meaning(document.get("status")) is StepState.WAITING_FOR_SIGN_OFF or any(
-        told.step.is_sign_off and told.step.state is StepState.WAITING_FOR_SIGN_OFF for told in _steps(document)
+        _is_sign_off(told.step) and told.step.state is StepState.WAITING_FOR_SIGN_OFF for told in _steps(document)
     )
 
 
@@ -195,7 +195,7 @@ def may_wait_for_sign_off(publish: OperationReport) -> bool:
     The operation's document may lack the sign-off step. But right after a publish the offer's status may
     still be of the preview before; the new operation shows it by its steps.
     """
-    steps = [step for step in publish.steps if not step.is_sign_off and not step.is_live]
+    steps = [step for step in publish.steps if not _is_sign_off(step) and not _is_live(step)]
     return publish.state is OperationState.RUNNING and (
         not steps
         or (steps[0].state is StepState.COMPLETE and all(step.state is not StepState.IN_PROGRESS for step in steps))
@@ -212,10 +212,10 @@ def _state(kind: OperationKind, word: object, told: list[_Told], offer_status: o
         return state
     steps = [item.step for item in told]
     if kind is OperationKind.GO_LIVE:
-        done = all(step.state is StepState.COMPLETE for step in steps) and any(step.is_live for step in steps)
+        done = all(step.state is StepState.COMPLETE for step in steps) and any(_is_live(step) for step in steps)
         return OperationState.LIVE if done else OperationState.RUNNING
     waits = any(
-        step.state is StepState.WAITING_FOR_SIGN_OFF or (step.is_sign_off and step.state is StepState.COMPLETE)
+        step.state is StepState.WAITING_FOR_SIGN_OFF or (_is_sign_off(step) and step.state is StepState.COMPLETE)
         for step in steps
     )
     return OperationState.PREVIEW if waits or awaits_sign_off(offer_status) else OperationState.RUNNING
@@ -324,6 +324,16 @@ def _unknown(words: Iterable[object]) -> list[str]:
 
 def _is_complete(told: _Told) -> bool:
     return told.step.state is StepState.COMPLETE
+
+
+def _is_sign_off(step: Step) -> bool:
+    """Return whether the publisher decides here, by the step's id or a name that looks like it."""
+    return "publishersignoff" in {_letters(step.id), _letters(step.name)} or "signoff" in _letters(step.name)
+
+
+def _is_live(step: Step) -> bool:
+    """Return whether this step brings the offer to Production."""
+    return "live" in {_letters(step.id), _letters(step.name)}
 
 
 def _letters(text: object) -> str:

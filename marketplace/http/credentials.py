@@ -1,7 +1,7 @@
 """Where the bearer token comes from. No token ever stands in a repr, a log line or an error.
 
-The service takes tokens of a Microsoft Entra service principal, obtained with the client-credentials flow for
-``https://cloudpartner.azure.com``. They live 60 to 90 minutes, a publication takes days.
+The service takes tokens of a Microsoft Entra service principal, obtained with the client-credentials flow for the
+scope that each API names. They live 60 to 90 minutes, a publication takes days.
 """
 
 import asyncio
@@ -18,9 +18,6 @@ from marketplace.wording import one_line
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.core.exceptions import ClientAuthenticationError
-
-MARKETPLACE_SCOPE = "https://cloudpartner.azure.com/.default"
-"""The scope that equals the documented resource ``https://cloudpartner.azure.com``."""
 
 RENEWED_BEFORE_EXPIRY_SECONDS = 5 * 60
 
@@ -89,7 +86,7 @@ class EntraCredentials:
 
     def __init__(
         self,
-        scope: str = MARKETPLACE_SCOPE,
+        scope: str,
         *,
         make: "Callable[[], AsyncTokenCredential] | None" = None,
         clock: Callable[[], float] = time.time,

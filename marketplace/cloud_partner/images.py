@@ -1,8 +1,8 @@
 """The image versions of an offer: which a slot holds, which it lacks, and how new ones get into a draft.
 
-Documents are read by `marketplace.plans`; where an image belongs is in `marketplace.placements`, the rules in
-`marketplace.image_rules`. Everything works on text (see `marketplace.json_text`): the document that comes out
-differs from the one that went in by the image versions added, dropped and renewed, and by nothing else.
+Documents are read by the module `plans`; where an image belongs is in `placements`, the rules in `image_rules`.
+Everything works on text (see `marketplace.json_text`): the document that comes out differs from the one that went in
+by the image versions added, dropped and renewed, and by nothing else.
 """
 
 import re
@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from marketplace import image_rules, sas
+from marketplace import sas
+from marketplace.cloud_partner import image_rules
+from marketplace.cloud_partner.placements import Placement, by_plan, place, places_in_slot, same_version
+from marketplace.cloud_partner.plans import VIRTUAL_MACHINE, HeldImage, Plan, given_disks, order, read
 from marketplace.json_text import Splice, apply, change_members, set_value, written
-from marketplace.model import EditOutcome, HeldImage, Image, ImageVersion, WhenFull
-from marketplace.placements import Placement, by_plan, place, places_in_slot, same_version
-from marketplace.plans import VIRTUAL_MACHINE, Plan, given_disks, order, read
+from marketplace.model import EditOutcome, Image, ImageVersion, WhenFull
 from marketplace.wording import MAX_NAME, bounded, one_line
 
 MAX_REMOVED = 1000
@@ -31,7 +32,7 @@ def held_images(document: str) -> list[HeldImage]:
     object. Plans and maps of another shape than documented are passed over.
 
     Raises:
-        ValueError: The text is not JSON, or not an object, or has more than `marketplace.plans.MAX_IMAGES`.
+        ValueError: The text is not JSON, or not an object, or has more than `plans.MAX_IMAGES`.
     """
     return [entry.held for entry in read(document).entries()]
 
@@ -42,12 +43,6 @@ def version_of(held: HeldImage) -> ImageVersion:
     return ImageVersion(
         plan_id=one_line(held.plan_id, MAX_NAME), version=one_line(held.version, MAX_NAME), generation=generation
     )
-
-
-def added(before: Iterable[HeldImage], after: Iterable[HeldImage]) -> list[ImageVersion]:
-    """Return which versions the second of two slots holds and the first does not; another spelling is another."""
-    held = {(each.plan_id, each.version, each.generation) for each in before}
-    return [version_of(each) for each in after if (each.plan_id, each.version, each.generation) not in held]
 
 
 def missing(images: Sequence[Image], held: Iterable[HeldImage]) -> list[ImageVersion]:
@@ -190,11 +185,11 @@ def _entry_text(one: Placement, now: datetime) -> str:
     """Write an image version: of a core VM plan with the members that only those have."""
     image = one.image
     members = {
-        "osVhdUrl": written(image.os_vhd_url),
+        "osVhdUrl": written(image.os_vhd_url or ""),
         "lunVhdDetails": _data_disks_text(image, one.plan),
     }
     if one.shelf.of_core_vm:
-        name = unquote(urlsplit(image.os_vhd_url).path).rsplit("/", 1)[-1]
+        name = unquote(urlsplit(image.os_vhd_url or "").path).rsplit("/", 1)[-1]
         members |= {
             "mediaName": written(re.sub(r"\.vhd$", "", name, flags=re.IGNORECASE)),
             "showInGui": "true",

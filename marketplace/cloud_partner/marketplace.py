@@ -7,25 +7,35 @@ from datetime import UTC, datetime
 
 import httpx
 
-from marketplace import images as held
-from marketplace import sas, status
-from marketplace.documents import says_the_same
+from marketplace import sas
+from marketplace.cloud_partner import images as held
+from marketplace.cloud_partner import status
+from marketplace.cloud_partner.calls import OfferDocument, Portal
+from marketplace.cloud_partner.contents import OfferContents
+from marketplace.cloud_partner.documents import says_the_same
+from marketplace.cloud_partner.offer_disks import NO_OFFER, check_disks, with_signed_disks
+from marketplace.cloud_partner.operations import operations as listed_operations
+from marketplace.cloud_partner.plans import HeldImage
 from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unguarded, Unreadable
 from marketplace.model import (
+    SHOWN_IMAGES,
+    Change,
+    Deprecation,
     EditOutcome,
-    HeldImage,
     Image,
+    OfferDefinition,
     OfferKey,
     Operation,
     OperationKind,
     OperationReport,
+    OperationState,
+    Promotion,
+    Scope,
     Slot,
-    WhenFull,
+    Standing,
+    added,
 )
-from marketplace.offer_disks import NO_OFFER, check_disks, with_signed_disks
-from marketplace.operations import operations as listed_operations
-from marketplace.portal import OfferDocument, Portal
-from marketplace.protocol import KNOWN_OPERATIONS, PutOutcome
+from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
 from marketplace.wording import bounded
 
 ROUNDS = 5
@@ -33,8 +43,12 @@ ROUNDS = 5
 
 LAST_ONE_WINS = "*"
 
+_CAME_TO_NOTHING = {OperationState.FAILED, OperationState.CANCELED}
 
-class CloudPartnerPortal:
+_ELSEWHERE = "of the Product Ingestion API only, and this worker speaks to the Cloud Partner Portal API"
+
+
+class CloudPartnerMarketplace:
     """Implements `marketplace.protocol.Marketplace`.
 
     Nothing is remembered between calls, so one object serves any number of offers at the same time. Documents are
@@ -59,10 +73,36 @@ class CloudPartnerPortal:
         self._signer = signer
         self._clock = clock
 
+    @property
+    def lists_at_once(self) -> bool:
+        """Whether an operation is listed as soon as its request was accepted."""
+        return True
+
+    @property
+    def joins_publishes(self) -> bool:
+        """Whether a publish that is asked for while the same draft is being published joins that operation."""
+        return True
+
+    def check(self, change: Change) -> None:
+        """Refuse what only the Product Ingestion API knows.
+
+        Raises:
+            RuleBroken: Names each such member.
+        """
+        asked = {
+            "publish": change.scope is not Scope.WHOLE,
+            "foreign_edits": change.foreign_edits is not None,
+            "deprecation": change.deprecation != Deprecation(),
+            "images.gallery_image_id": any(image.gallery_image_id for image in change.images),
+            "images.sku": any(image.sku for image in change.images),
+        }
+        members = [member for member, is_asked in asked.items() if is_asked]
+        RuleBroken.raise_for(f"{member}: is {_ELSEWHERE}. Leave it out." for member in members)
+
     async def put_offer(
-        self, offer: OfferKey, document: str, *, replace: bool, repeated: bool, sole_writer: bool
+        self, offer: OfferKey, definition: OfferDefinition, *, replace: bool, sole_writer: bool, attempt: Attempt
     ) -> PutOutcome | None:
-        """Create the offer, or replace its draft, with ``document``, sent to the letter but for disks to sign.
+        """Create the offer, or replace its draft, with a document sent to the letter but for disks to sign.
 
         Disks without a SAS are signed where we hold their account's key. When a draft is replaced, those of an
         image that it holds with the same disks keep the URLs that it has: the image may be published, and a
@@ -74,16 +114,19 @@ class CloudPartnerPortal:
         its read, or ``*`` where the read gave none. Nothing but an ETag makes a write conditional: without
         one, creation included, the caller has to be the draft's sole writer.
 
-        Safe to repeat: with ``repeated`` an offer that says what ``document`` says, whatever the SAS of its
+        Safe to repeat: in a repeated attempt an offer that says what the document says, whatever the SAS of its
         disks, counts as created by us.
 
         Raises:
             NotFound: There is no such publisher.
             Conflict: Others wrote the draft `ROUNDS` times in between.
             Unguarded: There is no ETag, and the caller is not the sole writer; nothing was sent.
-            RuleBroken: ``document`` is not a JSON object, or has a disk that the service could not read;
+            RuleBroken: The document is not a JSON object, or has a disk that the service could not read;
                 nothing was sent.
         """
+        if definition.member != "offer":
+            raise RuleBroken(f"{definition.member}: is {_ELSEWHERE}. Give the offer as `offer` instead.")
+        document = definition.text
         try:
             images = [held.version_of(image) for image in held.held_images(document)]
         except ValueError as error:
@@ -94,7 +137,7 @@ class CloudPartnerPortal:
             if (
                 draft is not None
                 and not replace
-                and not (repeated and await to_thread(says_the_same, document, draft.text))
+                and not (attempt.repeated and await to_thread(says_the_same, document, draft.text))
             ):
                 return None
             text, warnings = await to_thread(self._ready, offer, document, draft)
@@ -119,13 +162,12 @@ class CloudPartnerPortal:
     async def edit_images(
         self,
         offer: OfferKey,
-        images: Sequence[Image],
+        change: Change,
         *,
-        preview: Sequence[HeldImage],
-        production: Sequence[HeldImage],
-        when_full: WhenFull,
-        limit: int | None,
+        preview: Contents | None,
+        production: Contents | None,
         sole_writer: bool,
+        attempt: Attempt,  # noqa: ARG002 - what is there already is left alone, whoever put it there
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
@@ -142,11 +184,10 @@ class CloudPartnerPortal:
             Unguarded: There is no ETag, and the caller is not the sole writer; nothing was sent.
             RuleBroken: A rule of the marketplace; nothing was sent.
         """
-        signed = [self._signed(image) for image in images]
         done = EditOutcome()
         for last in _rounds():
             draft = await self._portal.read_offer(offer)
-            text, edit = await to_thread(self._edited, offer, draft, signed, preview, production, when_full, limit)
+            text, edit = await to_thread(self._edited, offer, draft, change, preview, production)
             if not edit.changed:
                 return _merged(done, edit, await self._newest_ids(offer))
             _refuse_unguarded(offer, draft, sole_writer=sole_writer)
@@ -167,14 +208,7 @@ class CloudPartnerPortal:
         )
 
     async def planned_edit(
-        self,
-        offer: OfferKey,
-        images: Sequence[Image],
-        *,
-        preview: Sequence[HeldImage],
-        production: Sequence[HeldImage],
-        when_full: WhenFull,
-        limit: int | None,
+        self, offer: OfferKey, change: Change, *, preview: Contents | None, production: Contents | None
     ) -> EditOutcome:
         """Check every rule and return what `edit_images` would change.
 
@@ -182,43 +216,49 @@ class CloudPartnerPortal:
             NotFound: There is no such offer.
             RuleBroken: A rule of the marketplace.
         """
-        signed = [self._signed(image) for image in images]
         draft = await self._portal.read_offer(offer)
-        _, edit = await to_thread(self._edited, offer, draft, signed, preview, production, when_full, limit)
+        _, edit = await to_thread(self._edited, offer, draft, change, preview, production)
         return edit
 
     def _edited(
         self,
         offer: OfferKey,
         draft: OfferDocument,
-        images: Sequence[Image],
-        preview: Sequence[HeldImage],
-        production: Sequence[HeldImage],
-        when_full: WhenFull,
-        limit: int | None,
+        change: Change,
+        preview: Contents | None,
+        production: Contents | None,
     ) -> tuple[str, EditOutcome]:
         try:
             return held.edit(
                 draft.text,
-                images,
-                preview=preview,
-                production=production,
-                when_full=when_full,
-                limit=limit,
+                [self._signed(image) for image in change.images],
+                preview=_held(preview),
+                production=_held(production),
+                when_full=change.when_full,
+                limit=change.limit,
                 now=self._clock(),
             )
         except ValueError as error:
             raise _unreadable_offer(offer, error) from None
 
-    async def read_slot(self, offer: OfferKey, slot: Slot) -> list[HeldImage] | None:
-        """Return the image versions a slot holds, ``None`` when nothing is there."""
+    async def read_slot(self, offer: OfferKey, slot: Slot) -> OfferContents | None:
+        """Return what a slot holds, ``None`` when nothing is there."""
         try:
             document = await self._portal.read_offer(offer, slot=None if slot is Slot.DRAFT else slot)
-            return await to_thread(held.held_images, document.text)
+            return OfferContents(await to_thread(held.held_images, document.text))
         except NotFound:
             return None
         except ValueError as error:
             raise _unreadable_offer(offer, error) from None
+
+    def promotion(self, preview: Contents | None, production: Contents | None) -> Promotion:
+        """Return which image versions going live would add and remove."""
+        if preview is None:
+            return Promotion()
+        live = production.versions if production is not None else []
+        return Promotion(
+            adds=added(live, preview.versions)[:SHOWN_IMAGES], removes=added(preview.versions, live)[:SHOWN_IMAGES]
+        )
 
     async def operations(self, offer: OfferKey) -> list[Operation]:
         """Return the offer's operations, newest first, a running one before all; empty if never published.
@@ -243,6 +283,26 @@ class CloudPartnerPortal:
                 call=refusal.call,
                 status=refusal.status,
             ) from refusal
+
+    async def standing(self, offer: OfferKey) -> Standing:
+        """Return the newest operations as they are, and whether the preview waits for sign-off.
+
+        A running operation is looked at, since the list hides the sign-off. Where sign-off ends the operation it
+        stays completed when its preview is cancelled: then the offer's status decides.
+        """
+        operations = (await self.operations(offer))[:KNOWN_OPERATIONS]
+        if not operations:
+            return Standing()
+        newest = operations[0]
+        if newest.state is OperationState.RUNNING:
+            report = await self.look(offer, newest.id, newest.kind)
+            newest = operations[0] = newest.model_copy(update={"state": report.state})
+        elif newest.state is OperationState.PREVIEW:
+            waits = await self.awaits_sign_off(offer, otherwise=True)
+            return Standing(operations=operations, awaits_sign_off=waits)
+        if newest.kind is OperationKind.GO_LIVE and newest.state in _CAME_TO_NOTHING:
+            return Standing(operations=operations, awaits_sign_off=await self.awaits_sign_off(offer))
+        return Standing(operations=operations, awaits_sign_off=newest.state is OperationState.PREVIEW)
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
         """Tell whether the offer's status, or its sign-off step, says that the preview waits."""
@@ -272,19 +332,37 @@ class CloudPartnerPortal:
                     report = status.report(operation_id, kind, document, offer_status)
         return report
 
-    async def publish(self, offer: OfferKey, notification_emails: Sequence[str]) -> str | None:
-        """Publish the draft; answers with the operation's id where the service named it.
+    async def publish(
+        self,
+        offer: OfferKey,
+        change: Change,  # noqa: ARG002 - the portal publishes the whole draft
+        notification_emails: Sequence[str],
+        *,
+        attempt: Attempt,  # noqa: ARG002 - the list of the operations shows what earlier attempts did
+    ) -> str | None:
+        """Publish the draft; return the operation's id where the service named it.
 
         Repeated while the same draft is being published it joins that operation, as documented.
         """
         return await self._portal.publish(offer, notification_emails)
 
-    async def go_live(self, offer: OfferKey) -> str | None:
-        """Promote the preview; answers with the operation's id where the service named it. Not repeatable."""
+    async def go_live(
+        self,
+        offer: OfferKey,
+        publish_id: str,  # noqa: ARG002 - the portal promotes the preview that waits
+        *,
+        attempt: Attempt,  # noqa: ARG002
+    ) -> str | None:
+        """Promote the preview that waits; return the operation's id where the service named it."""
         return await self._portal.go_live(offer)
 
-    async def cancel(self, offer: OfferKey, notification_emails: Sequence[str]) -> None:
-        """Ask for the running operation to be cancelled; `look` tells when it is."""
+    async def cancel(
+        self,
+        offer: OfferKey,
+        operation_id: str,  # noqa: ARG002 - the portal cancels what runs
+        notification_emails: Sequence[str],
+    ) -> None:
+        """Ask for the running operation to be cancelled; `look` shows when it is."""
         await self._portal.cancel(offer, notification_emails)
 
     async def _draft(self, offer: OfferKey) -> OfferDocument | None:
@@ -316,11 +394,16 @@ class CloudPartnerPortal:
             disk.model_copy(update={"vhd_url": self._sign(disk.vhd_url, now) or disk.vhd_url})
             for disk in image.data_disks
         ]
-        os_vhd_url = self._sign(image.os_vhd_url, now) or image.os_vhd_url
+        given = image.os_vhd_url
+        os_vhd_url = given and (self._sign(given, now) or given)
         return image.model_copy(update={"os_vhd_url": os_vhd_url, "data_disks": disks})
 
     def _sign(self, url: str, now: datetime) -> str | None:
         return self._signer.signed(url, now) if self._signer else None
+
+
+def _held(contents: Contents | None) -> list[HeldImage]:
+    return contents.images if isinstance(contents, OfferContents) else []
 
 
 def _refuse_unguarded(offer: OfferKey, draft: OfferDocument | None, *, sole_writer: bool) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from marketplace import sas
+from marketplace.cloud_partner.placements import HeldByPlan, Placement, other_spellings, same_version
+from marketplace.cloud_partner.plans import Disk, HeldImage, Plan, disks_of, given_disks, order
 from marketplace.errors import PlanFull, RuleBroken, VersionTaken
-from marketplace.model import HeldImage, Image, ImageVersion, WhenFull
-from marketplace.placements import HeldByPlan, Placement, other_spellings, same_version
-from marketplace.plans import Disk, Plan, disks_of, given_disks, order
+from marketplace.model import Image, ImageVersion, WhenFull
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import MAX_NAME, listed, one_line
 

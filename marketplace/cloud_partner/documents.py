@@ -11,8 +11,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from marketplace import sas
+from marketplace.cloud_partner.plans import is_image_map
 from marketplace.json_text import Number, parse
-from marketplace.plans import is_image_map
 
 _SERVER_OWNED = frozenset({"eTag", "version", "status", "changedTime", "offerTypeVersions"})
 """Members of the offer itself; the names mean something else further inside."""

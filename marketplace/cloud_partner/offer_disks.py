@@ -1,6 +1,6 @@
 """The disks that a whole offer document names: signed before it is sent, and checked.
 
-Of every disk in every image map that `marketplace.plans` finds; what is no http(s) URL is left to the service.
+Of every disk in every image map that the module `plans` finds; what is no http(s) URL is left to the service.
 
 A published version cannot be edited, not even its URLs. Which versions are published the document does not
 tell, so an image counts as settled once the stored draft holds it with the same disks: it is not signed anew,
@@ -12,11 +12,11 @@ from collections.abc import Callable, Hashable
 from datetime import datetime
 
 from marketplace import sas
+from marketplace.cloud_partner.image_rules import sas_problems
+from marketplace.cloud_partner.plans import Disk, Entry, read
 from marketplace.errors import RuleBroken
-from marketplace.image_rules import sas_problems
 from marketplace.json_text import Splice, apply, set_value
 from marketplace.model import ImageVersion
-from marketplace.plans import Disk, Entry, read
 from marketplace.wording import MAX_NAME, bounded, one_line
 
 NO_OFFER = "{}"

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from marketplace.cloud_partner.plans import Entry, HeldImage, Offer, Plan, Shelf, disks_of
 from marketplace.errors import PlanMissing, RuleBroken
-from marketplace.model import HeldImage, Image
-from marketplace.plans import Entry, Offer, Plan, Shelf, disks_of
+from marketplace.model import Image
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import MAX_NAME, listed, one_line
 

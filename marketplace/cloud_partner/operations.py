@@ -6,8 +6,8 @@ Pure functions: none raises on JSON of any shape.
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+from marketplace.cloud_partner.status import is_of_another_kind, kind_of, settled
 from marketplace.model import Operation, OperationKind, OperationState
-from marketplace.status import is_of_another_kind, kind_of, settled
 from marketplace.wording import identifier, lowered
 
 _MOMENT = re.compile(

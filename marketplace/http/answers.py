@@ -6,7 +6,8 @@ nothing here depends on a body's shape.
 
 import json
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import overload
@@ -45,6 +46,7 @@ _ERRORS: dict[int, type[MarketplaceError]] = {
     409: Conflict,
     412: Conflict,
     422: Invalid,
+    423: Conflict,
     429: Unavailable,
 }
 
@@ -74,15 +76,60 @@ class Call:
         return f"{self.verb} {self.publisher_id}{'/' if self.offer_id else ''}{self.offer_id}"
 
 
-@overload
-def failure(call: Call, happened: Exception, *, now: datetime, secret: str = "") -> MarketplaceError: ...
+def words(body: str) -> str:
+    """Return what an error body says, for a person, in at most `MAX_WORDS` characters.
+
+    Reads JSON of the shapes in `marketplace.wording.sayings`, JSON that was cut off, HTML and plain text;
+    secrets are replaced.
+    """
+    body = body.strip()
+    try:
+        return one_line("; ".join(sayings(json.loads(body))), MAX_WORDS)
+    except (ValueError, RecursionError):
+        pass
+    if body[:1] in {"{", "["}:
+        pieces = re.findall(r'"(?i:code|message|value)"\s*:\s*"((?:[^"\\]|\\.)*)', body[:MAX_READ])
+        return plain_text(": ".join(map(_unescaped, pieces)), MAX_WORDS) or one_line(body, MAX_WORDS)
+    return plain_text(body, MAX_WORDS)
+
+
+def _by_status(_answer: Answer) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one API says no.
+
+    Attributes:
+        hints: What to do about a status, for a person; ``{publisher_id}`` stands for the publisher.
+        words: Returns what the body of a refusal says, for a person.
+        error: Returns the error of a refusal where its body says more than its status, ``None`` elsewhere.
+    """
+
+    hints: Mapping[int, str] = field(default_factory=dict)
+    words: Callable[[str], str] = words
+    error: Callable[[Answer], type[MarketplaceError] | None] = _by_status
+
+
+PLAIN = Dialect()
 
 
 @overload
-def failure(call: Call, happened: Answer, *, now: datetime, secret: str = "") -> MarketplaceError | None: ...
+def failure(
+    call: Call, happened: Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
+) -> MarketplaceError: ...
 
 
-def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: str = "") -> MarketplaceError | None:
+@overload
+def failure(
+    call: Call, happened: Answer, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
+) -> MarketplaceError | None: ...
+
+
+def failure(
+    call: Call, happened: Answer | Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
+) -> MarketplaceError | None:
     """Return the error that an outcome of a request is, ``None`` when it is a success.
 
     ==========================  ================  ======================================================
@@ -94,7 +141,7 @@ def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: 
     403                         ``Forbidden``     the principal has no rights in the publisher
     404                         ``NotFound``      no such publisher, offer, version, operation, empty slot
     408, 429, 5xx               ``Unavailable``   with ``retry_after`` where the service names a time
-    409, 412                    ``Conflict``      the ETag is not the current one
+    409, 412, 423               ``Conflict``      the ETag is not the current one, or something else runs
     422                         ``Invalid``       the draft failed validation (publish)
     400, 411, every other 4xx   ``Refused``       wrong for good
     no answer, or a broken one  ``Unreachable``   ``httpx.TransportError`` and what the system raises
@@ -109,6 +156,7 @@ def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: 
         happened: The answer, or the exception that came in its place.
         now: What a date in ``Retry-After`` is compared with, unless the answer has a date of its own.
         secret: The token sent, so that a service which echoes it does not put it into a message.
+        dialect: How the API says no.
     """
     if isinstance(happened, Exception):
         # The text of a LocalProtocolError quotes the header it refuses, and that can be the token.
@@ -123,9 +171,10 @@ def failure(call: Call, happened: Answer | Exception, *, now: datetime, secret: 
     status = happened.status
     if httpx.codes.is_success(status):
         return None
-    error = _ERRORS.get(status, Unavailable if status >= httpx.codes.INTERNAL_SERVER_ERROR else Refused)
+    usual = _ERRORS.get(status, Unavailable if status >= httpx.codes.INTERNAL_SERVER_ERROR else Refused)
+    error = dialect.error(happened) or usual
     return error(
-        _sentence(call, happened, secret),
+        _sentence(call, happened, secret, dialect),
         call=str(call),
         status=status,
         retry_after=retry_after(happened.headers, now) if error is Unavailable else None,
@@ -163,28 +212,11 @@ def unreadable(call: Call, answer: Answer, what: str) -> Unreadable:
     )
 
 
-def words(body: str) -> str:
-    """Return what an error body says, for a person, in at most `MAX_WORDS` characters.
-
-    Reads JSON of the shapes in `marketplace.wording.sayings`, JSON that was cut off, HTML and plain text;
-    secrets are replaced.
-    """
-    body = body.strip()
-    try:
-        return one_line("; ".join(sayings(json.loads(body))), MAX_WORDS)
-    except (ValueError, RecursionError):
-        pass
-    if body[:1] in {"{", "["}:
-        pieces = re.findall(r'"(?i:code|message|value)"\s*:\s*"((?:[^"\\]|\\.)*)', body[:MAX_READ])
-        return plain_text(": ".join(map(_unescaped, pieces)), MAX_WORDS) or one_line(body, MAX_WORDS)
-    return plain_text(body, MAX_WORDS)
-
-
 def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
     """Return how long the service asked us to stay away, at most `LONGEST_RETRY_AFTER`.
 
-    Throttling is not documented for this API; the header is HTTP's own: seconds, or a date. What is negative,
-    past or garbage says nothing and gives ``None``.
+    Seconds, with or without a fraction, or a date. What is negative, past or garbage says nothing and gives
+    ``None``.
     """
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d*)?", value, re.ASCII):
@@ -226,25 +258,10 @@ def etag(headers: httpx.Headers) -> str | None:
     return value if re.fullmatch(r"[\x20-\x7e]{1,1024}", value) else None
 
 
-def _sentence(call: Call, answer: Answer, secret: str) -> str:
-    said = words(_hidden(answer.text, secret))
+def _sentence(call: Call, answer: Answer, secret: str, dialect: Dialect) -> str:
+    said = dialect.words(_hidden(answer.text, secret))
     sentence = f"{call}: the marketplace answered {answer.status}{': ' if said else ''}{said}"
-    hint = ""
-    if answer.status == httpx.codes.UNAUTHORIZED:
-        hint = (
-            "the token is missing, expired or for another audience; check MARKETPLACE_ACCESS_TOKEN, or the"
-            " AZURE_* variables and that the token is for https://cloudpartner.azure.com"
-        )
-    elif answer.status == httpx.codes.FORBIDDEN:
-        hint = (
-            f"the principal has no rights in publisher {call.publisher_id}; check that it was added to this"
-            " publisher, with the Object ID of the enterprise application rather than that of the app"
-            " registration, and that the publisher id is right"
-        )
-    elif answer.status == httpx.codes.NOT_FOUND:
-        hint = "check the publisher id and the offer id, and whether somebody deleted the offer"
-    elif answer.status == httpx.codes.UNPROCESSABLE_ENTITY:
-        hint = "mend the offer's draft and start the run again"
+    hint = dialect.hints.get(answer.status, "").format(publisher_id=call.publisher_id)
     return f"{sentence}{' - ' if hint else ''}{hint}{_request_id(answer.headers)}"
 
 

@@ -2,55 +2,59 @@
 
 One method a call, one request a method. Two answers, which had no effect, are met by repeating the request once:
 a 401, with a new token, and the refusal of a read or a POST for want of ``If-Match``, with ``*``. Nothing else is
-retried. What answers mean is in `marketplace.answers`.
+retried. What answers mean is in `marketplace.http.answers`.
 
 They are the whole API, as documented: the procedures need neither the list of offers, nor a version of an offer, nor
 the operations of one state only.
 """
 
 import json
-import logging
 import re
-import time
-import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 from urllib.parse import quote
 
 import httpx
 
-from marketplace.answers import Answer, Call, etag, failure, json_of, operation_id, unreadable, without
-from marketplace.credentials import Credentials
-from marketplace.errors import Refused, Unauthorized
+from marketplace.errors import Refused
+from marketplace.http.answers import Answer, Call, Dialect, etag, json_of, operation_id, unreadable
+from marketplace.http.credentials import Credentials
+from marketplace.http.pace import Pace
+from marketplace.http.sender import (
+    CONNECT_SECONDS,
+    MAX_ANSWER_BYTES,
+    MAX_DOCUMENT_BYTES,
+    READ_TIMEOUT,
+    WRITE_TIMEOUT,
+    Headers,
+    Sender,
+)
 from marketplace.model import OfferKey, Slot
-from marketplace.pace import Pace
-from marketplace.wording import one_line, plain_text
+from marketplace.wording import one_line
 
 MARKETPLACE_URL = "https://cloudpartner.azure.com"
+MARKETPLACE_SCOPE = "https://cloudpartner.azure.com/.default"
+"""The scope that equals the documented resource ``https://cloudpartner.azure.com``."""
+
 API_VERSION = "2017-10-31"
 
-CONNECT_SECONDS = 10.0
-READ_TIMEOUT = httpx.Timeout(20.0, connect=CONNECT_SECONDS)
-WRITE_TIMEOUT = httpx.Timeout(30.0, connect=CONNECT_SECONDS)
 PUT_TIMEOUT = httpx.Timeout(600.0, connect=CONNECT_SECONDS)
 """The service downloads logos and other files that a document names before it answers a PUT."""
 
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""What is read of an offer's document, unpacked; ten thousand plans take a fifth of it."""
+DIALECT = Dialect(
+    hints={
+        401: "the token is missing, expired or for another audience; check MARKETPLACE_ACCESS_TOKEN, or the"
+        " AZURE_* variables and that the token is for https://cloudpartner.azure.com",
+        403: "the principal has no rights in publisher {publisher_id}; check that it was added to this publisher,"
+        " with the Object ID of the enterprise application rather than that of the app registration, and that the"
+        " publisher id is right",
+        404: "check the publisher id and the offer id, and whether somebody deleted the offer",
+        422: "mend the offer's draft and start the run again",
+    }
+)
 
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""What is read of any other answer: the list of the operations, an operation, the status."""
-
-MAX_ERROR_BYTES = 256 * 1024
-
-_GZIP = 16 + zlib.MAX_WBITS
-
-_HEADER_SAFE = frozenset(map(chr, range(0x21, 0x7F)))
-
-_log = logging.getLogger(__name__)
+_SLOTS = {Slot.PREVIEW: "Preview", Slot.PRODUCTION: "Production"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class OfferDocument:
 class Portal:
     """The API, call by call.
 
-    Every method raises the errors in the table of `marketplace.answers.failure`, and ``Unreadable`` when a
+    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when a
     success has another body than documented. Paths are those of the API's documentation, one page a call.
     """
 
@@ -91,11 +95,8 @@ class Portal:
             pace: Holds requests back, where given.
             clock: The present time, for ``Retry-After`` with a date.
         """
-        self._client = client
-        self._credentials = credentials
+        self._sender = Sender(client, credentials, DIALECT, pace=pace, clock=clock)
         self._url = url.rstrip("/")
-        self._pace = pace
-        self._clock = clock
 
     async def list_offers(self, publisher_id: str) -> list[object]:
         """Return the summaries of a publisher's offers: ``GET …/offers``."""
@@ -116,10 +117,10 @@ class Portal:
         """
         place: list[str] = []
         if slot is not None:
-            place = ["slot", slot]
+            place = ["slot", _SLOTS[slot]]
         elif version is not None:
             place = ["versions", str(version)]
-        call = _call(f"read {slot} of" if slot else "read", offer)
+        call = _call(f"read {_SLOTS[slot]} of" if slot else "read", offer)
         answer = await self._send(call, "GET", _offer_path(offer, *place), limit=MAX_DOCUMENT_BYTES)
         if not isinstance(json_of(call, answer), dict):
             raise unreadable(call, answer, "is not an offer document")
@@ -216,97 +217,22 @@ class Portal:
         timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
         limit: int = MAX_ANSWER_BYTES,
     ) -> Answer:
-        """Send a request; once more where the module's docstring says so. ``limit`` is in bytes."""
-        token = await self._credentials.token()
-        renewed = False
-        while True:
-            request = self._client.build_request(
-                method,
-                f"{self._url}{path}",
-                params={"api-version": API_VERSION, **query},
-                content=content,
-                headers={**headers, **_headers(call, token, content)},
-                timeout=timeout,
-            )
-            happened = await self._exchange(request, limit)
-            if isinstance(happened, Answer):
-                happened = without(happened, token)
-            if not renewed and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
-                token, renewed = await self._credentials.renewed(), True
-            elif method != "PUT" and "If-Match" not in headers and _wants_if_match(happened):
-                headers = {**headers, "If-Match": "*"}
-            else:
-                break
-        if isinstance(happened, Exception):
-            raise failure(call, happened, now=self._clock(), secret=token) from happened
-        failed = failure(call, happened, now=self._clock(), secret=token)
-        if failed is not None:
-            raise failed
-        if method != "GET" and happened.text.lstrip().startswith("<"):
-            raise unreadable(call, happened, f"is a page, perhaps of a gateway: {plain_text(happened.text, 120)}")
-        return happened
-
-    async def _exchange(self, request: httpx.Request, limit: int) -> Answer | Exception:
-        """Return the answer to one request, or what came in its place."""
-        async with AsyncExitStack() as stack:
-            if self._pace is not None:
-                await stack.enter_async_context(self._pace.turn())
-            begun = time.monotonic()
-            outcome: object = "broken off"
-            try:
-                response = await self._client.send(request, stream=True, follow_redirects=False)
-                stack.push_async_callback(response.aclose)
-                outcome = response.status_code
-                return Answer(response.status_code, response.headers, await _text(request, response, limit))
-            except (httpx.RequestError, httpx.InvalidURL, UnicodeError, OSError) as error:
-                outcome = type(error).__name__
-                return error
-            finally:
-                took = time.monotonic() - begun
-                _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, outcome, took)
+        return await self._sender.send(
+            call,
+            method,
+            f"{self._url}{path}",
+            query={"api-version": API_VERSION, **query},
+            content=content,
+            headers=headers,
+            timeout=timeout,
+            limit=limit,
+            amended=None if method == "PUT" else _with_if_match,
+        )
 
 
-async def _text(request: httpx.Request, response: httpx.Response, limit: int) -> str:
-    """Return the body as text; of a success whose body is needed the whole, else what can be had of it."""
-    needed = response.is_success and request.method == "GET"
-    body = bytearray()
-    try:
-        async for piece in _unpacked(request, response, limit if needed else MAX_ERROR_BYTES):
-            body += piece
-    except httpx.RequestError:
-        # The status has arrived, and that a publish was accepted must not be lost with the rest of the answer.
-        if needed:
-            raise
-    try:
-        return body.decode("utf-8-sig", "strict" if needed else "replace")
-    except UnicodeDecodeError as error:
-        raise httpx.DecodingError(f"not UTF-8 at byte {error.start}", request=request) from None
-
-
-async def _unpacked(request: httpx.Request, response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
-    """Yield the body, and raise once more than ``limit`` bytes of it have arrived or were unpacked.
-
-    Not left to the HTTP library, which unpacks all that has arrived at once, and what was packed several times as
-    often: a few kilobytes can hold gigabytes.
-    """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"}:
-        raise httpx.DecodingError(f"packed as {one_line(encoding, 40)}, not as gzip", request=request)
-    unpacker = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
-    arrived = unpacked = 0
-    stream = cast("httpx.AsyncByteStream", response.stream)  # the client's is asynchronous
-    async for piece in stream:
-        arrived += len(piece)
-        try:
-            plain = unpacker.decompress(piece, limit + 1) if unpacker else piece
-        except zlib.error as error:
-            raise httpx.DecodingError(str(error), request=request) from None
-        unpacked += len(plain)
-        yield plain
-        if max(arrived, unpacked) > limit:
-            raise httpx.DecodingError(f"more than {limit:,} bytes", request=request)
-        if unpacker and unpacker.eof:
-            return  # what follows would be kept
+def _with_if_match(happened: Answer | Exception, headers: Headers) -> Headers | None:
+    wanted = "If-Match" not in headers and _wants_if_match(happened)
+    return {**headers, "If-Match": "*"} if wanted else None
 
 
 def _wants_if_match(happened: Answer | Exception) -> bool:
@@ -319,25 +245,6 @@ def _wants_if_match(happened: Answer | Exception) -> bool:
     if not isinstance(happened, Answer) or happened.status not in {400, 412, 428}:
         return False
     return not happened.text.strip() or re.search(r"if-?match", happened.text, re.IGNORECASE) is not None
-
-
-def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:
-    if not token or not _HEADER_SAFE.issuperset(token):
-        # Left to the HTTP library this becomes an error that quotes the token.
-        raise Unauthorized(
-            f"{call}: the token is empty or holds characters that no token has; check MARKETPLACE_ACCESS_TOKEN",
-            call=str(call),
-        )
-    headers = {
-        "Authorization": f"Bearer {token}",
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip",
-        "Content-Type": "application/json",
-    }
-    if content is not None:
-        # Said also of an empty body: without a length many servers answer 411 to a POST.
-        headers["Content-Length"] = str(len(content))
-    return headers
 
 
 def _notification(emails: Sequence[str]) -> bytes:

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from marketplace import sas
 from marketplace.json_text import Member, Node, parse
-from marketplace.model import HeldImage, Image
+from marketplace.model import Fact, Image
 from marketplace.versions import SortKey, sort_key
 
 VIRTUAL_MACHINE = "microsoft-azure-virtualmachines"
@@ -30,6 +30,20 @@ _MAPS = frozenset({"vmImages", _CORE_VM_MAP})
 _GENERATIONS = "diskGenerations"
 _MAP_OF_TYPE = {VIRTUAL_MACHINE: f"{VIRTUAL_MACHINE}.vmImages", CORE_VM: f"{CORE_VM}.{_CORE_VM_MAP}"}
 _OS = "os"
+
+
+class HeldImage(Fact):
+    """An image version as a slot holds it.
+
+    Attributes:
+        disks: One entry a disk: ``"os <address>"`` or ``"<lun> <address>"``, the address without its SAS,
+            so that equal disks compare equal.
+    """
+
+    plan_id: str
+    version: str
+    generation: str | None = None
+    disks: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -193,7 +207,7 @@ def is_image_map(key: str) -> bool:
 
 def given_disks(image: Image) -> list[Disk]:
     """Return the disks of an image that somebody asks for."""
-    return [Disk(_OS, image.os_vhd_url), *(Disk(str(disk.lun), disk.vhd_url) for disk in image.data_disks)]
+    return [Disk(_OS, image.os_vhd_url or ""), *(Disk(str(disk.lun), disk.vhd_url) for disk in image.data_disks)]
 
 
 def disks_of(image: Image) -> list[str]:

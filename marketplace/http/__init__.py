@@ -1,0 +1,1 @@
+"""What carries a request to the marketplace: tokens, pace, bounded answers."""

@@ -1,0 +1,215 @@
+"""Sends a request to the marketplace and reads its answer, whichever of the APIs it is for.
+
+A 401, which had no effect, is met by repeating the request once with a new token. Nothing else is retried, unless an
+API says that a request is to be sent once more with other headers. `marketplace.http.answers` says what answers mean.
+"""
+
+import logging
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TypeAlias, cast
+
+import httpx
+
+from marketplace.errors import Unauthorized
+from marketplace.http.answers import Answer, Call, Dialect, failure, unreadable, without
+from marketplace.http.credentials import Credentials
+from marketplace.http.pace import Pace
+from marketplace.wording import one_line, plain_text
+
+CONNECT_SECONDS = 10.0
+READ_TIMEOUT = httpx.Timeout(20.0, connect=CONNECT_SECONDS)
+WRITE_TIMEOUT = httpx.Timeout(30.0, connect=CONNECT_SECONDS)
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+"""What is read of an offer's document, unpacked; ten thousand plans take a fifth of it."""
+
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""What is read of any other answer: a list of operations, an operation, a status."""
+
+MAX_ERROR_BYTES = 256 * 1024
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+_HEADER_SAFE = frozenset(map(chr, range(0x21, 0x7F)))
+
+_log = logging.getLogger(__name__)
+
+Headers: TypeAlias = Mapping[str, str]
+
+Amended: TypeAlias = Callable[[Answer | Exception, Headers], Headers | None]
+"""Returns the headers that a request is sent once more with; ``None`` where it is not."""
+
+
+class Sender:
+    """Sends requests with a token, at the pace that is allowed, and raises the errors of `marketplace.errors`."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        credentials: Credentials,
+        dialect: Dialect,
+        *,
+        pace: Pace | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Use what is given; nothing is sent yet, and nothing is ever closed here.
+
+        Args:
+            client: Carries the requests.
+            credentials: Gives the token of each.
+            dialect: How the API says no.
+            pace: Holds requests back, where given.
+            clock: The present time, for ``Retry-After`` with a date.
+        """
+        self._client = client
+        self._credentials = credentials
+        self._dialect = dialect
+        self._pace = pace
+        self._clock = clock
+
+    async def send(
+        self,
+        call: Call,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, str] = {},
+        content: bytes | None = None,
+        headers: Mapping[str, str] = {},
+        timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
+        limit: int = MAX_ANSWER_BYTES,
+        needed: bool | None = None,
+        amended: Amended | None = None,
+    ) -> Answer:
+        """Send a request; once more where the module's docstring says so.
+
+        Args:
+            call: The request in the words of a person.
+            method: The HTTP method.
+            url: The whole address, but for the query.
+            query: The query.
+            content: The body.
+            headers: Further headers.
+            timeout: How long each part of the exchange may take.
+            limit: Bytes that are read of a success.
+            needed: Whether the body of a success is needed to the last byte; ``None``: of a GET only.
+            amended: Says whether, and with which headers, the request is sent once more.
+        """
+        needed = method == "GET" if needed is None else needed
+        token = await self._credentials.token()
+        renewed = False
+        while True:
+            request = self._client.build_request(
+                method,
+                url,
+                params=dict(query),
+                content=content,
+                headers={**headers, **_headers(call, token, content)},
+                timeout=timeout,
+            )
+            happened = await self._exchange(request, limit, needed=needed)
+            if isinstance(happened, Answer):
+                happened = without(happened, token)
+            more = amended(happened, headers) if amended is not None else None
+            if not renewed and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
+                token, renewed = await self._credentials.renewed(), True
+            elif more is not None:
+                headers = more
+            else:
+                break
+        now = self._clock()
+        if isinstance(happened, Exception):
+            raise failure(call, happened, now=now, secret=token) from happened
+        failed = failure(call, happened, now=now, secret=token, dialect=self._dialect)
+        if failed is not None:
+            raise failed
+        if method != "GET" and happened.text.lstrip().startswith("<"):
+            raise unreadable(call, happened, f"is a page, perhaps of a gateway: {plain_text(happened.text, 120)}")
+        return happened
+
+    async def _exchange(self, request: httpx.Request, limit: int, *, needed: bool) -> Answer | Exception:
+        """Return the answer to one request, or what came in its place."""
+        async with AsyncExitStack() as stack:
+            if self._pace is not None:
+                await stack.enter_async_context(self._pace.turn())
+            begun = time.monotonic()
+            outcome: object = "broken off"
+            try:
+                response = await self._client.send(request, stream=True, follow_redirects=False)
+                stack.push_async_callback(response.aclose)
+                outcome = response.status_code
+                return Answer(
+                    response.status_code, response.headers, await _text(request, response, limit, needed=needed)
+                )
+            except (httpx.RequestError, httpx.InvalidURL, UnicodeError, OSError) as error:
+                outcome = type(error).__name__
+                return error
+            finally:
+                took = time.monotonic() - begun
+                _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, outcome, took)
+
+
+async def _text(request: httpx.Request, response: httpx.Response, limit: int, *, needed: bool) -> str:
+    """Return the body as text; of a success whose body is needed the whole, else what can be had of it."""
+    needed = needed and response.is_success
+    body = bytearray()
+    try:
+        async for piece in _unpacked(request, response, limit if needed else MAX_ERROR_BYTES):
+            body += piece
+    except httpx.RequestError:
+        # The status has arrived, and that a publish was accepted must not be lost with the rest of the answer.
+        if needed:
+            raise
+    try:
+        return body.decode("utf-8-sig", "strict" if needed else "replace")
+    except UnicodeDecodeError as error:
+        raise httpx.DecodingError(f"not UTF-8 at byte {error.start}", request=request) from None
+
+
+async def _unpacked(request: httpx.Request, response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
+    """Yield the body, and raise once more than ``limit`` bytes of it have arrived or were unpacked.
+
+    Not left to the HTTP library, which unpacks all that has arrived at once, and what was packed several times as
+    often: a few kilobytes can hold gigabytes.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise httpx.DecodingError(f"packed as {one_line(encoding, 40)}, not as gzip", request=request)
+    unpacker = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
+    arrived = unpacked = 0
+    stream = cast("httpx.AsyncByteStream", response.stream)  # the client's is asynchronous
+    async for piece in stream:
+        arrived += len(piece)
+        try:
+            plain = unpacker.decompress(piece, limit + 1) if unpacker else piece
+        except zlib.error as error:
+            raise httpx.DecodingError(str(error), request=request) from None
+        unpacked += len(plain)
+        yield plain
+        if max(arrived, unpacked) > limit:
+            raise httpx.DecodingError(f"more than {limit:,} bytes", request=request)
+        if unpacker and unpacker.eof:
+            return  # what follows would be kept
+
+
+def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:
+    if not token or not _HEADER_SAFE.issuperset(token):
+        # Left to the HTTP library this becomes an error that quotes the token.
+        raise Unauthorized(
+            f"{call}: the token is empty or holds characters that no token has; check MARKETPLACE_ACCESS_TOKEN",
+            call=str(call),
+        )
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+        "Content-Type": "application/json",
+    }
+    if content is not None:
+        # Said also of an empty body: without a length many servers answer 411 to a POST.
+        headers["Content-Length"] = str(len(content))
+    return headers

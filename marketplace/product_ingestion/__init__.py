@@ -1,0 +1,1 @@
+"""The marketplace behind the Product Ingestion API."""

@@ -1,0 +1,164 @@
+"""The list of operations in order, and the service's timestamps."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.cloud_partner.operations import moment, operations
+from marketplace.model import OperationKind, OperationState
+
+
+def item(operation_id: object, changed: object = None, state: str = "completed", **more: object) -> dict[str, object]:
+    return {
+        "id": operation_id,
+        "submissionType": "publish",
+        "submissionState": state,
+        "changedTime": changed,
+        "version": 638350915370000000,
+        **more,
+    }
+
+
+def ids(body: object) -> list[str]:
+    return [operation.id for operation in operations(body)]
+
+
+def test_the_newest_comes_first() -> None:
+    listed = [
+        item("a", "2023-01-01T00:00:00Z"),
+        item("b", "2023-01-01T00:00:00.2Z"),
+        item("c", "2022-01-01T00:00:00Z"),
+    ]
+    assert ids(listed) == ["b", "a", "c"]
+
+
+def test_a_running_one_comes_before_all() -> None:
+    assert ids([item("a", "2023-02-01T00:00:00Z"), item("b", "2023-01-01T00:00:00Z", "Running")]) == ["b", "a"]
+
+
+def test_without_times_the_order_stays() -> None:
+    assert ids([item("a"), item("b"), item("c", "garbage")]) == ["a", "b", "c"]
+
+
+def test_with_equal_times_the_order_stays() -> None:
+    assert ids([item(name, "2023-01-01T00:00:00Z") for name in "abc"]) == ["a", "b", "c"]
+
+
+def test_one_without_a_time_stays_behind_the_one_before_it() -> None:
+    listed = [item("old", "2022-01-01T00:00:00Z"), item("timeless"), item("new", "2023-01-01T00:00:00Z")]
+    assert ids(listed) == ["new", "old", "timeless"]
+
+
+def test_the_repeated_and_the_nameless_are_left_out() -> None:
+    listed = [item("a"), item("a"), item(None), item("../b"), item(""), {}, None, "c", item(5), item("d")]
+    assert ids(listed) == ["a", "d"]
+
+
+@pytest.mark.parametrize("state", ["running", "completed"])
+def test_one_that_cancels_another_is_left_out(state: str) -> None:
+    assert ids([item("b", submissionType="cancel", slot="staging", state=state), item("a", slot="staging")]) == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["publish", "PUBLISH", "Publish/GoLive", "go-live", "GoLive", "", None, 5])
+def test_a_publish_or_a_go_live_is_not_left_out_however_it_is_written(kind: object) -> None:
+    assert ids([item("a", submissionType=kind)]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ([item("a")], ["a"]),
+        ({"value": [item("a")]}, ["a"]),
+        ({"Value": []}, []),
+        (item("a"), ["a"]),
+        (None, []),
+        ([], []),
+        ({}, []),
+        ("a", []),
+    ],
+)
+def test_a_list_comes_in_any_wrapping(body: object, expected: list[str]) -> None:
+    assert ids(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "kind", "state"),
+    [
+        ({"submissionState": "running"}, OperationKind.PUBLISH, OperationState.RUNNING),
+        ({"submissionState": "notStarted"}, OperationKind.PUBLISH, OperationState.RUNNING),
+        ({"submissionState": "odd"}, OperationKind.PUBLISH, OperationState.RUNNING),
+        ({"submissionState": "Succeeded"}, OperationKind.PUBLISH, OperationState.PREVIEW),
+        ({"submissionState": "waitingForPublisherReview"}, OperationKind.PUBLISH, OperationState.PREVIEW),
+        ({"submissionState": "FAILED"}, OperationKind.PUBLISH, OperationState.FAILED),
+        ({"submissionState": "cancelled"}, OperationKind.PUBLISH, OperationState.CANCELED),
+        ({"submissionType": "GoLive"}, OperationKind.GO_LIVE, OperationState.LIVE),
+        ({"submissionType": None, "slot": "production"}, OperationKind.GO_LIVE, OperationState.LIVE),
+        ({"submissionType": None, "slot": "staging"}, OperationKind.PUBLISH, OperationState.PREVIEW),
+        ({"submissionType": None}, OperationKind.PUBLISH, OperationState.PREVIEW),
+    ],
+)
+def test_kind_and_state(members: dict[str, object], kind: OperationKind, state: OperationState) -> None:
+    [found] = operations([{**item("a"), **members}])
+    assert (found.kind, found.state) == (kind, state)
+
+
+SECOND = datetime(2023, 11, 9, 8, 41, 27, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("2023-11-09T08:41:27Z", SECOND),
+        ("2023-11-09T08:41:27.5Z", SECOND.replace(microsecond=500_000)),
+        ("2023-11-09T08:41:27.004311Z", SECOND.replace(microsecond=4_311)),
+        ("2023-11-09T08:41:27.5093316Z", SECOND.replace(microsecond=509_331)),
+        ("2023-11-09T08:41:27.509331699Z", SECOND.replace(microsecond=509_331)),
+        ("2023-11-09T08:41:27.", SECOND),
+        ("2023-11-09T08:41:27", SECOND),
+        ("2023-11-09 08:41:27z", SECOND),
+        ("2023-11-09T10:41:27+02:00", SECOND),
+        ("2023-11-09T03:11:27-0530", SECOND),
+        (" 2023-11-09T08:41:27Z ", SECOND),
+        ("2023-13-09T08:41:27Z", None),
+        ("2023-11-09T08:41:60Z", None),
+        ("0001-01-01T00:00:00+01:00", None),
+        ("2023-11-09T08:41:27+99:00", None),
+        ("2023-11-09", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        (1699519287, None),
+        ([], None),
+    ],
+)
+def test_a_timestamp_is_read(text: object, read: datetime | None) -> None:
+    assert moment(text) == read
+
+
+@given(
+    st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.integers(0, 9),
+)
+def test_any_number_of_digits_is_read(time: datetime, digits: int) -> None:
+    fraction = f"{time.microsecond:06}000"[:digits]
+    text = f"{time:%Y-%m-%dT%H:%M:%S}{'.' if digits else ''}{fraction}Z"
+    assert moment(text) == time.replace(microsecond=int(fraction[:6].ljust(6, "0")))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["id", "value", "changedTime", "submissionState", "submissionType", "slot"]), inner
+        )
+    ),
+    max_leaves=30,
+)
+
+
+@given(JSON)
+def test_any_json_makes_a_list(body: object) -> None:
+    assert len({operation.id for operation in operations(body)}) == len(operations(body))

@@ -1,0 +1,257 @@
+"""The table of outcomes row by row, and what headers say."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace import errors
+from marketplace.http.answers import Answer, Call, etag, failure, json_of, operation_id, retry_after, words
+
+NOW = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
+CALL = Call("publish", "fabrikam-linux", "webstack-appliance")
+GUID = "0f4c7a1e-63d7-4c0f-9f3a-2a1d7a5be911"
+NEW_FORM = f"/api/publishers/p/offers/o/operations/{GUID}"
+TOKEN = "opaque-token-of-the-sandbox"
+
+
+def answer(status: int, text: str = "", **headers: str) -> Answer:
+    return Answer(status, httpx.Headers({name.replace("_", "-"): text for name, text in headers.items()}), text)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_success_is_no_failure(status: int) -> None:
+    assert failure(CALL, answer(status), now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        pytest.param(status, error, id=f"{status} is {error.__name__}")
+        for error, statuses in {
+            errors.Refused: (100, 101, 301, 302, 304, 307, 400, 402, 405, 410, 411, 413, 415, 428, 451),
+            errors.Unauthorized: (401,),
+            errors.Forbidden: (403,),
+            errors.NotFound: (404,),
+            errors.Conflict: (409, 412),
+            errors.Invalid: (422,),
+            errors.Unavailable: (408, 429, 500, 501, 502, 503, 504, 599),
+        }.items()
+        for status in statuses
+    ],
+)
+def test_a_status_is_an_error(status: int, error: type[errors.MarketplaceError]) -> None:
+    failed = failure(CALL, answer(status), now=NOW)
+    assert type(failed) is error
+    assert failed.status == status
+    assert failed.call == "publish fabrikam-linux/webstack-appliance"
+    assert str(failed).startswith(f"publish fabrikam-linux/webstack-appliance: the marketplace answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("exception", "error"),
+    [
+        pytest.param(exception, error, id=f"{type(exception).__name__} is {error.__name__}")
+        for exception, error in [
+            (httpx.ConnectError("refused"), errors.Unreachable),
+            (httpx.ConnectTimeout("slow"), errors.Unreachable),
+            (httpx.ReadTimeout(""), errors.Unreachable),
+            (httpx.WriteTimeout(""), errors.Unreachable),
+            (httpx.PoolTimeout(""), errors.Unreachable),
+            (httpx.ReadError(""), errors.Unreachable),
+            (httpx.WriteError(""), errors.Unreachable),
+            (httpx.RemoteProtocolError("cut"), errors.Unreachable),
+            (httpx.ProxyError("no"), errors.Unreachable),
+            (ConnectionResetError("reset"), errors.Unreachable),
+            (httpx.DecodingError("gzip"), errors.Unreadable),
+        ]
+    ],
+)
+def test_no_answer_is_an_error(exception: Exception, error: type[errors.MarketplaceError]) -> None:
+    failed = failure(CALL, exception, now=NOW)
+    assert type(failed) is error
+    assert failed.status is None
+    assert type(exception).__name__ in str(failed)
+
+
+def test_a_message_says_call_status_words_and_request_id() -> None:
+    body = json.dumps({"error": {"code": "Invalid", "message": "No title.", "details": [{"message": "Nor logo."}]}})
+    failed = failure(CALL, answer(422, body, x_ms_request_id="r-1"), now=NOW)
+    assert str(failed) == (
+        "publish fabrikam-linux/webstack-appliance: the marketplace answered 422:"
+        " Invalid: No title.; Nor logo. - mend the offer's draft and start the run again (request id r-1)"
+    )
+
+
+@pytest.mark.parametrize("header", ["x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id"])
+def test_every_request_id_is_told(header: str) -> None:
+    failed = failure(CALL, Answer(500, httpx.Headers({header: "abc\x1b"}), ""), now=NOW)
+    assert "(request id abc)" in str(failed)
+
+
+def test_a_401_says_what_to_check() -> None:
+    message = str(failure(CALL, answer(401), now=NOW))
+    assert all(
+        hint in message
+        for hint in ["MARKETPLACE_ACCESS_TOKEN", "AZURE_", "https://cloudpartner.azure.com", "expired"]
+    )
+
+
+def test_a_403_says_what_to_check() -> None:
+    message = str(failure(CALL, answer(403), now=NOW))
+    assert "publisher fabrikam-linux" in message
+    assert "Object ID of the enterprise application" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        pytest.param("", "", id="empty"),
+        pytest.param("   \n", "", id="blank"),
+        pytest.param('"No."', "No.", id="a bare JSON string"),
+        pytest.param("No.", "No.", id="plain text"),
+        pytest.param(
+            "<html><head><title>502 Bad Gateway</title></head><body><h1>Bad &amp; gone</h1></body></html>",
+            "502 Bad Gateway Bad & gone",
+            id="HTML",
+        ),
+        pytest.param(
+            '{"error": {"code": "Invalid", "message": "No \\"title\\" \\u0026 log',
+            'Invalid: No "title" & log',
+            id="JSON that was cut off",
+        ),
+        pytest.param('{"odd": 1', '{"odd": 1', id="cut-off JSON without a message"),
+        pytest.param("[" * 100_000, "[" * 599 + "…", id="nested beyond reason"),
+    ],
+)
+def test_any_error_body_is_said_in_words(body: str, said: str) -> None:
+    assert words(body) == said
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("utf-8", "replace")))
+def test_any_error_body_is_survived(body: str) -> None:
+    assert len(words(body)) <= 600
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 412, 422, 429, 500, 302])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"message": "cannot read https://a.blob/x.vhd?se=1&sig=hunter2"}',
+        '{"message": "cannot read https://a.blob/x.vhd?se=1\\u0026sig=hunter2',
+        "<p>https://a.blob/x.vhd?se=1&amp;sig=hunter2</p>",
+        "you sent Authorization: Bearer hunter2",
+        "you sent Authorization: Bearer eyJhbGciOi.hunter2.hunter2",
+        f'{{"message": "{TOKEN} is not known hunter"}}',
+    ],
+)
+def test_no_secret_is_in_an_error(status: int, body: str) -> None:
+    message = str(failure(CALL, answer(status, body), now=NOW, secret=TOKEN))
+    assert "hunter2" not in message
+    assert TOKEN not in message
+
+
+def test_a_refused_header_is_not_quoted() -> None:
+    failed = failure(CALL, httpx.LocalProtocolError("Illegal header value b'Bearer hunter2'"), now=NOW)
+    assert "hunter2" not in str(failed)
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        pytest.param("120", timedelta(minutes=2), id="seconds"),
+        pytest.param("0", timedelta(0), id="at once"),
+        pytest.param("1.5", timedelta(seconds=1.5), id="fractions"),
+        pytest.param("86400", timedelta(hours=1), id="a day is capped at an hour"),
+        pytest.param("9" * 500, timedelta(hours=1), id="beyond any number"),
+        pytest.param("Fri, 01 Mar 2024 09:05:00 GMT", timedelta(minutes=5), id="a date"),
+        pytest.param("Sat, 02 Mar 2024 09:05:00 GMT", timedelta(hours=1), id="a far date is capped"),
+        pytest.param("Fri, 01 Mar 2024 08:00:00 GMT", None, id="a past date says nothing"),
+        pytest.param("-5", None, id="negative says nothing"),
+        pytest.param("soon", None, id="garbage says nothing"),
+        pytest.param("", None, id="empty says nothing"),
+        pytest.param("Fri, 99 Mar 2024 99:00:00 GMT", None, id="a date that is none"),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after(value: str, wait: timedelta | None, status: int) -> None:
+    failed = failure(CALL, answer(status, retry_after=value), now=NOW)
+    assert failed is not None
+    assert failed.retry_after == wait
+
+
+def test_retry_after_trusts_the_clock_of_the_answer() -> None:
+    headers = httpx.Headers({"date": "Fri, 01 Mar 2030 09:00:00 GMT", "retry-after": "Fri, 01 Mar 2030 09:00:30 GMT"})
+    assert retry_after(headers, NOW) == timedelta(seconds=30)
+
+
+def test_a_refusal_for_good_names_no_time() -> None:
+    failed = failure(CALL, answer(400, retry_after="5"), now=NOW)
+    assert failed is not None
+    assert failed.retry_after is None
+
+
+@given(st.text(max_size=40))
+def test_any_retry_after_is_survived(value: str) -> None:
+    wait = retry_after(httpx.Headers([(b"retry-after", value.encode("utf-8", "replace"))]), NOW)
+    assert wait is None or timedelta(0) <= wait <= timedelta(hours=1)
+
+
+@pytest.mark.parametrize("text", ["", "<html>Sign in</html>", '{"id": 1', "nope", "[" * 100_000, '{"a": 1} x'])
+def test_a_success_that_is_not_json_is_unreadable(text: str) -> None:
+    with pytest.raises(errors.Unreadable, match="answered 200, but the answer is not JSON") as caught:
+        json_of(CALL, answer(200, text))
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "found"),
+    [
+        pytest.param("location", f"{NEW_FORM}?api-version=2017-10-31", GUID, id="relative"),
+        pytest.param("location", NEW_FORM, GUID, id="without a query"),
+        pytest.param("location", f"{NEW_FORM}/", GUID, id="with a trailing slash"),
+        pytest.param("LOCATION", NEW_FORM.upper(), GUID.upper(), id="in upper case"),
+        pytest.param("location", f"https://cloudpartner.azure.com{NEW_FORM}?x=1", GUID, id="absolute"),
+        pytest.param("Operation-Location", f"https://cloudpartner.azure.com{NEW_FORM}", GUID, id="the old header"),
+        pytest.param("location", f"https://elsewhere.example{NEW_FORM}", GUID, id="another host"),
+        pytest.param("location", f"//elsewhere.example{NEW_FORM}#x", GUID, id="without a scheme"),
+        pytest.param(
+            "location",
+            "/api/operations/fabrikam$webstack$2$preview?api-version=2017-10-31",
+            None,
+            id="the oldest form",
+        ),
+        pytest.param("location", "/api/operations/fabrikam%24webstack%242%24preview", None, id="the same, encoded"),
+        pytest.param("location", "/api/publishers/p/offers/o/operations/", None, id="no id"),
+        pytest.param("location", "/api/publishers/p/offers/o/operations/..", None, id="a way up"),
+        pytest.param("location", "/api/publishers/p/offers/o/operations/a%2F..%2Fb", None, id="an encoded way up"),
+        pytest.param("location", "/api/publishers/p/offers/o", None, id="another address"),
+        pytest.param("location", "http://[", None, id="no address"),
+        pytest.param("location", "", None, id="empty"),
+        pytest.param("x-other", NEW_FORM, None, id="no header"),
+    ],
+)
+def test_the_operation_in_a_location(header: str, value: str, found: str | None) -> None:
+    assert operation_id(httpx.Headers({header: value})) == found
+
+
+def test_the_header_that_names_an_operation_is_found_beside_one_that_does_not() -> None:
+    headers = httpx.Headers({"location": "/api/operations/a$b$2$preview", "operation-location": NEW_FORM})
+    assert operation_id(headers) == GUID
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("W/\"datetime'2023-11-09T08%3A41%3A27.5093316Z'\"", "W/\"datetime'2023-11-09T08%3A41%3A27.5093316Z'\""),
+        ("  ", None),
+        ("a\x00b", None),
+        ("é", None),
+        ("x" * 2000, None),
+    ],
+)
+def test_an_etag_is_kept_as_it_was_read_or_not_at_all(value: str, read: str | None) -> None:
+    assert etag(httpx.Headers([(b"ETag", value.encode())])) == read

@@ -1,0 +1,109 @@
+"""The pace of requests, as whoever receives them counts."""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+import marketplace.http.pace
+from marketplace.http.pace import Pace
+
+
+def shared(requests_per_second: float, sharers: int = 1) -> Pace:
+    pace = Pace(requests_per_second)
+    pace.share(sharers)
+    return pace
+
+
+def most_within_a_second(moments: Sequence[float]) -> int:
+    ordered = sorted(moments)
+    return max(bisect_left(ordered, moment + 1) - at for at, moment in enumerate(ordered))
+
+
+async def passes(pace: Pace, within: float = 0.1) -> bool:
+    """Tell whether somebody who wants to send now may, and send."""
+
+    async def request() -> None:
+        async with pace.turn():
+            pass
+
+    try:
+        await asyncio.wait_for(request(), within)
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("cap", [1, 7, 40])
+async def test_a_burst_never_exceeds_the_cap_in_any_second_however_long_requests_are_on_the_way(cap: int) -> None:
+    pace, loop, choose = shared(cap), asyncio.get_running_loop(), Random(cap)  # noqa: S311 - repeatable
+    arrived: list[float] = []
+
+    async def request() -> None:
+        async with pace.turn():
+            await asyncio.sleep(choose.uniform(0, 0.2))
+            arrived.append(loop.time())
+            await asyncio.sleep(choose.uniform(0, 0.05))
+
+    await asyncio.gather(*(request() for _ in range(int(cap * 1.8) + 1)))
+
+    assert len(arrived) == int(cap * 1.8) + 1
+    assert most_within_a_second(arrived) <= cap
+
+
+async def test_who_came_first_goes_first() -> None:
+    pace, went = shared(20), list[int]()
+
+    async def request(number: int) -> None:
+        async with pace.turn():
+            went.append(number)
+
+    await asyncio.gather(*(request(number) for number in range(30)))
+    assert went == list(range(30))
+
+
+async def test_a_request_whose_answer_takes_minutes_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marketplace.http.pace, "ON_THE_WAY", 0.5)
+    pace, answered = shared(1), asyncio.Event()
+
+    async def put() -> None:
+        async with pace.turn():
+            await answered.wait()
+
+    putting = asyncio.create_task(put())
+    await asyncio.sleep(0)
+    assert not await passes(pace, 0.9)
+    assert await passes(pace, 2)
+    answered.set()
+    await putting
+    assert not await passes(pace), "the long one gave its place back twice"
+
+
+async def test_who_gives_up_waiting_takes_no_place() -> None:
+    pace = shared(1)
+    assert await passes(pace)
+    assert not await passes(pace)
+    assert await passes(pace, 1.5)
+
+
+async def test_nobody_passes_before_it_is_known_how_many_share() -> None:
+    pace = Pace(100)
+    assert not await passes(pace)
+    pace.share(1)
+    assert await passes(pace)
+
+
+async def test_several_share_what_is_allowed() -> None:
+    pace = shared(5, sharers=2)
+    assert [await passes(pace) for _ in range(3)] == [True, True, False]
+    pace.share(1)
+    assert [await passes(pace) for _ in range(4)] == [True, True, True, False]
+
+
+async def test_below_one_a_second_the_time_between_requests_is_longer() -> None:
+    pace = shared(0.5)
+    assert await passes(pace)
+    assert not await passes(pace, 1.5)
+    assert await passes(pace, 1)
