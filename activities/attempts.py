@@ -44,6 +44,11 @@ class Trail:
         self.sent = True
         self.beat()
 
+    def was_not_served(self) -> None:
+        """Remember that the request had no effect."""
+        self.sent = False
+        self.beat()
+
     def waits(self) -> None:
         """Remember that the next attempt has waited for the request to show."""
         self.waited = True

@@ -15,7 +15,7 @@ from activities.attempts import Trail, unbroken
 from activities.errors import marketplace_call
 from activities.offers import ChangeRequest
 from activities.redaction import RedactedImages
-from marketplace.errors import Conflict, Refused
+from marketplace.errors import Conflict, Refused, Unavailable
 from marketplace.model import (
     JOB_PREFIX,
     Fact,
@@ -33,6 +33,8 @@ from marketplace.protocol import Marketplace
 PUBLISH_IN_PROGRESS = "PublishInProgress"
 PREVIEW_CHANGED = "PreviewChanged"
 NOT_LIVE_YET = "NotLiveYet"
+
+TOO_MANY_REQUESTS = 429
 
 FIRST_LOOK = timedelta(seconds=20)
 """How long the answer to a request that began an operation waits for the first look at it."""
@@ -187,7 +189,7 @@ class OperationActivities:
                 return StartedOperation(operation_id=trail.handle, ours=True)
             before = await self._marketplace.operations(offer)
             begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
-            if begun is not None and trail.repeated:
+            if begun is not None and trail.sent:
                 return StartedOperation(operation_id=begun.id, ours=True)
             self._let_settle(offer, trail, request.settle)
             if begun is not None and begun.state is not OperationState.RUNNING:
@@ -195,16 +197,12 @@ class OperationActivities:
                 raise _in_progress(offer, f"{begun.id} was published since this run looked last")
             if begun is not None:
                 return StartedOperation(operation_id=begun.id, ours=False)
-            known = {operation.id for operation in before}
             in_the_way = await self._running(offer, before)
             if in_the_way is not None and not (request.ask_to_join and self._marketplace.joins_publishes):
                 raise _in_progress(offer, f"operation {in_the_way.id} is running")
-            attempt = trail.attempt
-            trail.sends()
+            known = [operation.id for operation in before]
             try:
-                named = await self._marketplace.publish(
-                    offer, request.change, request.notification_emails, attempt=attempt
-                )
+                named = await self._send_publish(request, trail)
             except (Refused, Conflict) as refusal:
                 # What was in the way may have ended by now; that it was there is reason enough to look again.
                 after = await self._marketplace.operations(offer)
@@ -218,8 +216,20 @@ class OperationActivities:
                     f" It said: {refusal}",
                 ) from refusal
             if named is None:
-                named = await self._unnamed(offer, OperationKind.PUBLISH, [each.id for each in before])
+                named = await self._unnamed(offer, OperationKind.PUBLISH, known)
             return StartedOperation(operation_id=named, ours=named not in known)
+
+    async def _send_publish(self, request: PublishRequest, trail: Trail) -> str | None:
+        attempt = trail.attempt
+        trail.sends()
+        try:
+            return await self._marketplace.publish(
+                request.offer, request.change, request.notification_emails, attempt=attempt
+            )
+        except (Refused, Conflict, Unavailable) as error:
+            if not isinstance(error, Unavailable) or error.status == TOO_MANY_REQUESTS:
+                trail.was_not_served()
+            raise
 
     def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta) -> None:
         """Give a request whose answer was lost the time to show before it is sent again.
@@ -278,7 +288,7 @@ class OperationActivities:
                 return StartedOperation(operation_id=trail.handle, ours=True)
             operations = await self._marketplace.operations(offer)
             begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
-            if begun is not None and not trail.repeated:
+            if begun is not None and not trail.sent:
                 raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
             if begun is not None:
                 return StartedOperation(operation_id=begun.id, ours=True)

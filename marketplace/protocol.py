@@ -87,6 +87,11 @@ class Marketplace(Protocol):
         ...
 
     @property
+    def guards_writes(self) -> bool:
+        """Whether a write can be conditional; otherwise every write needs a sole writer."""
+        ...
+
+    @property
     def joins_publishes(self) -> bool:
         """Whether a publish that is asked for while the same draft is being published joins that operation."""
         ...

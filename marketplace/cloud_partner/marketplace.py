@@ -79,6 +79,11 @@ class CloudPartnerMarketplace:
         return True
 
     @property
+    def guards_writes(self) -> bool:
+        """Whether a write can be conditional: where a read gives an ETag."""
+        return True
+
+    @property
     def joins_publishes(self) -> bool:
         """Whether a publish that is asked for while the same draft is being published joins that operation."""
         return True
