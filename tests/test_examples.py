@@ -1,13 +1,14 @@
 """The examples are what the workflows take, on a marketplace with its usual behaviour."""
 
-import json
 from pathlib import Path
+from typing import Protocol, cast
 
 import pytest
 from pydantic import BaseModel
 
 from examples.make_schemas import FOLDER, INPUTS, schemas
 from marketplace import sas
+from marketplace.model import OfferKey
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE_OF = {
@@ -16,7 +17,19 @@ EXAMPLE_OF = {
     "update.json": "UpdateOfferAndPublish",
     "go-live.json": "ValidateAndGoLive",
     "check.json": "CheckLastOperationStatus",
+    "product-ingestion/create.json": "CreateOfferAndPublish",
+    "product-ingestion/update.json": "UpdateOfferAndPublish",
+    "product-ingestion/update-gallery.json": "UpdateOfferAndPublish",
+    "product-ingestion/update-several-types.json": "UpdateOfferAndPublish",
+    "product-ingestion/go-live.json": "ValidateAndGoLive",
 }
+
+
+class Addressed(Protocol):
+    """An input that is about an offer."""
+
+    @property
+    def key(self) -> OfferKey: ...
 
 
 def model_of(example: str) -> type[BaseModel]:
@@ -29,7 +42,8 @@ def test_the_schemas_are_those_of_the_messages_now() -> None:
 
 
 def test_every_example_is_named_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.json")} == set(EXAMPLE_OF)
+    named = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.json") if path.parent != FOLDER}
+    assert named == set(EXAMPLE_OF)
 
 
 @pytest.mark.parametrize("example", EXAMPLE_OF)
@@ -46,7 +60,5 @@ def test_an_example_holds_no_secret(example: str) -> None:
 
 @pytest.mark.parametrize("example", sorted(set(EXAMPLE_OF) - {"create-another.json"}))
 def test_an_example_is_about_the_one_sample_offer(example: str) -> None:
-    given = json.loads((EXAMPLES / example).read_text())
-    key = given.get("offer", given)
-    publisher, offer = key.get("publisherId", key.get("publisher_id")), key.get("id", key.get("offer_id"))
-    assert (publisher, offer) == ("fabrikam-linux", "webstack-appliance")
+    given = cast("Addressed", model_of(example).model_validate_json((EXAMPLES / example).read_text()))
+    assert str(given.key) == "fabrikam-linux/webstack-appliance"
