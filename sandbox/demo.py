@@ -31,6 +31,9 @@ TEMPORAL_PORT = 7233
 SPEED = 60_000.0
 """The sandbox's seconds in one of ours: the seven days until the preview pass in ten seconds."""
 
+BASES = {"cloud-partner": "", "product-ingestion": "/rp/product-ingestion"}
+"""Where the sandbox serves each of the marketplace's APIs."""
+
 STORAGE_KEYS = "fabrikamimages=c2FuZGJveA=="
 """An invented storage account's invented key: the worker signs with it, and the sandbox takes any signature."""
 
@@ -62,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
         screen.line("demo", str(error))
         return 2
     if (arguments.state / "temporal.db").exists():
-        screen.line("demo", f"Going on with the state in {arguments.state.name}/, which `make clean` would forget")
+        screen.line("demo", f"Going on with the state in {_shown(arguments.state)}/, which `make clean` would forget")
     screen.line("demo", "Starting the Temporal server, the marketplace sandbox and a worker")
     try:
         return asyncio.run(run(arguments, temporal, screen))
@@ -82,10 +85,22 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--ui-port", type=int, default=port("DEMO_UI_PORT", 8233), metavar="PORT")
     parser.add_argument("--sandbox-port", type=int, default=port("DEMO_SANDBOX_PORT", 8400), metavar="PORT")
-    parser.add_argument("--state", type=Path, default=CLONE / ".demo", metavar="FOLDER", help="what survives")
+    parser.add_argument("--state", type=Path, metavar="FOLDER", help="what survives (default: .demo, by API)")
+    parser.add_argument(
+        "--marketplace-api",
+        choices=list(BASES),
+        default=os.environ.get("MARKETPLACE_API") or "cloud-partner",
+        help="the API that the worker speaks (default: MARKETPLACE_API, else %(default)s)",
+    )
     parser.add_argument("--speed", type=float, default=SPEED, help="the marketplace's seconds in one of ours")
     parser.add_argument("--until", choices=["preview", "approval", "live"], help="end there instead of staying up")
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    if arguments.marketplace_api not in BASES:  # argparse does not check a default
+        parser.error(f"MARKETPLACE_API must be one of {', '.join(BASES)}, not {arguments.marketplace_api!r}")
+    if arguments.state is None:
+        # The sample offer has the same ids with both APIs.
+        arguments.state = CLONE / ".demo" / arguments.marketplace_api
+    return arguments
 
 
 def check_ports(arguments: argparse.Namespace) -> None:
@@ -142,8 +157,12 @@ async def run(arguments: argparse.Namespace, temporal: str, screen: Screen) -> i
         screen.line("demo", "Stopping")
         for task in done:
             task.result()
-    screen.line("demo", f"Stopped. The next `make demo` goes on with the state in {arguments.state.name}/")
+    screen.line("demo", f"Stopped. The next `make demo` goes on with the state in {_shown(arguments.state)}/")
     return 0
+
+
+def _shown(folder: Path) -> Path:
+    return folder.relative_to(CLONE) if folder.is_relative_to(CLONE) else folder
 
 
 async def _tell(arguments: argparse.Namespace, temporal: str, screen: Screen, stack: Stack) -> None:
@@ -161,6 +180,7 @@ async def _tell(arguments: argparse.Namespace, temporal: str, screen: Screen, st
         ui=f"http://{HOST}:{arguments.ui_port}",
         marketplace=f"http://{HOST}:{arguments.sandbox_port}",
         until=arguments.until,
+        folder="" if arguments.marketplace_api == "cloud-partner" else f"{arguments.marketplace_api}/",
     )
     await sample.follow()
 
@@ -192,7 +212,8 @@ def programs(
             [sys.executable, "-m", "worker"],
             {
                 **environment,
-                "MARKETPLACE_URL": marketplace,
+                "MARKETPLACE_API": arguments.marketplace_api,
+                "MARKETPLACE_URL": f"{marketplace}{BASES[arguments.marketplace_api]}",
                 "MARKETPLACE_ACCESS_TOKEN": DEFAULT_TOKEN,
                 "AZURE_STORAGE_ACCOUNT_KEYS": STORAGE_KEYS,
             },

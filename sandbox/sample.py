@@ -147,7 +147,11 @@ class Look:
 
 @dataclass
 class Sample:
-    """The sample offer's way from nothing to Production, told as it goes."""
+    """The sample offer's way from nothing to Production, told as it goes.
+
+    Attributes:
+        folder: Where the inputs are that differ from API to API, in the folder of the examples; ends with a slash.
+    """
 
     screen: Screen
     cli: Cli
@@ -155,13 +159,14 @@ class Sample:
     ui: str
     marketplace: str
     until: str | None
+    folder: str = ""
     told: set[tuple[str, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Read whose offer it is."""
-        document = json.loads((EXAMPLES / "create.json").read_text())["offer"]
-        self._offer_id = document["id"]
-        offer = f"{document['publisherId']}/{document['id']}"
+        promoted = json.loads((EXAMPLES / f"{self.folder}go-live.json").read_text())
+        self._offer_id = promoted["offer_id"]
+        offer = f"{promoted['publisher_id']}/{promoted['offer_id']}"
         self.publishing, self.going_live, self.checking = f"offer/{offer}", f"go-live/{offer}", f"check/{offer}"
 
     async def follow(self) -> None:
@@ -179,7 +184,10 @@ class Sample:
             if look is None:
                 await self.start(
                     starting(
-                        "CreateOfferAndPublish", self.publishing, "create.json", "Create Webstack and publish it"
+                        "CreateOfferAndPublish",
+                        self.publishing,
+                        f"{self.folder}create.json",
+                        "Create Webstack and publish it",
                     )
                 )
                 self.screen.line("demo", f"Watch it at {self._page(self.publishing)}")
@@ -264,7 +272,8 @@ class Sample:
         return False
 
     def _promoting(self) -> list[str]:
-        return starting("ValidateAndGoLive", self.going_live, "go-live.json", "Bring the new image to Production")
+        example = f"{self.folder}go-live.json"
+        return starting("ValidateAndGoLive", self.going_live, example, "Bring the new image to Production")
 
     def _places(self, look: Look) -> dict[str, str]:
         page = self._page(look.workflow_id)
@@ -306,7 +315,7 @@ class Sample:
     def _show_next(self, look: Look, title: str) -> None:
         commands = {
             "publish the next image, up to the preview": starting(
-                "UpdateOfferAndPublish", self.publishing, "update.json", "Publish the next image"
+                "UpdateOfferAndPublish", self.publishing, f"{self.folder}update.json", "Publish the next image"
             ),
             "bring an image to Production, asking for approval": self._promoting(),
             "how the last run ended": ["workflow", "result", "--workflow-id", look.workflow_id],
