@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sandbox.clock import SpeedClock
-from sandbox.marketplace import DEFAULT_TOKEN, DEFAULT_TOKEN_LIFETIME, SandboxMarketplace
+from sandbox.marketplace import DEFAULT_ACCOUNT, DEFAULT_TOKEN, DEFAULT_TOKEN_LIFETIME, SandboxMarketplace
 from sandbox.server import listen, server_of
 
 
@@ -29,6 +29,12 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--requests-per-second", type=int, metavar="N", help="answer 429 to more API requests (default: no limit)"
+    )
+    parser.add_argument(
+        "--account",
+        default=DEFAULT_ACCOUNT,
+        metavar="PUBLISHER",
+        help="whose new products of the Product Ingestion API are (default: %(default)s)",
     )
     parser.add_argument(
         "--switch",
@@ -62,6 +68,7 @@ def main(words: Sequence[str] | None = None) -> int:
             token_lifetime=arguments.token_lifetime,
             default_switches=dict(_switch_of(setting) for setting in arguments.switch),
             requests_per_second=arguments.requests_per_second,
+            account=arguments.account,
         )
     except ValidationError as error:
         problem = error.errors()[0]

@@ -18,6 +18,7 @@ from sandbox.faults import (
     Respond,
     RespondAfter,
     StrangerAct,
+    StrangerChange,
     StrangerEdit,
     Truncate,
     take_due,
@@ -50,7 +51,7 @@ class Api(Protocol):
         """Say that it was refused."""
         ...
 
-    def too_many(self, stay_away: float, switches: Switches) -> Response:
+    def too_many(self, stay_away: float, visit: Visit) -> Response:
         """Say that there were too many requests, and for how many seconds to stay away."""
         ...
 
@@ -62,7 +63,7 @@ async def answer_call(marketplace: SandboxMarketplace, api: Api, call: str, requ
     place = api.place_of(marketplace, call, request, body)
     if stay_away is not None:
         visit = Visit(marketplace, request, place, body, await marketplace.clock.now(), arrived)
-        response = api.too_many(stay_away, visit.switches)
+        response = api.too_many(stay_away, visit)
         _log(visit, response, [])
         return response
     known = marketplace.state.publishers.get(place.publisher_id)
@@ -73,7 +74,7 @@ async def answer_call(marketplace: SandboxMarketplace, api: Api, call: str, requ
     visit = Visit(marketplace, request, place, body, now, arrived)
     settled = marketplace.settle(known, now) if known else False
     response = _answer_with_faults(api, visit, actions)
-    if settled or actions or visit.effect:
+    if settled or actions or visit.effect or visit.changed:
         marketplace.save(now)
     _log(visit, response, actions)
     await _delay(actions, "after")
@@ -97,6 +98,7 @@ def _log(visit: Visit, response: Response, actions: Sequence[Action]) -> None:
             "status": None if isinstance(response, Dropped) else response.status_code,
             "effect": visit.effect,
             "operation_id": visit.operation_id,
+            "job_id": visit.job_id,
             "if_match": visit.request.headers.get("if-match"),
             "faults": [action.kind for action in actions],
             "arrived": visit.arrived.isoformat(),
@@ -147,7 +149,7 @@ def _check_token(visit: Visit) -> None:
 
 def _let_strangers_act(visit: Visit, actions: Sequence[Action], when: str) -> None:
     for action in actions:
-        if isinstance(action, StrangerEdit | StrangerAct) and action.when == when:
+        if isinstance(action, StrangerEdit | StrangerChange | StrangerAct) and action.when == when:
             offer_id = visit.place.offer_id
             if offer_id in visit.publisher.offers:
                 act_as_stranger(visit.marketplace, visit.publisher, str(offer_id), action, visit.now)
@@ -157,7 +159,7 @@ def act_as_stranger(
     marketplace: SandboxMarketplace,
     publisher: Publisher,
     offer_id: str,
-    action: StrangerEdit | StrangerAct,
+    action: StrangerEdit | StrangerChange | StrangerAct,
     now: datetime,
 ) -> str | None:
     """Change an offer as somebody else would; answers with why that was refused, if it was."""
@@ -167,10 +169,14 @@ def act_as_stranger(
         return marketplace.tick(now)
 
     try:
-        if isinstance(action, StrangerEdit):
-            text = kind_of(offer).with_strange_version(offer.draft.text, action.plan_id, action.version)
+        if isinstance(action, StrangerEdit | StrangerChange):
+            kind, text = kind_of(offer), offer.draft.text
+            if isinstance(action, StrangerEdit):
+                text = kind.with_strange_version(text, action.plan_id, action.version)
+            else:
+                text = kind.with_strange_change(text, action.resource, action.plan_id, action.text)
             offers.check_editable(offer, publisher.switches)
-            kind_of(offer).check_draft(publisher.id, offer, text, publisher.switches)
+            kind.check_draft(publisher.id, offer, text, publisher.switches)
             offers.store_draft(publisher, offer, text, now, tick)
         elif action.kind == "stranger_publish":
             offers.publish(publisher, offer, "stranger@example.com", now, tick)

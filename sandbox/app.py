@@ -16,11 +16,13 @@ from sandbox.connection import BreakableApp
 from sandbox.control import control_routes
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.page import render_page
+from sandbox.product_ingestion import api as product_ingestion
 from sandbox.refusals import RefusedError
-from sandbox.tokens import bearer_of, is_valid, token_response
+from sandbox.tokens import OPENID_CONFIGURATIONS, bearer_of, is_valid, openid_configuration, token_response
 
 _APIS: Sequence[tuple[Api, Sequence[tuple[str, str, str]]]] = (
     (cloud_partner.CloudPartnerApi(), cloud_partner.ROUTES),
+    (product_ingestion.ProductIngestionApi(), product_ingestion.ROUTES),
 )
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -60,6 +62,9 @@ def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
         marketplace.save(await marketplace.clock.now())
         return response
 
+    async def configuration(request: Request) -> Response:
+        return openid_configuration(request)
+
     return [
         *(
             Route(path, endpoint_of(api, call), methods=[method])
@@ -69,6 +74,7 @@ def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
         Route("/api/offerTypes", offer_types, methods=["GET"]),
         Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         Route("/{tenant}/oauth2/token", token, methods=["POST"]),
+        *(Route(path, configuration, methods=["GET"]) for path in OPENID_CONFIGURATIONS),
     ]
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from sandbox.api import act_as_stranger
 from sandbox.cloud_partner import answers
 from sandbox.faults import Fault, StepFault, Stranger
+from sandbox.kinds import kind_of
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.state import Offer, Publisher, Snapshot
 from sandbox.switches import Switches
@@ -39,6 +40,12 @@ class _Advance(BaseModel):
 class _Limit(BaseModel):
     model_config = ConfigDict(extra="forbid")
     requests_per_second: int | None = Field(ge=1)
+
+
+class _Account(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    publisher: str = Field(min_length=1)
+    alone: bool = Field(default=False, description="products of other publishers are not listed")
 
 
 class _TokenLifetime(BaseModel):
@@ -188,7 +195,13 @@ def _clock_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
         marketplace.requests_per_second = asked.requests_per_second
         return JSONResponse(asked.model_dump())
 
+    async def set_account(request: Request) -> Response:
+        asked = _Account.model_validate(await _object_of(request))
+        marketplace.account, marketplace.account_alone = asked.publisher, asked.alone
+        return JSONResponse(asked.model_dump())
+
     return [
+        route("/_control/account", "PUT", set_account),
         route("/_control/clock", "GET", read),
         route("/_control/clock", "POST", advance),
         route("/_control/tokens", "PUT", set_lifetime),
@@ -214,23 +227,31 @@ def _offer_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
         publisher, offer = _offer_of(marketplace, request)
         now = await marketplace.clock.now()
         marketplace.settle(publisher, now)
+        jobs = [job for job in publisher.jobs.values() if job.offer == offer.id]
         operations = [
             answers.operation_answer(offer, operation, publisher.switches, now)
-            | {"id": operation.id, "kind": operation.kind, "outcome": operation.outcome}
+            | {
+                "id": operation.id,
+                "kind": operation.kind,
+                "outcome": operation.outcome,
+                "submission": operation.snapshot.publish_id if offer.api == "product_ingestion" else None,
+                "job_id": next((job.id for job in reversed(jobs) if job.operation == operation.id), None),
+            }
             for operation in offer.operations
         ]
         return JSONResponse(
             {
                 "id": offer.id,
                 "publisher": publisher.id,
+                "api": offer.api,
                 "offer_type": offer.offer_type,
                 "status": offer.status,
                 "version": offer.version,
                 "etag": offer.etag,
                 "slots": {
-                    "Draft": _shown(offer.draft),
-                    "Preview": _shown(offer.preview),
-                    "Production": _shown(offer.production),
+                    "Draft": _shown(offer, offer.draft),
+                    "Preview": _shown(offer, offer.preview),
+                    "Production": _shown(offer, offer.production),
                 },
                 "operations": operations,
             }
@@ -251,7 +272,9 @@ def _offer_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
     ]
 
 
-def _shown(snapshot: Snapshot | None) -> object:
+def _shown(offer: Offer, snapshot: Snapshot | None) -> object:
     if snapshot is None:
         return None
-    return {"version": snapshot.version, "document": json.loads(snapshot.text)}
+    content = json.loads(snapshot.text)
+    document = content if isinstance(content, dict) else {"resources": content}
+    return {"version": snapshot.version, "document": document, "images": kind_of(offer).images(snapshot.text)}

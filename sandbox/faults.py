@@ -14,6 +14,18 @@ Call: TypeAlias = Literal[
     "cancel",
     "list_operations",
     "read_operation",
+    "list_products",
+    "list_plans",
+    "read_tree",
+    "read_resource",
+    "list_submissions",
+    "read_submission",
+    "configure_draft",
+    "configure_preview",
+    "configure_live",
+    "read_job",
+    "read_job_detail",
+    "cancel_job",
 ]
 
 
@@ -77,15 +89,25 @@ class StrangerAct(_Strict):
     when: Literal["before", "after"] = "before"
 
 
+class StrangerChange(_Strict):
+    """Somebody else writes into the draft what is no image version."""
+
+    kind: Literal["stranger_change"]
+    resource: str = Field(default="listing", description="a type of resource, plan-listing for one of a plan")
+    plan_id: str | None = None
+    text: str = "Changed by somebody else."
+    when: Literal["before", "after"] = "before"
+
+
 class ExpireTokens(_Strict):
     """Refuse every token seen so far, the one of this call included."""
 
     kind: Literal["expire_tokens"]
 
 
-Stranger: TypeAlias = Annotated[StrangerEdit | StrangerAct, Field(discriminator="kind")]
+Stranger: TypeAlias = Annotated[StrangerEdit | StrangerChange | StrangerAct, Field(discriminator="kind")]
 Action: TypeAlias = Annotated[
-    Respond | RespondAfter | Delay | Drop | Truncate | StrangerEdit | StrangerAct | ExpireTokens,
+    Respond | RespondAfter | Delay | Drop | Truncate | StrangerEdit | StrangerChange | StrangerAct | ExpireTokens,
     Field(discriminator="kind"),
 ]
 

@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from sandbox.clock import Clock, SpeedClock
 from sandbox.faults import Fault, StepFault
 from sandbox.offers import settle, ticks_of
+from sandbox.product_ingestion.jobs import settle_jobs
 from sandbox.state import MarketplaceState, Publisher
 from sandbox.steps import progress_of
 from sandbox.switches import Switches
 
 DEFAULT_TOKEN = "sandbox-token"
+DEFAULT_ACCOUNT = "fabrikam-linux"
 DEFAULT_TOKEN_LIFETIME = 4_500.0
 _KEPT_REQUESTS = 20_000
 
@@ -35,8 +37,14 @@ class SandboxMarketplace:
         token_lifetime: float = DEFAULT_TOKEN_LIFETIME,
         default_switches: Mapping[str, object] | None = None,
         requests_per_second: int | None = None,
+        account: str = DEFAULT_ACCOUNT,
     ) -> None:
-        """Start empty, or from the state file when there is one."""
+        """Start empty, or from the state file when there is one.
+
+        `account` is the publisher whom new products belong to: the addresses of Product Ingestion name none.
+        """
+        self.account = account
+        self.account_alone = False
         self.clock = clock or SpeedClock()
         self.token = token
         self.token_lifetime = token_lifetime
@@ -82,7 +90,7 @@ class SandboxMarketplace:
         happened = False
         for offer in publisher.offers.values():
             happened = settle(offer, publisher.switches, now) or happened
-        return happened
+        return settle_jobs(publisher, now, lambda: self.tick(now)) or happened
 
     def tick(self, now: datetime) -> int:
         """A number for a change, above all earlier ones even when the clock stands still."""

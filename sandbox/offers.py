@@ -63,6 +63,7 @@ def _settle_operation(offer: Offer, operation: Operation, switches: Switches, no
     if operation.kind != "cancel" and progress.reached == "failed":
         _end(operation, "failed", progress.since)
         offer.status = "failed"
+        _reopen_sign_off(offer, operation, switches)
         happened = True
     elif progress.reached == "sign_off" and operation.kind == "publish" and operation.sign_off_reached is None:
         _reach_sign_off(offer, operation, switches, progress.since)
@@ -95,6 +96,16 @@ def _close_sign_off(offer: Offer) -> None:
     offer.waiting_operation = None
 
 
+def _reopen_sign_off(offer: Offer, operation: Operation, switches: Switches) -> None:
+    """Let the preview wait again after its go-live has failed, where the API lets it be tried again."""
+    repeatable = kind_of(offer).go_live_can_be_repeated and switches.preview_after_failed_go_live
+    publish_id = operation.snapshot.publish_id
+    preview = offer.operation(publish_id) if publish_id else None
+    if operation.kind == "goLive" and repeatable and preview:
+        preview.signed_off = False
+        offer.waiting_operation = preview.id
+
+
 def _fill_slot(
     offer: Offer, slot: Literal["preview", "production"], snapshot: Snapshot, moment: datetime, lag: float
 ) -> None:
@@ -107,7 +118,7 @@ def _reach_sign_off(offer: Offer, operation: Operation, switches: Switches, mome
     _fill_slot(offer, "preview", operation.snapshot, moment, switches.preview_lag_seconds)
     offer.waiting_operation = operation.id
     offer.status = "waitingForPublisherReview"
-    if switches.sign_off_by == "operation_completed":
+    if switches.sign_off_by == "operation_completed" or kind_of(offer).publish_ends_at_sign_off:
         _end(operation, "completed", moment)
 
 
@@ -163,11 +174,15 @@ def _in_progress(running: Operation, switches: Switches) -> RefusedError:
     return RefusedError(switches.conflict_status, "OperationInProgress", message)
 
 
-def publish(publisher: Publisher, offer: Offer, emails: str, now: datetime, tick: Ticker) -> Accepted:
-    """Start to publish the draft; publishing the draft that is already under way starts nothing."""
-    switches = publisher.switches
+def publish(
+    publisher: Publisher, offer: Offer, emails: str, now: datetime, tick: Ticker, text: str | None = None
+) -> Accepted:
+    """Start to publish the draft, or a part of it; publishing the draft that is already under way starts nothing."""
+    switches, kind = publisher.switches, kind_of(offer)
     running = offer.running_operation()
     waits = running is not None and offer.waiting_operation == running.id
+    if running and not kind.joins_running_publish:
+        raise _in_progress(running, switches)
     if running:
         same = running.kind == "publish" and running.snapshot.fingerprint == offer.draft.fingerprint
         if same and running.cancel_at is None:
@@ -177,13 +192,16 @@ def publish(publisher: Publisher, offer: Offer, emails: str, now: datetime, tick
         replaceable = running.kind == "publish" and (waits or switches.second_publish == "replace")
         if not replaceable or running.cancel_at:
             raise _in_progress(running, switches)
-    kind_of(offer).check_publish(offer, switches)
+    text = text or offer.draft.text
+    kind.check_publish(offer, text, switches)
     if running:
         _end(running, "completed" if waits else "canceled", moment_of(tick()))
     _close_sign_off(offer)
     offer.publishings += 1
-    snapshot = offer.draft.model_copy(update={"version": offer.version})
-    operation = _start(publisher, offer, "publish", snapshot, emails, now, tick())
+    ticks = tick()
+    publish_id = kind.publish_id(ticks)
+    snapshot = offer.draft.model_copy(update={"text": text, "version": offer.version, "publish_id": publish_id})
+    operation = _start(publisher, offer, "publish", publish_id, snapshot, emails, now, ticks)
     if switches.validate_sas:
         _plan_copying(offer, operation, switches, now)
     if switches.version_increment == "publish":
@@ -196,13 +214,14 @@ def _start(
     publisher: Publisher,
     offer: Offer,
     kind: Literal["publish", "goLive"],
+    operation_id: str,
     snapshot: Snapshot,
     emails: str,
     now: datetime,
     ticks: int,
 ) -> Operation:
     operation = Operation(
-        id=str(uuid.uuid4()),
+        id=operation_id,
         kind=kind,
         snapshot=snapshot,
         publishing_version=max(offer.publishings, 1),
@@ -252,7 +271,8 @@ def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> 
     if waiting.running:
         _end(waiting, "completed", moment_of(tick()))
     _close_sign_off(offer)
-    operation = _start(publisher, offer, "goLive", waiting.snapshot, waiting.emails, now, tick())
+    go_live_id = kind_of(offer).go_live_id(waiting.id)
+    operation = _start(publisher, offer, "goLive", go_live_id, waiting.snapshot, waiting.emails, now, tick())
     return Accepted(202, operation, effect=True)
 
 

@@ -1,7 +1,11 @@
 """What the marketplace refuses, in words of its own; each API says it in its own form."""
 
-from collections.abc import Sequence
+import html
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from starlette.responses import Response
 
 
 @dataclass(frozen=True)
@@ -23,3 +27,22 @@ class RefusedError(Exception):
         self.code = code
         self.message = message
         self.details = details
+
+
+def shaped_response(refused: RefusedError, error: Mapping[str, object], shape: str) -> Response:
+    """The error as an API documents it, or in another shape: a body is optional, so all of these occur."""
+    documented = json.dumps({"error": error}, ensure_ascii=False)
+    bodies = {
+        "string": json.dumps(refused.message),
+        "message_only": json.dumps({"message": refused.message}),
+        "list": json.dumps([error]),
+        "odata": json.dumps(
+            {"odata.error": {"code": refused.code, "message": {"lang": "en-US", "value": refused.message}}}
+        ),
+        "empty": "",
+        "html": f"<html><body><h1>{refused.status}</h1><p>{html.escape(refused.message)}</p></body></html>",
+        "truncated": documented[: len(documented) // 2],
+    }
+    media_type = {"html": "text/html", "empty": None}.get(shape, "application/json")
+    headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None  # noqa: PLR2004
+    return Response(bodies.get(shape, documented), refused.status, headers, media_type)

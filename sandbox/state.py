@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 from sandbox.faults import Fault, StepFault
 from sandbox.switches import Switches
 
-Api: TypeAlias = Literal["cloud_partner"]
+Api: TypeAlias = Literal["cloud_partner", "product_ingestion"]
 Outcome: TypeAlias = Literal["completed", "failed", "canceled"]
+JobResult: TypeAlias = Literal["succeeded", "failed", "cancelled"]
 
 
 class Disk(NamedTuple):
@@ -27,6 +28,7 @@ class Snapshot(BaseModel):
     fingerprint: str
     version: int
     changed: datetime
+    publish_id: str | None = Field(default=None, description="the publish that carried it")
 
 
 class StepPlan(BaseModel):
@@ -93,12 +95,36 @@ class Offer(BaseModel):
     waiting_operation: str | None = None
 
     def operation(self, operation_id: str) -> Operation | None:
-        """The operation with that id."""
-        return next((known for known in self.operations if known.id == operation_id), None)
+        """The newest operation with that id: a go-live that is tried again keeps it."""
+        return next((known for known in reversed(self.operations) if known.id == operation_id), None)
 
     def running_operation(self) -> Operation | None:
         """The publish or go-live run that has not ended."""
         return next((known for known in reversed(self.operations) if known.running and known.kind != "cancel"), None)
+
+
+class Job(BaseModel):
+    """A request of the Product Ingestion API that was accepted, and what became of it.
+
+    Attributes:
+        change: The resources that are still to be written into the draft, as JSON.
+        operation: The publish or go-live run that the job waits for.
+        applied: The resources that were written, as JSON.
+        refused: Why it is going to fail, as JSON.
+    """
+
+    id: str
+    offer: str
+    call: str
+    started: datetime
+    reads: int = 0
+    due: datetime | None = None
+    change: str | None = None
+    operation: str | None = None
+    applied: str = "[]"
+    refused: str | None = None
+    ended: datetime | None = None
+    result: JobResult | None = None
 
 
 class Publisher(BaseModel):
@@ -110,6 +136,7 @@ class Publisher(BaseModel):
     faults: list[Fault] = Field(default_factory=list)
     step_faults: dict[str, StepFault] = Field(default_factory=dict)
     refused_tokens: set[str] = Field(default_factory=set)
+    jobs: dict[str, Job] = Field(default_factory=dict)
 
 
 class MarketplaceState(BaseModel):

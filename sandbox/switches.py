@@ -88,6 +88,61 @@ class Switches(BaseModel):
     sas_hosts: list[str] = ["*.blob.core.windows.net"]
     sas_min_days: float = Field(default=21, ge=0)
 
+    # Product Ingestion: jobs
+    draft_job_reads: int = Field(
+        default=1, ge=0, description="reads of its status at which a draft job still runs, whatever the time"
+    )
+    draft_job_seconds: float | None = Field(default=None, ge=0, description="a draft job takes this long instead")
+    draft_changes: Literal["accepted", "completed"] = Field(
+        default="accepted", description="whether the draft changes with the 202 or when the job has ended"
+    )
+    failed_jobs_apply: Literal["nothing", "others", "everything"] = Field(
+        default="nothing", description="what a failed draft job has written: resources are processed one by one"
+    )
+    refuse_at: Literal["job", "http"] = Field(
+        default="job", description="what breaks a rule fails the job or is answered 400"
+    )
+    error_details: Literal["array", "object", "absent"] = Field(
+        default="array", description="`details` of an error without any: [], {} or not there"
+    )
+    job_id_spelling: Literal["jobId", "jobID"] = "jobId"
+    job_retention_seconds: float | None = Field(default=None, ge=0, description="ended jobs are forgotten then: 404")
+
+    # Product Ingestion: submissions
+    submission_after_seconds: float = Field(default=0, ge=0, description="a submission is listed so much later")
+    after_go_live: Literal["live_only", "second_live", "preview_and_live"] = Field(
+        default="live_only",
+        description="what is listed once a preview went live: it alone, also the one before, also the preview",
+    )
+    preview_after_failed_go_live: bool = Field(
+        default=True, description="whether the preview stays, and its go-live can be tried again"
+    )
+    canceled_submission: Literal["gone", "failed", "cancelled"] = "gone"
+    contention: Literal["409", "423", "400", "job"] = Field(
+        default="409", description="how a request is refused because another is in progress"
+    )
+
+    # Product Ingestion: trees and resources
+    tree_absent_status: Literal[400, 404] = 400
+    no_pending_draft: Literal["shown", "resource_404", "absent"] = Field(
+        default="shown", description="of a draft that is live: a resource, or the tree too, may be missing"
+    )
+    retired_schema_host_on_read: bool = Field(default=True, description="on `property`, as the service does")
+    stale_draft_booleans: bool = Field(default=False, description="the draft shows false for what is true in live")
+    asset_type_case: Literal["camel", "pascal"] = "camel"
+    schema_version_required: bool = Field(default=False, description="a call without $version is answered 400")
+    ceiling_hides: Literal["nothing", "newer_configurations", "gallery_versions"] = Field(
+        default="nothing", description="image versions that a low $version silently leaves out"
+    )
+    configuration_schema: Literal["any", "newest"] = Field(
+        default="any", description="the versions of a technical configuration that can be written"
+    )
+    configuration_id: Literal["accepted", "refused"] = Field(
+        default="accepted", description="whether a technical configuration may be sent with its own id"
+    )
+    active_version_limit: int = Field(default=100, ge=0, description="active image versions a plan; 0 is no limit")
+    page_size: int = Field(default=100, ge=1, description="items a page unless $maxpagesize asks for fewer")
+
     # Form of answers
     timestamp_fraction: int = Field(default=7, ge=0, le=9)
     timestamp_zone: bool = True

@@ -12,6 +12,10 @@ from starlette.responses import JSONResponse, Response
 from sandbox.state import MarketplaceState, Publisher
 
 WRONG_SECRET = "wrong"
+OPENID_CONFIGURATIONS = (
+    "/{tenant}/v2.0/.well-known/openid-configuration",
+    "/{tenant}/.well-known/openid-configuration",
+)
 
 
 def digest_of(token: str) -> str:
@@ -25,14 +29,22 @@ def bearer_of(headers: Mapping[str, str]) -> str | None:
     return token.strip() or None if scheme.casefold() == "bearer" else None
 
 
+def account_of(token: str | None) -> str | None:
+    """The publisher whose products alone a token sees: that of `TOKEN@publisher`."""
+    return (token or "").partition("@")[2] or None
+
+
 def is_valid(token: str | None, fixed_token: str, state: MarketplaceState, publisher: Publisher | None) -> bool:
     """Whether the token is known, not expired, and not refused by a fault."""
     if token is None:
         return False
     digest = digest_of(token)
+    fixed, _, account = token.partition("@")
+    if account and (publisher is None or publisher.id != account):
+        fixed = token
     if publisher and digest in publisher.refused_tokens:
         return False
-    return secrets.compare_digest(token.encode(), fixed_token.encode()) or (
+    return secrets.compare_digest(fixed.encode(), fixed_token.encode()) or (
         state.issued_tokens.get(digest, 0.0) > time.time()
     )
 
@@ -71,3 +83,16 @@ async def token_response(request: Request, state: MarketplaceState, lifetime: fl
 
 def _refusal(status: int, error: str, description: str) -> Response:
     return JSONResponse({"error": error, "error_description": description}, status)
+
+
+def openid_configuration(request: Request) -> Response:
+    """Where the endpoints of a tenant are; Microsoft's own libraries ask for it first."""
+    tenant = request.path_params["tenant"]
+    base = f"{str(request.base_url).rstrip('/')}/{tenant}"
+    return JSONResponse(
+        {
+            "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+            "token_endpoint": f"{base}/oauth2/v2.0/token",
+            "issuer": f"{base}/v2.0",
+        }
+    )

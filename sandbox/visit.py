@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.refusals import RefusedError
-from sandbox.state import Offer, Publisher
+from sandbox.state import Publisher
 from sandbox.switches import Switches
 
 
@@ -32,7 +32,9 @@ class Visit:
     now: datetime
     arrived: datetime
     effect: bool = False
+    changed: bool = False
     operation_id: str | None = None
+    job_id: str | None = None
 
     @property
     def call(self) -> str:
@@ -62,16 +64,6 @@ class Visit:
     def offer_id(self) -> str:
         """The offer asked about."""
         return str(self.place.offer_id)
-
-    @property
-    def offer(self) -> Offer:
-        """The offer; refuses when there is none."""
-        known = self.publisher.offers.get(self.offer_id)
-        if known is None:
-            raise RefusedError(
-                404, "NotFound", f"The publisher '{self.publisher_id}' has no offer '{self.offer_id}'."
-            )
-        return known
 
     def tick(self) -> int:
         """A number for a change."""

@@ -62,6 +62,6 @@ class CloudPartnerApi:
         """Say that it was refused."""
         return error_response(refused, switches.error_shape)
 
-    def too_many(self, stay_away: float, switches: Switches) -> Response:
+    def too_many(self, stay_away: float, visit: Visit) -> Response:
         """Say that there were too many requests; the header holds whole seconds."""
-        return too_many_response(stay_away, switches.error_shape)
+        return too_many_response(stay_away, visit.switches.error_shape)

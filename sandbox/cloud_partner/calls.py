@@ -15,15 +15,29 @@ from sandbox.state import Offer, Operation, Publisher, Snapshot
 from sandbox.visit import Visit
 
 
+def _offer(visit: Visit) -> Offer:
+    """The offer; refuses when there is none whose documents this API can show."""
+    known = visit.publisher.offers.get(visit.offer_id)
+    if known is None or known.api != "cloud_partner":
+        raise RefusedError(404, "NotFound", f"The publisher '{visit.publisher_id}' has no offer '{visit.offer_id}'.")
+    return known
+
+
 def list_offers(visit: Visit) -> Response:
     """Call 1."""
     publisher = visit.publisher
-    return JSONResponse([answers.summary_answer(publisher, offer) for offer in publisher.offers.values()])
+    return JSONResponse(
+        [
+            answers.summary_answer(publisher, offer)
+            for offer in publisher.offers.values()
+            if offer.api == "cloud_partner"
+        ]
+    )
 
 
 def read_offer(visit: Visit) -> Response:
     """Call 2: the draft, a version or a slot."""
-    offer, switches = visit.offer, visit.switches
+    offer, switches = _offer(visit), visit.switches
     snapshot: Snapshot | None = offer.draft
     version = offer.version
     if "version" in visit.request.path_params:
@@ -94,12 +108,12 @@ def put_offer(visit: Visit) -> Response:
 
 def offer_status(visit: Visit) -> Response:
     """Call 4."""
-    return JSONResponse(answers.status_answer(visit.offer, visit.switches, visit.now))
+    return JSONResponse(answers.status_answer(_offer(visit), visit.switches, visit.now))
 
 
 def publish(visit: Visit) -> Response:
     """Call 5."""
-    offer = visit.offer
+    offer = _offer(visit)
     emails = _emails(visit.body, required=visit.switches.publish_body_required)
     return _accepted(visit, offer, offers.publish(visit.publisher, offer, emails, visit.now, visit.tick))
 
@@ -121,13 +135,13 @@ def _emails(body: bytes, *, required: bool = False) -> str:
 
 def go_live(visit: Visit) -> Response:
     """Call 6."""
-    offer = visit.offer
+    offer = _offer(visit)
     return _accepted(visit, offer, offers.go_live(visit.publisher, offer, visit.now, visit.tick))
 
 
 def cancel(visit: Visit) -> Response:
     """Call 7."""
-    offer = visit.offer
+    offer = _offer(visit)
     _emails(visit.body)
     return _accepted(visit, offer, offers.cancel(visit.publisher, offer, visit.now, visit.tick))
 
@@ -147,7 +161,7 @@ def _accepted(visit: Visit, offer: Offer, accepted: offers.Accepted) -> Response
 
 def list_operations(visit: Visit) -> Response:
     """Call 8."""
-    offer = visit.offer
+    offer = _offer(visit)
     if not visit.switches.submissions_available:
         raise RefusedError(404, "NotFound", "There is no such call.")
     return JSONResponse(
@@ -157,7 +171,7 @@ def list_operations(visit: Visit) -> Response:
 
 def read_operation(visit: Visit) -> Response:
     """Call 9."""
-    offer = visit.offer
+    offer = _offer(visit)
     operation = _wanted_operation(visit, offer)
     if operation is None:
         raise RefusedError(404, "NotFound", f"The offer '{offer.id}' has no such operation.")

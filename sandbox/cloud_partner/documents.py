@@ -120,3 +120,14 @@ def with_strange_version(text: str, plan_id: str | None, version: str | None) ->
         added = version or next_patch(newest or "0.0.0")
         images[added] = images[newest] if newest else {"osVhdUrl": "", "lunVhdDetails": []}
     return render(document)
+
+
+def with_strange_change(text: str, plan_id: str | None, words: str) -> str:
+    """The document after somebody else wrote another description, of a plan or of the offer."""
+    document = parse(text)
+    holders = [plan for plan in plans_of(document) if plan_id and _meaning(plan.get("planId")) == plan_id]
+    if holders:
+        holders[0][f"{VIRTUAL_MACHINE}.skuDescription"] = words
+    else:
+        members_of(members_of(members_of(document).get("definition")).get("offer"))[f"{_LISTING}description"] = words
+    return render(document)

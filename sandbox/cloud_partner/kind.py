@@ -1,11 +1,14 @@
 """What the state machine needs to know of a document of this API."""
 
+import uuid
+
 from sandbox.cloud_partner.documents import (
     CORE_VM,
     VIRTUAL_MACHINE,
     fingerprint_of,
     image_maps_of,
     plans_of,
+    with_strange_change,
     with_strange_version,
 )
 from sandbox.cloud_partner.validation import check_publish, check_put
@@ -18,6 +21,18 @@ from sandbox.versions import version_order
 class CloudPartnerKind:
     """Offers whose document is one object with `definition` and plans."""
 
+    joins_running_publish = True
+    publish_ends_at_sign_off = False
+    go_live_can_be_repeated = False
+
+    def publish_id(self, _ticks: int) -> str:
+        """The id of a new publish."""
+        return str(uuid.uuid4())
+
+    def go_live_id(self, _publish_id: str) -> str:
+        """The id of a new go-live."""
+        return str(uuid.uuid4())
+
     def fingerprint(self, text: str, switches: Switches) -> str:
         """The same for two documents when a publisher would call them the same draft."""
         return fingerprint_of(text, normalized=switches.normalize_documents)
@@ -26,11 +41,11 @@ class CloudPartnerKind:
         """Refuse a document that the service does not store."""
         check_put(text, publisher_id, offer.id, offer.offer_type, switches)
 
-    def check_publish(self, offer: Offer, switches: Switches) -> None:
-        """Refuse a draft that is not ready."""
+    def check_publish(self, offer: Offer, text: str, switches: Switches) -> None:
+        """Refuse a document that is not ready."""
         preview = offer.preview.text if offer.preview else None
         production = offer.production.text if offer.production else None
-        check_publish(offer.draft.text, preview, production, switches)
+        check_publish(text, preview, production, switches)
 
     def has_test_drive(self, text: str) -> bool:
         """Whether a test drive is to be validated."""
@@ -63,3 +78,7 @@ class CloudPartnerKind:
     def with_strange_version(self, text: str, plan_id: str | None, version: str | None) -> str:
         """The document after somebody else added an image version like the newest one to a plan."""
         return with_strange_version(text, plan_id, version)
+
+    def with_strange_change(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
+        """The document after somebody else wrote another description, of the offer or of a plan."""
+        return with_strange_change(text, plan_id if resource_type.startswith("plan") else None, words)

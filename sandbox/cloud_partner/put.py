@@ -18,6 +18,8 @@ def put(
     """Store a draft; tells whether the offer is new."""
     offer = publisher.offers.get(offer_id)
     switches = publisher.switches
+    if offer is not None and offer.api != "cloud_partner":
+        raise RefusedError(409, "OfferExists", f"The offer '{offer_id}' is managed through another API.")
     if offer is None and if_match not in (None, "*"):
         raise RefusedError(_PRECONDITION_FAILED, "PreconditionFailed", "The offer does not exist.")
     if offer is not None and if_match is None and switches.if_match_required != "never":

@@ -1,0 +1,313 @@
+"""The one write: what a request asks for happens when it is accepted, or not at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from starlette.responses import JSONResponse, Response
+
+from sandbox import offers
+from sandbox.json_text import members_of
+from sandbox.product_ingestion import jobs
+from sandbox.product_ingestion.checks import BUSINESS, check_resources
+from sandbox.product_ingestion.drafts import clean, merge, published_alone
+from sandbox.product_ingestion.ids import PRODUCT_EXTERNAL_ID, external_id_of, product_guid
+from sandbox.product_ingestion.publish_rules import complaints_about_publishing
+from sandbox.product_ingestion.queries import query_of
+from sandbox.product_ingestion.refusals import Error, NestedError, bad_request, contention, error_of, errors_about
+from sandbox.product_ingestion.requested import Prepared, checked_ceiling, prepare, read_stated
+from sandbox.product_ingestion.resources import Resource, resources_in, state_of, text_of
+from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS
+from sandbox.product_ingestion.submissions import DRAFT
+from sandbox.refusals import Detail, RefusedError
+from sandbox.state import Job, Offer, Publisher
+from sandbox.switches import Switches
+from sandbox.visit import Visit
+
+_MODULAR = ("product", "property")
+
+
+class _FailedJobError(Exception):
+    """The request is accepted, and its job fails."""
+
+    def __init__(self, errors: Sequence[Error]) -> None:
+        super().__init__(errors[0]["message"])
+        self.errors = errors
+
+
+@dataclass
+class _Request:
+    """A request, its product and what it asks of it."""
+
+    visit: Visit
+    publisher: Publisher
+    offer: Offer | None
+    product: str
+    prepared: Prepared
+    before: Sequence[Resource] = ()
+    after: list[Resource] = field(default_factory=list)
+
+    @property
+    def switches(self) -> Switches:
+        return self.publisher.switches
+
+    @property
+    def target(self) -> str:
+        submission = self.prepared.submission
+        return str(members_of(submission.plain.get("target")).get("targetType")) if submission else "draft"
+
+    @property
+    def submission_target(self) -> str:
+        return f"submission/{self.product}/{DRAFT}"
+
+
+def configure(visit: Visit) -> Response:
+    """Accept a request, whose job ends when time or the service's mood says so."""
+    request = _read(visit)
+    try:
+        job = _perform(request)
+    except _FailedJobError as failed:
+        job = _fail(request, failed.errors)
+    visit.job_id = job.id
+    visit.operation_id = job.operation or f"job:{job.id}"
+    return JSONResponse(jobs.accepted(request.publisher, job), 202)
+
+
+def _read(visit: Visit) -> _Request:
+    switches = visit.switches
+    stated = read_stated(visit.body, checked_ceiling(query_of(visit.request).get("version"), switches), switches)
+    publisher = visit.marketplace.publisher(visit.publisher_id)
+    offer = publisher.offers.get(visit.place.offer_id or "")
+    offer = offer if offer and offer.api == "product_ingestion" else None
+    offer_id = visit.place.offer_id
+    if offer_id is None:
+        raise bad_request("The request names no product that exists.")
+    if offer is None and not any(each.schema.type == "product" for each in stated):
+        raise NestedError(404, error_of("notFound", "There is no such product."))
+    product = product_guid(publisher.id, offer_id)
+    before = resources_in(offer.draft.text) if offer else ()
+    return _Request(
+        visit, publisher, offer, product, prepare(stated, product, offer_id, before, visit.now, switches), before
+    )
+
+
+def _perform(request: _Request) -> Job:
+    if request.target not in ("draft", "preview", "live"):
+        raise bad_request(f"The target '{request.target}' is not supported.")
+    if request.target == "live":
+        return _go_live(request)
+    if request.offer and request.target == "preview":
+        _check_nothing_runs(request)
+    elif request.offer:
+        _check_editable(request, request.offer)
+    _merge(request)
+    if request.target == "preview":
+        return _publish(request)
+    return _write_draft(request)
+
+
+def _check_nothing_runs(request: _Request) -> None:
+    running = request.offer.running_operation() if request.offer else None
+    if running:
+        message = (
+            f"The submission cannot be created: an in-progress submission already exists "
+            f"({running.snapshot.publish_id})."
+        )
+        raise _contended(request, message)
+
+
+def _check_editable(request: _Request, offer: Offer) -> None:
+    try:
+        offers.check_editable(offer, request.switches)
+    except RefusedError:
+        raise _contended(request, "The product is locked: a submission is in progress.") from None
+
+
+def _contended(request: _Request, message: str) -> Exception:
+    error = contention(request.product, message, request.switches)
+    return _FailedJobError([error.error]) if request.switches.contention == "job" else error
+
+
+def _merge(request: _Request) -> None:
+    prepared, offer = request.prepared, request.offer
+    complaints = list(prepared.complaints)
+    after = merge(request.before, prepared.resources)
+    if not complaints:
+        complaints += _complaints_about_product(request)
+        complaints += check_resources(request.publisher.id, offer, request.before, after, request.switches)
+    if complaints:
+        raise _refused(request, complaints)
+    request.after = clean(after, request.visit.now)
+
+
+def _complaints_about_product(request: _Request) -> list[Detail]:
+    product = next((each for each in request.prepared.resources if each.type == "product"), None)
+    if product is None:
+        return []
+    external_id = external_id_of(product.plain)
+    if external_id is None or not PRODUCT_EXTERNAL_ID.fullmatch(external_id):
+        return [Detail("schemaValidationError", "The product needs a valid identity.externalId.", product.id)]
+    offer = request.offer
+    if offer is None:
+        taken = request.publisher.offers.get(external_id)
+        return [Detail(BUSINESS, f"The offer id '{external_id}' is taken.", product.id)] if taken else []
+    if external_id != offer.id or product.plain.get("type") != offer.offer_type:
+        return [Detail(BUSINESS, "The identity and the type of a product cannot be changed.", product.id)]
+    if state_of(product.plain) == "deleted" and (offer.preview or offer.production):
+        return [Detail(BUSINESS, "A published product cannot be deleted.", product.id)]
+    return []
+
+
+def _refused(request: _Request, complaints: Sequence[Detail]) -> Exception:
+    errors = errors_about(complaints, request.switches)
+    if request.switches.refuse_at == "http":
+        return NestedError(400, error_of("badRequest", "The request is invalid.", None, errors))
+    return _FailedJobError(errors)
+
+
+def _refused_submission(request: _Request, message: str, code: str = "invalidState") -> Exception:
+    top = "badRequest" if request.switches.refuse_at == "http" else "conflict"
+    error = error_of(top, "Operation failed", request.submission_target, [error_of(code, message)])
+    return NestedError(400, error) if request.switches.refuse_at == "http" else _FailedJobError([error])
+
+
+def _write_draft(request: _Request) -> Job:
+    visit, prepared = request.visit, request.prepared
+    visit.effect = True
+    change = None
+    if request.offer and request.switches.draft_changes == "completed":
+        change = text_of(prepared.resources)
+    else:
+        _store(request)
+    applied = [] if change else prepared.resources
+    return jobs.begin(
+        request.publisher, visit.offer_id, visit.call, visit.now, applied=_as_kept(request, applied), change=change
+    )
+
+
+def _as_kept(request: _Request, resources: Sequence[Resource]) -> list[Resource]:
+    names = {resource.id for resource in resources}
+    return [resource for resource in request.after if resource.id in names]
+
+
+def _store(request: _Request) -> None:
+    visit, publisher = request.visit, request.publisher
+    product = next((each for each in request.after if each.type == "product"), None)
+    if product is None:
+        publisher.offers.pop(visit.offer_id, None)
+    elif request.offer:
+        offers.store_draft(publisher, request.offer, text_of(request.after), visit.now, visit.tick)
+    else:
+        request.offer = offers.create(
+            publisher,
+            "product_ingestion",
+            visit.offer_id,
+            str(product.plain["type"]),
+            text_of(request.after),
+            visit.now,
+            visit.tick,
+        )
+
+
+def _publish(request: _Request) -> Job:
+    visit, named = request.visit, request.prepared.resources
+    text = text_of(request.after)
+    if named and request.offer:
+        _check_modular(request)
+        text = published_alone(request.offer, request.after, named)
+    complaints = complaints_about_publishing(resources_in(text))
+    if complaints:
+        raise _refused(request, complaints)
+    if named:
+        _store(request)
+    if request.offer is None:
+        raise bad_request("The product is to be deleted; it cannot be published.")
+    accepted = offers.publish(request.publisher, request.offer, "", visit.now, visit.tick, text)
+    visit.effect = accepted.effect
+    return jobs.begin(
+        request.publisher,
+        visit.offer_id,
+        visit.call,
+        visit.now,
+        operation=accepted.operation.id if accepted.operation else None,
+        applied=_as_kept(request, named),
+    )
+
+
+def _check_modular(request: _Request) -> None:
+    named = request.prepared.resources
+    types = {resource.type for resource in named}
+    missing = [name for name in _MODULAR if name not in types]
+    plans = {resource.id for resource in named if resource.type == "plan"}
+    touched = {str(resource.plain["plan"]) for resource in named if "plan" in resource.plain} | plans
+    missing += [f"plan ({durable})" for durable in sorted(touched - plans)]
+    configured = {str(each.plain.get("plan")) for each in named if each.type in TECHNICAL_CONFIGURATIONS}
+    missing += [f"technical configuration ({durable})" for durable in sorted(plans - configured)]
+    if not touched:
+        missing.append("plan")
+    if missing:
+        message = f"A submission with resources needs all of the plans it publishes; missing: {', '.join(missing)}."
+        raise _refused(request, [Detail(BUSINESS, message, request.submission_target)])
+
+
+def _go_live(request: _Request) -> Job:
+    visit, offer, submission = request.visit, request.offer, request.prepared.submission
+    if request.prepared.complaints:
+        raise _refused(request, request.prepared.complaints)
+    if request.prepared.resources:
+        raise bad_request("A submission to live publishes the preview as it is: it takes no other resources.")
+    if offer is None or submission is None:
+        raise NestedError(404, error_of("notFound", "There is no such product."))
+    number = str(submission.plain.get("id") or DRAFT).rsplit("/", 1)[-1]
+    if number in ("", DRAFT):
+        raise _refused_submission(
+            request, "The submission id must not be null or 0 for target Live.", "invalidRequest"
+        )
+    publishes = [run for run in offer.operations if run.kind == "publish"]
+    wanted = next((run for run in publishes if run.id == number), None)
+    if wanted is None or wanted.outcome == "canceled":
+        raise _refused_submission(request, f"There is no submission {number}.", "resourceNotFound")
+    _check_nothing_runs(request)
+    if offer.waiting_operation != number:
+        raise _refused_submission(request, _why_not_live(offer, number, wanted is publishes[-1], wanted.outcome))
+    accepted = offers.go_live(request.publisher, offer, visit.now, visit.tick)
+    visit.effect = accepted.effect
+    return jobs.begin(
+        request.publisher,
+        visit.offer_id,
+        visit.call,
+        visit.now,
+        operation=accepted.operation.id if accepted.operation else None,
+    )
+
+
+def _why_not_live(offer: Offer, number: str, newest: bool, outcome: str | None) -> str:  # noqa: FBT001
+    if any(run.kind == "goLive" and run.snapshot.publish_id == number for run in offer.operations) and newest:
+        return f"The submission {number} has already been pushed to live."
+    if not newest:
+        return f"The submission {number} cannot be pushed to live because it is not the latest."
+    return f"The submission {number} cannot be pushed to live: its preview has {outcome or 'not completed'}."
+
+
+def _fail(request: _Request, errors: Sequence[Error]) -> Job:
+    """Begin a job that fails, having written what the switch says."""
+    visit, switches, prepared = request.visit, request.switches, request.prepared
+    written: list[Resource] = []
+    if request.target == "draft" and switches.failed_jobs_apply != "nothing" and request.offer:
+        blamed = {str(error.get("resourceId")) for error in errors}
+        written = [
+            resource
+            for resource in prepared.resources
+            if switches.failed_jobs_apply == "everything" or resource.id not in blamed
+        ]
+    if written:
+        request.after = clean(merge(request.before, written), visit.now)
+        _store(request)
+        visit.effect = True
+    return jobs.begin(
+        request.publisher,
+        visit.offer_id,
+        visit.call,
+        visit.now,
+        applied=_as_kept(request, written),
+        refused=errors,
+    )

@@ -1,0 +1,71 @@
+"""Writing resources into a draft, and what of a draft is published alone."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sandbox.json_text import members_of
+from sandbox.product_ingestion.checks import days_of
+from sandbox.product_ingestion.resources import Resource, is_active, resources_in, state_of, text_of, versions_of
+from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS
+from sandbox.state import Offer
+
+
+def merge(before: Iterable[Resource], changes: Sequence[Resource]) -> list[Resource]:
+    """The draft after the changes: each resource is stated whole, or deleted."""
+    merged = {resource.id: resource for resource in before}
+    for resource in changes:
+        merged[resource.id] = resource
+    gone = {resource.id for resource in changes if state_of(resource.plain) == "deleted"}
+    return [
+        resource
+        for resource in merged.values()
+        if resource.id not in gone and not gone & {resource.plain.get("plan"), resource.plain.get("product")}
+    ]
+
+
+def clean(resources: Iterable[Resource], now: datetime) -> list[Resource]:
+    """The draft as it is kept: without the image versions that were to be deleted, deprecations with their date."""
+    return [
+        _clean(resource.copy(), now) if resource.type in TECHNICAL_CONFIGURATIONS else resource
+        for resource in resources
+    ]
+
+
+def _clean(configuration: Resource, now: datetime) -> Resource:
+    plain, spelled = versions_of(configuration.plain), configuration.spelled.get("vmImageVersions")
+    if not isinstance(spelled, list):
+        return configuration
+    kept = [(meant, written) for meant, written in zip(plain, spelled, strict=True) if state_of(meant) != "deleted"]
+    for meant, written in kept:
+        if not is_active(meant):
+            _set_date(meant, written, now)
+    configuration.plain["vmImageVersions"] = [meant for meant, _ in kept]
+    configuration.spelled["vmImageVersions"] = [written for _, written in kept]
+    return configuration
+
+
+def _set_date(meant: dict[str, Any], written: dict[str, Any], now: datetime) -> None:
+    schedule = members_of(meant.get("deprecationSchedule"))
+    days = days_of(str(schedule.get("dateOffset", "")))
+    if days is not None and "date" not in schedule:
+        date = f"{now + timedelta(days=days):%Y-%m-%d}"
+        meant["deprecationSchedule"]["date"] = written["deprecationSchedule"]["date"] = date
+
+
+def published_alone(offer: Offer, after: Sequence[Resource], named: Sequence[Resource]) -> str:
+    """What a modular publish makes the preview: the last one with the named resources; for a first one, the draft.
+
+    Of a plan that the last preview does not have, everything in the draft is taken.
+    """
+    last = offer.preview or offer.production
+    if last is None:
+        return text_of(after)
+    base = {resource.id: resource for resource in resources_in(last.text)}
+    old_plans = {durable for durable, resource in base.items() if resource.type == "plan"}
+    names = {resource.id for resource in named}
+    new_plans = {resource.id for resource in named if resource.type == "plan"} - old_plans
+    for resource in after:
+        if resource.id in names or {resource.id, resource.plain.get("plan")} & new_plans:
+            base[resource.id] = resource
+    return text_of(base.values())

@@ -1,0 +1,153 @@
+"""Jobs: what became of each accepted request."""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from sandbox import offers
+from sandbox.json_text import objects_in, parse_plain
+from sandbox.product_ingestion.drafts import clean, merge
+from sandbox.product_ingestion.ids import product_guid
+from sandbox.product_ingestion.refusals import Error, error_of, shaped
+from sandbox.product_ingestion.resources import Resource, resources_in, text_of
+from sandbox.product_ingestion.schemas import address_of
+from sandbox.product_ingestion.times import timestamp
+from sandbox.state import Job, JobResult, Operation, Outcome, Publisher
+from sandbox.steps import CERTIFICATION, progress_of
+from sandbox.switches import Switches
+
+Json: TypeAlias = dict[str, Any]
+
+_NOT_YET = "0001-01-01T00:00:00"
+_STATUS_SCHEMA = address_of("configure-status", "2022-03-01-preview2")
+_DETAILS = "https://product-ingestion.mp.microsoft.com/configure/"
+_RESULTS: Mapping[Outcome, JobResult] = {"completed": "succeeded", "failed": "failed", "canceled": "cancelled"}
+_BAD_ENDINGS = ("blocked", "rejected", "failed")
+_ISSUES = "Issues were found while the offer was certified."
+
+
+def begin(
+    publisher: Publisher,
+    offer_id: str,
+    call: str,
+    now: datetime,
+    *,
+    operation: str | None = None,
+    applied: Sequence[Resource] = (),
+    change: str | None = None,
+    refused: Sequence[Error] | None = None,
+) -> Job:
+    """Remember an accepted request."""
+    seconds = publisher.switches.draft_job_seconds
+    job = Job(
+        id=str(uuid.uuid4()),
+        offer=offer_id,
+        call=call,
+        started=now,
+        due=now + timedelta(seconds=seconds) if seconds is not None and operation is None else None,
+        operation=operation,
+        applied=text_of(applied),
+        change=change,
+        refused=json.dumps(refused) if refused else None,
+    )
+    publisher.jobs[job.id] = job
+    return job
+
+
+def settle_jobs(publisher: Publisher, now: datetime, tick: Callable[[], int]) -> bool:
+    """End the jobs whose time has come, or whose operation has ended; tells whether there were any."""
+    happened = False
+    for job in [job for job in publisher.jobs.values() if job.result is None]:
+        if job.operation is not None:
+            _settle_with_operation(publisher, job)
+        elif job.due and job.due <= now:
+            _finish(publisher, job, job.due, tick)
+        happened = happened or job.result is not None
+    return happened
+
+
+def _settle_with_operation(publisher: Publisher, job: Job) -> None:
+    offer = publisher.offers.get(job.offer)
+    run = offer.operation(str(job.operation)) if offer else None
+    if run is None or run.outcome is None:
+        return
+    job.ended = run.sign_off_reached or run.ended
+    job.result = "succeeded" if run.sign_off_reached else _RESULTS[run.outcome]
+
+
+def count_read(publisher: Publisher, job: Job, now: datetime, tick: Callable[[], int]) -> bool:
+    """Let a look at a draft job bring it on; tells whether that changed anything."""
+    if job.result or job.operation or job.due:
+        return False
+    job.reads += 1
+    if job.reads > publisher.switches.draft_job_reads:
+        _finish(publisher, job, now, tick)
+    return True
+
+
+def _finish(publisher: Publisher, job: Job, moment: datetime, tick: Callable[[], int]) -> None:
+    offer = publisher.offers.get(job.offer)
+    if job.change is not None and offer is not None:
+        merged = merge(resources_in(offer.draft.text), resources_in(job.change))
+        offers.store_draft(publisher, offer, text_of(clean(merged, moment)), moment, tick)
+        job.applied, job.change = job.change, None
+    job.ended = moment
+    job.result = "failed" if job.refused else "succeeded"
+
+
+def is_forgotten(job: Job, switches: Switches, now: datetime) -> bool:
+    """Whether the service no longer knows it."""
+    keep = switches.job_retention_seconds
+    return keep is not None and job.ended is not None and now > job.ended + timedelta(seconds=keep)
+
+
+def status_of(publisher: Publisher, job: Job) -> Json:
+    """The status document of a job."""
+    switches = publisher.switches
+    if job.result:
+        status = "completed"
+    elif job.operation or job.due or job.reads >= max(1, min(2, switches.draft_job_reads)):
+        status = "running"
+    else:
+        status = "notStarted"
+    return {
+        "$schema": _STATUS_SCHEMA,
+        switches.job_id_spelling: job.id,
+        "jobStatus": status,
+        "jobResult": job.result or "pending",
+        "jobStart": timestamp(job.started),
+        "jobEnd": timestamp(job.ended) if job.ended else _NOT_YET,
+        "resourceUri": _DETAILS + job.id,
+        "errors": [shaped(error, switches) for error in _errors_of(publisher, job)],
+    }
+
+
+def accepted(publisher: Publisher, job: Job) -> Json:
+    """The answer to the request that began it."""
+    return status_of(publisher, job) | {"jobStatus": "notStarted", "jobResult": "pending", "errors": []}
+
+
+def _errors_of(publisher: Publisher, job: Job) -> list[Error]:
+    if job.result == "cancelled":
+        return [error_of("conflict", "Operation failed", None, [error_of("operationCanceled", "It was cancelled.")])]
+    if job.result != "failed":
+        return []
+    if job.refused:
+        return objects_in(parse_plain(job.refused))
+    offer = publisher.offers.get(job.offer)
+    run = offer.operation(str(job.operation)) if offer else None
+    if run is None:
+        return [error_of("internalServerError", "Operation failed")]
+    number = f"submission/{product_guid(publisher.id, job.offer)}/{run.snapshot.publish_id}"
+    return [error_of("internalServerError", "Operation failed", number, [_failure_of(run)])]
+
+
+def _failure_of(run: Operation) -> Error:
+    """The stage that failed; certification's own words are the leaves."""
+    failed = next((view for view in progress_of(run, run.changed).steps if view.status in _BAD_ENDINGS), None)
+    stage = "Certification" if failed is None or failed.plan.id == CERTIFICATION else failed.plan.name
+    messages = failed.plan.fault.messages if failed and failed.plan.fault else []
+    leaves = [error_of("invalidState", message) for message in messages]
+    return error_of("invalidState", stage, None, [error_of("invalidState", _ISSUES, None, leaves)])

@@ -1,0 +1,128 @@
+"""What the state machine needs to know of the resources of this API."""
+
+import hashlib
+import json
+
+from sandbox.json_text import members_of
+from sandbox.product_ingestion.checks import check_resources
+from sandbox.product_ingestion.publish_rules import complaints_about_publishing
+from sandbox.product_ingestion.resources import (
+    Resource,
+    configurations_in,
+    images_of,
+    number_of,
+    plan_ids_in,
+    resources_in,
+    text_of,
+    versions_of,
+)
+from sandbox.product_ingestion.sources import addresses_of
+from sandbox.refusals import RefusedError
+from sandbox.state import Disk, Offer
+from sandbox.switches import Switches
+from sandbox.versions import next_patch, version_order
+
+# Above 2**60, as the numbers of the service are: whoever reads one as a double loses it.
+_FIRST_NUMBER = 10**18
+
+
+class ProductIngestionKind:
+    """Offers whose document is a list of resources."""
+
+    joins_running_publish = False
+    publish_ends_at_sign_off = True
+    go_live_can_be_repeated = True
+
+    def publish_id(self, ticks: int) -> str:
+        """The number of a submission."""
+        return str(_FIRST_NUMBER + ticks)
+
+    def go_live_id(self, publish_id: str) -> str:
+        """Going live keeps the number."""
+        return f"{publish_id}:live"
+
+    def fingerprint(self, text: str, _switches: Switches) -> str:
+        """The same for two documents when a publisher would call them the same draft."""
+        resources = {resource.id: resource.plain for resource in resources_in(text)}
+        return hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()
+
+    def check_draft(self, publisher_id: str, offer: Offer, text: str, switches: Switches) -> None:
+        """Refuse what breaks a rule of the draft."""
+        complaints = check_resources(
+            publisher_id, offer, resources_in(offer.draft.text), resources_in(text), switches
+        )
+        if complaints:
+            raise RefusedError(400, "badRequest", complaints[0].message, complaints)
+
+    def check_publish(self, _offer: Offer, text: str, _switches: Switches) -> None:
+        """Refuse a draft that is not ready."""
+        complaints = complaints_about_publishing(resources_in(text))
+        if complaints:
+            raise RefusedError(400, "badRequest", complaints[0].message, complaints)
+
+    def has_test_drive(self, text: str) -> bool:
+        """Whether a test drive is to be validated."""
+        return any(
+            resource.type == "test-drive" and resource.plain.get("enabled") is True for resource in resources_in(text)
+        )
+
+    def disks(self, _offer: Offer, text: str) -> list[Disk]:
+        """The disks that are given by a SAS address."""
+        resources = resources_in(text)
+        plans = plan_ids_in(resources)
+        return [
+            Disk(plans.get(str(configuration.plain.get("plan")), "?"), number_of(entry), address)
+            for configuration in configurations_in(resources)
+            for entry in versions_of(configuration.plain)
+            for image in images_of(entry)
+            for address in addresses_of(members_of(image.get("source")))
+        ]
+
+    def images(self, text: str) -> dict[str, list[str]]:
+        """The image versions of each plan, newest first."""
+        resources = resources_in(text)
+        plans = plan_ids_in(resources)
+        found: dict[str, list[str]] = {external_id: [] for external_id in plans.values()}
+        for configuration in configurations_in(resources):
+            plan = plans.get(str(configuration.plain.get("plan")), "?")
+            numbers = dict.fromkeys(number_of(entry) for entry in versions_of(configuration.plain))
+            found[plan] = sorted(numbers, key=version_order, reverse=True)
+        return found
+
+    def with_strange_version(self, text: str, plan_id: str | None, version: str | None) -> str:
+        """The document after somebody else added an image version like the newest one to a plan."""
+        resources = [resource.copy() for resource in resources_in(text)]
+        plans = plan_ids_in(resources)
+        for configuration in configurations_in(resources):
+            plan = plans.get(str(configuration.plain.get("plan")))
+            if plan_id not in (None, plan) or not versions_of(configuration.plain):
+                continue
+            entries = configuration.spelled["vmImageVersions"]
+            numbers = [number_of(entry) for entry in versions_of(configuration.plain)]
+            newest = max(range(len(numbers)), key=lambda index: version_order(numbers[index]))
+            added = {
+                name: value
+                for name, value in entries[newest].items()
+                if name not in ("lifecycleState", "deprecationSchedule")
+            }
+            entries.append(added | {"versionNumber": version or next_patch(numbers[newest])})
+            break
+        return text_of(resources)
+
+    def with_strange_change(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
+        """The document after somebody else wrote something into a resource that is no image version."""
+        resources = [resource.copy() for resource in resources_in(text)]
+        plans = {external_id: durable for durable, external_id in plan_ids_in(resources).items()}
+        for resource in resources:
+            if resource.type == resource_type and plan_id in (None, *_plans_of(resource, plans)):
+                resource.spelled[_TEXT_OF.get(resource_type, "description")] = words
+                break
+        return text_of(resources)
+
+
+_TEXT_OF = {"product": "alias", "plan": "alias", "property": "termsOfUse", "listing-asset": "friendlyName"}
+
+
+def _plans_of(resource: Resource, plans: dict[str, str]) -> list[str]:
+    own = (resource.id, resource.plain.get("plan"))
+    return [external_id for external_id, durable in plans.items() if durable in own]

@@ -1,0 +1,46 @@
+"""Finding products: no address of this API names a publisher."""
+
+from collections.abc import Iterator
+
+from sandbox.marketplace import SandboxMarketplace
+from sandbox.product_ingestion.ids import product_guid
+from sandbox.state import Job, Offer, Publisher
+
+Found = tuple[Publisher, Offer]
+
+
+def products(marketplace: SandboxMarketplace, account: str | None, *, listed: bool = False) -> Iterator[Found]:
+    """The products that a token sees, those of the sandbox's account first.
+
+    `account` limits it to one publisher. `listed` leaves out what the sandbox hides from lists and external ids.
+    """
+    only = account or (marketplace.account if listed and marketplace.account_alone else None)
+    publishers = sorted(
+        marketplace.state.publishers.values(), key=lambda publisher: publisher.id != (only or marketplace.account)
+    )
+    for publisher in publishers:
+        if only in (None, publisher.id):
+            for offer in publisher.offers.values():
+                if offer.api == "product_ingestion":
+                    yield publisher, offer
+
+
+def by_guid(marketplace: SandboxMarketplace, guid: str, account: str | None) -> Found | None:
+    """The product with that id."""
+    found = products(marketplace, account)
+    return next((each for each in found if product_guid(each[0].id, each[1].id) == guid.lower()), None)
+
+
+def by_external_id(marketplace: SandboxMarketplace, external_id: str, account: str | None) -> Found | None:
+    """The product with that external id, in any letter case; that of the sandbox's account hides others."""
+    found = products(marketplace, account, listed=True)
+    return next((each for each in found if each[1].id == external_id.lower()), None)
+
+
+def job_by_id(marketplace: SandboxMarketplace, job_id: str) -> tuple[Publisher, Job] | None:
+    """The job with that id."""
+    for publisher in marketplace.state.publishers.values():
+        job = publisher.jobs.get(job_id.lower())
+        if job:
+            return publisher, job
+    return None

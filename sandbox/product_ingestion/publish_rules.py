@@ -1,0 +1,39 @@
+"""What a draft must hold to be published."""
+
+from collections.abc import Iterator, Sequence
+
+from sandbox.product_ingestion.checks import BUSINESS
+from sandbox.product_ingestion.ids import external_id_of
+from sandbox.product_ingestion.resources import Resource, configurations_in, is_active, state_of, versions_of
+from sandbox.refusals import Detail
+
+_OF_PRODUCT = ("property", "listing", "listing-asset", "price-and-availability-offer")
+_OF_PLAN = ("plan-listing", "price-and-availability-plan")
+
+
+def complaints_about_publishing(resources: Sequence[Resource]) -> list[Detail]:
+    """What is missing."""
+    return list(_complaints(resources))
+
+
+def _complaints(resources: Sequence[Resource]) -> Iterator[Detail]:
+    product = next((resource.id for resource in resources if resource.type == "product"), "product")
+    types = {resource.type for resource in resources}
+    for name in _OF_PRODUCT:
+        if name not in types:
+            yield Detail(BUSINESS, f"The offer has no {name}.", product)
+    plans = [resource for resource in resources if resource.type == "plan"]
+    if not plans:
+        yield Detail(BUSINESS, "The offer has no plan.", product)
+    configurations = {str(found.plain.get("plan")): found for found in configurations_in(resources)}
+    for plan in plans:
+        if state_of(plan.plain) == "deprecated":
+            continue
+        name = external_id_of(plan.plain) or plan.id
+        own = {resource.type for resource in resources if resource.plain.get("plan") == plan.id}
+        for wanted in _OF_PLAN:
+            if wanted not in own:
+                yield Detail(BUSINESS, f"The plan '{name}' has no {wanted}.", plan.id)
+        found = configurations.get(plan.id)
+        if found is None or not any(is_active(entry) for entry in versions_of(found.plain)):
+            yield Detail(BUSINESS, f"The plan '{name}' requires at least one active image.", plan.id)
