@@ -37,6 +37,7 @@ _COLOURS = {
     "rejected": "bad",
     "failed": "bad",
 }
+_APIS = {"cloud_partner": "Cloud Partner Portal", "product_ingestion": "Product Ingestion"}
 _KINDS = {"publish": "Publish", "goLive": "Go live", "cancel": "Cancel"}
 
 
@@ -103,7 +104,8 @@ def _offer(offer: Offer, now: datetime) -> str:
         history += f'<details><summary class="soft">{len(earlier)} earlier</summary>{"".join(earlier)}</details>'
     return (
         f'<div class="card"><div class="row"><h3>{escape(offer.id)}</h3>{_badge(offer.status)}'
-        f'<span class="soft small">{escape(offer.offer_type)} · offer version {offer.version}</span></div>'
+        f'<span class="soft small">{_APIS[offer.api]} · {escape(offer.offer_type)} · '
+        f"offer version {offer.version}</span></div>"
         f"<h4>Image versions</h4>{_slots(offer)}{history}</div>"
     )
 

@@ -88,6 +88,10 @@ class Switches(BaseModel):
     sas_hosts: list[str] = ["*.blob.core.windows.net"]
     sas_min_days: float = Field(default=21, ge=0)
 
+    published_sas_checked: bool = Field(
+        default=False, description="true: the addresses of published images must work as well, though nobody copies"
+    )
+
     # Product Ingestion: jobs
     draft_job_reads: int = Field(
         default=1, ge=0, description="reads of its status at which a draft job still runs, whatever the time"

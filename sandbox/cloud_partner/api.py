@@ -9,6 +9,7 @@ from sandbox.cloud_partner.refusals import API_VERSIONS, error_response, too_man
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.refusals import RefusedError
 from sandbox.switches import Switches
+from sandbox.tokens import account_of, bearer_of
 from sandbox.visit import Place, Visit
 
 _OFFERS = "/api/publishers/{publisher}/offers"
@@ -46,7 +47,8 @@ class CloudPartnerApi:
             given = request.query_params.get("api-version", "")
             message = f"api-version '{given}' is not recognised. Known: [{', '.join(API_VERSIONS)}]"
             raise RefusedError(400, "InvalidAPIVersion", message)
-        if switches.forbidden:
+        account = account_of(bearer_of(request.headers))
+        if switches.forbidden or account not in (None, visit.publisher_id):
             message = f"The principal has no access to the publisher '{visit.publisher_id}'."
             raise RefusedError(403, "Forbidden", message)
         if request.method == "POST" and switches.length_required and "content-length" not in request.headers:

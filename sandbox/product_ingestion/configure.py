@@ -257,14 +257,14 @@ def _go_live(request: _Request) -> Job:
         raise bad_request("A submission to live publishes the preview as it is: it takes no other resources.")
     if offer is None or submission is None:
         raise NestedError(404, error_of("notFound", "There is no such product."))
-    number = str(submission.plain.get("id") or DRAFT).rsplit("/", 1)[-1]
+    product, _, number = str(submission.plain.get("id") or DRAFT).rpartition("/")
     if number in ("", DRAFT):
         raise _refused_submission(
             request, "The submission id must not be null or 0 for target Live.", "invalidRequest"
         )
     publishes = [run for run in offer.operations if run.kind == "publish"]
     wanted = next((run for run in publishes if run.id == number), None)
-    if wanted is None or wanted.outcome == "canceled":
+    if wanted is None or wanted.outcome == "canceled" or product != f"submission/{request.product}":
         raise _refused_submission(request, f"There is no submission {number}.", "resourceNotFound")
     _check_nothing_runs(request)
     if offer.waiting_operation != number:

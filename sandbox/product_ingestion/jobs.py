@@ -20,6 +20,7 @@ from sandbox.switches import Switches
 
 Json: TypeAlias = dict[str, Any]
 
+_KEPT_JOBS = 1_000
 _NOT_YET = "0001-01-01T00:00:00"
 _STATUS_SCHEMA = address_of("configure-status", "2022-03-01-preview2")
 _DETAILS = "https://product-ingestion.mp.microsoft.com/configure/"
@@ -52,6 +53,9 @@ def begin(
         change=change,
         refused=json.dumps(refused) if refused else None,
     )
+    ended = [known.id for known in publisher.jobs.values() if known.ended]
+    for forgotten in ended[:-_KEPT_JOBS]:
+        del publisher.jobs[forgotten]
     publisher.jobs[job.id] = job
     return job
 

@@ -15,7 +15,7 @@ _REQUIRED: Mapping[str, Sequence[str]] = {
     "property": ("product", "kind", "categories", "termsConditions"),
     "listing": ("product", "kind", "languageId"),
     "plan-listing": ("product", "plan", "kind", "languageId"),
-    "listing-asset": ("product", "kind", "type", "languageId"),
+    "listing-asset": ("kind", "type"),
     "price-and-availability-offer": ("product", "previewAudiences"),
     "price-and-availability-plan": ("product", "plan", "visibility", "audience"),
     "customer-leads": ("product", "leadDestination"),
@@ -48,6 +48,7 @@ _ARRAYS = (
     "generalLinks",
     "markets",
 )
+_NOT_SUPPORTED = ("price-and-availability-update-private-audiences",)
 _MAY_BE_NULL = ("trial",)
 
 _BOTH_PROPERTIES = (
@@ -71,6 +72,7 @@ _CORE_PROPERTIES = (
     "supportsSriov",
 )
 
+_WANTS_SOURCES = "2022-03-01-preview7"
 _VERSION_NUMBER = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 _SKU_ID = re.compile(r"[a-z0-9-_]+")
 _IMAGE_TYPES = ("x64Gen1", "x64Gen2", "arm64Gen2")
@@ -81,6 +83,8 @@ _MOST_SIZES, _MOST_PORTS, _MOST_DISKS, _MOST_CHARACTERS = 6, 100, 16, 32
 
 def problems_of(resource: dict[str, Any], schema: Schema) -> list[Problem]:
     """What breaks the schema; nothing is known of the types that are not known here."""
+    if schema.type in _NOT_SUPPORTED:
+        return [f"A resource of the type {schema.type} is not supported by this sandbox."]
     if schema.type not in _REQUIRED:
         return []
     return list(_problems(resource, schema))
@@ -101,8 +105,17 @@ def _problems(resource: dict[str, Any], schema: Schema) -> Iterator[Problem]:
     state = resource.get("lifecycleState", "generallyAvailable")
     if state not in _STATES and state is not None:
         yield f"The property 'lifecycleState' must be one of {', '.join(_STATES)}, not {state!r}."
+    if schema.type == "submission":
+        yield from _problems_of_submission(resource, schema)
     if schema.type in TECHNICAL_CONFIGURATIONS:
         yield from _problems_of_configuration(resource, core=schema.type == CORE_VM_CONFIGURATION)
+
+
+def _problems_of_submission(resource: dict[str, Any], schema: Schema) -> Iterator[Problem]:
+    if resource.get("lifecycleState") == "deprecated":
+        yield "The deprecation of a whole offer is not supported by this sandbox."
+    if schema.version == _WANTS_SOURCES and not resource.get("sources"):
+        yield "The property 'sources' is required."
 
 
 def _problems_of_configuration(resource: dict[str, Any], *, core: bool) -> Iterator[Problem]:
