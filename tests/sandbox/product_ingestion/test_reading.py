@@ -218,3 +218,18 @@ async def test_new_products_belong_to_the_account_of_the_sandbox(client: Ingesti
     assert (await client.get(f"product?externalId={OFFER}"))["value"] == []
     assert (await client.http.put("/_control/account", json={"publisher": ""})).status_code == 400
     await client.http.put("/_control/account", json={"publisher": "fabrikam-linux"})
+
+
+@pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
+async def test_submissions_are_listed_in_the_order_asked_for_and_in_pages(
+    client: IngestionClient, order: str
+) -> None:
+    product = await client.create()
+    await client.switch(submissions_order=order, page_size=1)
+    await client.publish()
+    first = await client.get(f"submission/{product}")
+    assert first["value"][0]["target"]["targetType"] == ("draft" if order == "oldest_first" else "preview")
+    headers = {"Authorization": f"Bearer {client.token}"}
+    second = (await client.http.get(first["@nextLink"], headers=headers)).json()
+    assert "@nextLink" not in second
+    assert {each["value"][0]["target"]["targetType"] for each in (first, second)} == {"draft", "preview"}
