@@ -51,14 +51,12 @@ class _Plan:
 
 
 def check_resources(
-    publisher_id: str,
     offer: Offer | None,
     before: Sequence[Resource],
     after: Sequence[Resource],
     switches: Switches,
 ) -> list[Detail]:
     """What forbids to replace the draft `before` with `after`; entries to be deleted are still in it."""
-    del publisher_id
     preview = resources_in(offer.preview.text) if offer and offer.preview else ()
     live = resources_in(offer.production.text) if offer and offer.production else ()
     complaints = [*_complaints_about_products(after, live)]

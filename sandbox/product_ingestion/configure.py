@@ -19,7 +19,7 @@ from sandbox.product_ingestion.resources import Resource, resources_in, state_of
 from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS
 from sandbox.product_ingestion.submissions import DRAFT
 from sandbox.refusals import Detail, RefusedError
-from sandbox.state import Job, Offer, Publisher
+from sandbox.state import Job, Offer, Operation, Publisher
 from sandbox.switches import Switches
 from sandbox.visit import Visit
 
@@ -133,7 +133,7 @@ def _merge(request: _Request) -> None:
     after = merge(request.before, prepared.resources)
     if not complaints:
         complaints += _complaints_about_product(request)
-        complaints += check_resources(request.publisher.id, offer, request.before, after, request.switches)
+        complaints += check_resources(offer, request.before, after, request.switches)
     if complaints:
         raise _refused(request, complaints)
     request.after = clean(after, request.visit.now)
@@ -268,7 +268,7 @@ def _go_live(request: _Request) -> Job:
         raise _refused_submission(request, f"There is no submission {number}.", "resourceNotFound")
     _check_nothing_runs(request)
     if offer.waiting_operation != number:
-        raise _refused_submission(request, _why_not_live(offer, number, wanted is publishes[-1], wanted.outcome))
+        raise _refused_submission(request, _why_not_live(offer, wanted))
     accepted = offers.go_live(request.publisher, offer, visit.now, visit.tick)
     visit.effect = accepted.effect
     return jobs.begin(
@@ -280,12 +280,15 @@ def _go_live(request: _Request) -> Job:
     )
 
 
-def _why_not_live(offer: Offer, number: str, newest: bool, outcome: str | None) -> str:  # noqa: FBT001
-    if any(run.kind == "goLive" and run.snapshot.publish_id == number for run in offer.operations) and newest:
-        return f"The submission {number} has already been pushed to live."
-    if not newest:
-        return f"The submission {number} cannot be pushed to live because it is not the latest."
-    return f"The submission {number} cannot be pushed to live: its preview has {outcome or 'not completed'}."
+def _why_not_live(offer: Offer, wanted: Operation) -> str:
+    runs = [run for run in offer.operations if run.kind == "publish"]
+    if wanted is not runs[-1]:
+        return f"The submission {wanted.id} cannot be pushed to live because it is not the latest."
+    if any(run.kind == "goLive" and run.snapshot.publish_id == wanted.id for run in offer.operations):
+        return f"The submission {wanted.id} has already been pushed to live."
+    return (
+        f"The submission {wanted.id} cannot be pushed to live: its preview has {wanted.outcome or 'not completed'}."
+    )
 
 
 def _fail(request: _Request, errors: Sequence[Error]) -> Job:

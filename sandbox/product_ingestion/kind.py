@@ -46,11 +46,9 @@ class ProductIngestionKind:
         resources = {resource.id: resource.plain for resource in resources_in(text)}
         return hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()
 
-    def check_draft(self, publisher_id: str, offer: Offer, text: str, switches: Switches) -> None:
+    def check_draft(self, _publisher_id: str, offer: Offer, text: str, switches: Switches) -> None:
         """Refuse what breaks a rule of the draft."""
-        complaints = check_resources(
-            publisher_id, offer, resources_in(offer.draft.text), resources_in(text), switches
-        )
+        complaints = check_resources(offer, resources_in(offer.draft.text), resources_in(text), switches)
         if complaints:
             raise RefusedError(400, "badRequest", complaints[0].message, complaints)
 
