@@ -48,6 +48,11 @@ class _Account(BaseModel):
     alone: bool = Field(default=False, description="products of other publishers are not listed")
 
 
+class _Owner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    publisher: str = Field(min_length=1)
+
+
 class _TokenLifetime(BaseModel):
     model_config = ConfigDict(extra="forbid")
     lifetime_seconds: float = Field(ge=0)
@@ -200,8 +205,14 @@ def _clock_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
         marketplace.account, marketplace.account_alone = asked.publisher, asked.alone
         return JSONResponse(asked.model_dump())
 
+    async def set_owner(request: Request) -> Response:
+        asked = _Owner.model_validate(await _object_of(request))
+        marketplace.owners[str(request.path_params["offer"])] = asked.publisher
+        return JSONResponse(asked.model_dump())
+
     return [
         route("/_control/account", "PUT", set_account),
+        route("/_control/owners/{offer}", "PUT", set_owner),
         route("/_control/clock", "GET", read),
         route("/_control/clock", "POST", advance),
         route("/_control/tokens", "PUT", set_lifetime),
@@ -235,6 +246,7 @@ def _offer_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
                 "kind": operation.kind,
                 "outcome": operation.outcome,
                 "submission": operation.snapshot.publish_id if offer.api == "product_ingestion" else None,
+                "fingerprint": operation.snapshot.fingerprint,
                 "job_id": next((job.id for job in reversed(jobs) if job.operation == operation.id), None),
             }
             for operation in offer.operations

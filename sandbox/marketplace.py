@@ -45,6 +45,7 @@ class SandboxMarketplace:
         """
         self.account = account
         self.account_alone = False
+        self.owners: dict[str, str] = {}
         self.clock = clock or SpeedClock()
         self.token = token
         self.token_lifetime = token_lifetime
@@ -84,6 +85,10 @@ class SandboxMarketplace:
             known = Publisher(id=publisher_id, switches=self.default_switches)
             self.state.publishers[publisher_id] = known
         return known
+
+    def owner_of(self, external_id: str | None) -> str:
+        """The publisher whom a new product belongs to: that of the account, but for what was promised to another."""
+        return self.owners.get(external_id or "", self.account)
 
     def settle(self, publisher: Publisher, now: datetime) -> bool:
         """Bring all offers of a publisher to the present."""

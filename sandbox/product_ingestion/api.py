@@ -51,6 +51,7 @@ class ProductIngestionApi:
         found = None
         if call == "list_products" and "externalid" in query:
             found = by_external_id(marketplace, query["externalid"], account)
+            nowhere = Place(call, account or marketplace.owner_of(query["externalid"]))
         elif call == "list_plans" and "product" in query:
             found = by_guid(marketplace, product_in(query["product"]) or "", account)
         elif call != "list_products":
@@ -99,11 +100,12 @@ def _place_of_configure(marketplace: SandboxMarketplace, account: str | None, bo
 def _place_of_product(
     marketplace: SandboxMarketplace, account: str | None, call: str, product: dict[str, Any]
 ) -> Place:
-    """A product which is not known by its id is one of the sandbox's account, perhaps a new one."""
+    """A product which is not known by its id is one of the sandbox's account or was promised, perhaps a new one."""
     found = by_guid(marketplace, product_in(str(product.get("id"))) or "", account)
     if found:
         return Place(call, found[0].id, found[1].id)
-    return Place(call, account or marketplace.account, external_id_of(product))
+    external_id = external_id_of(product)
+    return Place(call, account or marketplace.owner_of(external_id), external_id)
 
 
 def _meant(marketplace: SandboxMarketplace, account: str | None, resource: dict[str, Any]) -> Found | None:

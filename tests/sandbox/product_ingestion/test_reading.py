@@ -220,6 +220,14 @@ async def test_new_products_belong_to_the_account_of_the_sandbox(client: Ingesti
     await client.http.put("/_control/account", json={"publisher": "fabrikam-linux"})
 
 
+async def test_a_new_product_belongs_to_the_publisher_whom_it_was_promised(client: IngestionClient) -> None:
+    client.token = DEFAULT_TOKEN
+    promised = await client.http.put(f"/_control/owners/{OFFER}", json={"publisher": client.publisher})
+    assert promised.json() == {"publisher": client.publisher}
+    await client.create()
+    assert (await client.inside())["publisher"] == client.publisher
+
+
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
 async def test_submissions_are_listed_in_the_order_asked_for_and_in_pages(
     client: IngestionClient, order: str
