@@ -1,0 +1,229 @@
+"""The Product Ingestion API over HTTP, call by call.
+
+One method a call, one request a method, but for lists, which come in pages. A 401, which had no effect, is met by
+repeating the request once with a new token. Nothing else is retried. What answers mean is in
+`marketplace.http.answers`, what refusals say in `failures`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import httpx
+
+from marketplace.errors import Refused
+from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
+from marketplace.http.credentials import Credentials
+from marketplace.http.pace import Pace
+from marketplace.http.sender import MAX_ANSWER_BYTES, MAX_DOCUMENT_BYTES, READ_TIMEOUT, WRITE_TIMEOUT, Sender
+from marketplace.model import OfferKey
+from marketplace.product_ingestion import failures
+from marketplace.wording import lowered, one_line
+
+MARKETPLACE_URL = "https://graph.microsoft.com/rp/product-ingestion"
+MARKETPLACE_SCOPE = "https://graph.microsoft.com/.default"
+
+SCHEMA_VERSION = "2026-04-01-preview1"
+"""The newest version seen of any resource of a virtual machine offer; answers never hold a newer one than asked for.
+
+Under an older one the service shows some technical configurations without their image versions.
+"""
+
+MAX_PAGES = 100
+
+DIALECT = Dialect(
+    hints={
+        401: "the token is missing, expired or for another audience; check MARKETPLACE_ACCESS_TOKEN, or the"
+        " AZURE_* variables and that the token is for https://graph.microsoft.com",
+        403: "the application has no rights in the Partner Center account of publisher {publisher_id}; add it in"
+        " Account settings > User management > Microsoft Entra applications, with the Manager role",
+        404: "check the offer id, and that these credentials belong to the account of publisher {publisher_id}",
+        400: "check the offer in Partner Center, and that MARKETPLACE_SCHEMA_VERSION is one that the service knows",
+    },
+    words=failures.words_of,
+    error=failures.error_of_answer,
+)
+
+_JOB = re.compile(r'"jobId"\s*:\s*"([0-9A-Za-z-]{1,100})"', re.IGNORECASE)
+_NEXT = ("@nextlink", "@odata.nextlink", "nextlink")
+
+
+class ProductIngestion:
+    """The API, call by call.
+
+    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when
+    a success has another body than documented.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        credentials: Credentials,
+        *,
+        url: str = MARKETPLACE_URL,
+        schema_version: str = SCHEMA_VERSION,
+        pace: Pace | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Use what is given; nothing is sent yet, and nothing is ever closed here.
+
+        Args:
+            client: Carries the requests.
+            credentials: Gives the token of each.
+            url: Where the API is.
+            schema_version: The newest version of resources that answers may have.
+            pace: Holds requests back, where given.
+            clock: The present time, for ``Retry-After`` with a date.
+        """
+        self._sender = Sender(client, credentials, DIALECT, pace=pace, clock=clock)
+        self._url = url.rstrip("/")
+        self._schema_version = schema_version
+
+    async def products(self, offer: OfferKey) -> list[object]:
+        """Return the products of an external id, none where there is no such product: ``GET product``."""
+        return await self._list(_call("find", offer), "product", {"externalId": offer.offer_id})
+
+    async def tree(self, offer: OfferKey, product: str, target: str) -> str:
+        """Return the text of all resources of a target, ``draft``, ``preview`` or ``live``: ``GET resource-tree/…``.
+
+        A target that was never reached is answered with 400 or 404.
+        """
+        call = _call(f"read the {target} of", offer)
+        query = {"targetType": target}
+        answer = await self._send(
+            call, "GET", f"resource-tree/product/{_segment(product)}", query=query, limit=MAX_DOCUMENT_BYTES
+        )
+        if not isinstance(json_of(call, answer), dict):
+            raise unreadable(call, answer, "is not a tree of resources")
+        return answer.text
+
+    async def submissions(self, offer: OfferKey, product: str) -> list[object]:
+        """Return the active submissions, of all pages: ``GET submission/…``."""
+        return await self._list(_call("list the submissions of", offer), f"submission/{_segment(product)}", {})
+
+    async def submission(self, offer: OfferKey, product: str, number: str) -> object:
+        """Return a submission: ``GET submission/…/<number>``."""
+        call = _call(f"look at submission {one_line(number, 100)} of", offer)
+        return await self._object(call, f"submission/{_segment(product)}/{_segment(number)}")
+
+    async def configure(self, offer: OfferKey, document: str, *, verb: str) -> str | None:
+        """Ask for a document's resources to be as it says, and for submissions: ``POST configure``.
+
+        Not safe to repeat: the service knows no two requests as one. An accepted request stays accepted where its
+        answer is cut off: then there is no id.
+
+        Args:
+            offer: The offer.
+            document: JSON text, sent to the letter.
+            verb: What it is for, in the words of a person.
+
+        Returns:
+            The job's id.
+        """
+        call = _call(verb, offer)
+        try:
+            content = document.encode()
+        except UnicodeEncodeError:
+            raise Refused(f"{call}: the document holds half a character", call=str(call)) from None
+        answer = await self._send(call, "POST", "configure", content=content, timeout=WRITE_TIMEOUT)
+        found = _JOB.search(answer.text)
+        return found[1] if found else None
+
+    async def job(self, offer: OfferKey, job: str) -> object:
+        """Return a job's status document: ``GET configure/<job>/status``."""
+        call = _call(f"look at job {one_line(job, 100)} of", offer)
+        return await self._object(call, f"configure/{_segment(job)}/status")
+
+    async def job_resources(self, offer: OfferKey, job: str) -> object:
+        """Return the resources with which a job succeeded: ``GET configure/<job>``.
+
+        Raises:
+            NotFound: It has not ended, or has failed.
+        """
+        call = _call(f"read the outcome of job {one_line(job, 100)} of", offer)
+        return await self._object(call, f"configure/{_segment(job)}", limit=MAX_DOCUMENT_BYTES)
+
+    async def cancel(self, offer: OfferKey, job: str) -> None:
+        """Ask for a job to be cancelled: ``POST configure/<job>/cancel``.
+
+        Raises:
+            Refused: It has ended, or is too far along.
+        """
+        call = _call(f"cancel job {one_line(job, 100)} of", offer)
+        await self._send(call, "POST", f"configure/{_segment(job)}/cancel", content=b"", timeout=WRITE_TIMEOUT)
+
+    async def _object(self, call: Call, path: str, limit: int = MAX_ANSWER_BYTES) -> object:
+        answer = await self._send(call, "GET", path, limit=limit)
+        document = json_of(call, answer)
+        if not isinstance(document, dict):
+            raise unreadable(call, answer, "is not an object")
+        return document
+
+    async def _list(self, call: Call, path: str, query: Mapping[str, str]) -> list[object]:
+        """Return the items of a list, of all its pages.
+
+        The address of a further page is never followed, since the token would go along: only what its query says is
+        asked of our own address.
+        """
+        found: list[object] = []
+        asked: list[Mapping[str, str]] = []
+        for _ in range(MAX_PAGES):
+            answer = await self._send(call, "GET", path, query=query)
+            page = lowered(json_of(call, answer))
+            items = page.get("value")
+            if not isinstance(items, list):
+                raise unreadable(call, answer, "is not a list")
+            found += items
+            asked.append(query)
+            more = _next_page(page, query)
+            if more is None:
+                return found
+            if more in asked:
+                raise unreadable(call, answer, "names a page that was read before")
+            query = more
+        raise unreadable(call, answer, f"has more than {MAX_PAGES} pages")
+
+    async def _send(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] = {},
+        content: bytes | None = None,
+        timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
+        limit: int = MAX_ANSWER_BYTES,
+    ) -> Answer:
+        return await self._sender.send(
+            call,
+            method,
+            f"{self._url}/{path}",
+            query={"$version": self._schema_version, **query},
+            content=content,
+            timeout=timeout,
+            limit=limit,
+        )
+
+
+def _next_page(page: Mapping[str, object], query: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return the query of the next page, ``None`` where this is the last."""
+    link = next((page[name] for name in _NEXT if isinstance(page.get(name), str) and page[name]), None)
+    if isinstance(link, str):
+        try:
+            asked = dict(parse_qsl(urlsplit(link).query))
+        except ValueError:
+            return None
+        more = {name: value for name, value in asked.items() if name.lstrip("$").lower() != "version"}
+        return {**query, **more}
+    token = page.get("continuationtoken")
+    return {**query, "continuationToken": token} if isinstance(token, str) and token else None
+
+
+def _call(verb: str, offer: OfferKey) -> Call:
+    return Call(verb, offer.publisher_id, offer.offer_id)
+
+
+def _segment(text: str) -> str:
+    # A segment of dots would be taken for a way up.
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="", errors="replace")

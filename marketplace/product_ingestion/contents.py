@@ -1,0 +1,163 @@
+"""What a slot of an offer holds, as the procedures ask for it, and what going live would do."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from marketplace.model import SHOWN_IMAGES, Image, ImageVersion, Promotion
+from marketplace.product_ingestion import sources
+from marketplace.product_ingestion.configurations import (
+    DEPRECATED,
+    Configuration,
+    HeldVersion,
+    configurations,
+    named,
+    own_word,
+)
+from marketplace.product_ingestion.image_rules import objections
+from marketplace.product_ingestion.resources import VERSIONS, Tree, differing, told
+from marketplace.versions import sort_key
+
+
+@dataclass(frozen=True)
+class OfferContents:
+    """Implements `marketplace.protocol.Contents`."""
+
+    tree: Tree
+
+    @cached_property
+    def versions(self) -> list[ImageVersion]:
+        """All image versions of every image type, in the document's order."""
+        found = (each for one in self._configurations.values() for each in one.named)
+        return list(dict.fromkeys(found))
+
+    def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
+        """Return which of the images it lacks as one of their image types, whatever their sources.
+
+        A version that is there in another spelling only is missing; `conflicts` says why it cannot be added.
+        """
+        return [image.image_version for image in images if not self._has(image)]
+
+    def conflicts(self, images: Sequence[Image]) -> list[str]:
+        """Return a sentence for each of the images whose version it holds with another source or spelling."""
+        found: list[str] = []
+        for image in images:
+            held = self._configurations.get(image.plan_id)
+            if held is not None:
+                found += objections(held, image.version, _types(image, held), sources.wanted(image, None))[:1]
+        return found
+
+    @cached_property
+    def evidence(self) -> str:
+        """A digest of everything that the slot holds, but for what says nothing about the offer."""
+        everything = {key: one.members for key, one in self.tree.by_id.items()}
+        return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+    def prepare(self) -> "OfferContents":
+        """Work out now what takes long, for whoever can do so in a thread."""
+        _ = self.versions, self.evidence
+        return self
+
+    @cached_property
+    def _configurations(self) -> dict[str, Configuration]:
+        return {one.plan_id: one for one in configurations(self.tree)}
+
+    @cached_property
+    def by_version(self) -> dict[tuple[str, str], HeldVersion]:
+        """The image versions that are not to be deleted, by plan and number."""
+        return {
+            (one.plan_id, version.number): version
+            for one in self._configurations.values()
+            for version in one.versions
+            if version.is_there
+        }
+
+    def _has(self, image: Image) -> bool:
+        held = self._configurations.get(image.plan_id)
+        if held is None:
+            return False
+        there = {
+            each.image_type
+            for version in held.by_number.get(sort_key(image.version), ())
+            if version.number == image.version
+            for each in version.images
+        }
+        return bool(there) and _types(image, held) <= there
+
+
+def promotion(preview: OfferContents | None, production: OfferContents | None) -> Promotion:
+    """Return what going live would do."""
+    if preview is None:
+        return Promotion()
+    live = production.versions if production is not None else []
+    before, after = set(live), set(preview.versions)
+    return Promotion(
+        adds=[each for each in preview.versions if each not in before][:SHOWN_IMAGES],
+        removes=[each for each in live if each not in after][:SHOWN_IMAGES],
+        deprecates=_deprecated(preview, production)[:SHOWN_IMAGES],
+        changes=_changes(preview, production)[:SHOWN_IMAGES],
+        evidence=preview.evidence,
+    )
+
+
+def _deprecated(preview: OfferContents, production: OfferContents | None) -> list[ImageVersion]:
+    held = production.by_version if production is not None else {}
+    return [
+        named(*key)
+        for key, version in preview.by_version.items()
+        if version.lifecycle == DEPRECATED and key in held and held[key].is_active
+    ]
+
+
+def _changes(preview: OfferContents, production: OfferContents | None) -> list[str]:
+    """Say which resources going live changes, but for image versions that come and go."""
+    if production is None:
+        return ["the whole offer: it goes live for the first time"]
+    ours, theirs = preview.tree, production.tree
+    said: list[str] = []
+    for resource_id in sorted({*ours.by_id, *theirs.by_id}):
+        after, before = ours.by_id.get(resource_id), theirs.by_id.get(resource_id)
+        if before is None and after is not None:
+            said.append(f"{ours.title(after)}: new")
+        elif after is None and before is not None:
+            said.append(f"{theirs.title(before)}: removed")
+        elif before is not None and after is not None:
+            members = [each for each in differing(before.members, after.members) if each != VERSIONS]
+            if members:
+                said.append(told(ours.title(after), members))
+    return said + _version_changes(preview, production)
+
+
+def _version_changes(preview: OfferContents, production: OfferContents) -> list[str]:
+    """Say which image versions stay and are not what they were, other than deprecated."""
+    said: list[str] = []
+    for key, version in preview.by_version.items():
+        was = production.by_version.get(key)
+        if was is None:
+            continue
+        name = str(named(*key))
+        if version.is_active and not was.is_active:
+            said.append(f"{name}: not deprecated any more")
+        elif not version.is_active and not was.is_active and _schedule(version) != _schedule(was):
+            said.append(f"{name}: another deprecation schedule")
+        held = {image.image_type: image.source for image in was.images}
+        said += [
+            f"{name} ({image.image_type}): another source"
+            for image in version.images
+            if image.image_type in held and not image.source.same(held[image.image_type])
+        ]
+    return said
+
+
+def _schedule(version: HeldVersion) -> object:
+    node = version.node.get("deprecationSchedule")
+    return node.value if node is not None else None
+
+
+def _types(image: Image, held: Configuration) -> set[str]:
+    """Return the image types that an image is wanted as, in the plan's own words."""
+    if image.generation is None:
+        return set(held.image_types)
+    return {own_word(image.generation, held.image_types) or image.generation}

@@ -1,0 +1,215 @@
+"""A whole offer as a person defines it: the API's own ``configure`` document, sent to the letter.
+
+Only disks without a SAS get one.
+
+It may create an offer, or change one: what it does not name stays. A technical configuration replaces the one that is
+there, with all its image versions.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from marketplace import sas
+from marketplace.errors import RuleBroken
+from marketplace.json_text import Splice, apply, change_members, parse, set_value, written
+from marketplace.product_ingestion.configurations import Configuration, HeldImage, HeldVersion, configuration, named
+from marketplace.product_ingestion.image_rules import sas_problems
+from marketplace.product_ingestion.placements import DRAFT, Trees
+from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, external_id, schema
+from marketplace.product_ingestion.resources import Resource, Tree, listed
+from marketplace.product_ingestion.sources import Disk
+from marketplace.versions import sort_key
+from marketplace.wording import MAX_NAME, bounded, one_line
+
+CONFIGURE_SCHEMA = schema("configure", "2022-03-01-preview2")
+
+_ELSEWHERE = frozenset({"product", "listing"})
+"""References that every resource of an offer has alike, or that say nothing which its id does not."""
+
+_PLANS = frozenset({"plan", "basePlan"})
+_SECRETIVE = "customer-leads"
+
+
+def read(text: str, offer_id: str) -> Tree:
+    """Return the resources of a definition.
+
+    Raises:
+        RuleBroken: It is no ``configure`` document, not of this offer, or asks for a publish.
+    """
+    try:
+        resources = listed(text)
+    except ValueError as error:
+        raise RuleBroken(f"configure: it cannot be sent: {error}") from None
+    if any(one.kind == SUBMISSION for one in resources):
+        raise RuleBroken("configure.resources: leave the submission out; the run publishes by itself.")
+    products = [one for one in resources if one.kind == PRODUCT]
+    names = [external_id(node.value) for one in products if (node := one.node.get("identity")) is not None]
+    if len(products) != 1 or names != [offer_id]:
+        raise RuleBroken(
+            f"configure.resources: exactly one `product` resource is needed, with the identity.externalId {offer_id}."
+        )
+    return Tree(resources)
+
+
+def resources_of(text: str) -> Tree:
+    """Return the resources of a definition that was read before."""
+    return Tree(listed(text))
+
+
+def completed(text: str) -> str:
+    """Return a definition with the schema that every document needs, where it names none."""
+    root = parse(text)
+    if root.get("$schema") is not None:
+        return text
+    return apply(text, change_members(root, add=[("$schema", written(CONFIGURE_SCHEMA))]))
+
+
+def refuse_left_out(definition: Tree, slots: Trees) -> None:
+    """Refuse a definition that leaves out a version which was published: the marketplace takes it for deleted.
+
+    Raises:
+        RuleBroken: Names each such version.
+    """
+    broken: list[str] = []
+    for one in _configurations(definition, slots):
+        kept = {sort_key(version.number) for version in one.versions}
+        for name, tree in slots.items():
+            held = configuration(tree, one.plan_id) if name != DRAFT else None
+            broken += [
+                f"configure.resources: plan {one.plan_id} leaves out version {one_line(version.number, MAX_NAME)}, "
+                f"which is in the {name}. Name every published version, with "
+                '"lifecycleState": "deprecated" if it should be withdrawn, or "deleted" if it was never live.'
+                for version in (held.versions if held is not None else ())
+                if version.is_there and sort_key(version.number) not in kept
+            ]
+    RuleBroken.raise_for(broken)
+
+
+def with_signed_disks(text: str, definition: Tree, slots: Trees, sign: Callable[[str], str | None]) -> str:
+    """Give the disks without a SAS one; everything else comes back byte for byte.
+
+    A disk of an image that the draft holds with the same source gets its URL as it is written there: the image may be
+    published, and its blob deleted.
+
+    Args:
+        text: The definition.
+        definition: Its resources, as `read` returned them.
+        slots: The trees that there are.
+        sign: Returns a URL with a SAS, ``None`` where it cannot sign.
+    """
+    splices: list[Splice] = []
+    for one, version, image in _images(definition, slots):
+        there = _settled(slots, one, version, image)
+        texts = {disk.place: disk.node.text for disk in there.source.disks if disk.node} if there is not None else {}
+        for disk in _addressed(image):
+            if disk.node is None or not sas.unsigned(disk.url):
+                continue
+            if there is not None:
+                splices.append(set_value(disk.node, texts[disk.place]))
+            elif signed := sign(disk.url):
+                splices.append(set_value(disk.node, written(signed)))
+    return apply(text, splices)
+
+
+def check_disks(definition: Tree, slots: Trees, now: datetime) -> list[str]:
+    """Refuse disks that the service could not read, but for those of images that the draft holds alike.
+
+    Args:
+        definition: The resources as they will be sent.
+        slots: The trees that there are.
+        now: The present time, with a time zone.
+
+    Returns:
+        Sentences for a person, each naming plan and version.
+
+    Raises:
+        RuleBroken: A disk has no SAS, or one that does not work.
+    """
+    errors: list[str] = []
+    warnings: list[str] = []
+    for one, version, image in _images(definition, slots):
+        if _settled(slots, one, version, image) is not None:
+            continue
+        found = sas_problems(named(one.plan_id, version.number, image.image_type), _addressed(image), now)
+        errors += found.errors
+        warnings += found.warnings
+    RuleBroken.raise_for(errors)
+    return bounded(warnings)
+
+
+def says_the_same(definition: Tree, draft: Tree) -> bool:
+    """Tell whether a draft says what a definition says, as far as the service keeps what it is told.
+
+    Every member of every resource has to be there with an equal value; the draft may have further members and further
+    resources, but no further items of an array. References count by what they name, secrets not at all.
+    """
+    return all(
+        any(_same_resource(ours, definition, theirs, draft) for theirs in draft.resources if theirs.kind == ours.kind)
+        for ours in definition.resources
+    )
+
+
+def _same_resource(ours: Resource, definition: Tree, theirs: Resource, draft: Tree) -> bool:
+    if ours.kind == _SECRETIVE:
+        return True
+    for name, value in ours.members.items():
+        if name in _ELSEWHERE:
+            continue
+        if name in _PLANS:
+            here = definition.plan_named(_written(ours, name)) or draft.plan_named(_written(ours, name))
+            if here != draft.plan_named(_written(theirs, name)):
+                return False
+        elif name not in theirs.members or not _same(value, theirs.members[name]):
+            return False
+    return True
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return all(name in theirs and _same(value, theirs[name]) for name, value in ours.items())
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(any(_same(one, other) for other in theirs) for one in ours)
+    return type(ours) is type(theirs) and bool(ours == theirs)
+
+
+def _written(resource: Resource, member: str) -> Any:
+    node = resource.node.get(member)
+    return node.value if node is not None else None
+
+
+def _configurations(definition: Tree, slots: Trees) -> Iterator[Configuration]:
+    """Yield the technical configurations of a definition whose plan is known."""
+    for resource in definition.resources:
+        if not resource.is_configuration:
+            continue
+        reference = _written(resource, "plan")
+        named_by = [definition, *slots.values()]
+        plan = definition.plan_of(resource) or next(
+            filter(None, (tree.plan_named(reference) for tree in named_by)), None
+        )
+        if plan is not None:
+            yield Configuration(plan, resource, None)
+
+
+def _images(definition: Tree, slots: Trees) -> Iterator[tuple[Configuration, HeldVersion, HeldImage]]:
+    for one in _configurations(definition, slots):
+        for version in one.versions:
+            for image in version.images if version.is_there else ():
+                yield one, version, image
+
+
+def _settled(
+    slots: Mapping[str, Tree], one: Configuration, version: HeldVersion, image: HeldImage
+) -> HeldImage | None:
+    """Return the image as the draft, or else what was published, holds it with the same source."""
+    for tree in slots.values():
+        held = configuration(tree, one.plan_id)
+        found = held.held(version.number, image.image_type) if held is not None else None
+        if found is not None and found[1].source.same(image.source):
+            return found[1]
+    return None
+
+
+def _addressed(image: HeldImage) -> list[Disk]:
+    return [disk for disk in image.source.disks if disk.url.lower().startswith(("https://", "http://"))]

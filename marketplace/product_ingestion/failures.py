@@ -1,0 +1,163 @@
+"""What went wrong, as the Product Ingestion API tells it: errors within errors, in answers and in jobs.
+
+The outermost is often generic, and its code may mislead: what a person wants to read are the innermost ones, with the
+resource that each is about. ``details`` may be missing, or be an object in place of a list. Nothing here raises.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from marketplace.errors import Conflict, Invalid, MarketplaceError, Refused, Unavailable
+from marketplace.http.answers import MAX_WORDS, Answer, words
+from marketplace.product_ingestion.references import shown
+from marketplace.wording import MAX_NAME, lowered, one_line, plain_text
+
+MAX_LEAVES = 20
+MAX_MESSAGE = 400
+MAX_ERRORS = 1000
+MAX_DEPTH = 20
+
+_VALIDATION = frozenset({"schemavalidationerror", "invalidresource", "businessvalidationerror"})
+FULL = "collectionlimitexceeded"
+_CONTENTION = frozenset({"conflict", "locked", "productlocked"})
+_CANCELED = frozenset({"operationcanceled", "operationcancelled"})
+_TRANSIENT = frozenset({"internalservererror", "serviceunavailable", "requesttimeout", "toomanyrequests"})
+_SAYS_CONTENTION = re.compile(r"\bin[- ]?progress\b|\bnot the latest\b", re.IGNORECASE)
+_CERTIFICATION = re.compile(r"\s*certification\W*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error with those inside it.
+
+    Attributes:
+        code: In lower case, for comparison.
+        resource: What it is about, or what the one around it is about.
+    """
+
+    code: str
+    word: str
+    message: str
+    resource: str
+    details: tuple["Failure", ...]
+
+    def every(self) -> Iterator["Failure"]:
+        """Yield it and all inside it."""
+        yield self
+        for one in self.details:
+            yield from one.every()
+
+    def leaves(self) -> Iterator["Failure"]:
+        """Yield the innermost ones."""
+        if not self.details:
+            yield self
+        for one in self.details:
+            yield from one.leaves()
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        said = ": ".join(part for part in (self.word, self.message) if part) or "no reason given"
+        return f"{said} ({self.resource})" if self.resource else said
+
+
+def read(errors: object) -> list[Failure]:
+    """Return the errors in a job's list, or in the body of an answer."""
+    wrapped = lowered(errors).get("error")
+    return _read(wrapped if wrapped is not None else errors, "", [MAX_ERRORS], 0)
+
+
+def told(failures: Iterable[Failure]) -> list[str]:
+    """Return the innermost errors for a person, each once."""
+    said = dict.fromkeys(str(leaf) for one in failures for leaf in one.leaves())
+    return list(said)[:MAX_LEAVES]
+
+
+def is_full(failures: Iterable[Failure]) -> bool:
+    """Tell whether a collection holds as much as it may."""
+    return FULL in _codes(failures)
+
+
+def is_cancellation(failures: Iterable[Failure]) -> bool:
+    """Tell whether somebody cancelled what was asked for."""
+    return not _CANCELED.isdisjoint(_codes(failures))
+
+
+def is_certification(failures: Iterable[Failure]) -> bool:
+    """Tell whether certification found issues: permanent, whatever the outermost code says."""
+    return any(_CERTIFICATION.fullmatch(each.message) for one in failures for each in one.every())
+
+
+def is_contention(failures: Iterable[Failure]) -> bool:
+    """Tell whether something else runs on the offer, or was published over what is to go live."""
+    failures = list(failures)
+    codes = _codes(failures)
+    if FULL in codes or not _VALIDATION.isdisjoint(codes) or is_certification(failures):
+        return False
+    messages = (each.message for one in failures for each in one.every())
+    return not _CONTENTION.isdisjoint(codes) or any(map(_SAYS_CONTENTION.search, messages))
+
+
+def error_of(failures: Iterable[Failure]) -> type[MarketplaceError]:
+    """Return the error that failures of a write are."""
+    failures = list(failures)
+    codes = _codes(failures)
+    if is_contention(failures):
+        return Conflict
+    if FULL in codes or not _VALIDATION.isdisjoint(codes):
+        return Invalid
+    inner = {leaf.code for one in failures for leaf in one.leaves()}
+    return Unavailable if inner <= _TRANSIENT and not is_certification(failures) else Refused
+
+
+def words_of(body: str) -> str:
+    """Return what the body of a refusal says, for a person."""
+    try:
+        failures = read(json.loads(body))
+    except (ValueError, RecursionError):
+        failures = []
+    if not any(leaf.message for one in failures for leaf in one.leaves()):
+        return words(body)
+    return one_line("; ".join(told(failures)), MAX_WORDS)
+
+
+def error_of_answer(answer: Answer) -> type[MarketplaceError] | None:
+    """Return the error of a refusal whose body says more than its status."""
+    if answer.status not in {400, 409, 422, 423}:
+        return None
+    try:
+        failures = read(json.loads(answer.text))
+    except (ValueError, RecursionError):
+        return None
+    if is_contention(failures):
+        return Conflict
+    if not _VALIDATION.isdisjoint(_codes(failures)) or is_full(failures):
+        return Invalid
+    return None
+
+
+def _codes(failures: Iterable[Failure]) -> set[str]:
+    return {each.code for one in failures for each in one.every()}
+
+
+def _read(errors: object, resource: str, left: list[int], depth: int) -> list[Failure]:
+    found: list[Failure] = []
+    for item in errors if isinstance(errors, list) else [errors]:
+        members = lowered(item)
+        if not (members.get("code") or members.get("message")) or left[0] <= 0 or depth > MAX_DEPTH:
+            continue
+        left[0] -= 1
+        about = one_line(shown(members.get("resourceid")), 2 * MAX_NAME) or resource
+        word = one_line(str(members.get("code") or ""), MAX_NAME)
+        message = members.get("message")
+        found.append(
+            Failure(
+                code=word.casefold(),
+                word=word,
+                message=plain_text(message, MAX_MESSAGE) if isinstance(message, str) else "",
+                resource=about,
+                details=tuple(_read(members.get("details"), about, left, depth + 1)),
+            )
+        )
+    return found

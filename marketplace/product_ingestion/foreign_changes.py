@@ -1,0 +1,110 @@
+"""Changes by others that wait in the draft: what a publish would take along without anybody having asked for it.
+
+The draft is compared with what was published last. Aside are image versions, which the approval shows, and what no
+person means by a change: the order, schemas, signed addresses of assets, submissions, a capability that the draft
+falsely shows as off, and a SKU that came with image versions of a type which was not published before.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from marketplace.errors import ForeignChanges
+from marketplace.model import Scope
+from marketplace.product_ingestion.configurations import Configuration, configuration
+from marketplace.product_ingestion.edits import STICKY
+from marketplace.product_ingestion.references import PRODUCT, PROPERTY
+from marketplace.product_ingestion.resources import VERSIONS, Resource, Tree, differing, told
+from marketplace.wording import one_line
+
+MAX_NAMED = 300
+
+
+def refuse(draft: Tree | None, published: Tree | None, scope: Scope, plans: Collection[str]) -> None:
+    """Refuse to publish changes by others.
+
+    Args:
+        draft: The draft.
+        published: The preview where there is one, otherwise what is live; ``None``: nothing was published yet.
+        scope: What a publish takes.
+        plans: The plans it takes where it takes some only.
+
+    Raises:
+        ForeignChanges: Names every resource that would change.
+    """
+    ForeignChanges.raise_for(
+        f"{change}. It was never published. Publish or revert it in Partner Center, or set "
+        '"foreign_edits": "include" to publish it along.'
+        for change in found(draft, published, scope, plans)
+    )
+
+
+def found(draft: Tree | None, published: Tree | None, scope: Scope, plans: Collection[str]) -> list[str]:
+    """Return a sentence, but for its full stop, for every resource that others changed."""
+    if draft is None or published is None:
+        return []
+    said: list[str] = []
+    for resource_id in sorted({*draft.by_id, *published.by_id}):
+        ours, theirs = draft.by_id.get(resource_id), published.by_id.get(resource_id)
+        tree, resource = (draft, ours) if ours is not None else (published, theirs)
+        if resource is None or not _counts(tree, resource, scope, plans):
+            continue
+        name = one_line(f"{tree.title(resource)} ({resource.id or 'no id'})", MAX_NAMED)
+        if theirs is None:
+            said.append(f"{name} is new in the draft")
+        elif ours is None:
+            said.append(f"{name} is gone from the draft")
+        else:
+            members = differing(*_comparable(draft, ours, published, theirs))
+            if members:
+                said.append(told(f"{name} was changed in the draft", members))
+    return said
+
+
+def _counts(tree: Tree, resource: Resource, scope: Scope, plans: Collection[str]) -> bool:
+    if scope is Scope.WHOLE or resource.kind in {PRODUCT, PROPERTY}:
+        return True
+    return tree.plan_of(resource) in plans
+
+
+def _comparable(
+    draft: Tree, ours: Resource, published: Tree, theirs: Resource
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the members of two states of a resource that are to be compared: those published, and those drafted."""
+    before, after = dict(theirs.members), dict(ours.members)
+    if not ours.is_configuration:
+        return before, after
+    plan = draft.plan_of(ours)
+    held, was = (configuration(tree, plan) if plan else None for tree in (draft, published))
+    for members in (before, after):
+        members.pop(VERSIONS, None)
+    if isinstance(after.get("vmProperties"), dict) and isinstance(before.get("vmProperties"), dict):
+        after["vmProperties"] = _kept_on(after["vmProperties"], before["vmProperties"])
+    if held is not None and was is not None:
+        came_along = _came_along(held, was)
+        after["skus"] = [
+            sku
+            for sku in after.get("skus") or []
+            if not isinstance(sku, dict) or sku.get("imageType") not in came_along
+        ]
+        before.setdefault("skus", [])
+    return before, after
+
+
+def _kept_on(drafted: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: True if name in STICKY and value is False and published.get(name) is True else value
+        for name, value in drafted.items()
+    }
+
+
+def _came_along(held: Configuration, was: Configuration) -> set[str]:
+    """Return the image types that are new in the draft, as SKUs and with image versions."""
+    return (set(held.image_types) - set(was.image_types)) & _types(held)
+
+
+def _types(held: Configuration) -> set[str]:
+    return {image.image_type for version in _there(held) for image in version.images}
+
+
+def _there(held: Configuration) -> Iterable[Any]:
+    return (version for version in held.versions if version.is_there)

@@ -1,0 +1,565 @@
+"""The marketplace behind the Product Ingestion API: what the procedures need, put together of its calls.
+
+Everything that is written is a job of the service. An edit is followed to its job's end and read back, for what the
+draft holds is what counts, whatever the job says: failed jobs have been seen to change it. A publish is not followed
+here: its job lasts for days.
+"""
+
+import asyncio
+from asyncio import to_thread
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+from marketplace import sas
+from marketplace.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    PlanFull,
+    Refused,
+    RuleBroken,
+    Unavailable,
+    Unguarded,
+    Unreadable,
+)
+from marketplace.json_text import written
+from marketplace.model import (
+    JOB_PREFIX,
+    Change,
+    EditOutcome,
+    ForeignEdits,
+    Image,
+    ImageVersion,
+    OfferDefinition,
+    OfferKey,
+    Operation,
+    OperationKind,
+    OperationReport,
+    Promotion,
+    Scope,
+    Slot,
+    Standing,
+)
+from marketplace.product_ingestion import contents, definitions, edits, failures, foreign_changes, jobs, submissions
+from marketplace.product_ingestion.calls import ProductIngestion
+from marketplace.product_ingestion.contents import OfferContents
+from marketplace.product_ingestion.definitions import CONFIGURE_SCHEMA
+from marketplace.product_ingestion.image_rules import members_refused
+from marketplace.product_ingestion.jobs import Job, Progress
+from marketplace.product_ingestion.looks import Looks
+from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION, Trees, VersionsHidden, trees
+from marketplace.product_ingestion.reading import Reader
+from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number_of, schema
+from marketplace.product_ingestion.resources import Tree
+from marketplace.product_ingestion.text import array_text, object_text
+from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
+from marketplace.wording import bounded, one_line
+
+ROUNDS = 5
+"""How often an edit is tried on a draft that others write too."""
+
+FIRST_PAUSE = timedelta(seconds=0.2)
+LONGEST_PAUSE = timedelta(seconds=15)
+PATIENCE = timedelta(minutes=10)
+"""How long an edit's job is followed in one call; the next attempt follows it on."""
+
+SUBMISSION_SCHEMA = schema(SUBMISSION, "2022-03-01-preview2")
+"""Pinned: newer ones want to be told which sources a submission takes."""
+
+MAX_WORDS = 1500
+
+_CONFLICT = 409
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+async def _sleep(time: timedelta) -> None:
+    await asyncio.sleep(time.total_seconds())
+
+
+class ProductIngestionMarketplace:
+    """Implements `marketplace.protocol.Marketplace`.
+
+    One object serves any number of offers at the same time. Documents are worked on in threads: they may take
+    seconds, and other activities must not miss a heartbeat.
+    """
+
+    def __init__(
+        self,
+        calls: ProductIngestion,
+        *,
+        signer: sas.Signer | None = None,
+        tenant_id: str | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pause: Callable[[timedelta], Awaitable[None]] = _sleep,
+    ) -> None:
+        """Use what is given; nothing is sent yet.
+
+        Args:
+            calls: The API's calls.
+            signer: Signs disks that are given without a SAS, where the worker holds a storage account's key.
+            tenant_id: The tenant of galleries where an image names none.
+            clock: The present time.
+            pause: Waits between two looks at an edit's job.
+        """
+        self._calls = calls
+        self._signer = signer
+        self._tenant_id = tenant_id
+        self._clock = clock
+        self._pause = pause
+        self._reader = Reader(calls)
+        self._looks = Looks(calls, self._reader, clock)
+
+    @property
+    def lists_at_once(self) -> bool:
+        """Whether an operation is listed as soon as its request was accepted."""
+        return False
+
+    def check(self, change: Change) -> None:
+        """Refuse what no offer of this API can hold.
+
+        Raises:
+            RuleBroken: Names each such member.
+        """
+        RuleBroken.raise_for(members_refused(change.images))
+
+    async def read_slot(self, offer: OfferKey, slot: Slot) -> OfferContents | None:
+        """Return what a slot holds, ``None`` when its target was never reached.
+
+        Raises:
+            NotFound: There is no such offer.
+            Unreadable: The target was reached, say the submissions, and the service does not show it.
+        """
+        tree = await self._reader.tree(offer, slot)
+        return await _worked_out(offer, OfferContents(tree).prepare) if tree is not None else None
+
+    def promotion(self, preview: Contents | None, production: Contents | None) -> Promotion:
+        """Return what going live would do, with all that it changes and a digest of the preview."""
+        return contents.promotion(_contents(preview), _contents(production))
+
+    async def operations(self, offer: OfferKey) -> list[Operation]:
+        """Return the offer's operations, newest first, a running one before all; empty if never published.
+
+        Raises:
+            NotFound: There is no such offer.
+        """
+        return submissions.operations(await self._reader.submissions(offer))
+
+    async def standing(self, offer: OfferKey) -> Standing:
+        """Return the newest operations as they are, and whether the preview waits for sign-off.
+
+        Raises:
+            NotFound: There is no such offer.
+        """
+        return submissions.standing(await self._reader.submissions(offer))
+
+    async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:  # noqa: ARG002
+        """Tell whether the preview is ready and was not promoted: the list always says it."""
+        return submissions.awaits_sign_off(await self._reader.submissions(offer))
+
+    async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
+        """Look at one operation: at a submission by its number, or at the job that is to make it.
+
+        The report on a job that has ended is of its submission, by its number.
+        """
+        return await self._looks.at(offer, operation_id, kind)
+
+    async def planned_edit(
+        self, offer: OfferKey, change: Change, *, preview: Contents | None, production: Contents | None
+    ) -> EditOutcome:
+        """Check every rule and return what `edit_images` would change.
+
+        Raises:
+            NotFound: There is no such offer.
+            RuleBroken: A rule of the marketplace, or changes by others that would be published along.
+            Refused: A list of image versions is empty that cannot be.
+        """
+        slots = trees(await self._reader.tree(offer, Slot.DRAFT), _tree(preview), _tree(production))
+        _, edit = await self._edited(offer, slots, change)
+        return edit
+
+    async def edit_images(
+        self,
+        offer: OfferKey,
+        change: Change,
+        *,
+        preview: Contents | None,
+        production: Contents | None,
+        sole_writer: bool,
+        attempt: Attempt,
+    ) -> EditOutcome:
+        """Put the images into the draft in one write, and follow its job to the end.
+
+        Nothing makes a write conditional here: the caller has to be the only one of ours. For the sake of strangers
+        the draft is read once more just before the write, and after it the images are applied again if one of them
+        is missing. The submissions are read last: what somebody began while the job ran is of the old draft.
+
+        Safe to repeat: a job of an earlier attempt is followed to its end first, and an image that is there already
+        is left alone.
+
+        Raises:
+            NotFound: There is no such offer.
+            Conflict: Something else runs on the offer, or others wrote the draft `ROUNDS` times in between.
+            Invalid: The service refuses the configuration.
+            PlanFull: A plan holds as many versions as it may, say we or the service.
+            Unguarded: The caller is not the sole writer; nothing was sent.
+            RuleBroken: Any other rule, or changes by others that would be published along; nothing was sent.
+            Refused: A list of image versions is empty that cannot be.
+        """
+        done = EditOutcome()
+        if attempt.handle is not None:
+            await self._followed(offer, attempt.handle)
+            # Where nothing is left to be done, that job has done it.
+            done = EditOutcome(added=_unpublished(change.images, preview, production))
+        job: Job | None = None
+        for number in range(ROUNDS + 1):
+            draft = await self._reader.tree(offer, Slot.DRAFT)
+            texts, edit = await self._edited(offer, trees(draft, _tree(preview), _tree(production)), change)
+            if not edit.changed:
+                warnings = _warnings(job)
+                return _merged(done, edit, await self._newest_ids(offer), warnings)
+            if job is not None and job.progress is not Progress.SUCCEEDED:
+                raise _failure(offer, "edit", job)
+            if not sole_writer:
+                raise _unguarded(offer)
+            if number == ROUNDS:
+                break
+            if not await _same(offer, draft, await self._reader.tree(offer, Slot.DRAFT)):
+                job = None
+                continue
+            job = await self._written(offer, _document(texts), "edit", attempt)
+            done = _merged(done, edit)
+        raise Conflict(
+            f"edit {offer}: the draft was changed by somebody else {ROUNDS} times while the images were put into it;"
+            " run again when nobody works on the offer in Partner Center",
+            call=f"edit {offer}",
+        )
+
+    async def put_offer(
+        self, offer: OfferKey, definition: OfferDefinition, *, replace: bool, sole_writer: bool, attempt: Attempt
+    ) -> PutOutcome | None:
+        """Create the offer, or apply the definition's resources to it; what the definition does not name stays.
+
+        Disks without a SAS are signed where we hold their account's key. What is wrong with the SAS of a disk is
+        refused, unless a slot holds the image with the same source. A definition that leaves out a version which was
+        published is refused.
+
+        Safe to repeat: a job of an earlier attempt is followed to its end first, and in a repeated attempt an offer
+        whose draft says what the definition says counts as created by us.
+
+        Raises:
+            Conflict: Something else runs on the offer.
+            Invalid: The service refuses some of the resources; others may have been applied.
+            Unguarded: The caller is not the sole writer; nothing was sent.
+            RuleBroken: The definition cannot be sent; nothing was sent.
+        """
+        if definition.member != "configure":
+            raise RuleBroken(
+                f"{definition.member}: is of the Cloud Partner Portal API only, and this worker speaks to the Product"
+                " Ingestion API. Give publisher_id and configure in its place."
+            )
+        wanted = await _worked_out(offer, definitions.read, definition.text, offer.offer_id)
+        earlier = await self._followed(offer, attempt.handle) if attempt.handle is not None else None
+        slots = await self._reader.trees(offer)
+        if slots is not None:
+            ours = earlier is not None and earlier.progress is Progress.SUCCEEDED
+            if attempt.repeated and not ours:
+                ours = await _says(offer, wanted, slots.get(DRAFT))
+            if ours:
+                return await self._put(offer, wanted, [])
+            if not replace:
+                return None
+        text, warnings = await _worked_out(offer, self._ready, definition.text, wanted, slots or {})
+        if not sole_writer:
+            raise _unguarded(offer)
+        job = await self._written(offer, text, "put", attempt)
+        if job is None or job.progress is not Progress.SUCCEEDED:
+            if not await _says(offer, wanted, await self._draft_if_any(offer)):
+                raise _failure(offer, "put", job)
+            warnings += _warnings(job)
+        return await self._put(offer, wanted, warnings, is_new=slots is None)
+
+    async def publish(
+        self,
+        offer: OfferKey,
+        change: Change,
+        notification_emails: Sequence[str],  # noqa: ARG002 - who is told is set in Partner Center
+        *,
+        attempt: Attempt,
+    ) -> str | None:
+        """Publish the whole draft, or the plans of the change's images, to the preview; return the job.
+
+        Not safe to repeat without having looked: the service knows no two requests as one.
+
+        Raises:
+            Conflict: Something else runs on the offer.
+            Invalid: The draft failed the service's validation.
+            ForeignChanges: Changes by others would be published along; nothing was sent.
+        """
+        product = await self._reader.product(offer)
+        texts: list[str] = []
+        modular = change.scope is Scope.MODULAR
+        if modular or change.foreign_edits is not ForeignEdits.INCLUDE:
+            draft, preview = [await self._reader.tree(offer, slot) for slot in (Slot.DRAFT, Slot.PREVIEW)]
+            needed = modular or preview is None
+            production = await self._reader.tree(offer, Slot.PRODUCTION) if needed else None
+            slots = trees(draft, preview, production)
+            texts = await _worked_out(offer, _to_publish, slots, change, product)
+        document = _document([*texts, _submission(product, submissions.PREVIEW)])
+        return await self._begin(offer, document, "publish", OperationKind.PUBLISH, attempt)
+
+    async def go_live(self, offer: OfferKey, publish_id: str, *, attempt: Attempt) -> str | None:
+        """Promote the preview of a submission, and of no other; return the job.
+
+        Raises:
+            Conflict: Something else runs on the offer, or it has been published again since.
+            Refused: That is no submission's number.
+        """
+        product = await self._reader.product(offer)
+        submission_id = f"{SUBMISSION}/{product}/{publish_id}"
+        if number_of(submission_id) != publish_id:
+            raise Refused(
+                f"go live with {offer}: {one_line(publish_id, 100)} is not the number of a submission, and only one"
+                " can be promoted; look at the offer again",
+                call=f"go live with {offer}",
+            )
+        document = _document([_submission(product, submissions.LIVE, submission_id)])
+        return await self._begin(offer, document, "go live with", OperationKind.GO_LIVE, attempt, publish_id)
+
+    async def cancel(
+        self,
+        offer: OfferKey,
+        operation_id: str,
+        notification_emails: Sequence[str],  # noqa: ARG002 - who is told is set in Partner Center
+    ) -> None:
+        """Ask for a job to be cancelled; `look` shows when it is.
+
+        Raises:
+            Refused: It has ended or is too far along, or is no job.
+        """
+        if not operation_id.startswith(JOB_PREFIX):
+            raise Refused(
+                f"cancel {offer}: the Product Ingestion API cancels jobs only, and the job of submission"
+                f" {one_line(operation_id, 100)} is over or was begun by somebody else; cancel it in Partner Center",
+                call=f"cancel {offer}",
+            )
+        await self._calls.cancel(offer, operation_id.removeprefix(JOB_PREFIX))
+
+    async def _edited(self, offer: OfferKey, slots: Trees, change: Change) -> tuple[list[str], EditOutcome]:
+        product = await self._reader.product(offer)
+        return await _worked_out(offer, self._edit, slots, change, product)
+
+    def _edit(self, slots: Trees, change: Change, product: str) -> tuple[list[str], EditOutcome]:
+        now = self._clock()
+        images = [self._signed(image, now) for image in change.images]
+        signed = change.model_copy(update={"images": images})
+        edited = edits.edit(slots, signed, product=product, tenant_id=self._tenant_id, now=now)
+        _refuse_foreign_changes(slots, change)
+        return edited
+
+    def _ready(self, text: str, wanted: Tree, slots: Trees) -> tuple[str, list[str]]:
+        """Return a definition as it can be sent, and what a person should know of its disks."""
+        now = self._clock()
+        definitions.refuse_left_out(wanted, slots)
+        signed = definitions.with_signed_disks(text, wanted, slots, lambda url: self._sign(url, now))
+        warnings = definitions.check_disks(definitions.resources_of(signed), slots, now)
+        return definitions.completed(signed), warnings
+
+    async def _put(
+        self, offer: OfferKey, wanted: Tree, warnings: Sequence[str], *, is_new: bool = False
+    ) -> PutOutcome:
+        """Return what a put has done.
+
+        The submissions are read after it, which takes minutes: what somebody began meanwhile is of the old draft.
+        """
+        draft = await self._draft_if_any(offer)
+        held = await _worked_out(offer, OfferContents(draft if draft is not None else wanted).prepare)
+        known = [] if is_new else await self._newest_ids(offer)
+        return PutOutcome(known, held.versions, bounded(warnings))
+
+    async def _begin(
+        self,
+        offer: OfferKey,
+        document: str,
+        verb: str,
+        kind: OperationKind,
+        attempt: Attempt,
+        number: str | None = None,
+    ) -> str | None:
+        """Ask for a submission; return its job. Once it was accepted nothing else can go wrong."""
+        job = await self._calls.configure(offer, document, verb=verb)
+        if job is None:
+            return None
+        handle = f"{JOB_PREFIX}{job}"
+        attempt.note(handle)
+        self._looks.remember(job, kind, number)
+        return handle
+
+    async def _written(self, offer: OfferKey, document: str, verb: str, attempt: Attempt) -> Job | None:
+        """Send an edit and follow its job to the end; ``None`` when nothing tells what became of it."""
+        try:
+            job = await self._calls.configure(offer, document, verb=verb)
+        except Invalid as refusal:
+            if failures.FULL in str(refusal).casefold():
+                raise PlanFull(str(refusal)) from refusal
+            raise
+        if job is None:
+            return None
+        attempt.note(f"{JOB_PREFIX}{job}")
+        return await self._followed(offer, f"{JOB_PREFIX}{job}")
+
+    async def _followed(self, offer: OfferKey, handle: str) -> Job | None:
+        """Follow an edit's job to its end; ``None`` when the service has forgotten it.
+
+        Raises:
+            Unavailable: It has not ended for long.
+        """
+        job_id = handle.removeprefix(JOB_PREFIX)
+        waited, pause = timedelta(0), FIRST_PAUSE
+        while waited < PATIENCE:
+            try:
+                job = jobs.read(await self._calls.job(offer, job_id))
+            except NotFound:
+                return None
+            if job.progress.has_ended:
+                return job
+            await self._pause(pause)
+            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
+        raise Unavailable(
+            f"edit {offer}: the marketplace is at job {one_line(job_id, 100)} for {PATIENCE} now; it is followed on",
+            call=f"edit {offer}",
+        )
+
+    async def _draft_if_any(self, offer: OfferKey) -> Tree | None:
+        with suppress(NotFound):
+            return await self._reader.tree(offer, Slot.DRAFT)
+        return None
+
+    async def _newest_ids(self, offer: OfferKey) -> list[str]:
+        return [operation.id for operation in await self.operations(offer)][:KNOWN_OPERATIONS]
+
+    def _signed(self, image: Image, now: datetime) -> Image:
+        disks = [
+            disk.model_copy(update={"vhd_url": self._sign(disk.vhd_url, now) or disk.vhd_url})
+            for disk in image.data_disks
+        ]
+        given = image.os_vhd_url
+        os_vhd_url = given and (self._sign(given, now) or given)
+        return image.model_copy(update={"os_vhd_url": os_vhd_url, "data_disks": disks})
+
+    def _sign(self, url: str, now: datetime) -> str | None:
+        return self._signer.signed(url, now) if self._signer else None
+
+
+async def _worked_out(
+    offer: OfferKey, work: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
+) -> Result:
+    """Do work on documents in a thread; what is odd about them is the service's doing."""
+    try:
+        return await to_thread(work, *args, **kwargs)
+    except VersionsHidden as hidden:
+        raise Refused(f"read {offer}: {hidden}", call=f"read {offer}") from hidden
+    except ValueError as error:
+        raise Unreadable(
+            f"read {offer}: the marketplace's resources are odd: {error}", call=f"read {offer}"
+        ) from None
+
+
+async def _same(offer: OfferKey, before: Tree | None, after: Tree | None) -> bool:
+    """Tell whether two reads of the draft say the same."""
+
+    def digests() -> list[str | None]:
+        return [OfferContents(tree).evidence if tree is not None else None for tree in (before, after)]
+
+    first, second = await _worked_out(offer, digests)
+    return first == second
+
+
+async def _says(offer: OfferKey, wanted: Tree, draft: Tree | None) -> bool:
+    return draft is not None and await _worked_out(offer, definitions.says_the_same, wanted, draft)
+
+
+def _to_publish(slots: Trees, change: Change, product: str) -> list[str]:
+    """Return what goes along with a submission, none with one of the whole draft; refuse changes by others."""
+    _refuse_foreign_changes(slots, change)
+    return edits.as_read(slots, change.plans, product=product) if change.scope is Scope.MODULAR else []
+
+
+def _refuse_foreign_changes(slots: Trees, change: Change) -> None:
+    if change.foreign_edits is ForeignEdits.INCLUDE:
+        return
+    published = slots.get(PREVIEW, slots.get(PRODUCTION))
+    foreign_changes.refuse(slots.get(DRAFT), published, change.scope, change.plans)
+
+
+def _document(resources: Sequence[str]) -> str:
+    return object_text({"$schema": written(CONFIGURE_SCHEMA), "resources": array_text(resources)})
+
+
+def _submission(product: str, target: str, submission_id: str | None = None) -> str:
+    members: dict[str, object] = {"$schema": SUBMISSION_SCHEMA}
+    if submission_id is not None:
+        members["id"] = submission_id
+    return written(members | {"product": f"{PRODUCT}/{product}", "target": {"targetType": target}})
+
+
+def _contents(slot: Contents | None) -> OfferContents | None:
+    return slot if isinstance(slot, OfferContents) else None
+
+
+def _tree(slot: Contents | None) -> Tree | None:
+    return slot.tree if isinstance(slot, OfferContents) else None
+
+
+def _unpublished(images: Sequence[Image], *slots: Contents | None) -> list[ImageVersion]:
+    """Return the images that none of the slots holds."""
+    published = [slot for slot in slots if slot is not None]
+    return [image.image_version for image in images if all(slot.missing([image]) for slot in published)]
+
+
+def _unguarded(offer: OfferKey) -> Unguarded:
+    return Unguarded(f"{offer}: the marketplace gives no ETag that would guard the draft against other writers")
+
+
+def _told(job: Job) -> str:
+    return one_line("; ".join(failures.told(job.errors)) or "no reason given", MAX_WORDS)
+
+
+def _warnings(job: Job | None) -> list[str]:
+    if job is None or job.progress is Progress.SUCCEEDED:
+        return []
+    return [f"The marketplace called the edit {job.progress}, yet the draft holds what was asked for: {_told(job)}"]
+
+
+def _failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
+    """Return the error of an edit whose job did not do what was asked for."""
+    call = f"{verb} {offer}"
+    if job is None:
+        return Unreadable(
+            f"{call}: the marketplace accepted the request, does not say what became of it, and does not show it yet",
+            call=call,
+        )
+    if job.progress is Progress.CANCELED:
+        return Conflict(f"{call}: somebody cancelled the job in between: {_told(job)}", call=call, status=_CONFLICT)
+    sentence = f"{call}: the marketplace's job failed: {_told(job)}"
+    if failures.is_full(job.errors):
+        return PlanFull(f'{sentence} - deprecate versions in Partner Center, or set when_full to "remove_oldest"')
+    error = failures.error_of(job.errors)
+    return error(sentence, call=call, status=_CONFLICT if error is Conflict else None)
+
+
+def _merged(
+    done: EditOutcome, edit: EditOutcome, operations: Sequence[str] = (), warnings: Sequence[str] = ()
+) -> EditOutcome:
+    """Return what two rounds did together, each fact once."""
+    return EditOutcome(
+        added=list(dict.fromkeys([*done.added, *edit.added])),
+        removed=list(dict.fromkeys([*done.removed, *edit.removed])),
+        deprecated=list(dict.fromkeys([*done.deprecated, *edit.deprecated])),
+        renewed=list(dict.fromkeys([*done.renewed, *edit.renewed])),
+        warnings=bounded([*done.warnings, *edit.warnings, *warnings]),
+        operations=list(operations),
+    )

@@ -1,0 +1,238 @@
+"""The resources of an offer, as one target - draft, preview or live - holds them.
+
+The service lists them in any order and adds kinds that nobody has described: they are found by their ids, and what we
+do not know is kept. To be compared, a resource is read without what says nothing about the offer: see `normal`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Context, Decimal, InvalidOperation
+from functools import cached_property
+from typing import Any
+
+from marketplace import sas
+from marketplace.json_text import Node, Number, parse
+from marketplace.product_ingestion.references import (
+    CONFIGURATION,
+    CORE_CONFIGURATION,
+    PLAN,
+    PRODUCT,
+    SUBMISSION,
+    external_id,
+    kind_of,
+    resource_name,
+)
+from marketplace.wording import MAX_NAME, one_line
+
+VERSIONS = "vmImageVersions"
+AVAILABLE = "generallyAvailable"
+
+_SAYS_NOTHING = frozenset({"$schema", "id", "validations", "resourceName"})
+_ASSETS = ("listing-asset", "listing-trailer")
+
+MAX_DEPTH = 50
+MAX_TOLD = 6
+"""How many members of a resource are named."""
+
+_EXACT = Context(prec=1_000_000)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource in its text.
+
+    Attributes:
+        id: Its durable id; empty where it has none.
+        kind: Such as ``plan-listing``.
+    """
+
+    node: Node
+    id: str
+    kind: str
+
+    @cached_property
+    def members(self) -> dict[str, Any]:
+        """The members, without what says nothing about the offer; see `normal`."""
+        drop = frozenset({"url"} if self.kind.startswith(_ASSETS) else ())
+        value = self.node.value
+        members = {key: each for key, each in value.items() if key not in _SAYS_NOTHING}
+        if members.get("lifecycleState") == AVAILABLE:
+            del members["lifecycleState"]  # what it is without being said
+        found: dict[str, Any] = normal(members, drop)
+        return found
+
+    @property
+    def is_configuration(self) -> bool:
+        """Whether it is the technical configuration of a plan."""
+        return self.kind in {CONFIGURATION, CORE_CONFIGURATION}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a target holds: its resources, but for submissions."""
+
+    resources: list[Resource] = field(repr=False)
+
+    @cached_property
+    def by_id(self) -> dict[str, Resource]:
+        """The resources by their ids; one without an id by its kind and content."""
+        return {one.id or f"{one.kind}#{_sorted(one.members)}": one for one in self.resources}
+
+    @cached_property
+    def product(self) -> Resource | None:
+        """The product itself."""
+        return next((one for one in self.resources if one.kind == PRODUCT), None)
+
+    @cached_property
+    def plans(self) -> dict[str, Resource]:
+        """The plans by their external ids."""
+        found: dict[str, Resource] = {}
+        for one in self.resources:
+            name = external_id(_decoded(one.node.get("identity"))) if one.kind == PLAN else None
+            if name is not None:
+                found.setdefault(name, one)
+        return found
+
+    @cached_property
+    def _plan_names(self) -> dict[str, str]:
+        return {resource.id: name for name, resource in self.plans.items() if resource.id}
+
+    def plan_of(self, resource: Resource) -> str | None:
+        """Return the external id of the plan that a resource belongs to, ``None`` where it belongs to none."""
+        if resource.kind == PLAN:
+            return external_id(_decoded(resource.node.get("identity")))
+        reference = _decoded(resource.node.get("plan"))
+        found = self.plan_named(reference) if reference is not None else None
+        if found is None and resource.id:
+            parts = resource.id.split("/")
+            found = next(
+                (
+                    name
+                    for part in parts[2:]
+                    if (name := self._plan_names.get(f"{PLAN}/{parts[1]}/{part}")) is not None
+                ),
+                None,
+            )
+        return found
+
+    def plan_named(self, reference: object) -> str | None:
+        """Return the external id of the plan that a reference names."""
+        if isinstance(reference, str):
+            return self._plan_names.get(reference)
+        name = resource_name(reference)
+        of_name = (plan for plan, one in self.plans.items() if _decoded(one.node.get("resourceName")) == name)
+        return external_id(reference) or (next(of_name, None) if name is not None else None)
+
+    @cached_property
+    def configurations(self) -> dict[str, Resource]:
+        """The technical configurations by the external ids of their plans."""
+        of_core_vm = bool(self.product and self.product.node.get("type") and _is_core_vm(self.product))
+        usual = CORE_CONFIGURATION if of_core_vm else CONFIGURATION
+        found: dict[str, Resource] = {}
+        for one in self.resources:
+            plan = self.plan_of(one) if one.is_configuration else None
+            if plan is not None and (plan not in found or one.kind == usual):
+                found[plan] = one
+        return found
+
+    def title(self, resource: Resource) -> str:
+        """Return what a person calls a resource: by kind, and by plan where it belongs to one."""
+        plan = self.plan_of(resource)
+        if resource.kind == PLAN and plan:
+            return one_line(f"plan {plan}", 2 * MAX_NAME)
+        place = "/".join(resource.id.split("/")[2:])
+        name = f"{resource.kind} of plan {plan}" if plan else f"{resource.kind} {place}".rstrip()
+        return one_line(name, 2 * MAX_NAME)
+
+
+def read(text: str) -> Tree:
+    """Return the resources of a tree, or of a `configure` document; those of no known shape are kept as they are.
+
+    Raises:
+        ValueError: The text is not JSON, or no object with an array of resources.
+    """
+    return Tree([one for one in listed(text) if one.kind != SUBMISSION])
+
+
+def listed(text: str) -> list[Resource]:
+    """Return the resources of a text, submissions too.
+
+    Raises:
+        ValueError: The text is not JSON, or no object with an array of resources.
+    """
+    root = parse(text)
+    array = root.get("resources") if root.kind == "object" else None
+    if array is None or array.kind != "array":
+        raise ValueError("it has no array of resources")
+    return [_resource(item) for item in array.items()]
+
+
+def _resource(node: Node) -> Resource:
+    if node.kind != "object":
+        raise ValueError(f"one of its resources is of kind {node.kind}, not an object")
+    durable_id = _decoded(node.get("id"))
+    return Resource(
+        node=node,
+        id=durable_id if isinstance(durable_id, str) else "",
+        kind=kind_of(_decoded(node.get("$schema")), durable_id),
+    )
+
+
+def normal(value: Any, drop: frozenset[str] = frozenset(), depth: int = 0) -> Any:
+    """Return a JSON value in a form in which what means the same is equal.
+
+    Members are sorted, and so are items, for no order is promised; ``null`` is as good as nothing; numbers are
+    compared by value, addresses without their SAS.
+
+    Args:
+        value: The value, numbers as `Number`.
+        drop: Names of members that are left out wherever they stand.
+        depth: How far inside the value stands.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    if isinstance(value, dict):
+        return {
+            key: normal(each, drop, depth + 1)
+            for key, each in sorted(value.items())
+            if each is not None and key not in drop
+        }
+    if isinstance(value, list):
+        return sorted((normal(each, drop, depth + 1) for each in value), key=_sorted)
+    if isinstance(value, Number):
+        return {"number": _by_value(value)}
+    if isinstance(value, str) and value[:4].lower() == "http":
+        return sas.address(value)
+    return value
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the names of the members in which two resources differ."""
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def told(name: str, members: Iterable[str]) -> str:
+    """Say of a resource which members differ."""
+    names = [one_line(one, MAX_NAME) for one in members]
+    more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
+    return one_line(f"{name}: {', '.join(names[:MAX_TOLD])}{more}", 600)
+
+
+def _by_value(number: Number) -> str:
+    try:
+        return str(Decimal(number).normalize(_EXACT))
+    except InvalidOperation:
+        return str(number)
+
+
+def _sorted(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _is_core_vm(product: Resource) -> bool:
+    return bool(_decoded(product.node.get("type")) == "coreVirtualMachine")
+
+
+def _decoded(node: Node | None) -> Any:
+    return node.value if node is not None else None

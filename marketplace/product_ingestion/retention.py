@@ -1,0 +1,121 @@
+"""Making room in a plan: versions that were live are deprecated, others are deleted."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from marketplace.errors import PlanFull
+from marketplace.model import WhenFull
+from marketplace.product_ingestion.configurations import Configuration
+from marketplace.product_ingestion.placements import PRODUCTION, Shelf
+from marketplace.versions import SortKey, sort_key
+from marketplace.wording import listed
+
+VERSIONS_PER_PLAN = 100
+"""No number is documented; publishers report that releases are blocked at about a hundred active versions."""
+
+Active = Mapping[str, set[str]]
+"""Image types by the version that has them, of versions that are neither deprecated nor to be deleted."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Which versions of a plan go, oldest first."""
+
+    deprecated: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+
+
+def make_room(
+    shelf: Shelf, before: Active, after: Active, asked: Collection[str], when_full: WhenFull, limit: int | None
+) -> Room:
+    """Return which versions go so that the plan holds no more active ones than it may.
+
+    Never one that is asked for, the newest of an image type in any slot, or the last active one of an image type.
+
+    Args:
+        shelf: The plan.
+        before: What is active without the edit.
+        after: What would be active after it.
+        asked: The versions asked for.
+        when_full: Whether any may go.
+        limit: Active versions that the plan may hold; 0 for any number, ``None`` for what the marketplace allows.
+
+    Raises:
+        PlanFull: There is no room, or none may be made.
+    """
+    most = VERSIONS_PER_PLAN if limit is None else limit
+    over = len(after) - most
+    if most == 0 or over <= 0 or set(after) <= set(before):
+        return Room()
+    oldest = _may_go(after, {sort_key(version) for version in asked} | _newest(shelf, after))
+    if when_full == WhenFull.FAIL or len(oldest) < over:
+        raise PlanFull(_sentence(shelf, before, after, most, oldest[:over] if len(oldest) >= over else None))
+    room = Room()
+    live = shelf.slots.get(PRODUCTION)
+    for version in oldest[:over]:
+        was_live = live is not None and any(one.number == version for one in live.versions)
+        (room.deprecated if was_live else room.deleted).append(version)
+    return room
+
+
+def duration(time: timedelta) -> str:
+    """Return a duration in the notation of ISO 8601, in days and seconds."""
+    seconds = time.seconds
+    return f"P{time.days}D" + (f"T{seconds}S" if seconds else "")
+
+
+def _sentence(shelf: Shelf, before: Active, after: Active, most: int, could_go: list[str] | None) -> str:
+    held = sorted(before, key=sort_key)
+    new = sorted(set(after) - set(before), key=sort_key)
+    said = (
+        f"Plan {shelf.plan_id} holds {len(held)} active versions ({listed(held)}), {most} are allowed, and "
+        f"{listed(new)} would not fit. "
+    )
+    if could_go is None:
+        return said + (
+            "Not enough of them can go: the newest of each image type, the versions asked for and the last of an "
+            "image type stay. Ask for fewer versions, or raise the limit."
+        )
+    return said + (
+        f"The oldest that could go: {listed(could_go)}. Deprecate it in Partner Center, or set when_full to "
+        '"remove_oldest".'
+    )
+
+
+def _may_go(after: Active, kept: set[SortKey]) -> list[str]:
+    """Return the versions that may go, oldest first, so that every image type keeps one."""
+    left: dict[str, int] = {}
+    for types in after.values():
+        for image_type in types:
+            left[image_type] = left.get(image_type, 0) + 1
+    found: list[str] = []
+    for version in sorted(after, key=lambda each: (sort_key(each), each)):
+        if sort_key(version) not in kept and all(left[image_type] > 1 for image_type in after[version]):
+            found.append(version)
+            for image_type in after[version]:
+                left[image_type] -= 1
+    return found
+
+
+def _newest(shelf: Shelf, after: Active) -> set[SortKey]:
+    """Return the newest active version of each image type, in each slot and after the edit."""
+    held = [active(one) for one in shelf.published.values()]
+    newest: set[SortKey] = set()
+    for slot in [after, *held]:
+        of_type: dict[str, SortKey] = {}
+        for version, types in slot.items():
+            for image_type in types:
+                key = sort_key(version)
+                of_type[image_type] = max(of_type.get(image_type, key), key)
+        newest |= set(of_type.values())
+    return newest
+
+
+def active(held: Configuration) -> dict[str, set[str]]:
+    """Return the versions of a configuration that are active, with their image types."""
+    found: dict[str, set[str]] = {}
+    for version in held.versions:
+        if version.is_active:
+            found.setdefault(version.number, set()).update(image.image_type for image in version.images)
+    return found

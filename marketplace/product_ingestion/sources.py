@@ -1,0 +1,138 @@
+"""Where the disks of an image come from: blobs named by SAS addresses, or an image version of a gallery."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from marketplace import sas
+from marketplace.json_text import Node, written
+from marketplace.model import Image
+from marketplace.product_ingestion.text import array_text, object_text
+from marketplace.wording import MAX_NAME, one_line
+
+_OS = "os"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk of an image.
+
+    Attributes:
+        place: ``"os"``, or a data disk's logical unit number.
+        url: Where it is, with its SAS.
+        node: The string that ``url`` was read from.
+    """
+
+    place: str
+    url: str = field(repr=False)
+    node: Node | None = None
+
+    @property
+    def title(self) -> str:
+        """What a person calls the disk."""
+        return "the OS disk" if self.place == _OS else f"the data disk at lun {self.place}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of an image.
+
+    Attributes:
+        disks: Its disks, that of the system first, the others by number.
+        gallery: The resource id of the gallery's image version, in lower case.
+        tenant: The gallery's tenant, in lower case.
+        other: What it says where it is of a kind that we do not know.
+    """
+
+    disks: tuple[Disk, ...] = ()
+    gallery: str | None = None
+    tenant: str | None = None
+    other: str | None = None
+
+    def same(self, another: "Source") -> bool:
+        """Tell whether two sources are one: disks by their addresses without SAS, gallery images by their ids.
+
+        A tenant counts where both name one.
+        """
+        if self.tenant and another.tenant and self.tenant != another.tenant:
+            return False
+        return (self.gallery, self.other, self.addresses) == (another.gallery, another.other, another.addresses)
+
+    @property
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        """The disks by their places and addresses, without SAS."""
+        return tuple((disk.place, sas.address(disk.url)) for disk in self.disks)
+
+    def __str__(self) -> str:
+        """Name it for a person, without the signature of a SAS."""
+        if self.gallery:
+            return f"the gallery image {one_line(self.gallery, 300)}"
+        if self.disks:
+            count = len(self.disks) - 1
+            more = f" and {count} data disk{'' if count == 1 else 's'}" if count else ""
+            return f"the disk {one_line(sas.address(self.disks[0].url), 300)}{more}"
+        return f"a source of kind {one_line(self.other or 'none', MAX_NAME)}"
+
+
+def wanted(image: Image, tenant_id: str | None) -> Source:
+    """Return the source of an image that is asked for.
+
+    Args:
+        image: The image.
+        tenant_id: The tenant of a gallery where the image names none.
+    """
+    if image.gallery_image_id is not None:
+        tenant = image.gallery_tenant_id or tenant_id
+        return Source(gallery=image.gallery_image_id.lower(), tenant=tenant.lower() if tenant else None)
+    disks = [Disk(str(disk.lun), disk.vhd_url) for disk in image.data_disks]
+    return Source(disks=_in_order([Disk(_OS, image.os_vhd_url or ""), *disks]))
+
+
+def read(source: Node | None) -> Source:
+    """Return the source in an image's text, as far as it is of a known shape."""
+    if source is None or source.kind != "object":
+        return Source(other="none")
+    shared = source.get("sharedImage")
+    if shared is not None and shared.kind == "object":
+        resource_id, tenant = _string(shared.get("resourceId")), _string(shared.get("tenantId"))
+        if resource_id:
+            return Source(gallery=resource_id.lower(), tenant=tenant.lower() if tenant else None)
+    os_disk = source.get("osDisk")
+    uri = os_disk.get("uri") if os_disk is not None else None
+    if uri is None or uri.string is None:
+        return Source(other=_string(source.get("sourceType")) or "none")
+    array = source.get("dataDisks")
+    found = [_data_disk(index, item) for index, item in enumerate(array.items() if array is not None else ())]
+    return Source(disks=_in_order([Disk(_OS, uri.string, uri), *found]))
+
+
+def text(image: Image, tenant_id: str | None) -> str:
+    """Write the source of an image that is asked for."""
+    if image.gallery_image_id is not None:
+        shared = {"tenantId": image.gallery_tenant_id or tenant_id or "", "resourceId": image.gallery_image_id}
+        return object_text({"sourceType": written("sharedImageGallery"), "sharedImage": written(shared)})
+    disks = [
+        written({"lunNumber": disk.lun, "uri": disk.vhd_url})
+        for disk in sorted(image.data_disks, key=lambda disk: disk.lun)
+    ]
+    return object_text(
+        {
+            "sourceType": written("sasUri"),
+            "osDisk": written({"uri": image.os_vhd_url}),
+            "dataDisks": array_text(disks),
+        }
+    )
+
+
+def _data_disk(index: int, item: Node) -> Disk:
+    lun, uri = item.get("lunNumber"), item.get("uri")
+    place = str(lun.value) if lun is not None and lun.kind in {"number", "string"} else f"#{index}"
+    url = uri.string if uri is not None else None
+    return Disk(place, url or "", uri if url is not None else None)
+
+
+def _in_order(disks: Iterable[Disk]) -> tuple[Disk, ...]:
+    return tuple(sorted(disks, key=lambda disk: (disk.place != _OS, len(disk.place), disk.place)))
+
+
+def _string(node: Node | None) -> str | None:
+    return node.string if node is not None else None

@@ -1,0 +1,174 @@
+"""The submissions of an offer, read as its operations.
+
+The service lists what is active: usually an entry a target, with a number that a preview keeps when it is promoted.
+While and after that the list has been seen in three shapes: the entry becomes a second live one; both targets show
+the number; only the live one does. Two live entries are what is live and what goes live, or failed to.
+
+Pure functions over JSON of any shape.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from marketplace.model import LIVE_SUFFIX, Operation, OperationKind, OperationState, Standing
+from marketplace.product_ingestion.jobs import Progress, progress, state
+from marketplace.product_ingestion.moments import moment
+from marketplace.product_ingestion.references import number_of
+from marketplace.protocol import KNOWN_OPERATIONS
+from marketplace.wording import lowered
+
+PREVIEW = "preview"
+LIVE = "live"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission in the list.
+
+    Attributes:
+        number: Its number, of about 19 digits.
+        target: ``preview`` or ``live``.
+    """
+
+    number: str
+    target: str
+    progress: Progress
+    created: datetime | None
+    unknown_words: tuple[str, ...] = ()
+
+    @property
+    def newness(self) -> tuple[int, str]:
+        """What it is sorted by where the times say nothing: numbers grow."""
+        return _newness(self.number)
+
+    @property
+    def kind(self) -> OperationKind:
+        """What it does."""
+        return OperationKind.GO_LIVE if self.target == LIVE else OperationKind.PUBLISH
+
+    @property
+    def operation_id(self) -> str:
+        """The id of the operation that it is."""
+        return self.number + LIVE_SUFFIX if self.target == LIVE else self.number
+
+
+def read(items: Iterable[object]) -> list[Submission]:
+    """Return the submissions of a list, newest first; the draft's placeholder and other targets are left out."""
+    found: dict[tuple[str, str], Submission] = {}
+    for item in items:
+        one = _submission(item)
+        if one is not None:
+            known = found.get((one.number, one.target))
+            # Said twice, what has not ended yet is what counts.
+            if known is None or (known.progress.has_ended and not one.progress.has_ended):
+                found[one.number, one.target] = one
+    return _newest_first(list(found.values()))
+
+
+def operations(submissions: Sequence[Submission]) -> list[Operation]:
+    """Return the operations that submissions stand for, newest first, a running one before all others.
+
+    A live one stands for two: the go-live, and the publish whose preview it promotes, which is settled.
+    """
+    found: dict[str, Operation] = {}
+    for one in sorted(submissions, key=lambda each: each.target == LIVE):
+        found[one.operation_id] = Operation(
+            id=one.operation_id, kind=one.kind, state=state(one.kind, one.progress), changed_at=one.created
+        )
+        if one.target == LIVE:
+            published_at = found[one.number].changed_at if one.number in found else one.created
+            found[one.number] = Operation(
+                id=one.number, kind=OperationKind.PUBLISH, state=OperationState.PREVIEW, changed_at=published_at
+            )
+    listed = sorted(found.values(), key=lambda each: _rank(each, submissions))
+    return sorted(listed, key=lambda each: each.state is not OperationState.RUNNING)
+
+
+def awaits_sign_off(submissions: Sequence[Submission]) -> bool:
+    """Tell whether the newest preview is ready and has not been promoted, nor is being promoted."""
+    newest = next((one for one in submissions if one.target == PREVIEW), None)
+    promoted = {
+        one.number
+        for one in submissions
+        if one.target == LIVE and (one.progress is Progress.SUCCEEDED or not one.progress.has_ended)
+    }
+    return newest is not None and newest.progress is Progress.SUCCEEDED and newest.number not in promoted
+
+
+def standing(submissions: Sequence[Submission]) -> Standing:
+    """Return how an offer stands."""
+    return Standing(
+        operations=operations(submissions)[:KNOWN_OPERATIONS], awaits_sign_off=awaits_sign_off(submissions)
+    )
+
+
+def find(submissions: Iterable[Submission], operation_id: str) -> Submission | None:
+    """Return the submission that is an operation; a publish may have become a live one by now."""
+    number = operation_id.removesuffix(LIVE_SUFFIX)
+    named = [one for one in submissions if one.number == number]
+    wanted = LIVE if operation_id.endswith(LIVE_SUFFIX) else PREVIEW
+    exact = next((one for one in named if one.target == wanted), None)
+    return exact or (next(iter(named), None) if wanted == PREVIEW else None)
+
+
+def is_superseded(submissions: Iterable[Submission], number: str) -> bool:
+    """Tell whether the offer was published again after a submission: then it need not be listed any more."""
+    return any(one.newness > _newness(number) for one in submissions)
+
+
+def begun_by(
+    submissions: Sequence[Submission], kind: OperationKind | None, since: datetime | None
+) -> Submission | None:
+    """Return the submission that a job made, where nothing names it: of the kind, and created next after it began.
+
+    A promoted one may have kept the time of its publish: then the one that runs counts, or else the newest.
+    """
+    of_kind = [one for one in submissions if kind is None or one.kind is kind]
+    # Created may be told in whole seconds.
+    begun = since.replace(microsecond=0) if since is not None else None
+    after = [one for one in of_kind if begun is not None and one.created is not None and one.created >= begun]
+    if after:
+        return min(after, key=lambda one: one.created or datetime.max.replace(tzinfo=UTC))
+    if kind is OperationKind.PUBLISH and begun is not None:
+        return None
+    return next((one for one in of_kind if not one.progress.has_ended), next(iter(of_kind), None))
+
+
+def _newness(number: str) -> tuple[int, str]:
+    digits = number.lstrip("0")
+    return len(digits), digits
+
+
+def _submission(item: object) -> Submission | None:
+    members = lowered(item)
+    number = number_of(members.get("id"))
+    target = lowered(members.get("target")).get("targettype")
+    where = target.casefold() if isinstance(target, str) else ""
+    if number is None or where not in {PREVIEW, LIVE}:
+        return None
+    now, unknown = progress(members.get("status"), members.get("result"))
+    return Submission(
+        number=number,
+        target=where,
+        progress=now,
+        created=moment(members.get("created")),
+        unknown_words=tuple(unknown),
+    )
+
+
+def _newest_first(listed: list[Submission]) -> list[Submission]:
+    by_number = sorted(listed, key=lambda one: (one.newness, one.target == LIVE), reverse=True)
+    # One without a time takes that of the one before it, so that it stays beside it.
+    times: list[tuple[datetime, Submission]] = []
+    before = datetime.max.replace(tzinfo=UTC)
+    for one in by_number:
+        before = one.created or before
+        times.append((before, one))
+    return [one for _, one in sorted(times, key=lambda each: each[0], reverse=True)]
+
+
+def _rank(operation: Operation, submissions: Sequence[Submission]) -> tuple[int, bool]:
+    number = operation.id.removesuffix(LIVE_SUFFIX)
+    place = next(at for at, one in enumerate(submissions) if one.number == number)
+    return place, operation.kind is not OperationKind.GO_LIVE
