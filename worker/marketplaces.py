@@ -4,16 +4,21 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from marketplace.cloud_partner.calls import MARKETPLACE_SCOPE, MARKETPLACE_URL, Portal
+from marketplace.cloud_partner import calls as cloud_partner
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.http.credentials import Credentials, EntraCredentials, FixedToken
 from marketplace.http.pace import Pace
+from marketplace.product_ingestion import calls as product_ingestion
+from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
+from marketplace.protocol import Marketplace
 from marketplace.sas import Signer
 from worker.settings import Settings
 from worker.transport import transport
 
 MAX_CONNECTIONS = 100
 """As many as activities run at a time."""
+
+_APIS = {"cloud-partner": cloud_partner, "product-ingestion": product_ingestion}
 
 
 def http_client() -> httpx.AsyncClient:
@@ -28,17 +33,27 @@ def credentials_of(settings: Settings) -> Credentials:
     """Return where tokens come from."""
     if settings.marketplace_access_token is not None:
         return FixedToken(settings.marketplace_access_token)
-    return EntraCredentials(MARKETPLACE_SCOPE)
+    return EntraCredentials(_APIS[settings.marketplace_api].MARKETPLACE_SCOPE)
 
 
 def url_of(settings: Settings) -> str:
     """Return the marketplace's base address."""
-    return settings.marketplace_url or MARKETPLACE_URL
+    return settings.marketplace_url or _APIS[settings.marketplace_api].MARKETPLACE_URL
 
 
 def marketplace_of(
     settings: Settings, http: httpx.AsyncClient, credentials: Credentials, pace: Pace | None = None
-) -> CloudPartnerMarketplace:
+) -> Marketplace:
     """Return the client; nothing is sent yet."""
-    portal = Portal(http, credentials, url=url_of(settings), pace=pace)
-    return CloudPartnerMarketplace(portal, signer=Signer(settings.storage_account_keys()))
+    signer = Signer(settings.storage_account_keys())
+    if settings.marketplace_api == "product-ingestion":
+        api = product_ingestion.ProductIngestion(
+            http,
+            credentials,
+            url=url_of(settings),
+            schema_version=settings.marketplace_schema_version or product_ingestion.SCHEMA_VERSION,
+            pace=pace,
+        )
+        return ProductIngestionMarketplace(api, signer=signer, tenant_id=settings.azure_tenant_id)
+    portal = cloud_partner.Portal(http, credentials, url=url_of(settings), pace=pace)
+    return CloudPartnerMarketplace(portal, signer=signer)

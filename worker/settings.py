@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     marketplace_schema_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(-preview\d{1,3})?$")] | None = None
     marketplace_access_token: SecretStr | None = None
     marketplace_requests_per_second: Annotated[float, Field(ge=0.1, le=10_000)] | None = None
+    azure_tenant_id: str | None = None
     azure_storage_account_keys: SecretStr | None = None
     notify_webhook_url: SecretStr | None = None
     payload_encryption_keys: SecretStr | None = None

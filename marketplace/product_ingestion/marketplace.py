@@ -118,6 +118,16 @@ class ProductIngestionMarketplace:
         """Whether an operation is listed as soon as its request was accepted."""
         return False
 
+    @property
+    def guards_writes(self) -> bool:
+        """Whether a write can be conditional: the API has no ETags."""
+        return False
+
+    @property
+    def joins_publishes(self) -> bool:
+        """Whether a publish that is asked for joins one of the same draft: the API refuses it instead."""
+        return False
+
     def check(self, change: Change) -> None:
         """Refuse what no offer of this API can hold.
 
@@ -303,10 +313,11 @@ class ProductIngestionMarketplace:
         texts: list[str] = []
         modular = change.scope is Scope.MODULAR
         if modular or change.foreign_edits is not ForeignEdits.INCLUDE:
-            draft, preview = [await self._reader.tree(offer, slot) for slot in (Slot.DRAFT, Slot.PREVIEW)]
+            preview = await self._reader.tree(offer, Slot.PREVIEW)
             needed = modular or preview is None
             production = await self._reader.tree(offer, Slot.PRODUCTION) if needed else None
-            slots = trees(draft, preview, production)
+            # Last: what somebody writes into the draft after this read a publish of some plans takes back.
+            slots = trees(await self._reader.tree(offer, Slot.DRAFT), preview, production)
             texts = await _worked_out(offer, _to_publish, slots, change, product)
         document = _document([*texts, _submission(product, submissions.PREVIEW)])
         return await self._begin(offer, document, "publish", OperationKind.PUBLISH, attempt)
@@ -395,7 +406,7 @@ class ProductIngestionMarketplace:
             return None
         handle = f"{JOB_PREFIX}{job}"
         attempt.note(handle)
-        self._looks.remember(job, kind, number)
+        self._looks.remember(offer, job, kind, number)
         return handle
 
     async def _written(self, offer: OfferKey, document: str, verb: str, attempt: Attempt) -> Job | None:
@@ -516,8 +527,10 @@ def _tree(slot: Contents | None) -> Tree | None:
 
 def _unpublished(images: Sequence[Image], *slots: Contents | None) -> list[ImageVersion]:
     """Return the images that none of the slots holds."""
-    published = [slot for slot in slots if slot is not None]
-    return [image.image_version for image in images if all(slot.missing([image]) for slot in published)]
+    missing = [image.image_version for image in images]
+    for slot in slots:
+        missing = [one for one in slot.missing(images) if one in missing] if slot is not None else missing
+    return list(dict.fromkeys(missing))
 
 
 def _unguarded(offer: OfferKey) -> Unguarded:

@@ -4,6 +4,9 @@ import base64
 
 import pytest
 
+from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
+from worker.marketplaces import credentials_of, http_client, marketplace_of, url_of
 from worker.settings import Settings, SettingsError, read_settings
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -20,11 +23,29 @@ def test_everything_has_a_default() -> None:
     settings = read_settings()
 
     assert settings.temporal_task_queue == "offer-publishing"
-    assert settings.marketplace_url == "https://cloudpartner.azure.com"
+    assert url_of(settings) == "https://cloudpartner.azure.com"
     assert settings.log_level == "INFO"
     assert settings.log_format == "text"
     assert not settings.storage_account_keys()
     assert not settings.encryption_keys()
+
+
+@pytest.mark.parametrize(
+    ("api", "address", "client"),
+    [
+        ("cloud-partner", "https://cloudpartner.azure.com", CloudPartnerMarketplace),
+        ("product-ingestion", "https://graph.microsoft.com/rp/product-ingestion", ProductIngestionMarketplace),
+    ],
+)
+async def test_the_api_chooses_the_client_and_its_address(
+    monkeypatch: pytest.MonkeyPatch, api: str, address: str, client: type
+) -> None:
+    monkeypatch.setenv("MARKETPLACE_API", api)
+    settings = read_settings()
+
+    assert url_of(settings) == address
+    async with http_client() as http:
+        assert isinstance(marketplace_of(settings, http, credentials_of(settings)), client)
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +58,10 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "TEMPORAL_TASK_QUEUE": "mine",
+        "MARKETPLACE_API": "product-ingestion",
         "MARKETPLACE_URL": "http://127.0.0.1:8400/below/a/path",
+        "MARKETPLACE_SCHEMA_VERSION": "2022-03-01-preview5",
+        "AZURE_TENANT_ID": "c2d8b7a4-54a6-4bf0-9b7e-0f8f3a1d6e90",
         "MARKETPLACE_ACCESS_TOKEN": "eyJ0.invented.token\n",
         "MARKETPLACE_REQUESTS_PER_SECOND": "0.5",
         "AZURE_STORAGE_ACCOUNT_KEYS": "one=a2V5MQ==, two=a2V5Mg==",
@@ -63,6 +87,9 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("MARKETPLACE_API", "hunter2"),
+        ("MARKETPLACE_SCHEMA_VERSION", "hunter2"),
+        ("MARKETPLACE_SCHEMA_VERSION", "2022-03-01-preview"),
         ("MARKETPLACE_URL", "cloudpartner.azure.com"),
         ("MARKETPLACE_URL", "ftp://cloudpartner.azure.com"),
         ("MARKETPLACE_URL", "https://dana:hunter2@cloudpartner.azure.com"),
