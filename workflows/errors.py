@@ -10,7 +10,7 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from marketplace.model import OfferKey, OperationKind, OperationReport, OperationState
+    from marketplace.model import OfferKey, OperationKind, OperationReport, OperationState, shown_id
 
 MAX_ERROR = 3000
 """Characters."""
@@ -49,7 +49,7 @@ def final(kind: str, message: str) -> ApplicationError:
 
 def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | None:
     """Return the error that an operation's end means for a run that wanted it to succeed."""
-    what = f"{offer}: {report.kind.replace('_', '-')} {report.operation_id}"
+    what = f"{offer}: {report.kind.replace('_', '-')} {shown_id(report.operation_id)}"
     if report.state is OperationState.CANCELED:
         return final(
             "OperationCanceled",
@@ -61,6 +61,12 @@ def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | 
         # Clipped before the advice, which would be cut otherwise.
         message = f"{what} failed. {said}"[: MAX_ERROR - len(advice)].rstrip(". ") + advice
         return final("PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed", message)
+    if report.state is OperationState.TURNED_AWAY:
+        return final(
+            "MarketplaceError",
+            f"{what} came to nothing, because something else runs on the offer or took its place:"
+            f" {'; '.join(report.errors)}. Start the run again to look at the newer one.",
+        )
     return None
 
 
