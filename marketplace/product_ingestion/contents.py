@@ -14,9 +14,9 @@ from marketplace.product_ingestion.configurations import (
     HeldVersion,
     configurations,
     named,
-    own_word,
 )
 from marketplace.product_ingestion.image_rules import objections
+from marketplace.product_ingestion.placements import image_types
 from marketplace.product_ingestion.resources import VERSIONS, Tree, differing, told
 from marketplace.versions import sort_key
 
@@ -38,7 +38,7 @@ class OfferContents:
 
         A version that is there in another spelling only is missing; `conflicts` says why it cannot be added.
         """
-        return [image.image_version for image in images if not self._has(image)]
+        return [image.image_version for image in images if not self._has(image, images)]
 
     def conflicts(self, images: Sequence[Image]) -> list[str]:
         """Return a sentence for each of the images whose version it holds with another source or spelling."""
@@ -46,7 +46,7 @@ class OfferContents:
         for image in images:
             held = self._configurations.get(image.plan_id)
             if held is not None:
-                found += objections(held, image.version, _types(image, held), sources.wanted(image, None))[:1]
+                found += objections(held, image.version, _types(image, images, held), sources.wanted(image, None))[:1]
         return found
 
     @cached_property
@@ -74,7 +74,7 @@ class OfferContents:
             if version.is_there
         }
 
-    def _has(self, image: Image) -> bool:
+    def _has(self, image: Image, images: Sequence[Image]) -> bool:
         held = self._configurations.get(image.plan_id)
         if held is None:
             return False
@@ -84,7 +84,7 @@ class OfferContents:
             if version.number == image.version
             for each in version.images
         }
-        return bool(there) and _types(image, held) <= there
+        return bool(there) and _types(image, images, held) <= there
 
 
 def promotion(preview: OfferContents | None, production: OfferContents | None) -> Promotion:
@@ -156,8 +156,5 @@ def _schedule(version: HeldVersion) -> object:
     return node.value if node is not None else None
 
 
-def _types(image: Image, held: Configuration) -> set[str]:
-    """Return the image types that an image is wanted as, in the plan's own words."""
-    if image.generation is None:
-        return set(held.image_types)
-    return {own_word(image.generation, held.image_types) or image.generation}
+def _types(image: Image, images: Sequence[Image], held: Configuration) -> set[str]:
+    return set(image_types(image, images, held.image_types))

@@ -9,7 +9,6 @@ from datetime import datetime
 from marketplace import sas
 from marketplace.errors import RuleBroken, VersionTaken
 from marketplace.model import Image, ImageVersion
-from marketplace.product_ingestion import sources
 from marketplace.product_ingestion.configurations import Configuration, HeldVersion, named
 from marketplace.product_ingestion.placements import DRAFT, Placement
 from marketplace.product_ingestion.sources import Disk, Source
@@ -143,7 +142,7 @@ def renewals(placements: Iterable[Placement], now: datetime) -> tuple[list[Place
             continue
         if all(sas.usable(disk.url, now) for disk in one.present[1].source.disks):
             continue
-        if all(sas.usable(disk.url, now) for disk in sources.wanted(one.image, None).disks):
+        if all(sas.usable(disk.url, now) for disk in one.source.disks):
             renewed.append(one)
         else:
             warnings.append(

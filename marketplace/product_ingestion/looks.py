@@ -37,11 +37,13 @@ class _Begun:
 
     Attributes:
         number: The submission, where the request named it.
+        before: The operations that were there before.
     """
 
     kind: OperationKind
     at: datetime
     number: str | None
+    before: frozenset[str]
 
 
 class Looks:
@@ -53,9 +55,9 @@ class Looks:
         self._clock = clock
         self._begun: OrderedDict[str, _Begun] = OrderedDict()
 
-    def remember(self, job: str, kind: OperationKind, number: str | None) -> None:
+    def remember(self, offer: OfferKey, job: str, kind: OperationKind, number: str | None) -> None:
         """Remember a job that has just begun."""
-        self._begun[job] = _Begun(kind, self._clock(), number)
+        self._begun[job] = _Begun(kind, self._clock(), number, self._reader.seen(offer))
         if len(self._begun) > REMEMBERED:
             self._begun.popitem(last=False)
 
@@ -145,15 +147,15 @@ class Looks:
     ) -> OperationReport:
         """Answer for a job that the service does not know (any more) from the submissions."""
         begun = self._begun.get(operation_id.removeprefix(JOB_PREFIX))
-        if begun is not None and self._clock() - begun.at < JUST_NOW:
+        listed = await self._reader.submissions(offer)
+        before = begun.before if begun is not None else frozenset()
+        of_kind = [each.id for each in submissions.operations(listed) if kind is None or each.kind is kind]
+        found = next((each for each in of_kind if each not in before), None)
+        if found is None and begun is not None and self._clock() - begun.at < JUST_NOW:
             raise Unreadable(
                 f"look at {offer}: the marketplace does not know {one_line(operation_id, 100)} yet; it is new",
                 call=f"look at {offer}",
             )
-        listed = await self._reader.submissions(offer)
-        known = [each.id for each in submissions.operations(listed) if kind is None or each.kind is kind]
-        named = f"{begun.number}{LIVE_SUFFIX}" if begun is not None and begun.number is not None else None
-        found = named if named in known else next(iter(known), None)
         if found is None:
             raise Refused(
                 f"look at {offer}: the marketplace does not know {one_line(operation_id, 100)} any more, and lists no"

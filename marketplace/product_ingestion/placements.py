@@ -176,7 +176,7 @@ def place(slots: Trees, images: Sequence[Image], tenant_id: str | None) -> list[
                 f"Plan {image.plan_id}: version {image.version} is of a gallery, and nothing tells the gallery's "
                 "tenant. Give gallery_tenant_id, or set AZURE_TENANT_ID for the worker."
             )
-        types, new_sku = _types(image, shelf, missing, broken)
+        types, new_sku = _types(image, images, shelf, missing, broken)
         for image_type in types:
             one = Placement(image, image_type, source, shelf, new_sku)
             first = placements.setdefault(one.key, one)
@@ -190,14 +190,36 @@ def place(slots: Trees, images: Sequence[Image], tenant_id: str | None) -> list[
     return list(placements.values())
 
 
-def _types(image: Image, shelf: Shelf, missing: list[str], broken: list[str]) -> tuple[list[str], Sku | None]:
-    """Return the image types of an image, in the plan's own words, and the SKU to be added for it."""
-    types = shelf.base.image_types
-    shown = listed(types) or "none"
+def image_types(image: Image, images: Iterable[Image], known: Sequence[str]) -> list[str]:
+    """Return the image types that an image is for, in a plan's own words.
+
+    One that names none is for all that the plan has, but for those which another image of the same version names.
+
+    Args:
+        image: The image.
+        images: All images asked for.
+        known: The image types of the plan's SKUs.
+    """
     if image.generation is not None:
-        word = own_word(image.generation, types)
-        if word is not None:
-            return [word], None
+        return [own_word(image.generation, known) or image.generation]
+    beside = [
+        own_word(one.generation, known)
+        for one in images
+        if one.generation is not None and (one.plan_id, one.version) == (image.plan_id, image.version)
+    ]
+    return [image_type for image_type in known if image_type not in beside]
+
+
+def _types(
+    image: Image, images: Sequence[Image], shelf: Shelf, missing: list[str], broken: list[str]
+) -> tuple[list[str], Sku | None]:
+    """Return the image types of an image, and the SKU to be added for it."""
+    known = shelf.base.image_types
+    types = image_types(image, images, known)
+    shown = listed(known) or "none"
+    if image.generation is not None:
+        if types[0] in known:
+            return types, None
         if image.sku is not None:
             return [image.generation], image.sku
         missing.append(

@@ -20,14 +20,16 @@ _OF_NO_USE = "is not supported"
 
 
 class Reader:
-    """Reads offers. Remembered is which product an offer's id stands for, until the service does not know it.
+    """Reads offers.
 
-    No call names a publisher: to whom an offer belongs the credentials tell.
+    Remembered are which product an offer's id stands for, until the service does not know that any more, and which
+    operations were seen last. No call names a publisher: to whom an offer belongs the credentials tell.
     """
 
     def __init__(self, calls: ProductIngestion) -> None:
         self._calls = calls
         self._products: dict[str, str] = {}
+        self._listed: dict[str, frozenset[str]] = {}
 
     async def product(self, offer: OfferKey) -> str:
         """Return the product's own part of its durable id.
@@ -103,10 +105,16 @@ class Reader:
         known = offer.offer_id in self._products
         product = await self.product(offer)
         try:
-            return submissions.read(await self._calls.submissions(offer, product))
+            items = await self._calls.submissions(offer, product)
         except NotFound:
             if not known:
                 raise
             self._products.pop(offer.offer_id, None)
-        product = await self.product(offer)
-        return submissions.read(await self._calls.submissions(offer, product))
+            items = await self._calls.submissions(offer, await self.product(offer))
+        listed = submissions.read(items)
+        self._listed[offer.offer_id] = frozenset(each.id for each in submissions.operations(listed))
+        return listed
+
+    def seen(self, offer: OfferKey) -> frozenset[str]:
+        """Return the ids of the operations that the last read showed."""
+        return self._listed.get(offer.offer_id, frozenset())

@@ -1,0 +1,140 @@
+"""Errors within errors: what is told of them, and what is to be done."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace import errors
+from marketplace.http.answers import Answer
+from marketplace.product_ingestion import failures
+
+CERTIFICATION = {
+    "code": "internalServerError",
+    "message": "An error occurred",
+    "details": [
+        {
+            "code": "invalidState",
+            "message": "Certification",
+            "details": [{"code": "invalidState", "message": "Issues were found in <b>certification</b>: port 22"}],
+        }
+    ],
+}
+IN_PROGRESS = {
+    "code": "conflict",
+    "message": "Operation failed",
+    "resourceId": "submission/p/0",
+    "details": [{"code": "invalidState", "message": "A submission is already in progress", "details": []}],
+}
+INVALID = {
+    "code": "badRequest",
+    "message": "invalid resource",
+    "details": [
+        {"code": "schemaValidationError", "message": "skuId is wrong", "resourceId": {"externalId": "lts"}},
+        {"code": "businessValidationError", "message": "no image", "resourceId": "plan/p/l", "details": {}},
+    ],
+}
+FULL = {"code": "badRequest", "details": [{"code": "collectionLimitExceeded", "message": "100 at most"}]}
+
+
+def test_the_innermost_errors_are_told_with_what_they_are_about() -> None:
+    assert failures.told(failures.read([INVALID])) == [
+        "schemaValidationError: skuId is wrong (lts)",
+        "businessValidationError: no image (plan/p/l)",
+    ]
+    assert failures.told(failures.read([IN_PROGRESS])) == [
+        "invalidState: A submission is already in progress (submission/p/0)"
+    ]
+
+
+def test_markup_is_not_told() -> None:
+    [said] = failures.told(failures.read([CERTIFICATION]))
+    assert said == "invalidState: Issues were found in certification: port 22"
+
+
+@pytest.mark.parametrize("details", [None, {}, [], "nothing", [None], 7])
+def test_details_may_be_anything(details: object) -> None:
+    assert failures.told(failures.read([{"code": "notFound", "message": "gone", "details": details}])) == [
+        "notFound: gone"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (IN_PROGRESS, errors.Conflict),
+        ({"code": "locked"}, errors.Conflict),
+        ({"code": "badRequest", "details": [{"code": "productLocked", "message": "wait"}]}, errors.Conflict),
+        ({"code": "badRequest", "message": "It cannot be pushed because it is not the latest."}, errors.Conflict),
+        (INVALID, errors.Invalid),
+        ({"code": "conflict", "details": [INVALID]}, errors.Invalid),
+        (FULL, errors.Invalid),
+        (CERTIFICATION, errors.Refused),
+        ({"code": "internalServerError", "message": "oops"}, errors.Unavailable),
+        ({"code": "badRequest", "details": [{"code": "notSupported", "message": "no"}]}, errors.Refused),
+        ({"code": "badRequest", "message": "PlanId lts is locked by a previous submission"}, errors.Refused),
+    ],
+)
+def test_what_an_error_is(error: dict[str, Any], expected: type[Exception]) -> None:
+    assert failures.error_of(failures.read([error])) is expected
+
+
+def test_certification_is_known_by_its_shape() -> None:
+    assert failures.is_certification(failures.read([CERTIFICATION]))
+    assert not failures.is_certification(failures.read([IN_PROGRESS, INVALID]))
+    assert not failures.is_contention(failures.read([{"code": "conflict", "details": [CERTIFICATION]}]))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, IN_PROGRESS, errors.Conflict),
+        (400, INVALID, errors.Invalid),
+        (400, FULL, errors.Invalid),
+        (400, {"code": "badRequest", "message": "no such target"}, None),
+        (404, IN_PROGRESS, None),
+        (500, IN_PROGRESS, None),
+    ],
+)
+def test_the_body_of_a_refusal_says_more_than_its_status(status: int, body: object, expected: object) -> None:
+    answer = Answer(status, httpx.Headers(), json.dumps({"error": body}))
+    assert failures.error_of_answer(answer) is expected
+
+
+@pytest.mark.parametrize("text", ["", "<html>", '{"error": ', "[]", "null", '"x"', "[" * 10_000])
+def test_a_refusal_may_have_any_body(text: str) -> None:
+    assert failures.error_of_answer(Answer(400, httpx.Headers(), text)) is None
+    assert isinstance(failures.words_of(text), str)
+
+
+def test_the_words_of_a_refusal_are_those_of_its_innermost_errors() -> None:
+    assert failures.words_of(json.dumps({"error": IN_PROGRESS})).startswith("invalidState: A submission is already")
+    assert failures.words_of('{"Message": "Something else"}') == "Something else"
+    assert failures.words_of('{"error": {"code": "badRequest"}}') == "badRequest"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(["conflict", "certification"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["code", "message", "details", "resourceId", "error"]), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+@given(anything)
+def test_no_shape_of_errors_raises(body: object) -> None:
+    found = failures.read(body)
+    failures.told(found)
+    assert failures.error_of(found) in {errors.Conflict, errors.Invalid, errors.Unavailable, errors.Refused}
+
+
+def test_errors_without_end_are_cut() -> None:
+    nested: dict[str, Any] = {"code": "a", "message": "deep"}
+    for _ in range(200):
+        nested = {"code": "a", "message": "m", "details": [nested, nested]}
+    assert 0 < len(failures.told(failures.read(nested))) <= failures.MAX_LEAVES

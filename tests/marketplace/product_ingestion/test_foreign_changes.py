@@ -1,0 +1,130 @@
+"""Changes by others in the draft: what is one, and what is none."""
+
+from typing import Any
+
+import pytest
+
+from marketplace import errors
+from marketplace.model import Scope
+from marketplace.product_ingestion import foreign_changes
+from marketplace.product_ingestion.resources import Tree, read
+from tests.marketplace.product_ingestion.offers import (
+    PLANS,
+    P,
+    configuration,
+    listing_asset,
+    of_property,
+    plan,
+    product,
+    schema,
+    submission,
+    text,
+    tree,
+    version,
+)
+
+PLAIN = configuration(version("1.0.0"))
+
+
+def found(draft: Tree | None, published: Tree | None, scope: Scope = Scope.WHOLE, *plans: str) -> list[str]:
+    return foreign_changes.found(draft, published, scope, plans or ("lts",))
+
+
+def offer(*listed: dict[str, Any]) -> Tree:
+    return read(text(*listed))
+
+
+def test_a_changed_resource_is_named_with_its_members_and_what_to_do_is_said() -> None:
+    draft = offer(product(), of_property(termsOfUse="Be mean.", categories={}), plan())
+    published = offer(product(), of_property(), plan())
+    sentence = f"property public/main (property/{P}/public/main) was changed in the draft: categories, termsOfUse"
+    assert found(draft, published) == [sentence]
+    with pytest.raises(errors.ForeignChanges, match='Partner Center, or set "foreign_edits": "include"'):
+        foreign_changes.refuse(draft, published, Scope.WHOLE, ["lts"])
+
+
+def test_new_and_missing_resources_are_changes() -> None:
+    draft, published = offer(product(), plan(), plan("edge")), offer(product(), plan(), of_property())
+    assert found(draft, published) == [
+        f"plan edge (plan/{P}/{PLANS['edge']}) is new in the draft",
+        f"property public/main (property/{P}/public/main) is gone from the draft",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("drafted", "published"),
+    [
+        (configuration(version("1.0.0"), version("1.1.0")), PLAIN),
+        (configuration(version("1.0.0", lifecycleState="deprecated")), PLAIN),
+        (PLAIN | {"$schema": schema("virtual-machine-plan-technical-configuration", "2026-04-01-preview1")}, PLAIN),
+        (PLAIN | {"validations": [{"level": "warning"}]}, PLAIN),
+        (PLAIN | {"lifecycleState": "generallyAvailable", "note": None}, PLAIN),
+        (PLAIN, PLAIN | {"vmProperties": {"supportsExtensions": True, "supportsNVMe": True}}),
+        (configuration(version("1.0.0"), version("1.1.0", "arm64Gen2"), types="x64Gen2 arm64Gen2"), PLAIN),
+    ],
+    ids=["version", "deprecation", "schema", "validations", "nothing", "stale false", "sku with images"],
+)
+def test_what_no_person_means_by_a_change_is_none(drafted: dict[str, Any], published: dict[str, Any]) -> None:
+    assert found(tree(plan(), drafted), tree(plan(), published)) == []
+
+
+@pytest.mark.parametrize(
+    "drafted",
+    [
+        PLAIN | {"openPorts": [{"label": "ssh"}]},
+        PLAIN | {"vmProperties": {"supportsExtensions": False, "supportsNVMe": False}},
+        PLAIN | {"vmProperties": {"supportsExtensions": True, "supportsNVMe": True}},
+        configuration(version("1.0.0"), types="x64Gen2 arm64Gen2"),
+        PLAIN | {"skus": []},
+    ],
+    ids=["ports", "capability off", "capability on", "sku without images", "no sku"],
+)
+def test_other_members_of_a_technical_configuration_count(drafted: dict[str, Any]) -> None:
+    assert len(found(tree(plan(), drafted), tree(plan(), PLAIN))) == 1
+
+
+def test_order_and_signed_addresses_and_submissions_do_not_count() -> None:
+    draft = offer(plan(), listing_asset("one"), product(), submission("draft", "0"))
+    published = offer(product(), plan(), listing_asset("two"), submission("live", "12"))
+    assert found(draft, published) == []
+    assert len(found(offer(listing_asset("one", fileName="x.png")), offer(listing_asset("two")))) == 1
+
+
+def test_the_order_of_items_does_not_count_and_their_number_does() -> None:
+    one, other = {"label": "ssh"}, {"label": "web"}
+    draft, published = PLAIN | {"openPorts": [one, other]}, PLAIN | {"openPorts": [other, one]}
+    assert found(tree(plan(), draft), tree(plan(), published)) == []
+    assert (
+        len(found(tree(plan(), PLAIN | {"openPorts": [one, one]}), tree(plan(), PLAIN | {"openPorts": [one]}))) == 1
+    )
+
+
+def test_nothing_is_foreign_in_an_offer_that_was_never_published() -> None:
+    assert found(offer(product(), plan()), None) == []
+    assert found(None, offer(product(), plan())) == []
+
+
+def test_of_some_plans_only_what_would_be_published_counts() -> None:
+    page = {"$schema": schema("listing"), "id": f"listing/{P}/public/main/default/en-us", "title": "A"}
+    edge = configuration(version("1.0.0"), plan="edge")
+    published = offer(product(), plan(), plan("edge"), PLAIN, edge, page)
+    draft = offer(
+        product(), plan(), plan("edge"), PLAIN | {"openPorts": []}, edge | {"openPorts": []}, page | {"title": "B"}
+    )
+    assert len(found(draft, published)) == 3
+    assert [each.split(" (")[0] for each in found(draft, published, Scope.MODULAR, "edge")] == [
+        "virtual-machine-plan-technical-configuration of plan edge"
+    ]
+    changed = offer(product(alias="Other"), plan(), plan("edge"), PLAIN, edge, page)
+    assert len(found(changed, published, Scope.MODULAR, "edge")) == 1
+
+
+def test_resources_of_a_plan_are_known_by_their_ids_too() -> None:
+    page = {
+        "$schema": schema("plan-listing"),
+        "id": f"plan-listing/{P}/public/main/{PLANS['lts']}/en-us",
+        "name": "A",
+    }
+    draft, published = offer(plan(), page | {"name": "B"}), offer(plan(), page)
+    assert len(found(draft, published, Scope.MODULAR, "lts")) == 1
+    assert found(draft, published, Scope.MODULAR, "edge") == []

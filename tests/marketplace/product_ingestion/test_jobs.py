@@ -1,0 +1,148 @@
+"""Job documents: how far a job is, and what its operation is reported as."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.model import OperationKind, OperationState, StepState
+from marketplace.product_ingestion import jobs
+from marketplace.product_ingestion.jobs import Progress
+from marketplace.product_ingestion.moments import moment
+from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, IN_PROGRESS, INVALID
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "expected"),
+    [
+        ("notStarted", "pending", Progress.NOT_STARTED),
+        ("running", "pending", Progress.RUNNING),
+        ("running", None, Progress.RUNNING),
+        ("completed", "succeeded", Progress.SUCCEEDED),
+        ("Completed", "Succeeded", Progress.SUCCEEDED),
+        ("completed", "failed", Progress.FAILED),
+        ("completed", "cancelled", Progress.CANCELED),
+        ("completed", "canceled", Progress.CANCELED),
+        ("completed", "pending", Progress.RUNNING),
+        ("completed", "abandoned", Progress.FAILED),
+        ("completed", None, Progress.FAILED),
+        ("paused", "pending", Progress.RUNNING),
+        (None, None, Progress.RUNNING),
+        (["completed"], {"x": 1}, Progress.RUNNING),
+    ],
+)
+def test_how_far_a_job_is(status: object, result: object, expected: Progress) -> None:
+    assert jobs.read({"jobStatus": status, "jobResult": result}).progress is expected
+
+
+def test_unknown_words_are_reported() -> None:
+    assert jobs.read({"jobStatus": "paused", "jobResult": "abandoned"}).unknown_words == ["paused", "abandoned"]
+    assert jobs.read({"jobStatus": "completed", "jobResult": "succeeded"}).unknown_words == []
+
+
+def test_a_failed_job_whose_error_says_so_was_cancelled() -> None:
+    errors = [{"code": "conflict", "details": [{"code": "operationCanceled", "message": "by a person"}]}]
+    assert (
+        jobs.read({"jobStatus": "completed", "jobResult": "failed", "errors": errors}).progress is Progress.CANCELED
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-02T10:05:41.118Z", datetime(2026, 3, 2, 10, 5, 41, 118000, UTC)),
+        ("2026-03-02T10:05:41.1181234Z", datetime(2026, 3, 2, 10, 5, 41, 118123, UTC)),
+        ("2026-03-02T10:05:41", datetime(2026, 3, 2, 10, 5, 41, 0, UTC)),
+        ("2026-03-02T12:05:41+02:00", datetime(2026, 3, 2, 10, 5, 41, 0, UTC)),
+        ("0001-01-01T00:00:00", None),
+        ("0001-01-01", None),
+        ("yesterday", None),
+        (None, None),
+        (5, None),
+    ],
+)
+def test_moments(text: object, expected: datetime | None) -> None:
+    assert moment(text) == expected
+
+
+def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple[str, str, str, list[str]]:
+    found = jobs.report("1", kind, now, errors=jobs.read({"errors": list(errors)}).errors, otherwise="ask")
+    [step] = found.steps
+    return found.state, step.name, step.state, found.errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "now", "errors", "expected"),
+    [
+        (OperationKind.PUBLISH, Progress.NOT_STARTED, [], ("running", "Publish to preview", "not_started", [])),
+        (OperationKind.GO_LIVE, Progress.RUNNING, [], ("running", "Go live", "in_progress", [])),
+        (OperationKind.PUBLISH, Progress.SUCCEEDED, [], ("preview", "Publish to preview", "complete", [])),
+        (OperationKind.GO_LIVE, Progress.SUCCEEDED, [], ("live", "Go live", "complete", [])),
+        (OperationKind.GO_LIVE, Progress.CANCELED, [], ("canceled", "Go live", "canceled", [])),
+        (OperationKind.GO_LIVE, Progress.FAILED, [], ("failed", "Go live", "rejected", ["Go live: ask"])),
+        (
+            OperationKind.PUBLISH,
+            Progress.FAILED,
+            [INVALID],
+            (
+                "failed",
+                "Publish to preview",
+                "rejected",
+                [
+                    "Publish to preview: schemaValidationError: skuId is wrong (lts)",
+                    "Publish to preview: businessValidationError: no image (plan/p/l)",
+                ],
+            ),
+        ),
+        (
+            OperationKind.GO_LIVE,
+            Progress.FAILED,
+            [CERTIFICATION],
+            (
+                "failed",
+                "Certification",
+                "rejected",
+                ["Certification: invalidState: Issues were found in certification: port 22"],
+            ),
+        ),
+        (
+            OperationKind.PUBLISH,
+            Progress.FAILED,
+            [IN_PROGRESS],
+            (
+                "turned_away",
+                "Publish to preview",
+                "rejected",
+                ["Publish to preview: invalidState: A submission is already in progress (submission/p/0)"],
+            ),
+        ),
+    ],
+)
+def test_what_an_operation_is_reported_as(
+    kind: OperationKind, now: Progress, errors: list[dict[str, Any]], expected: tuple[str, str, str, list[str]]
+) -> None:
+    assert report(kind, now, *errors) == expected
+
+
+def test_the_failed_step_carries_the_errors() -> None:
+    found = jobs.report("1", OperationKind.PUBLISH, Progress.FAILED, errors=jobs.read({"errors": [INVALID]}).errors)
+    assert found.state is OperationState.FAILED
+    assert found.step is not None
+    assert found.step.state is StepState.REJECTED
+    assert len(found.step.errors) == 2
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.sampled_from(["completed", "failed"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["jobStatus", "jobResult", "jobStart", "errors", "jobEnd"]), anything) | anything
+)
+def test_no_shape_of_a_job_raises(document: object) -> None:
+    assert jobs.read(document).progress in Progress
