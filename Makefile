@@ -1,6 +1,6 @@
 # All that a person or CI types. `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos fuzz overload model lock clean
+.PHONY: help demo test lint format schemas histories bench frontier sixteen-days chaos fuzz overload model clients lock clean
 .DELETE_ON_ERROR:
 
 # Where the environment is made from; PYTHON=… says another one.
@@ -58,6 +58,9 @@ overload: .venv/dev-installed ## Start 2000 runs at once where 5 requests a seco
 model: .venv/dev-installed ## Check the procedures against a model, step by step (some 20 minutes); ARGS="--help" says more
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.model $(ARGS)
 
+clients: .venv/dev-installed .bench/released-clients/installed.txt ## Publish with two released clients of others, from PyPI
+	@PATH="$(CURDIR)/$(BIN):$$PATH" TEMPORAL_CONFIG_FILE=/dev/null $(RUN) pytest tests/campaigns/released_clients
+
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
 	@$(LOCK) --extra sandbox pyproject.toml --output-file requirements.txt
 	@$(LOCK) --extra sandbox --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
@@ -85,6 +88,13 @@ clean: ## Forget the demo's state and all caches; what is installed stays
 	@echo "Installing the packages of plots into .bench"
 	@$(RUN) venv --clear .bench/plots
 	@.bench/plots/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@cp $< $@
+
+# What others have released, never installed beside the product.
+.bench/released-clients/installed.txt: tests/campaigns/released_clients/environment.txt | $(BIN)/python
+	@echo "Installing the packages of the released clients into .bench"
+	@$(RUN) venv --clear .bench/released-clients
+	@.bench/released-clients/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@cp $< $@
 
 $(BIN)/python:

@@ -1,0 +1,300 @@
+"""Who publishes: the two released clients, and a worker of ours. Each is a process of its own."""
+
+import asyncio
+import json
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import httpx
+from temporalio.client import Client, WorkflowFailureError
+
+from sandbox import DEFAULT_TOKEN
+from tests.campaigns.released_clients import environment
+from tests.campaigns.released_clients.certificates import Certificates
+from tests.campaigns.released_clients.front import Front
+from tests.campaigns.released_clients.offers import API, PLAN, TENANT, Offer, gallery_image, vhd
+from tests.process.processes import Program, Programs, until
+
+Json: TypeAlias = dict[str, Any]
+
+FIVE_MINUTES = 300.0
+_LONGEST = 1_500.0
+_SAID = 110
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An image that is to be published.
+
+    Attributes:
+        version: As azure-img-utils makes it of a date, which is what all of them can do.
+    """
+
+    version: str = "2026.03.01"
+    plan: str = PLAN
+
+
+@dataclass(frozen=True)
+class Rig:
+    """What all of them work on.
+
+    Attributes:
+        speed: Seconds of the marketplace in one of ours.
+        temporal: The address of a Temporal server, and a client of it; only our worker needs one.
+    """
+
+    programs: Programs
+    http: httpx.AsyncClient
+    sandbox_url: str
+    speed: float
+    certificates: Certificates
+    temporal: tuple[str, Client] | None = None
+
+
+class Attempt(ABC):
+    """A publication that somebody has started."""
+
+    @abstractmethod
+    async def ended(self) -> str | None:
+        """Wait for its end; answers with why it did not end well, if it did not."""
+
+
+class Publisher(ABC):
+    """Somebody who publishes one offer.
+
+    Attributes:
+        title: What it is called, with its version.
+        polls: How often it looks, in the marketplace's time.
+        goes_on: Whether it goes on by itself when its process is started again.
+    """
+
+    title: ClassVar[str]
+    polls: ClassVar[str]
+    goes_on: ClassVar[bool] = False
+
+    def __init__(self, rig: Rig, offer: Offer, stack: ExitStack) -> None:
+        self.rig, self.offer = rig, offer
+        self.front = stack.enter_context(Front(rig.sandbox_url, rig.certificates))
+
+    async def open(self) -> None:  # noqa: B027 - most need nothing
+        """Start what has to be there before anything can be published."""
+
+    @abstractmethod
+    async def publish(self, wanted: Wanted) -> Attempt:
+        """Begin to publish an image, up to live."""
+
+    @abstractmethod
+    async def kill_and_start_again(self) -> Attempt:
+        """End the process as a power failure would, and start it again in the same way."""
+
+
+@dataclass
+class _Process(Attempt):
+    program: Program
+
+    async def ended(self) -> str | None:
+        status = await asyncio.to_thread(self.program.ended, _LONGEST)
+        return None if status == 0 else _last_words(self.program.said())
+
+
+class _Released(Publisher):
+    driver: ClassVar[str]
+    _command: Sequence[str] = ()
+    _program: Program | None = None
+
+    async def publish(self, wanted: Wanted) -> Attempt:
+        asked = json.dumps(self.asked(wanted))
+        self._command = (environment.program("python"), str(environment.DRIVERS / self.driver), asked)
+        return self._start()
+
+    async def kill_and_start_again(self) -> Attempt:
+        if self._program is not None:
+            self._program.kill()
+        return self._start()
+
+    def _start(self) -> Attempt:
+        self._program = self.rig.programs.start(*self._command, environment=self.front.environment)
+        return _Process(self._program)
+
+    @abstractmethod
+    def asked(self, wanted: Wanted) -> Json:
+        """Return what the driver is to do."""
+
+
+class Cloudpub(_Released):
+    """Red Hat's library, by its one method."""
+
+    title = f"cloudpub {environment.versions()['cloudpub']}"
+    polls = "every 5 min, its default"
+    driver = "with_cloudpub.py"
+    more: Mapping[str, object] = {}
+
+    def asked(self, wanted: Wanted) -> Json:
+        """Return what the driver is to do."""
+        return {
+            "interval": FIVE_MINUTES / self.rig.speed,
+            "timeout": _LONGEST,
+            "metadata": {
+                "image_path": vhd(wanted.version, wanted.plan),
+                "architecture": "x86_64",
+                "destination": f"{self.offer.name}/{wanted.plan}",
+                "disk_version": wanted.version,
+                "support_legacy": True,
+                **self.more,
+            },
+        }
+
+
+class CloudpubModular(Cloudpub):
+    """The same, publishing only the plan that changes."""
+
+    more = {"modular_push": True}
+
+
+class AzureImgUtils(_Released):
+    """SUSE's library; it waits for the edit only, so its driver asks for the offer's status in a loop."""
+
+    title = f"azure-img-utils {environment.versions()['azure-img-utils']}"
+    polls = "every 5 min: the loop is ours, there is none in it"
+    driver = "with_azure_img_utils.py"
+
+    def asked(self, wanted: Wanted) -> Json:
+        """Return what the driver is to do."""
+        return {
+            "offer": self.offer.name,
+            "interval": FIVE_MINUTES / self.rig.speed,
+            "image": {
+                "blob_name": f"{wanted.plan}.vhd",
+                "image_name": f"{wanted.plan}-{wanted.version.replace('.', '')}",
+                "sku": wanted.plan,
+                "generation_id": f"{wanted.plan}-gen1",
+                "blob_url": vhd(wanted.version, wanted.plan),
+            },
+        }
+
+
+class AzureImgUtilsGallery(AzureImgUtils):
+    """The same, with an image out of a Compute Gallery, which it adds to one image type."""
+
+    def asked(self, wanted: Wanted) -> Json:
+        """Return what the driver is to do."""
+        image = {
+            "version_number": wanted.version,
+            "plan_id": wanted.plan,
+            "gallery_name": "fabrikam",
+            "gallery_image_name": "webstack",
+        }
+        kept = {name: value for name, value in super().asked(wanted).items() if name != "image"}
+        return kept | {"gallery_image": image}
+
+
+@dataclass
+class _Run(Attempt):
+    client: Client
+    workflow_id: str
+
+    async def ended(self) -> str | None:
+        try:
+            async with asyncio.timeout(_LONGEST):
+                await self.client.get_workflow_handle(self.workflow_id).result()
+        except WorkflowFailureError as failure:
+            return _shortened(f"{getattr(failure.cause, 'type', type(failure.cause).__name__)}: {failure.cause}")
+        return None
+
+
+class Ours(Publisher):
+    """A worker as a user starts it, and `ValidateAndGoLive` without an approval."""
+
+    title = "this project"
+    polls = "after half of the time waited, 1 to 30 min, its default"
+    goes_on = True
+    least, most = 60.0, 1_800.0
+    _worker: Program | None = None
+    _runs: Sequence[_Run] = ()
+
+    async def open(self) -> None:
+        """Start a worker on a task queue of its own."""
+        address, _ = self._temporal()
+        self._worker = self.rig.programs.start(
+            *(sys.executable, "-m", "worker"),
+            environment={
+                "TEMPORAL_ADDRESS": address,
+                "TEMPORAL_TASK_QUEUE": self.offer.name,
+                "MARKETPLACE_API": "product-ingestion",
+                "MARKETPLACE_URL": self.front.url + API,
+                "MARKETPLACE_ACCESS_TOKEN": DEFAULT_TOKEN,
+                "AZURE_TENANT_ID": TENANT,
+            },
+        )
+        worker = self._worker
+        await until(lambda: "Working on task queue" in worker.said(), worker)
+
+    async def publish(self, wanted: Wanted) -> Attempt:
+        """Start the workflow."""
+        _, client = self._temporal()
+        run = _Run(client, f"go-live/{self.offer.name}/{wanted.plan}/{len(self._runs)}")
+        await client.start_workflow(
+            "ValidateAndGoLive", self._input(wanted), id=run.workflow_id, task_queue=self.offer.name
+        )
+        self._runs = [*self._runs, run]
+        return run
+
+    async def kill_and_start_again(self) -> Attempt:
+        """Kill the worker, and start it again; nobody touches the run."""
+        if self._worker is not None:
+            self._worker.kill()
+        await self.open()
+        return self._runs[-1]
+
+    def _temporal(self) -> tuple[str, Client]:
+        if self.rig.temporal is None:
+            raise AssertionError("there is no Temporal server")
+        return self.rig.temporal
+
+    def _input(self, wanted: Wanted) -> Json:
+        return {
+            "publisher_id": self.offer.publisher,
+            "offer_id": self.offer.name,
+            "images": [self.image(wanted)],
+            "approval": {"required": False},
+            "polling": {"min_interval": self.least / self.rig.speed, "max_interval": self.most / self.rig.speed},
+        }
+
+    def image(self, wanted: Wanted) -> Json:
+        """Return the image, as the input has it."""
+        named = {"plan_id": wanted.plan, "version": wanted.version}
+        return named | {"os_vhd_url": vhd(wanted.version, wanted.plan)}
+
+
+class OursEveryFiveMinutes(Ours):
+    """The same, looking as often as the others."""
+
+    polls = "every 5 min"
+    least = most = FIVE_MINUTES
+
+
+class OursGallery(Ours):
+    """The same, with an image out of a Compute Gallery."""
+
+    def image(self, wanted: Wanted) -> Json:
+        """Return the image, as the input has it."""
+        named = {"plan_id": wanted.plan, "version": wanted.version}
+        return named | {"gallery_image_id": gallery_image(wanted.version), "gallery_tenant_id": TENANT}
+
+
+def _last_words(said: str) -> str:
+    """Return what a program ended with: the last line that names an error, or else the last one."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Timeout|Header)\b", line)]
+    return _shortened((errors or lines or ["nothing said"])[-1])
+
+
+def _shortened(said: str) -> str:
+    plain = re.sub(r"^(\w+\.)+(?=\w+:)", "", said)
+    plain = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "…", plain).replace("|", "/").replace("`", "'")
+    return plain if len(plain) <= _SAID else plain[: _SAID - 1] + "…"
