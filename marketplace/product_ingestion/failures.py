@@ -18,6 +18,8 @@ MAX_LEAVES = 20
 MAX_MESSAGE = 400
 MAX_ERRORS = 1000
 MAX_DEPTH = 20
+MAX_STAGE = 60
+"""Characters of the name of a stage; what is longer is a sentence."""
 
 _VALIDATION = frozenset({"schemavalidationerror", "invalidresource", "businessvalidationerror"})
 FULL = "collectionlimitexceeded"
@@ -82,6 +84,17 @@ def is_full(failures: Iterable[Failure]) -> bool:
 def is_cancellation(failures: Iterable[Failure]) -> bool:
     """Tell whether somebody cancelled what was asked for."""
     return not _CANCELED.isdisjoint(_codes(failures))
+
+
+def stage(failures: Iterable[Failure]) -> str | None:
+    """Return the stage of a publish that failed, such as Certification: what is inside it are its reasons."""
+    named = (
+        each.message
+        for one in failures
+        for each in one.every()
+        if each.code == "invalidstate" and each.details and each.message and len(each.message) <= MAX_STAGE
+    )
+    return next(named, None)
 
 
 def is_certification(failures: Iterable[Failure]) -> bool:

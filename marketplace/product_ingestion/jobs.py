@@ -20,7 +20,10 @@ STEPS = {
     OperationKind.PUBLISH: ("preview", "Publish to preview"),
     OperationKind.GO_LIVE: ("live", "Go live"),
 }
-"""The one step that an operation has here, for the service tells of none: its id, and its name."""
+"""The one step that an operation has here, for the service tells of none: its id, and its name.
+
+Of one that failed the service names the stage, and then so does the step.
+"""
 
 _COMPLETED = "completed"
 _UNFINISHED = frozenset({"notstarted", "running", _COMPLETED})
@@ -131,8 +134,8 @@ def report(
     failed = reached in {OperationState.FAILED, OperationState.TURNED_AWAY}
     said = (failures.told(errors) or [otherwise or "it failed, without a message from the service"]) if failed else []
     step_id, name = STEPS[kind]
-    if failed and failures.is_certification(errors):
-        step_id, name = CERTIFICATION.casefold(), CERTIFICATION
+    if failed:
+        name = CERTIFICATION if failures.is_certification(errors) else failures.stage(errors) or name
     step_state = StepState.NOT_STARTED if now is Progress.NOT_STARTED else _STEP_STATES[reached]
     return OperationReport(
         operation_id=operation_id,

@@ -380,7 +380,8 @@ ODD = """{
          "skus": [ {"imageType":"x64Gen2","skuId":"lts","future":[1e2,-0]} ],
          "vmImageVersions" : [
             { "versionNumber" : "1.0.0" , "vmImages" : [ { "imageType":"x64Gen2", "source":
-              {"sourceType":"sharedImageGallery", "sharedImage":{"tenantId":"t","resourceId":"/r"}, "unheard": {"of": null} } } ], "note" : 7.0 }
+              {"sourceType":"sharedImageGallery", "sharedImage":{"tenantId":"t","resourceId":"/r"},
+               "unheard": {"of": null} } } ], "note" : 7.0 }
          ],
          "later" : { "a" : [ ] } } ] }"""
 
