@@ -1,0 +1,337 @@
+"""What is sent, body by body, and what is done about answers that the sandbox does not play."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from marketplace import errors
+from marketplace.model import Change, ForeignEdits, OfferDefinition, OperationKind, OperationState, Scope, Slot
+from marketplace.protocol import Attempt
+from tests.marketplace.product_ingestion.mocked import JOB, OFFER, Mocked, job
+from tests.marketplace.product_ingestion.offers import (
+    PLANS,
+    P,
+    configuration,
+    image,
+    listing_asset,
+    numbers,
+    of_property,
+    plan,
+    product,
+    schema,
+    submission,
+    text,
+    version,
+)
+from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, IN_PROGRESS
+from tests.marketplace.product_ingestion.test_submissions import DRAFT, entry
+
+NUMBER = "1152921505690009876"
+ACCEPTED = httpx.Response(202, json=job("notStarted", "pending"))
+TREE = text(
+    product(),
+    of_property(),
+    plan(),
+    plan("edge"),
+    configuration(version("1.0.0"), validations=[]),
+    configuration(version("1.0.0"), plan="edge"),
+    listing_asset("one"),
+)
+STATUS = f"GET configure/{JOB}/status"
+OUTCOME = f"GET configure/{JOB}"
+
+
+def submitted(target: str, **members: Any) -> dict[str, Any]:
+    return {
+        "$schema": schema("submission", "2022-03-01-preview2"),
+        "product": f"product/{P}",
+        "target": {"targetType": target},
+        **members,
+    }
+
+
+async def test_a_whole_draft_is_published_by_a_submission_alone() -> None:
+    service = Mocked({"POST configure": ACCEPTED})
+    noted: list[str] = []
+    handle = await service.marketplace().publish(
+        OFFER, Change(foreign_edits=ForeignEdits.INCLUDE), ["a@b.example"], attempt=Attempt(note=noted.append)
+    )
+    assert service.sent() == [
+        {"$schema": schema("configure", "2022-03-01-preview2"), "resources": [submitted("preview")]}
+    ]
+    assert [handle] == noted == [f"job:{JOB}"]
+    assert service.asked_for == ["GET product", "POST configure"]
+
+
+async def test_some_plans_are_published_with_all_that_they_need_as_it_was_read() -> None:
+    trees = {f"GET resource-tree/product {target}": TREE for target in ("draft", "preview", "live")}
+    service = Mocked({**trees, "POST configure": ACCEPTED})
+    change = Change(images=[image("1.0.0", plan_id="edge")], scope=Scope.MODULAR)
+    await service.marketplace().publish(OFFER, change, [], attempt=Attempt())
+    [body] = service.sent()
+    kinds = [each["$schema"].split("/")[-2] for each in body["resources"]]
+    assert kinds == ["product", "property", "plan", "virtual-machine-plan-technical-configuration", "submission"]
+    assert body["resources"][2] == plan("edge")
+    assert body["resources"][1] == of_property(**{"$schema": schema("property", "2022-03-01-preview3")})
+    expected = configuration(version("1.0.0"), plan="edge")
+    del expected["id"]
+    assert body["resources"][3] == expected
+    # What somebody writes after the draft was read is taken back, so nothing comes in between.
+    assert service.asked_for[-2:] == ["GET resource-tree/product draft", "POST configure"]
+
+
+async def test_a_preview_is_promoted_by_its_number() -> None:
+    service = Mocked({"POST configure": ACCEPTED})
+    noted: list[str] = []
+    await service.marketplace().go_live(OFFER, NUMBER, attempt=Attempt(note=noted.append))
+    assert service.sent()[0]["resources"] == [submitted("live", id=f"submission/{P}/{NUMBER}")]
+    assert noted == [f"job:{JOB}"]
+
+
+@pytest.mark.parametrize("answer", ["", "{"])
+async def test_a_publish_without_a_readable_job_was_accepted_all_the_same(answer: str) -> None:
+    service = Mocked({"POST configure": httpx.Response(202, text=answer)})
+    noted: list[str] = []
+    change = Change(foreign_edits=ForeignEdits.INCLUDE)
+    assert await service.marketplace().publish(OFFER, change, [], attempt=Attempt(note=noted.append)) is None
+    assert noted == []
+
+
+async def test_a_job_is_noted_before_anything_else_can_go_wrong() -> None:
+    service = Mocked(
+        {
+            "GET resource-tree/product draft": TREE,
+            "POST configure": ACCEPTED,
+            STATUS: httpx.Response(503),
+        }
+    )
+    noted: list[str] = []
+    with pytest.raises(errors.Unavailable):
+        await service.marketplace().edit_images(
+            OFFER,
+            Change(images=[image("1.1.0")]),
+            preview=None,
+            production=None,
+            sole_writer=True,
+            attempt=Attempt(note=noted.append),
+        )
+    assert noted == [f"job:{JOB}"]
+
+
+async def test_an_edit_without_a_readable_job_is_judged_by_the_draft() -> None:
+    written = text(product(), plan(), configuration(version("1.0.0"), version("1.1.0")))
+    before = text(product(), plan(), configuration(version("1.0.0")))
+    service = Mocked(
+        {
+            "GET resource-tree/product draft": [before, before, written],
+            "POST configure": httpx.Response(202),
+            "GET submission": {"value": []},
+        }
+    )
+    outcome = await service.marketplace().edit_images(
+        OFFER, Change(images=[image("1.1.0")]), preview=None, production=None, sole_writer=True, attempt=Attempt()
+    )
+    assert [str(each) for each in outcome.added] == ["lts 1.1.0"]
+    [body] = service.sent()
+    assert numbers(body["resources"][0]) == ["1.0.0", "1.1.0"]
+    assert body["resources"][0]["plan"] == f"plan/{P}/{PLANS['lts']}"
+
+
+async def test_a_job_without_end_is_left_to_the_next_attempt() -> None:
+    service = Mocked(
+        {"GET resource-tree/product draft": TREE, "POST configure": ACCEPTED, STATUS: job("running", "x")}
+    )
+    with pytest.raises(errors.Unavailable, match="it is followed on"):
+        await service.marketplace().edit_images(
+            OFFER,
+            Change(images=[image("1.1.0")]),
+            preview=None,
+            production=None,
+            sole_writer=True,
+            attempt=Attempt(),
+        )
+    assert len(service.sent()) == 1
+
+
+async def test_an_offer_of_a_type_that_the_api_does_not_know_is_refused() -> None:
+    body = {"error": {"code": "badRequest", "message": "Type AzureApplication is not supported"}}
+    service = Mocked({"GET resource-tree/product draft": httpx.Response(400, json=body)})
+    with pytest.raises(errors.Refused, match="AzureApplication is not supported"):
+        await service.marketplace().read_slot(OFFER, Slot.DRAFT)
+
+
+@pytest.mark.parametrize("tree", ["{}", '{"resources": {}}', '{"resources": [1]}', '{"resources": [[]]}'])
+async def test_an_odd_tree_is_unreadable(tree: str) -> None:
+    with pytest.raises(errors.Unreadable):
+        await Mocked({"GET resource-tree/product draft": tree}).marketplace().read_slot(OFFER, Slot.DRAFT)
+
+
+async def test_a_tree_that_is_nested_without_end_is_unreadable() -> None:
+    tree = '{"resources": [{"a": ' + "[" * 500 + "]" * 500 + "}]}"
+    with pytest.raises(errors.Unreadable, match="nested too deeply"):
+        await Mocked({"GET resource-tree/product draft": tree}).marketplace().read_slot(OFFER, Slot.DRAFT)
+
+
+# Looking
+
+
+async def test_the_outcome_of_a_job_names_its_submission_whoever_published_since() -> None:
+    outcome = {"resources": [product(), submission("preview", "12"), "odd"]}
+    newer = {"value": [DRAFT, entry("preview", "13", created="2026-03-02T10:06:00Z")]}
+    service = Mocked({STATUS: job(), OUTCOME: outcome, "GET submission": newer})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
+    assert (report.operation_id, report.state) == ("12", OperationState.PREVIEW)
+
+
+async def test_without_an_outcome_the_times_tell_which_submission_a_job_made() -> None:
+    listed = [
+        entry("preview", "14", created="2026-03-02T11:00:00Z"),
+        entry("preview", "12", created="2026-03-02T10:05:41Z"),
+        entry("preview", "11", created="2026-03-01T00:00:00Z"),
+    ]
+    service = Mocked({STATUS: job(), "GET submission": {"value": listed}})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
+    assert report.operation_id == "12"
+
+
+async def test_a_submission_may_go_on_after_its_job() -> None:
+    running = {"value": [entry("preview", "12", "running", "pending", created="2026-03-02T10:05:41Z")]}
+    service = Mocked({STATUS: job(), "GET submission": running})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
+    assert (report.operation_id, report.state) == ("12", OperationState.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("listed", "kind"),
+    [
+        ([entry("preview", "12", "running", "pending")], OperationKind.PUBLISH),
+        ([entry("live", "12", "running", "pending"), entry("live", "11")], OperationKind.GO_LIVE),
+        ([], OperationKind.PUBLISH),
+    ],
+)
+async def test_of_which_kind_a_running_job_is_the_list_tells(listed: list[object], kind: OperationKind) -> None:
+    service = Mocked({STATUS: job("running", "pending"), "GET submission": {"value": listed}})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}")
+    assert (report.kind, report.state) == (kind, OperationState.RUNNING)
+
+
+async def test_where_the_kind_is_known_a_running_job_takes_one_request() -> None:
+    service = Mocked({STATUS: job("running", "pending")})
+    await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE)
+    assert service.asked_for == [STATUS]
+
+
+async def test_a_job_that_was_turned_away_keeps_its_name_and_asks_for_no_list() -> None:
+    service = Mocked({STATUS: job(result="failed", errors=[IN_PROGRESS])})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
+    assert (report.operation_id, report.state) == (f"job:{JOB}", OperationState.TURNED_AWAY)
+    assert service.asked_for == [STATUS]
+
+
+async def test_a_go_live_that_fails_certification_is_named_by_its_submission() -> None:
+    listed = {
+        "value": [entry("live", "12", "completed", "failed", created="2026-03-02T10:06:00Z"), entry("live", "11")]
+    }
+    service = Mocked({STATUS: job(result="failed", errors=[CERTIFICATION]), "GET submission": listed})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE)
+    assert (report.operation_id, report.state) == ("12:live", OperationState.FAILED)
+    assert report.errors == ["Certification: invalidState: Issues were found in certification: port 22"]
+
+
+async def test_a_job_that_has_just_begun_may_not_be_known_yet() -> None:
+    older = {"value": [entry("preview", "11")]}
+    service = Mocked({"POST configure": ACCEPTED, STATUS: 404, "GET submission": older})
+    marketplace = service.marketplace()
+    await marketplace.operations(OFFER)
+    change = Change(foreign_edits=ForeignEdits.INCLUDE)
+    handle = await marketplace.publish(OFFER, change, [], attempt=Attempt())
+    assert handle is not None
+    with pytest.raises(errors.Unreadable, match=r"does not know job:.* yet"):
+        await marketplace.look(OFFER, handle, OperationKind.PUBLISH)
+    service.answers["GET submission"] = [{"value": [entry("preview", "12", "running", "pending")]}]
+    report = await marketplace.look(OFFER, handle, OperationKind.PUBLISH)
+    assert (report.operation_id, report.state) == ("12", OperationState.RUNNING)
+
+
+async def test_a_forgotten_job_without_any_submission_is_said_so() -> None:
+    service = Mocked({STATUS: 404, "GET submission": {"value": [DRAFT]}})
+    with pytest.raises(errors.Refused, match="lists no submission that it may have made"):
+        await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
+
+
+async def test_a_submission_that_was_published_over_is_said_so() -> None:
+    service = Mocked({"GET submission": {"value": [entry("preview", "13")]}})
+    with pytest.raises(errors.Refused, match="published again since"):
+        await service.marketplace().look(OFFER, "12", OperationKind.PUBLISH)
+    with pytest.raises(errors.Unreadable, match="does not list submission 14 at the moment"):
+        await service.marketplace().look(OFFER, "14", OperationKind.PUBLISH)
+
+
+async def test_words_that_nobody_knows_mean_running_and_are_told() -> None:
+    service = Mocked({"GET submission/12": entry("preview", "12", "simmering", "pending")})
+    report = await service.marketplace().look(OFFER, "12")
+    assert (report.state, report.unknown_words) == (OperationState.RUNNING, ["simmering"])
+
+
+# Definitions
+
+
+DEFINITION = """{
+  "resources": [
+    { "$schema": "%s", "resourceName": "w", "identity": { "externalId": "webstack" }, "rank": 1.50 },
+    { "$schema": "%s", "resourceName": "l", "identity": {"externalId": "lts"}, "product": {"resourceName": "w"} },
+    { "$schema": "%s", "plan": {"resourceName": "l"}, "vmImageVersions": [ { "versionNumber": "1.0.0",
+        "vmImages": [ { "imageType": "x64Gen2", "source": { "sourceType": "sasUri", "osDisk": {"uri": "%s"} } } ] } ] }
+  ] }"""
+
+
+async def test_a_definition_is_sent_to_the_letter_but_for_its_schema() -> None:
+    url = image("1.0.0").os_vhd_url
+    definition = DEFINITION % (
+        schema("product"),
+        schema("plan"),
+        schema("virtual-machine-plan-technical-configuration"),
+        url,
+    )
+    service = Mocked(
+        {
+            "GET product": [{"value": []}, {"value": []}, {"value": [product()]}],
+            "POST configure": ACCEPTED,
+            STATUS: job(),
+            "GET resource-tree/product draft": TREE,
+        }
+    )
+    put = await service.marketplace().put_offer(
+        OFFER,
+        OfferDefinition(member="configure", text=definition),
+        replace=False,
+        sole_writer=True,
+        attempt=Attempt(),
+    )
+    assert put is not None
+    sent = next(each.content.decode() for each in service.requests if each.method == "POST")
+    added = f',\n  "$schema": "{schema("configure", "2022-03-01-preview2")}"'
+    assert sent.replace(added, "") == definition
+    assert json.loads(sent)["$schema"] == schema("configure", "2022-03-01-preview2")
+
+
+async def test_a_definition_with_a_disk_that_nobody_could_read_is_refused() -> None:
+    unsigned = "https://elsewhere.blob.core.windows.net/vhds/a.vhd"
+    definition = DEFINITION % (
+        schema("product"),
+        schema("plan"),
+        schema("virtual-machine-plan-technical-configuration"),
+        unsigned,
+    )
+    service = Mocked({"GET product": {"value": []}})
+    with pytest.raises(errors.RuleBroken, match=r"lts 1\.0\.0.*AZURE_STORAGE_ACCOUNT_KEYS=elsewhere"):
+        await service.marketplace().put_offer(
+            OFFER,
+            OfferDefinition(member="configure", text=definition),
+            replace=False,
+            sole_writer=True,
+            attempt=Attempt(),
+        )
+    assert service.sent() == []
