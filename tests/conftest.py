@@ -6,21 +6,18 @@ when a run ends with an activity in flight, and no test may be another's bad luc
 
 import itertools
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 import hypothesis
 import pytest
-from pydantic import SecretStr
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner.calls import Portal
-from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
-from marketplace.http.credentials import FixedToken
-from marketplace.sas import Signer
-from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from sandbox import SandboxMarketplace, serve
+from tests.apis.api import Api
+from tests.apis.cloud_partner import CloudPartner
 from tests.desk import STEPS, Desk, Recorder, TemporalClock
 from worker.registration import data_converter, worker
 from workflows import search_attributes
@@ -33,6 +30,31 @@ hypothesis.settings.register_profile(
     "tests", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tests")
+
+APIS: Sequence[Api] = (CloudPartner(),)
+
+
+@pytest.fixture(params=APIS, ids=[api.name for api in APIS])
+def api(request: pytest.FixtureRequest) -> Api:
+    """The API that the marketplace is used through; a test runs with each, unless it is marked ``only``."""
+    found: Api = request.param
+    return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the tests that are about another API."""
+    items[:] = [item for item in items if _is_meant(item)]
+
+
+def _is_meant(item: pytest.Item) -> bool:
+    with_api: Api | None = item.callspec.params.get("api") if hasattr(item, "callspec") else None
+    for mark in item.iter_markers("only"):
+        name, reason = mark.args
+        if name not in {api.name for api in APIS} or not reason:
+            raise pytest.UsageError(f"{item.nodeid}: only(API, reason)")
+        if with_api is not None and with_api.name != name:
+            return False
+    return True
 
 
 @pytest.fixture
@@ -53,13 +75,19 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest.fixture
-async def sandbox_url(temporal: WorkflowEnvironment) -> AsyncIterator[str]:
+def publisher() -> str:
+    """A publisher of the test's own."""
+    return f"publisher-{next(_numbers)}"
+
+
+@pytest.fixture
+async def sandbox_url(temporal: WorkflowEnvironment, publisher: str) -> AsyncIterator[str]:
     """The sandbox, on the Temporal server's clock."""
     switches = {
         "sas_clock": "wall",  # signatures are made today, while this clock runs weeks ahead
         "step_durations": dict.fromkeys(STEPS, 300.0),
     }
-    marketplace = SandboxMarketplace(clock=TemporalClock(temporal), default_switches=switches)
+    marketplace = SandboxMarketplace(clock=TemporalClock(temporal), default_switches=switches, account=publisher)
     async with serve(marketplace) as url:
         yield url
 
@@ -78,21 +106,23 @@ async def webhook() -> Recorder:
 
 @pytest.fixture
 async def task_queue(
-    temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient, webhook: Recorder
+    api: Api, temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient, webhook: Recorder
 ) -> AsyncIterator[str]:
     """A task queue with a worker on it, as the product registers it."""
-    marketplace = CloudPartnerMarketplace(
-        Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url),
-        signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}),
-    )
     queue = "offer-publishing"
-    async with worker(temporal.client, queue, marketplace, webhook):
+    async with worker(temporal.client, queue, api.marketplace(http, sandbox_url), webhook):
         yield queue
 
 
 @pytest.fixture
 async def desk(
-    temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient, task_queue: str, webhook: Recorder
+    api: Api,
+    temporal: WorkflowEnvironment,
+    sandbox_url: str,
+    http: httpx.AsyncClient,
+    task_queue: str,
+    publisher: str,
+    webhook: Recorder,
 ) -> Desk:
     """A release engineer's desk: a publisher of their own, the sandbox's controls, and Temporal."""
-    return Desk(temporal, http, sandbox_url, task_queue, f"publisher-{next(_numbers)}", webhook)
+    return Desk(api, temporal, http, sandbox_url, task_queue, publisher, webhook)

@@ -1,9 +1,8 @@
 """What a test needs to act as a release engineer, and to arrange what the marketplace does."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
@@ -12,7 +11,9 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN
+from tests.apis.api import Api, ByHand
 from workflows.messages import Progress, PublicationResult, PublishStage
 
 Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
@@ -20,8 +21,9 @@ Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
 OFFER = "webstack-appliance"
 PLAN = "webstack-lts"
 STEPS = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage", "live")
-IMAGES = "microsoft-azure-virtualmachines.vmImages"
 SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig=INVENTED"
+SIGNER = Signer({"fabrikamimages": "aW52ZW50ZWQ="})
+"""Holds the key of the storage account of `vhd`."""
 
 
 class TemporalClock:
@@ -53,6 +55,7 @@ class Desk:
 
     def __init__(
         self,
+        api: Api,
         temporal: WorkflowEnvironment,
         http: httpx.AsyncClient,
         sandbox_url: str,
@@ -61,6 +64,7 @@ class Desk:
         webhook: Recorder,
         publishing: timedelta = timedelta(minutes=21),
     ) -> None:
+        self.api = api
         self.publishing = publishing
         self.temporal = temporal
         self.http = http
@@ -113,7 +117,7 @@ class Desk:
 
     def create(self, *versions: str, document: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """Make the input of `CreateOfferAndPublish`."""
-        return {"offer": document or self.document(*versions or ("4.2.0",))} | more
+        return self.api.creation(self.publisher, document or self.document(*versions or ("4.2.0",))) | more
 
     def images(self, *versions: str, plan: str = PLAN, **more: Any) -> dict[str, Any]:
         """Make the input of `UpdateOfferAndPublish` or `ValidateAndGoLive`."""
@@ -125,20 +129,20 @@ class Desk:
         return {"publisher_id": self.publisher, "offer_id": OFFER} | more
 
     def document(self, *versions: str) -> dict[str, Any]:
-        """Make an offer that is ready to publish, of one plan."""
-        return offer_document(self.publisher, versions)
+        """Make an offer that is ready to publish, of one plan, in the marketplace's own words."""
+        return self.api.document(self.publisher, versions)
 
     # The marketplace
 
     async def live(self, *versions: str) -> None:
         """Bring an offer to Production by hand."""
         await self.preview(*versions)
-        await self.call("POST", "/golive")
+        await self.go_live()
         await self.let_publish()
 
     async def preview(self, *versions: str) -> None:
         """Bring an offer to its preview by hand, as somebody without Temporal does."""
-        await self.call("PUT", "", self.document(*versions or ("4.2.0",)), {"If-Match": "*"})
+        await self.put(*versions or ("4.2.0",))
         await self.publish()
         await self.let_publish()
 
@@ -146,20 +150,30 @@ class Desk:
         """Let pass what publishing takes until the preview waits for sign-off."""
         await self.temporal.sleep(self.publishing)
 
+    async def put(self, *versions: str, document: dict[str, Any] | None = None) -> None:
+        """Write a whole offer by hand."""
+        await self.send(self.api.put(self.publisher, document or self.document(*versions)))
+
     async def publish(self) -> None:
         """Publish the draft by hand."""
-        await self.call("POST", "/publish", {"metadata": {"notification-emails": ""}})
+        await self.send(self.api.publish(self.publisher))
 
-    async def call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> None:
-        """Call the marketplace's API by hand."""
+    async def go_live(self) -> None:
+        """Promote the preview by hand."""
+        published = next(each for each in reversed((await self.state())["operations"]) if each["kind"] == "publish")
+        await self.send(self.api.go_live(self.publisher, published["id"]))
+
+    async def send(self, sent: ByHand) -> None:
+        """Send a request to the marketplace by hand, which has to have its effect."""
         response = await self.http.request(
-            method,
-            f"{self.sandbox_url}/api/publishers/{self.publisher}/offers/{OFFER}{path}",
-            params={"api-version": "2017-10-31"},
-            headers={"Authorization": f"Bearer {DEFAULT_TOKEN}", **(headers or {})},
-            json=body,
+            sent.method,
+            f"{self.sandbox_url}{sent.path}",
+            headers={"Authorization": f"Bearer {DEFAULT_TOKEN}", **sent.headers},
+            json=sent.body,
         )
         assert response.is_success, response.text
+        answered = next(each for each in reversed(await self.requests()) if each["method"] == sent.method)
+        assert answered["effect"], response.text
 
     async def stranger(self, *kinds: str, **more: object) -> None:
         """Let somebody else edit, publish, cancel or go live, one after the other."""
@@ -175,7 +189,8 @@ class Desk:
 
     async def fault(self, call: str, action: dict[str, object], **more: object) -> None:
         """Let a call of the API fail."""
-        await self._control("POST", "faults", {"call": call, "action": action, **more})
+        for name in self.api.calls.get(call, [call]):
+            await self._control("POST", "faults", {"call": name, "action": action, **more})
 
     async def no_faults(self) -> None:
         """Take all faults back."""
@@ -193,15 +208,16 @@ class Desk:
         return state
 
     async def requests(self) -> list[dict[str, Any]]:
-        """Return the publisher's requests as the marketplace counted them."""
+        """Return the publisher's requests as the marketplace counted them, its calls as tests name them."""
         response = await self.http.get(f"{self.sandbox_url}/_control/requests", params={"publisher": self.publisher})
         entries: list[dict[str, Any]] = response.json()
-        return entries
+        known = {name: call for call, names in self.api.calls.items() for name in names}
+        return [entry | {"call": known.get(entry["call"], entry["call"])} for entry in entries]
 
     async def versions(self, slot: str, plan: int = 0) -> list[str]:
-        """Return the image versions that a slot holds in a plan."""
+        """Return the image versions that a slot holds in a plan, the lowest first."""
         held = (await self.state())["slots"][slot]
-        return list(held["document"]["definition"]["plans"][plan][IMAGES]) if held else []
+        return list(reversed(list(held["images"].values())[plan])) if held else []
 
     async def operations(self) -> list[tuple[str, str | None]]:
         """Return the kind and outcome of every operation, oldest first."""
@@ -235,14 +251,3 @@ async def progress_of(run: Run) -> Progress:
 def vhd(version: str) -> str:
     """Return the address of an image's disk; the worker holds the key of its account."""
     return f"https://fabrikamimages.blob.core.windows.net/vhds/webstack-{version}.vhd"
-
-
-def offer_document(publisher: str, versions: Sequence[str], offer: str = OFFER) -> dict[str, Any]:
-    """Make the example offer, with these image versions."""
-    text = (Path(__file__).parent / "offer.json").read_text()
-    document: dict[str, Any] = json.loads(text)
-    document |= {"publisherId": publisher, "id": offer}
-    document["definition"]["plans"][0][IMAGES] = {
-        version: {"osVhdUrl": f"{vhd(version)}?{SAS}", "lunVhdDetails": []} for version in versions
-    }
-    return document

@@ -40,7 +40,7 @@ async def test_without_images_the_preview_at_the_time_of_the_approval_is_meant(d
 
 
 async def test_without_images_and_with_nothing_to_promote_the_run_says_so(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     error = await desk.failure("ValidateAndGoLive", desk.images())
     assert error.type == "MarketplaceError"
     assert "nothing waits for sign-off" in error.message
@@ -53,7 +53,7 @@ async def test_without_images_and_with_nothing_to_promote_the_run_says_so(desk: 
 
 
 async def test_without_images_what_is_being_published_is_not_cancelled(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     error = await desk.failure("ValidateAndGoLive", desk.images(if_publishing="cancel"))
 
@@ -63,7 +63,7 @@ async def test_without_images_what_is_being_published_is_not_cancelled(desk: Des
 
 
 async def test_an_approval_of_no_images_before_there_is_a_preview_is_asked_for_again(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start("ValidateAndGoLive", desk.images(), start_signal="approve_go_live")
     asked = await desk.until_asked(run)
@@ -77,7 +77,7 @@ async def test_an_approval_of_no_images_before_there_is_a_preview_is_asked_for_a
 
 
 async def test_an_approval_of_no_images_while_they_are_being_published_is_asked_for_again(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start("ValidateAndGoLive", desk.images())
     await desk.until(run, lambda progress: bool(progress.steps))
@@ -92,7 +92,7 @@ async def test_an_approval_of_no_images_while_they_are_being_published_is_asked_
 
 
 async def test_a_rejection_of_no_images_while_they_are_being_published_holds(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start("ValidateAndGoLive", desk.images())
     await desk.until(run, lambda progress: bool(progress.steps))

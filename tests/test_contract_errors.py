@@ -115,7 +115,7 @@ async def test_a_go_live_that_fails_is_told_with_step_and_reason(desk: Desk, out
 
 async def test_an_operation_that_somebody_cancels_ends_the_run(desk: Desk) -> None:
     await desk.preview("4.2.0")
-    await desk.fault("read_operation", {"kind": "stranger_cancel"}, after=3)
+    await desk.fault("look", {"kind": "stranger_cancel"}, after=3)
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1"))
 
     assert error.type == "OperationCanceled"

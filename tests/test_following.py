@@ -11,13 +11,13 @@ from workflows.calls import START
 
 @pytest.mark.parametrize("wait", [True, False])
 async def test_an_offer_that_was_never_published_is_said_to_be_so(desk: Desk, *, wait: bool) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     result = await desk.run("CheckLastOperationStatus", desk.check(wait=wait))
     assert (result.outcome, result.operation_id) == ("never_published", None)
 
 
 async def test_one_look_tells_how_the_operation_stands(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     running = await desk.run("CheckLastOperationStatus", desk.check(wait=False))
     await desk.let_publish()
@@ -33,7 +33,7 @@ async def test_one_look_tells_how_the_operation_stands(desk: Desk) -> None:
 
 
 async def test_somebody_elses_publish_and_go_live_are_followed_to_their_ends(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     preview = await desk.run("CheckLastOperationStatus", desk.check())
     await desk.stranger("go_live")
@@ -43,7 +43,7 @@ async def test_somebody_elses_publish_and_go_live_are_followed_to_their_ends(des
 
 async def test_an_operation_that_fails_or_is_cancelled_fails_the_run(desk: Desk) -> None:
     await desk.step("displaycertify", outcome="block", messages=["<p>No <b>agent</b></p>"])
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     failed = await desk.failure("CheckLastOperationStatus", desk.check())
     await desk.step("displaycertify")
@@ -61,7 +61,7 @@ async def test_an_operation_that_fails_or_is_cancelled_fails_the_run(desk: Desk)
 
 async def test_an_unknown_word_is_told_once_and_means_still_running(desk: Desk) -> None:
     await desk.switch(running_word="frobnicating")
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start("CheckLastOperationStatus", desk.check())
     result = await run.result()
@@ -86,7 +86,7 @@ async def test_a_run_says_what_it_waits_for_before_it_has_seen_anything(desk: De
 
 async def test_the_deadline_ends_the_wait_and_says_what_it_waited_for(desk: Desk) -> None:
     await desk.step("displaycertify", outcome="never")
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start("CheckLastOperationStatus", desk.check(deadline="P2D"))
     error = await failure_of(run)
@@ -103,7 +103,7 @@ async def test_the_deadline_ends_the_wait_and_says_what_it_waited_for(desk: Desk
 async def test_check_now_cuts_the_wait_short(desk: Desk, workflow: str) -> None:
     polling = {"min_interval": "P1D", "max_interval": "P1D"}
     if workflow == "CheckLastOperationStatus":
-        await desk.call("PUT", "", desk.document("4.2.0"))
+        await desk.put("4.2.0")
         await desk.publish()
         start = desk.check(polling=polling)
     else:
@@ -143,7 +143,7 @@ async def test_a_publish_that_was_replaced_by_a_later_one_is_followed_there(desk
 
 async def test_a_run_whose_only_publish_was_replaced_says_that_it_changed_something(desk: Desk) -> None:
     await desk.switch(second_publish="replace")
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.0"))
     await desk.until(run, lambda progress: bool(progress.steps))
     await desk.stranger("edit", version="4.2.5")
@@ -164,7 +164,7 @@ async def test_a_publish_that_somebody_cancelled_ends_the_run(desk: Desk) -> Non
 
 async def test_a_first_look_that_fails_fails_nothing(desk: Desk) -> None:
     await desk.live("4.2.0")
-    await desk.fault("read_operation", {"kind": "respond", "status": 503})
+    await desk.fault("look", {"kind": "respond", "status": 503})
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
 
     assert result.outcome == "preview"
@@ -177,7 +177,7 @@ async def test_a_first_look_that_takes_long_breaks_no_publish_off(
     monkeypatch.setitem(START, "heartbeat_timeout", timedelta(seconds=1))
     monkeypatch.setattr("activities.errors.BEAT_AFTER", timedelta(seconds=0.2))
     await desk.live("4.2.0")
-    await desk.fault("read_operation", {"kind": "delay", "seconds": 3})
+    await desk.fault("look", {"kind": "delay", "seconds": 3})
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
 
     assert (await run.result()).outcome == "preview"
@@ -190,7 +190,7 @@ async def test_a_first_look_that_takes_long_breaks_no_publish_off(
 async def test_the_wait_for_a_first_look_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("activities.operations.FIRST_LOOK", timedelta(seconds=0.3))
     await desk.live("4.2.0")
-    await desk.fault("read_operation", {"kind": "delay", "seconds": 20})
+    await desk.fault("look", {"kind": "delay", "seconds": 20})
     began = time.monotonic()
 
     assert (await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))).outcome == "preview"

@@ -19,7 +19,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from tests.desk import Desk, Run, failure_of, offer_document, progress_of, vhd
+from tests.apis.cloud_partner import offer_document
+from tests.desk import Desk, Run, failure_of, progress_of, vhd
 from tests.mutations import ODD_CHARACTERS, SAS, SECRET, Raw, examples, mutated, written
 from workflows.inputs import MAX_INPUT, MAX_SIGNAL, read
 from workflows.messages import (
@@ -255,7 +256,7 @@ async def test_a_rejection_quotes_a_comment_clean_and_bounded(desk: Desk) -> Non
 
 
 async def reads(desk: Desk) -> int:
-    return sum(entry["call"] == "read_offer" for entry in await desk.requests())
+    return sum(entry["call"] == "read_slot" for entry in await desk.requests())
 
 
 async def test_to_look_does_not_count_as_others_changing_the_preview(

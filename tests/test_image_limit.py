@@ -48,7 +48,7 @@ async def test_what_was_to_make_room_and_is_left_is_not_told_as_removed(desk: De
     async def add_the_image_first(request: httpx.Request) -> None:
         if request.method == "PUT" and f"/api/publishers/{desk.publisher}/" in request.url.path:
             desk.http.event_hooks = {}
-            await desk.call("PUT", "", desk.document(*FULL, "4.11.0"), {"If-Match": "*"})
+            await desk.put(*FULL, "4.11.0")
 
     await desk.fault("put_offer", {"kind": "respond", "status": 503}, after=1)
     desk.http.event_hooks = {"request": [add_the_image_first]}
@@ -61,7 +61,7 @@ async def test_what_was_to_make_room_and_is_left_is_not_told_as_removed(desk: De
 
 async def test_the_newest_version_of_production_never_makes_room(desk: Desk) -> None:
     await desk.preview("4.3.0", "4.4.0")
-    await desk.call("POST", "/golive")
+    await desk.go_live()
     await desk.temporal.sleep(timedelta(minutes=6))
     update = desk.images("4.5.0", when_full="remove_oldest", max_versions_per_plan=1, polling=POLLING)
     error = await desk.failure("UpdateOfferAndPublish", update)

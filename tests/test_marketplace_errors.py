@@ -14,7 +14,7 @@ SECRET = f"{SAS}SECRET"
 SAYS = f"The gears are stuck. Bearer {DEFAULT_TOKEN} https://x.example/a.vhd?{SECRET}"
 WORDS = {"body": f'{{"error": {{"code": "Stuck", "message": "{SAYS}"}}}}'}
 WRITES = ["put_offer", "publish", "go_live"]
-READS = ["read_offer", "list_operations", "read_operation", "offer_status"]
+READS = ["read_slot", "list_operations", "look", "offer_status"]
 
 ONCE: dict[str, dict[str, object]] = {
     "401": {"kind": "respond", "status": 401, **WORDS},
@@ -72,7 +72,7 @@ async def test_a_failure_that_stays_ends_the_run_at_once_and_says_why(
     assert f"{desk.publisher}/webstack-appliance" in error.message
     assert "The gears are stuck" in error.message
     tries = [entry for entry in await desk.requests() if entry["faults"]]
-    at_a_time = 2 if call == "read_offer" else 1  # preview and Production are read side by side
+    at_a_time = 2 if call == "read_slot" else 1  # preview and Production are read side by side
     assert 0 < len(tries) <= at_a_time * (2 if status == "401" else 1)
     for told in (error.message, caplog.text, (await progress_of(run)).model_dump_json(), *await histories(desk)):
         assert "SECRET" not in told
@@ -112,14 +112,14 @@ async def test_a_write_that_has_its_effect_but_never_says_so_is_recognised(desk:
 
 async def test_a_missing_draft_is_an_offer_that_is_not_there(desk: Desk) -> None:
     await desk.preview("4.2.0")
-    await desk.fault("read_offer", {"kind": "respond", "status": 404, **WORDS}, times=-1, slot="Draft")
+    await desk.fault("read_slot", {"kind": "respond", "status": 404, **WORDS}, times=-1, slot="Draft")
     error = await desk.failure("UpdateOfferAndPublish", update(desk, without="approval"))
 
     assert error.type == "OfferNotFound"
     assert f"{desk.publisher}/webstack-appliance" in error.message
 
 
-@pytest.mark.parametrize("call", [*WRITES, "read_operation"])
+@pytest.mark.parametrize("call", [*WRITES, "look"])
 async def test_an_offer_deleted_meanwhile_ends_the_run(desk: Desk, call: str) -> None:
     await desk.preview("4.2.0")
     await desk.fault(call, {"kind": "respond", "status": 404, **WORDS}, times=-1)
@@ -129,9 +129,7 @@ async def test_an_offer_deleted_meanwhile_ends_the_run(desk: Desk, call: str) ->
     assert "offer id" in error.message
 
 
-@pytest.mark.parametrize(
-    ("call", "status"), [("put_offer", 429), ("publish", 503), ("go_live", 503), ("read_operation", 429)]
-)
+@pytest.mark.parametrize(("call", "status"), [("put_offer", 429), ("publish", 503), ("go_live", 503), ("look", 429)])
 async def test_the_patience_that_the_service_asks_for_is_kept(desk: Desk, call: str, status: int) -> None:
     await desk.preview("4.2.0")
     await desk.fault(call, {"kind": "respond", "status": status, "headers": {"Retry-After": "1800"}})

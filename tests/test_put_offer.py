@@ -102,7 +102,7 @@ async def test_an_offer_that_somebody_else_creates_at_the_same_moment_is_not_ove
     async def create_first(request: httpx.Request) -> None:
         if request.method == "PUT" and f"/api/publishers/{desk.publisher}/" in request.url.path:
             desk.http.event_hooks = {}
-            await desk.call("PUT", "", desk.document("1.0.0"))
+            await desk.put("1.0.0")
 
     desk.http.event_hooks = {"request": [create_first]}
     error = await desk.failure("CreateOfferAndPublish", desk.create("4.2.0"))

@@ -19,7 +19,7 @@ async def test_a_lower_version_that_comes_too_late_is_refused_and_loses_nothing(
 @pytest.mark.parametrize("conflict_status", [400, 409])
 async def test_a_run_that_must_not_wait_says_what_is_running(desk: Desk, conflict_status: int) -> None:
     await desk.switch(conflict_status=conflict_status)
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1", if_publishing="fail"))
 
@@ -28,7 +28,7 @@ async def test_a_run_that_must_not_wait_says_what_is_running(desk: Desk, conflic
 
 
 async def test_a_run_may_cancel_what_is_in_its_way(desk: Desk) -> None:
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", if_publishing="cancel"))
 

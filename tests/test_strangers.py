@@ -43,7 +43,7 @@ async def test_a_draft_that_others_write_all_the_time_is_written_in_the_end(desk
     assert await desk.effects("publish") == 2
 
 
-@pytest.mark.parametrize("call", ["put_offer", "publish", "read_operation", "list_operations", "read_offer"])
+@pytest.mark.parametrize("call", ["put_offer", "publish", "look", "list_operations", "read_slot"])
 async def test_an_edit_at_any_moment_loses_nobodys_image(desk: Desk, call: str) -> None:
     await desk.preview("4.2.0")
     await desk.fault(call, {"kind": "stranger_edit", "version": "4.2.1"})

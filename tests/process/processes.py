@@ -17,7 +17,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from bench.processes import CLEAN, die_with_us
 from bench.temporal_server import server_command
 from sandbox import DEFAULT_TOKEN
-from tests.desk import IMAGES, OFFER
+from tests.apis.cloud_partner import IMAGES
+from tests.desk import OFFER
 
 
 @dataclass

@@ -13,7 +13,8 @@ from temporalio.exceptions import ActivityError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bench.processes import CLEAN, free_port
-from tests.desk import OFFER, SAS, offer_document, vhd
+from tests.apis.cloud_partner import offer_document
+from tests.desk import OFFER, SAS, vhd
 from tests.process.processes import Programs, Publisher, until, until_working
 
 KEYS = "key:aHVudGVyMmh1bnRlcjIhIQ=="

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import Client
 
 from bench.processes import free_port
-from tests.desk import offer_document
+from tests.apis.cloud_partner import offer_document
 from tests.process.processes import (
     Program,
     Programs,

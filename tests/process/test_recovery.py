@@ -10,7 +10,8 @@ from temporalio.exceptions import CancelledError
 
 from bench.processes import free_port
 from bench.temporal_server import connected
-from tests.desk import PLAN, SAS, offer_document, vhd
+from tests.apis.cloud_partner import offer_document
+from tests.desk import PLAN, SAS, vhd
 from tests.process.processes import Programs, Publisher, in_flight, lease, until, until_working
 from workflows.messages import PublicationResult
 

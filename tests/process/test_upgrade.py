@@ -29,6 +29,7 @@ from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from tests.apis.cloud_partner import CloudPartner
 from tests.desk import Desk, Recorder, Run
 from tests.process.processes import Programs, lease, until, until_working, worker_environment
 
@@ -175,7 +176,7 @@ async def update_waits_for_another_writer(desk: Desk) -> AsyncGenerator[Run]:
 @place
 async def update_waits_for_somebody_elses_publish(desk: Desk) -> AsyncGenerator[Run]:
     await desk.step("displaycertify", outcome="never")
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1", **LOOKS))
     await until_followed(run)
@@ -256,7 +257,7 @@ async def promotion_goes_live(desk: Desk) -> AsyncGenerator[Run]:
 @place
 async def check_follows(desk: Desk) -> AsyncGenerator[Run]:
     await desk.step("displaycertify", outcome="never")
-    await desk.call("PUT", "", desk.document("4.2.0"))
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start("CheckLastOperationStatus", desk.check(**LOOKS))
     await until_followed(run)
@@ -297,7 +298,18 @@ async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_tod
     async with httpx.AsyncClient() as http:
         temporal = WorkflowEnvironment.from_client(client)
         stays = [
-            waits(Desk(temporal, http, marketplace_url, queue, f"{queue}-{number}", Recorder(), PUBLISHING))
+            waits(
+                Desk(
+                    CloudPartner(),
+                    temporal,
+                    http,
+                    marketplace_url,
+                    queue,
+                    f"{queue}-{number}",
+                    Recorder(),
+                    PUBLISHING,
+                )
+            )
             for number, waits in enumerate(places)
         ]
         runs = await asyncio.gather(*(anext(each) for each in stays))

@@ -11,15 +11,12 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner.calls import Portal
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
-from marketplace.http.credentials import FixedToken
-from marketplace.sas import Signer
-from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from sandbox import SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
+from tests.apis.cloud_partner import CloudPartner
 from tests.desk import STEPS, Desk, Recorder
 from tests.real_time.held_desk import HeldDesk
 from worker.registration import data_converter, worker
@@ -72,6 +69,7 @@ async def real_desk(
     """A release engineer's desk in real time."""
     url, task_queue = desks
     return Desk(
+        CloudPartner(),
         real_temporal,
         http,
         url,
@@ -103,12 +101,11 @@ async def held_desk(
 ) -> HeldDesk:
     """A release engineer's desk in real time, where the marketplace waits for the test."""
     url, task_queue, clock = held
-    desk = HeldDesk(real_temporal, http, url, task_queue, f"held-{next(_numbers)}", webhook)
+    desk = HeldDesk(CloudPartner(), real_temporal, http, url, task_queue, f"held-{next(_numbers)}", webhook)
     desk.clock = clock
     return desk
 
 
 def client_of(http: httpx.AsyncClient, url: str) -> CloudPartnerMarketplace:
     """Return a client of the marketplace at an address."""
-    portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
-    return CloudPartnerMarketplace(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))
+    return CloudPartner().marketplace(http, url)

@@ -112,7 +112,7 @@ async def test_a_publish_of_a_run_that_has_continued_as_new_is_cancelled_too(hel
     await held_desk.live("4.2.0")
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
     await held_desk.until_followed(run)
-    await held_desk.until_requested("read_operation", times=8)
+    await held_desk.until_requested("look", times=8)
     described = await run.describe()
     assert described.run_id != described.raw_description.workflow_execution_info.first_run_id
     await cancelled(run)
@@ -196,7 +196,7 @@ async def test_a_preview_that_the_run_found_is_left_alone(held_desk: HeldDesk) -
 
 @pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
 async def test_a_publish_that_the_run_joined_is_left_alone(held_desk: HeldDesk, workflow: str) -> None:
-    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.put("4.2.0")
     await held_desk.publish()
     run = await held_desk.start(workflow, held_desk.images("4.2.0"))
     await held_desk.until_followed(run)
@@ -207,7 +207,7 @@ async def test_a_publish_that_the_run_joined_is_left_alone(held_desk: HeldDesk, 
 
 
 async def test_somebody_elses_publish_that_the_run_waits_for_is_left_alone(held_desk: HeldDesk) -> None:
-    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.put("4.2.0")
     await held_desk.publish()
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
     await held_desk.until_followed(run)
@@ -252,7 +252,7 @@ async def test_a_request_to_cancel_that_fails_fails_no_run_that_is_cancelled_mea
 
 async def test_only_the_follower_being_cancelled_takes_nothing_back(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
-    await held_desk.call("PUT", "", held_desk.document("4.2.1"), {"If-Match": "*"})
+    await held_desk.put("4.2.1")
     await held_desk.publish()
     run = await held_desk.start("CheckLastOperationStatus", held_desk.check())
     await held_desk.until_followed(run)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.desk import IMAGES, Desk, Run
+from tests.apis.cloud_partner import IMAGES
+from tests.desk import Desk, Run
 from workflows.messages import PublicationResult
 
 
@@ -62,7 +63,7 @@ async def test_each_of_many_runs_brings_its_image_to_the_preview(
     real_desk: Desk, count: int, switches: dict[str, object]
 ) -> None:
     await real_desk.switch(**switches)
-    await real_desk.call("PUT", "", plans(real_desk, count))
+    await real_desk.put(document=plans(real_desk, count))
     done = await results(await start_each(real_desk, "UpdateOfferAndPublish", count))
 
     assert {result.outcome for result in done} == {"preview"}
@@ -74,7 +75,7 @@ async def test_each_of_many_runs_brings_its_image_to_the_preview(
 async def test_each_of_many_runs_brings_its_image_to_production(
     real_desk: Desk, count: int, *, approved: bool
 ) -> None:
-    await real_desk.call("PUT", "", plans(real_desk, count))
+    await real_desk.put(document=plans(real_desk, count))
     runs = await start_each(real_desk, "ValidateAndGoLive", count, approval={"required": approved})
     if approved:
         for run in runs:

@@ -53,7 +53,7 @@ async def test_the_patience_that_the_service_asks_for_is_had_before_it_is_tried_
     assert described.close_time is not None
     assert described.close_time - described.start_time > timedelta(seconds=1)
     asked = [entry["call"] for entry in (await held_desk.requests())[by_hand:]]
-    assert asked[:3] == ["list_operations", "list_operations", "read_operation"]
+    assert asked[:3] == ["list_operations", "list_operations", "look"]
 
 
 async def test_a_read_that_takes_long_is_seen_as_pending_and_keeps_nobody_waiting(

@@ -147,7 +147,7 @@ async def test_questions_are_answered_by_each_run_and_nothing_is_forgotten(
     await held_desk.switch(running_word="frobnicating")
     start = held_desk.create("4.2.0")
     if workflow == "CheckLastOperationStatus":
-        await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+        await held_desk.put("4.2.0")
         await held_desk.publish()
         start = held_desk.check()
     run = await held_desk.start(workflow, start)
@@ -181,7 +181,7 @@ async def test_a_writer_that_another_run_keeps_waiting_gets_its_turn(held_desk: 
     await held_desk.preview("4.2.0")
     await held_desk.fault("put_offer", {"kind": "delay", "seconds": 2})
     first = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_requested("read_offer", times=2)
+    await held_desk.until_requested("read_slot", times=2)
     second = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.2"))
     await held_desk.until(second, lambda progress: "another run that is writing" in (progress.waiting_for or ""))
     await until_continued(second)
@@ -234,7 +234,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_takes_back_what_the
 
 async def test_what_a_run_carries_is_as_secret_as_its_input(held_desk: HeldDesk, http: httpx.AsyncClient) -> None:
     held_desk.task_queue = "continued-encrypted"
-    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.put("4.2.0")
     await held_desk.publish()
     codec = EncryptionCodec({"key": b"k" * 32})
     client = Client(**held_desk.temporal.client.config() | {"data_converter": data_converter(codec)})

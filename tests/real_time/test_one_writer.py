@@ -34,8 +34,8 @@ async def is_held(desk: Desk) -> bool:
 @pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
 async def test_eight_runs_at_once_lose_no_image_where_reads_are_slow(real_desk: Desk, *, etags: bool) -> None:
     await real_desk.switch(etag_on_get=etags, etag_on_put=etags)
-    await real_desk.call("PUT", "", plans(real_desk, 8))
-    await real_desk.fault("read_offer", SLOW_READS, times=-1)
+    await real_desk.put(document=plans(real_desk, 8))
+    await real_desk.fault("read_slot", SLOW_READS, times=-1)
     done = await results(await start_each(real_desk, "UpdateOfferAndPublish", 8))
 
     assert {result.outcome for result in done} == {"preview"}
@@ -44,7 +44,7 @@ async def test_eight_runs_at_once_lose_no_image_where_reads_are_slow(real_desk: 
 
 
 async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Desk) -> None:
-    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.put("4.2.0")
     await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
 
     with pytest.raises(RPCError, match="not found"):
@@ -52,7 +52,7 @@ async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Des
 
 
 async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_desk: Desk) -> None:
-    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.put("4.2.0")
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 1.5})
     first = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
@@ -71,7 +71,7 @@ async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_de
 
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end: str) -> None:
-    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.put("4.2.0")
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.fault("put_offer", {"kind": "respond", "status": 422 if end == "fail" else 503}, times=3)
     first = await real_desk.start(
@@ -97,7 +97,7 @@ async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end
 
 
 async def test_a_run_whose_write_somebody_cancels_fails_and_says_so(real_desk: Desk) -> None:
-    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.put("4.2.0")
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 0.5}, times=-1)
     await real_desk.fault("put_offer", {"kind": "respond", "status": 503}, times=-1)
@@ -112,7 +112,7 @@ async def test_a_run_whose_write_somebody_cancels_fails_and_says_so(real_desk: D
 
 async def test_what_waits_for_a_whole_offer_to_be_put_is_added_to_it(real_desk: Desk) -> None:
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
-    await real_desk.call("PUT", "", plans(real_desk, 4))
+    await real_desk.put(document=plans(real_desk, 4))
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 1.5})
     whole = plans(real_desk, 4)
     whole["definition"]["displayText"] = "replaced"
@@ -136,7 +136,7 @@ async def test_nobody_but_a_run_starts_a_write(real_desk: Desk) -> None:
 
 
 async def test_two_creations_of_one_offer_at_once_create_it_once(real_desk: Desk) -> None:
-    await real_desk.fault("read_offer", SLOW_READS, times=-1)
+    await real_desk.fault("read_slot", SLOW_READS, times=-1)
     polling = {"min_interval": 0.2, "max_interval": 0.5}
     runs = [
         await real_desk.start("CreateOfferAndPublish", real_desk.create(version, polling=polling))

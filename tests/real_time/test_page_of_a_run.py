@@ -73,7 +73,7 @@ async def test_the_steps_of_a_preview_that_was_ready_already_are_shown(
 async def test_a_run_goes_on_where_the_steps_that_it_only_shows_cannot_be_read(held_desk: HeldDesk) -> None:
     await held_desk.switch(sign_off_by="operation_completed")
     await held_desk.preview("4.2.0")
-    await held_desk.fault("read_operation", {"kind": "respond", "status": 400}, times=-1)
+    await held_desk.fault("look", {"kind": "respond", "status": 400}, times=-1)
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.0"))
 
     assert (await run.result()).outcome == "preview"

@@ -13,7 +13,7 @@ from tests.real_time.held_desk import HeldDesk
 
 async def test_the_deadline_counts_from_the_first_run(real_desk: Desk) -> None:
     await real_desk.step("displaycertify", outcome="never")
-    await real_desk.call("PUT", "", real_desk.document("4.2.0"))
+    await real_desk.put("4.2.0")
     await real_desk.publish()
     check = real_desk.check(polling={"min_interval": 0.1, "max_interval": 0.1}, deadline=4)
     run = await real_desk.start("CheckLastOperationStatus", check)

@@ -16,7 +16,7 @@ WAITS = "which is running on the offer"
 
 async def crowd(desk: HeldDesk, workflow: str = "UpdateOfferAndPublish", **more: Any) -> list[Run]:
     """Let somebody publish, and start runs, each for a plan of its own, that have to wait for it."""
-    await desk.call("PUT", "", plans(desk, RUNS))
+    await desk.put(document=plans(desk, RUNS))
     await desk.publish()
     runs = [await desk.start(workflow, desk.images("4.2.1", plan=f"plan-{n}", **more)) for n in range(RUNS)]
     for run in runs:
@@ -121,7 +121,7 @@ async def test_when_the_shared_publish_fails_nobody_publishes_the_same_draft_aga
 
 
 async def test_a_run_that_must_not_wait_touches_nothing(held_desk: HeldDesk) -> None:
-    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.put("4.2.0")
     await held_desk.publish()
     error = await held_desk.failure("UpdateOfferAndPublish", held_desk.images("4.2.1", if_publishing="fail"))
 
@@ -132,7 +132,7 @@ async def test_a_run_that_must_not_wait_touches_nothing(held_desk: HeldDesk) -> 
 
 async def test_where_no_edit_is_taken_meanwhile_the_image_is_put_as_soon_as_one_is(held_desk: HeldDesk) -> None:
     await held_desk.switch(edits_while_running="refuse")
-    await held_desk.call("PUT", "", held_desk.document("4.2.0"))
+    await held_desk.put("4.2.0")
     await held_desk.publish()
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
     await held_desk.until(run, lambda progress: WAITS in (progress.waiting_for or ""))
@@ -148,7 +148,7 @@ async def test_where_no_edit_is_taken_meanwhile_the_image_is_put_as_soon_as_one_
 @pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
 async def test_where_no_edit_is_taken_meanwhile_every_run_still_ends_well(real_desk: Desk, *, etags: bool) -> None:
     await real_desk.switch(edits_while_running="refuse", etag_on_get=etags, etag_on_put=etags)
-    await real_desk.call("PUT", "", plans(real_desk, 3))
+    await real_desk.put(document=plans(real_desk, 3))
     await real_desk.publish()
     done = await results(await start_each(real_desk, "UpdateOfferAndPublish", 3))
 

@@ -10,20 +10,17 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 import httpx
-from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
-from marketplace.cloud_partner.calls import Portal
-from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
-from marketplace.http.credentials import FixedToken
-from marketplace.sas import Signer
-from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from sandbox import SandboxMarketplace, serve
+from tests.apis.cloud_partner import CloudPartner
 from tests.desk import STEPS, Desk, Recorder
 from tests.replay.stage import Scene, ended
 from worker.registration import data_converter, worker
 from workflows import search_attributes
 
+API = CloudPartner()
 QUEUE = "offer-publishing"
 IDENTITY = "recorder@fabrikam.example"
 AT_A_TIME = 8
@@ -74,9 +71,8 @@ class Player:
         async with self._room, asyncio.timeout(SCENE_SECONDS):
             publisher = f"fabrikam-{next(self._numbers)}"
             self._webhooks.of[publisher] = Webhook()
-            desk = Desk(
-                self._temporal, self._http, self._url, QUEUE, publisher, self._webhooks.of[publisher], PUBLISHING
-            )
+            webhook = self._webhooks.of[publisher]
+            desk = Desk(API, self._temporal, self._http, self._url, QUEUE, publisher, webhook, PUBLISHING)
             run = await scene(desk)
             return [each async for each in _histories(self._temporal.client, run.id, run.first_execution_run_id)]
 
@@ -116,10 +112,7 @@ async def playing() -> AsyncIterator[Player]:
         worker(
             temporal.client,
             QUEUE,
-            CloudPartnerMarketplace(
-                Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url),
-                signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}),
-            ),
+            API.marketplace(http, url),
             webhooks,
             identity=IDENTITY,
         ),

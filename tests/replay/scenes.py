@@ -147,7 +147,7 @@ async def adds_an_image(desk: Desk) -> Run:
 @recorded(UPDATE)
 async def local_look_fails_and_the_activity_takes_over(desk: Desk) -> Run:
     await desk.live("4.2.0")
-    await desk.fault("read_operation", {"kind": "respond", "status": 500}, after=1)
+    await desk.fault("look", {"kind": "respond", "status": 500}, after=1)
     await hold(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until(run, lambda progress: progress.looks > 1)
@@ -475,7 +475,7 @@ async def first_local_look_fails_and_the_activity_takes_over(desk: Desk) -> Run:
 @recorded(CHECK)
 async def local_look_is_asked_for_patience(desk: Desk) -> Run:
     await desk.preview("4.2.0")
-    await desk.fault("read_operation", {"kind": "respond", "status": 429, "headers": {"Retry-After": "1"}})
+    await desk.fault("look", {"kind": "respond", "status": 429, "headers": {"Retry-After": "1"}})
     return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 

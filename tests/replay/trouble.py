@@ -14,7 +14,8 @@ from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedEr
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
-from tests.desk import IMAGES, OFFER, Desk, Run
+from tests.apis.cloud_partner import IMAGES
+from tests.desk import OFFER, Desk, Run
 from tests.replay.player import Webhook
 from tests.replay.stage import (
     CHECK,
@@ -160,7 +161,7 @@ async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
     await hold(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **ONLY_WHEN_ASKED))
     await until_followed(run)
-    await delay(desk, "read_operation", 1)
+    await delay(desk, "look", 1)
     await run.signal("check_now")
     await until_held(desk)
     await asyncio.gather(*(run.signal("check_now") for _ in range(90)))
@@ -217,7 +218,7 @@ async def joined_another_draft_in_vain(desk: Desk) -> Run:
     await publishes(desk)
     draft = (await desk.state())["slots"]["Draft"]["document"]
     draft["definition"]["plans"][0][IMAGES]["4.2.1"] = {"osVhdUrl": signed("4.2.1"), "lunVhdDetails": []}
-    await desk.call("PUT", "", draft, {"If-Match": "*"})
+    await desk.put(document=draft)
     await desk.switch(second_publish="join")
     run = await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM))
     await until_followed(run)
@@ -478,7 +479,7 @@ async def canceled_in_a_local_look(desk: Desk) -> Run:
     # A cancellation comes through when the workflow task is prolonged, which otherwise takes eight seconds.
     run = await desk.start(CHECK, desk.check(**ONLY_WHEN_ASKED), task_timeout=timedelta(seconds=1))
     await until_followed(run)
-    await delay(desk, "read_operation", 1.9)
+    await delay(desk, "look", 1.9)
     await run.signal("check_now")
     await until_held(desk)
     await run.cancel()

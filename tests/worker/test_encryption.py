@@ -19,7 +19,8 @@ from marketplace.cloud_partner.calls import Portal
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.http.credentials import FixedToken
 from sandbox import DEFAULT_TOKEN
-from tests.desk import OFFER, Desk, Recorder, failure_of, offer_document
+from tests.apis.cloud_partner import offer_document
+from tests.desk import OFFER, Desk, Recorder, failure_of
 from worker.codec_server import application
 from worker.encryption import EncryptionCodec
 from worker.registration import data_converter, worker
@@ -32,6 +33,7 @@ RECORDED = {
 }
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"a secret"')
 
+pytestmark = pytest.mark.only("cloud-partner", "payloads are encrypted in the same way, whatever they are about")
 _numbers = itertools.count(1)
 
 

@@ -25,7 +25,8 @@ from marketplace.http.answers import LONGEST_RETRY_AFTER
 from marketplace.http.credentials import FixedToken
 from marketplace.model import HeldImage, Image, OfferKey, OperationKind, Slot, WhenFull
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
-from tests.desk import OFFER, PLAN, offer_document, vhd
+from tests.apis.cloud_partner import offer_document
+from tests.desk import OFFER, PLAN, vhd
 from tests.mutations import ODD_CHARACTERS, SAS, SECRET, examples, mutated
 from worker.marketplaces import http_client
 
