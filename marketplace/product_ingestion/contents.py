@@ -57,7 +57,7 @@ class OfferContents:
 
     def prepare(self) -> "OfferContents":
         """Work out now what takes long, for whoever can do so in a thread."""
-        _ = self.versions, self.evidence
+        _ = self.versions, self.by_version, self.evidence
         return self
 
     @cached_property
@@ -135,7 +135,7 @@ def _version_changes(preview: OfferContents, production: OfferContents) -> list[
     said: list[str] = []
     for key, version in preview.by_version.items():
         was = production.by_version.get(key)
-        if was is None:
+        if was is None or version.node.text == was.node.text:
             continue
         name = str(named(*key))
         if version.is_active and not was.is_active:

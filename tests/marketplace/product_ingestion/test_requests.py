@@ -283,7 +283,7 @@ DEFINITION = """{
     { "$schema": "%s", "resourceName": "w", "identity": { "externalId": "webstack" }, "rank": 1.50 },
     { "$schema": "%s", "resourceName": "l", "identity": {"externalId": "lts"}, "product": {"resourceName": "w"} },
     { "$schema": "%s", "plan": {"resourceName": "l"}, "vmImageVersions": [ { "versionNumber": "1.0.0",
-        "vmImages": [ { "imageType": "x64Gen2", "source": { "sourceType": "sasUri", "osDisk": {"uri": "%s"} } } ] } ] }
+        "vmImages": [ { "imageType": "x64Gen2", "source": {"sourceType": "sasUri", "osDisk": {"uri": "%s"}} } ] } ] }
   ] }"""
 
 
