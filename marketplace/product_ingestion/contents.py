@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 from marketplace.model import SHOWN_IMAGES, Image, ImageVersion, Promotion
 from marketplace.product_ingestion import sources
@@ -18,7 +19,7 @@ from marketplace.product_ingestion.configurations import (
 from marketplace.product_ingestion.image_rules import objections
 from marketplace.product_ingestion.placements import image_types
 from marketplace.product_ingestion.resources import VERSIONS, Tree, differing, told
-from marketplace.versions import sort_key
+from marketplace.versions import SortKey, sort_key
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,25 @@ class OfferContents:
 
 
 def promotion(preview: OfferContents | None, production: OfferContents | None) -> Promotion:
-    """Return what going live would do."""
+    """Return what going live would do, the same whatever order the service gives the resources in."""
     if preview is None:
         return Promotion()
     live = production.versions if production is not None else []
     before, after = set(live), set(preview.versions)
     return Promotion(
-        adds=[each for each in preview.versions if each not in before][:SHOWN_IMAGES],
-        removes=[each for each in live if each not in after][:SHOWN_IMAGES],
-        deprecates=_deprecated(preview, production)[:SHOWN_IMAGES],
+        adds=_ordered(each for each in preview.versions if each not in before),
+        removes=_ordered(each for each in live if each not in after),
+        deprecates=_ordered(_deprecated(preview, production)),
         changes=_changes(preview, production)[:SHOWN_IMAGES],
         evidence=preview.evidence,
     )
+
+
+def _ordered(versions: Iterable[ImageVersion]) -> list[ImageVersion]:
+    def place(one: ImageVersion) -> tuple[str, SortKey, str]:
+        return one.plan_id, sort_key(one.version), one.generation or ""
+
+    return sorted(versions, key=place)[:SHOWN_IMAGES]
 
 
 def _deprecated(preview: OfferContents, production: OfferContents | None) -> list[ImageVersion]:
@@ -133,7 +141,7 @@ def _changes(preview: OfferContents, production: OfferContents | None) -> list[s
 def _version_changes(preview: OfferContents, production: OfferContents) -> list[str]:
     """Say which image versions stay and are not what they were, other than deprecated."""
     said: list[str] = []
-    for key, version in preview.by_version.items():
+    for key, version in sorted(preview.by_version.items(), key=itemgetter(0)):
         was = production.by_version.get(key)
         if was is None or version.node.text == was.node.text:
             continue

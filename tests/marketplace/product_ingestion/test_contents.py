@@ -113,6 +113,14 @@ def test_image_versions_that_stay_and_differ_are_told() -> None:
     ]
 
 
+def test_going_live_is_told_alike_whatever_order_the_service_gives_resources_in() -> None:
+    plans = [plan(), plan("edge")]
+    versions = [configuration(version("1.10.0"), version("1.9.0"), plan=one) for one in ("lts", "edge")]
+    told = promotion(OfferContents(tree(*plans, *versions)), None)
+    assert promotion(OfferContents(tree(*reversed(versions), *plans)), None) == told
+    assert [each.version for each in told.adds] == ["1.9.0", "1.10.0"] * 2
+
+
 def test_the_first_time_is_told_as_such_and_without_a_preview_there_is_nothing() -> None:
     first = promotion(contents(version("1.0.0")), None)
     assert first.changes == ["the whole offer: it goes live for the first time"]
