@@ -39,7 +39,6 @@ DIALECT = Dialect(
         403: "the application has no rights in the Partner Center account of publisher {publisher_id}; add it in"
         " Account settings > User management > Microsoft Entra applications, with the Manager role",
         404: "check the offer id, and that these credentials belong to the account of publisher {publisher_id}",
-        400: "check the offer in Partner Center, and that MARKETPLACE_SCHEMA_VERSION is one that the service knows",
     },
     words=failures.words_of,
     error=failures.error_of_answer,

@@ -15,12 +15,13 @@ from marketplace.errors import RuleBroken
 from marketplace.json_text import Splice, apply, change_members, parse, set_value, written
 from marketplace.product_ingestion.configurations import Configuration, HeldImage, HeldVersion, configuration, named
 from marketplace.product_ingestion.image_rules import sas_problems
-from marketplace.product_ingestion.placements import DRAFT, Trees
+from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION, Trees
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, external_id, schema
 from marketplace.product_ingestion.resources import Resource, Tree, listed
 from marketplace.product_ingestion.sources import Disk
 from marketplace.versions import sort_key
 from marketplace.wording import MAX_NAME, bounded, one_line
+from marketplace.wording import listed as shown_names
 
 CONFIGURE_SCHEMA = schema("configure", "2022-03-01-preview2")
 
@@ -65,25 +66,41 @@ def completed(text: str) -> str:
     return apply(text, change_members(root, add=[("$schema", written(CONFIGURE_SCHEMA))]))
 
 
-def refuse_left_out(definition: Tree, slots: Trees) -> None:
+def refuse_left_out(definition: Tree, slots: Trees) -> list[str]:
     """Refuse a definition that leaves out a version which was published: the marketplace takes it for deleted.
 
+    Returns:
+        Sentences for a person on versions that are left out and may be: they are in the draft only.
+
     Raises:
-        RuleBroken: Names each such version.
+        RuleBroken: Names each version that was published.
     """
     broken: list[str] = []
+    warnings: list[str] = []
     for one in _configurations(definition, slots):
         kept = {sort_key(version.number) for version in one.versions}
-        for name, tree in slots.items():
-            held = configuration(tree, one.plan_id) if name != DRAFT else None
-            broken += [
-                f"configure.resources: plan {one.plan_id} leaves out version {one_line(version.number, MAX_NAME)}, "
-                f"which is in the {name}. Name every published version, with "
-                '"lifecycleState": "deprecated" if it should be withdrawn, or "deleted" if it was never live.'
-                for version in (held.versions if held is not None else ())
-                if version.is_there and sort_key(version.number) not in kept
-            ]
+        published: set[str] = set()
+        for name in (PRODUCTION, PREVIEW, DRAFT):
+            held = configuration(slots[name], one.plan_id) if name in slots else None
+            there = [version.number for version in (held.versions if held is not None else ()) if version.is_there]
+            lacking = [number for number in there if sort_key(number) not in kept and number not in published]
+            if name != DRAFT:
+                published.update(lacking)
+                broken += [_left_out(one.plan_id, number, name) for number in lacking]
+            elif lacking:
+                warnings.append(
+                    f"Plan {one.plan_id}: {shown_names(lacking)} of the draft is left out, and is deleted."
+                )
     RuleBroken.raise_for(broken)
+    return bounded(warnings)
+
+
+def _left_out(plan_id: str, number: str, slot: str) -> str:
+    state = "deprecated" if slot == PRODUCTION else "deleted"
+    return (
+        f"configure.resources: plan {plan_id} leaves out version {one_line(number, MAX_NAME)} of the {slot}."
+        f' Name it, with "lifecycleState": "{state}" if it should go.'
+    )
 
 
 def with_signed_disks(text: str, definition: Tree, slots: Trees, sign: Callable[[str], str | None]) -> str:

@@ -201,14 +201,15 @@ def _configuration_text(shelf: Shelf, product: str, changes: _Changes, brought_b
     for version in base.versions:
         splices += _new_lifecycle(version, changes.lifecycles)
     for version, texts in changes.images:
-        splices += _append(version.node, "vmImages", texts)[0]
+        more, missing = _append(version.node, "vmImages", texts)
+        splices += [*more, *change_members(version.node, add=missing)]
     for version, text in changes.replaced:
         splices.append(set_value(version.node, text))
     new_members = _identity(base.resource, product)
     for member, texts in ((VERSIONS, entries), ("skus", changes.skus)):
-        more, missing = _append(root, member, texts)
+        more, absent = _append(root, member, texts)
         splices += more
-        new_members += missing
+        new_members += absent
     splices += change_members(root, remove={"id", *READ_ONLY}, add=new_members)
     return edited(root, splices)
 

@@ -62,7 +62,7 @@ ROUNDS = 5
 
 FIRST_PAUSE = timedelta(seconds=0.2)
 LONGEST_PAUSE = timedelta(seconds=15)
-PATIENCE = timedelta(minutes=10)
+PATIENCE = timedelta(minutes=2)
 """How long an edit's job is followed in one call; the next attempt follows it on."""
 
 SUBMISSION_SCHEMA = schema(SUBMISSION, "2022-03-01-preview2")
@@ -374,10 +374,10 @@ class ProductIngestionMarketplace:
     def _ready(self, text: str, wanted: Tree, slots: Trees) -> tuple[str, list[str]]:
         """Return a definition as it can be sent, and what a person should know of its disks."""
         now = self._clock()
-        definitions.refuse_left_out(wanted, slots)
+        left_out = definitions.refuse_left_out(wanted, slots)
         signed = definitions.with_signed_disks(text, wanted, slots, lambda url: self._sign(url, now))
         warnings = definitions.check_disks(definitions.resources_of(signed), slots, now)
-        return definitions.completed(signed), warnings
+        return definitions.completed(signed), [*left_out, *warnings]
 
     async def _put(
         self, offer: OfferKey, wanted: Tree, warnings: Sequence[str], *, is_new: bool = False
@@ -389,7 +389,8 @@ class ProductIngestionMarketplace:
         draft = await self._draft_if_any(offer)
         held = await _worked_out(offer, OfferContents(draft if draft is not None else wanted).prepare)
         known = [] if is_new else await self._newest_ids(offer)
-        return PutOutcome(known, held.versions, bounded(warnings))
+        images = [one.model_copy(update={"generation": None}) for one in held.versions]
+        return PutOutcome(known, list(dict.fromkeys(images)), bounded(warnings))
 
     async def _begin(
         self,

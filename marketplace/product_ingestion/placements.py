@@ -71,8 +71,9 @@ class Shelf:
         Raises:
             VersionsHidden: Says which.
         """
+        was_published = any(one.base is None for one in self.published.values())
         for name, one in self.slots.items():
-            if not one.versions and (name != DRAFT or self.published):
+            if not one.versions and one.base is None and (name != DRAFT or was_published):
                 raise VersionsHidden(
                     f"plan {self.plan_id} was published, and the {name} shows no image versions of it; an edit could "
                     "delete them. Check that MARKETPLACE_SCHEMA_VERSION is as new as the offer's resources, and look "

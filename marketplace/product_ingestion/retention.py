@@ -69,7 +69,8 @@ def _sentence(shelf: Shelf, before: Active, after: Active, most: int, could_go: 
     held = sorted(before, key=sort_key)
     new = sorted(set(after) - set(before), key=sort_key)
     said = (
-        f"Plan {shelf.plan_id} holds {len(held)} active versions ({listed(held)}), {most} are allowed, and "
+        f"Plan {shelf.plan_id} holds {len(held)} active version{'' if len(held) == 1 else 's'} ({listed(held)}), "
+        f"{most} {'is' if most == 1 else 'are'} allowed, and "
         f"{listed(new)} would not fit. "
     )
     if could_go is None:

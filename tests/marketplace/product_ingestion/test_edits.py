@@ -477,3 +477,53 @@ def test_the_text_that_is_written_is_json_with_the_numbers_as_they_were() -> Non
     there = trees(resources.read(source), None, None)
     [written], _ = edits.edit(there, Change(images=[image("1.1.0", SAS)]), product=P, tenant_id=None, now=NOW)
     assert parse(written).value["big"] == Number("12345678901234567890123")
+
+
+def test_a_plan_that_was_detached_from_anothers_configuration_gets_its_first_image() -> None:
+    shared = configuration(basePlan={"externalId": "edge"}, reuseTechnicalConfigurationState="enable")
+    detached = configuration(basePlan={"externalId": "edge"}, reuseTechnicalConfigurationState="detach")
+    [written], _ = edit(slots(detached, None, shared), image("1.0.0"))
+    assert numbers(written) == ["1.0.0"]
+
+
+def test_an_entry_without_images_gets_the_one_that_is_asked_for() -> None:
+    [written], _ = edit(slots(configuration({"versionNumber": "1.1.0"}, version("1.0.0"))), image("1.1.0"))
+    assert [each["imageType"] for each in written["vmImageVersions"][0]["vmImages"]] == ["x64Gen2"]
+
+
+def test_two_entries_of_one_version_stay_two_and_are_deprecated_together() -> None:
+    held = [version("1.0.0", "x64Gen1"), version("1.0.0", "x64Gen2"), version("1.1.0", "x64Gen1", "x64Gen2")]
+    live = configuration(*held, types="x64Gen1 x64Gen2")
+    [written], outcome = edit(slots(live, None, live), image("1.2.0"), when_full=WhenFull.REMOVE_OLDEST, limit=2)
+    states = [(each["versionNumber"], each.get("lifecycleState")) for each in written["vmImageVersions"]]
+    assert states[:3] == [("1.0.0", "deprecated"), ("1.0.0", "deprecated"), ("1.1.0", None)]
+    assert [str(each) for each in outcome.deprecated] == ["lts 1.0.0"]
+
+
+def test_the_last_active_version_of_an_image_type_stays() -> None:
+    held = [version("1.0.0", "arm64Gen2"), version("1.1.0"), version("1.2.0")]
+    live = configuration(*held, types="x64Gen2 arm64Gen2")
+    wanted = image("1.3.0", generation="x64Gen2")
+    [written], _ = edit(slots(live, None, live), wanted, when_full=WhenFull.REMOVE_OLDEST, limit=3)
+    states = {each["versionNumber"]: each.get("lifecycleState") for each in written["vmImageVersions"]}
+    assert (states["1.0.0"], states["1.1.0"]) == (None, "deprecated")
+
+
+def test_deprecated_versions_do_not_count_against_the_limit() -> None:
+    held = [
+        version("1.0.0", lifecycleState="deprecated"),
+        version("1.1.0", lifecycleState="deleted"),
+        version("1.2.0"),
+    ]
+    [written], outcome = edit(slots(configuration(*held)), image("1.3.0"), limit=2)
+    assert len(written["vmImageVersions"]) == 4
+    assert not outcome.deprecated
+    with pytest.raises(errors.PlanFull, match=r"holds 1 active version \(1\.2\.0\), 1 is allowed, and 1\.3\.0"):
+        edit(slots(configuration(*held)), image("1.3.0"), limit=1)
+
+
+def test_without_a_limit_the_marketplaces_own_counts() -> None:
+    held = configuration(*(version(f"1.{number}.0") for number in range(100)))
+    with pytest.raises(errors.PlanFull, match="100 are allowed"):
+        edit(slots(held), image("2.0.0"))
+    assert edit(slots(held), image("2.0.0"), limit=0)[1].changed
