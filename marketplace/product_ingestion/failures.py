@@ -26,7 +26,9 @@ FULL = "collectionlimitexceeded"
 _CONTENTION = frozenset({"conflict", "locked", "productlocked"})
 _CANCELED = frozenset({"operationcanceled", "operationcancelled"})
 _TRANSIENT = frozenset({"internalservererror", "serviceunavailable", "requesttimeout", "toomanyrequests"})
-_SAYS_CONTENTION = re.compile(r"\bin[- ]?progress\b|\bnot the latest\b", re.IGNORECASE)
+_SAYS_CONTENTION = re.compile(
+    r"\bin[- ]?progress submission\b|\bsubmission\b.{0,80}\bin[- ]?progress\b|\bnot the latest\b", re.IGNORECASE
+)
 _CERTIFICATION = re.compile(r"\s*certification\W*", re.IGNORECASE)
 
 

@@ -116,6 +116,7 @@ def report(
     *,
     errors: Sequence[Failure] = (),
     otherwise: str = "",
+    made_submission: bool = False,
     unknown_words: Sequence[str] = (),
 ) -> OperationReport:
     """Return how far an operation is, with its one step.
@@ -126,10 +127,12 @@ def report(
         now: How far it is.
         errors: What went wrong.
         otherwise: What is said of a failure without errors.
+        made_submission: Whether it has made a submission. What has failed after that was not turned away, whatever
+            its errors say.
         unknown_words: Status words that we do not know.
     """
     reached = state(kind, now)
-    if reached is OperationState.FAILED and failures.is_contention(errors):
+    if reached is OperationState.FAILED and not made_submission and failures.is_contention(errors):
         reached = OperationState.TURNED_AWAY
     failed = reached in {OperationState.FAILED, OperationState.TURNED_AWAY}
     said = (failures.told(errors) or [otherwise or "it failed, without a message from the service"]) if failed else []

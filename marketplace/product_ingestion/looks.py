@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from marketplace.errors import NotFound, Refused, Unreadable
 from marketplace.model import JOB_PREFIX, LIVE_SUFFIX, OfferKey, OperationKind, OperationReport
-from marketplace.product_ingestion import failures, jobs, submissions
+from marketplace.product_ingestion import jobs, submissions
 from marketplace.product_ingestion.calls import ProductIngestion
 from marketplace.product_ingestion.jobs import Job, Progress
 from marketplace.product_ingestion.reading import Reader
@@ -21,6 +21,9 @@ from marketplace.wording import lowered, one_line
 
 REMEMBERED = 1000
 """How many of the jobs that this process began are remembered."""
+
+MISSED_AT_MOST = 5
+"""How often in a row a submission may be missing from the list until it counts as cancelled."""
 
 JUST_NOW = timedelta(minutes=2)
 """How long a job that the service does not know may be one that it does not know yet."""
@@ -54,6 +57,7 @@ class Looks:
         self._reader = reader
         self._clock = clock
         self._begun: OrderedDict[str, _Begun] = OrderedDict()
+        self._missed: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def remember(self, offer: OfferKey, job: str, kind: OperationKind, number: str | None) -> None:
         """Remember a job that has just begun."""
@@ -73,7 +77,7 @@ class Looks:
             return await self._at_job(offer, operation_id, kind)
         if operation_id.endswith(LIVE_SUFFIX):
             # What the service shows of the number alone may be the publish.
-            return _of_submission(offer, operation_id, await self._reader.submissions(offer))
+            return self._of_submission(offer, operation_id, await self._reader.submissions(offer))
         product = await self._reader.product(offer)
         try:
             found = submissions.read([await self._calls.submission(offer, product, operation_id)])
@@ -81,7 +85,37 @@ class Looks:
             found = []
         if submissions.find(found, operation_id) is None:
             found = await self._reader.submissions(offer)
-        return _of_submission(offer, operation_id, found)
+        return self._of_submission(offer, operation_id, found)
+
+    def _of_submission(self, offer: OfferKey, operation_id: str, listed: list[Submission]) -> OperationReport:
+        """Return how a submission stands. One that is not listed any more was cancelled, or published over.
+
+        Args:
+            offer: The offer.
+            operation_id: The submission's operation.
+            listed: All submissions; the list may lag behind, so one may be missing `MISSED_AT_MOST` times.
+        """
+        found = submissions.find(listed, operation_id)
+        number = operation_id.removesuffix(LIVE_SUFFIX)
+        kind = OperationKind.GO_LIVE if operation_id.endswith(LIVE_SUFFIX) else OperationKind.PUBLISH
+        key = (str(offer), operation_id)
+        if found is not None:
+            self._missed.pop(key, None)
+            # What is live, or on its way there, has been a preview before.
+            now = Progress.SUCCEEDED if kind is not found.kind else found.progress
+            return jobs.report(
+                operation_id, kind, now, otherwise=WHERE_THE_REASON_IS, unknown_words=found.unknown_words
+            )
+        times = self._missed[key] = self._missed.pop(key, 0) + 1
+        if len(self._missed) > REMEMBERED:
+            self._missed.popitem(last=False)
+        if kind is OperationKind.PUBLISH and (submissions.is_superseded(listed, number) or times >= MISSED_AT_MOST):
+            self._missed.pop(key, None)
+            return jobs.report(operation_id, kind, Progress.CANCELED)
+        raise Unreadable(
+            f"look at {offer}: the marketplace does not list submission {number} at the moment",
+            call=f"look at {offer}",
+        )
 
     async def _at_job(self, offer: OfferKey, operation_id: str, kind: OperationKind | None) -> OperationReport:
         job_id = operation_id.removeprefix(JOB_PREFIX)
@@ -94,17 +128,25 @@ class Looks:
         if job.progress is Progress.SUCCEEDED:
             return await self._at_made(offer, job_id, job, kind)
         listed: list[Submission] = []
-        if kind is None or (job.progress.has_ended and not failures.is_contention(job.errors)):
+        if kind is None or job.progress.has_ended:
             listed = await self._reader.submissions(offer)
         if kind is None:
             running = next((one.kind for one in listed if not one.progress.has_ended), OperationKind.PUBLISH)
             begun_now = submissions.begun_by(listed, None, job.started_at)
             kind = begun_now.kind if job.progress.has_ended and begun_now is not None else running
+        has_made = False
         if job.progress.has_ended and job.started_at is not None:
             made = submissions.begun_by(listed, kind, job.started_at)
             if made is not None and made.progress is job.progress:
-                operation_id = _name(made, kind)
-        return jobs.report(operation_id, kind, job.progress, errors=job.errors, unknown_words=job.unknown_words)
+                operation_id, has_made = _name(made, kind), True
+        return jobs.report(
+            operation_id,
+            kind,
+            job.progress,
+            errors=job.errors,
+            made_submission=has_made,
+            unknown_words=job.unknown_words,
+        )
 
     async def _at_made(self, offer: OfferKey, job_id: str, job: Job, kind: OperationKind | None) -> OperationReport:
         """Look at the submission that a job has made: the job names it, or else the list and the times tell."""
@@ -124,7 +166,7 @@ class Looks:
                 " submission yet",
                 call=f"look at {offer}",
             )
-        return _of_submission(offer, _name(found, kind or found.kind), listed)
+        return self._of_submission(offer, _name(found, kind or found.kind), listed)
 
     async def _named(self, offer: OfferKey, job_id: str) -> tuple[str | None, OperationKind | None]:
         """Return the submission that a job's outcome names, and what it is."""
@@ -162,29 +204,9 @@ class Looks:
                 " submission that it may have made; look at the offer in Partner Center, and run again",
                 call=f"look at {offer}",
             )
-        return _of_submission(offer, found, listed)
+        return self._of_submission(offer, found, listed)
 
 
 def _name(submission: Submission, kind: OperationKind) -> str:
     """Return the id of the operation of a kind that a submission stands for."""
     return submission.number + (LIVE_SUFFIX if kind is OperationKind.GO_LIVE else "")
-
-
-def _of_submission(offer: OfferKey, operation_id: str, listed: list[Submission]) -> OperationReport:
-    found = submissions.find(listed, operation_id)
-    number = operation_id.removesuffix(LIVE_SUFFIX)
-    kind = OperationKind.GO_LIVE if operation_id.endswith(LIVE_SUFFIX) else OperationKind.PUBLISH
-    if found is None and submissions.is_superseded(listed, number):
-        raise Refused(
-            f"look at {offer}: submission {number} is not listed any more, because the offer has been published again"
-            " since; look at the newer one",
-            call=f"look at {offer}",
-        )
-    if found is None:
-        raise Unreadable(
-            f"look at {offer}: the marketplace does not list submission {number} at the moment",
-            call=f"look at {offer}",
-        )
-    # What is live, or on its way there, has been a preview before.
-    now = Progress.SUCCEEDED if kind is not found.kind else found.progress
-    return jobs.report(operation_id, kind, now, otherwise=WHERE_THE_REASON_IS, unknown_words=found.unknown_words)
