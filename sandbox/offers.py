@@ -200,7 +200,10 @@ def publish(
     offer.publishings += 1
     ticks = tick()
     publish_id = kind.publish_id(ticks)
-    snapshot = offer.draft.model_copy(update={"text": text, "version": offer.version, "publish_id": publish_id})
+    fingerprint = kind.fingerprint(text, switches)
+    snapshot = Snapshot(
+        text=text, fingerprint=fingerprint, version=offer.version, changed=offer.draft.changed, publish_id=publish_id
+    )
     operation = _start(publisher, offer, "publish", publish_id, snapshot, emails, now, ticks)
     if switches.validate_sas:
         _plan_copying(offer, operation, switches, now)

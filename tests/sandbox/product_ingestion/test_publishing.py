@@ -265,6 +265,10 @@ async def test_a_modular_publish_takes_only_what_it_names(client: IngestionClien
     assert await client.versions("draft") == ["4.2.0", "4.3.0"]
     assert resource_in(await client.tree("preview"), "listing")["description"] == "<p>Hardened web stack.</p>"
     assert resource_in(await client.tree("draft"), "listing")["description"] == "Changed by somebody else."
+    await client.switch(no_pending_draft="absent")
+    await client.go_live(resource_in(await client.tree("preview"), "submission")["id"].rsplit("/", 1)[-1])
+    client.clock.advance(5 * DAY)
+    assert resource_in(await client.tree("draft"), "listing")["description"] == "Changed by somebody else."
 
 
 async def test_an_offer_can_be_made_and_published_at_once(client: IngestionClient) -> None:
