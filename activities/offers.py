@@ -1,6 +1,7 @@
 """Activities on an offer's documents: survey the slots, put the offer, edit the draft's images."""
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio import activity
 
@@ -82,6 +83,7 @@ class Survey(Fact):
         in_preview: Whether the preview holds every image asked for, with the same disks.
         in_production: Whether Production holds every image asked for, with the same disks.
         promotion: What going live would do.
+        approvers: Without one of whom nothing goes live, by the worker's policy; empty: it has none.
     """
 
     exists: bool
@@ -94,6 +96,7 @@ class Survey(Fact):
     in_preview: bool = False
     in_production: bool = False
     promotion: Promotion = Promotion()
+    approvers: list[str] = []
 
     @property
     def running(self) -> Operation | None:
@@ -196,8 +199,15 @@ class DraftWritten(Fact):
 class OfferActivities:
     """Activities on an offer's documents. Documents stay here: answers are small facts."""
 
-    def __init__(self, marketplace: Marketplace) -> None:
+    def __init__(self, marketplace: Marketplace, approvers: Sequence[str] = ()) -> None:
+        """Act on a marketplace.
+
+        Args:
+            marketplace: Its client.
+            approvers: Without one of them nothing goes live, as surveys say.
+        """
         self._marketplace = marketplace
+        self._approvers = approvers
 
     @activity.defn
     async def survey(self, request: SurveyRequest) -> Survey:
@@ -211,7 +221,7 @@ class OfferActivities:
             if not survey.exists or not request.images or survey.in_preview or survey.in_production:
                 return survey
             edit = await self._marketplace.planned_edit(
-                request.offer, request.change, preview=preview, production=production
+                request.offer, _until_published(request.change, survey), preview=preview, production=production
             )
         return survey.model_copy(
             update={
@@ -253,6 +263,7 @@ class OfferActivities:
             in_preview=preview is not None and not preview.missing(images),
             in_production=production is not None and not production.missing(images),
             promotion=self._marketplace.promotion(preview, production),
+            approvers=list(self._approvers),
         )
         return survey, preview, production
 
@@ -328,7 +339,7 @@ class OfferActivities:
                 return as_it_is
             if survey.running is not None and not request.while_running:
                 edit = await self._marketplace.planned_edit(
-                    offer, request.change, preview=preview, production=production
+                    offer, _until_published(request.change, survey), preview=preview, production=production
                 )
                 return as_it_is.model_copy(update={"survey": _with(survey, in_draft=not edit.changed)})
             repeated, attempt = trail.repeated, trail.attempt
@@ -336,7 +347,7 @@ class OfferActivities:
             try:
                 edit = await self._marketplace.edit_images(
                     offer,
-                    request.change,
+                    _until_published(request.change, survey),
                     preview=preview,
                     production=production,
                     sole_writer=request.sole_writer,
@@ -347,9 +358,9 @@ class OfferActivities:
             except (Refused, Conflict) as refusal:
                 return await self._refused(survey, offer, refusal)
             removed, deprecated = edit.removed, edit.deprecated
-            if not edit.changed and repeated:
+            if repeated and not (edit.removed or edit.deprecated):
                 deprecated = request.would_deprecate
-            if request.would_remove and not edit.changed and repeated:
+            if request.would_remove and repeated and not (edit.removed or edit.deprecated):
                 draft = await self._marketplace.read_slot(offer, Slot.DRAFT)
                 held = {(each.plan_id, each.version) for each in draft.versions} if draft is not None else set()
                 removed = [each for each in request.would_remove if (each.plan_id, each.version) not in held]
@@ -361,6 +372,15 @@ class OfferActivities:
             deprecated=deprecated,
             warnings=edit.warnings,
         )
+
+
+def _until_published(change: Change, survey: Survey) -> Change:
+    """Return the change as it is judged now: what a running publish may carry is no foreign edit until it has ended.
+
+    Nothing is published by an edit, and a publish judges anew.
+    """
+    runs = survey.running is not None and survey.running.kind is OperationKind.PUBLISH
+    return change.model_copy(update={"foreign_edits": ForeignEdits.INCLUDE}) if runs else change
 
 
 def _with(survey: Survey, *, in_draft: bool) -> Survey:

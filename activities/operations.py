@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -32,6 +32,7 @@ from marketplace.protocol import Marketplace
 
 PUBLISH_IN_PROGRESS = "PublishInProgress"
 PREVIEW_CHANGED = "PreviewChanged"
+NOT_APPROVED = "NotApproved"
 NOT_LIVE_YET = "NotLiveYet"
 
 TOO_MANY_REQUESTS = 429
@@ -76,12 +77,14 @@ class GoLiveRequest(Fact):
     Attributes:
         approved_publish: Id of the publish whose preview was approved.
         images: What the preview has to hold.
+        approver: Who approved it.
         shown: What going live has to do, as it was shown for approval; ``None``: it was not shown.
     """
 
     offer: OfferKey
     known_operations: list[str]
     approved_publish: str
+    approver: str | None = None
     images: RedactedImages = []
     shown: Promotion | None = None
 
@@ -92,12 +95,14 @@ class CancelRequest(Fact):
     Attributes:
         operation_id: The operation, ``None`` when it is not known whether publishing began.
         known_operations: Ids of the newest operations before this run published, newest first.
+        settle: How long a publish whose answer was lost may take to show, where operations are not listed at once.
     """
 
     offer: OfferKey
     operation_id: str | None
     known_operations: list[str] = []
     notification_emails: list[str] = []
+    settle: timedelta = timedelta(minutes=2)
 
 
 class CancelState(StrEnum):
@@ -151,8 +156,15 @@ class VerifyLiveRequest(Fact):
 class OperationActivities:
     """Activities on an offer's operations."""
 
-    def __init__(self, marketplace: Marketplace) -> None:
+    def __init__(self, marketplace: Marketplace, approvers: Sequence[str] = ()) -> None:
+        """Act on a marketplace.
+
+        Args:
+            marketplace: Its client.
+            approvers: Without one of them nothing goes live; empty: with anyone.
+        """
         self._marketplace = marketplace
+        self._approvers = approvers
         self._publishing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @activity.defn
@@ -191,7 +203,7 @@ class OperationActivities:
             begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
             if begun is not None and trail.sent:
                 return StartedOperation(operation_id=begun.id, ours=True)
-            self._let_settle(offer, trail, request.settle)
+            self._let_settle(offer, trail, request.settle, was_sent=trail.sent)
             if begun is not None and begun.state is not OperationState.RUNNING:
                 # No worker was there for a while. What ended meanwhile may have brought the same draft to Production.
                 raise _in_progress(offer, f"{begun.id} was published since this run looked last")
@@ -231,13 +243,13 @@ class OperationActivities:
                 trail.was_not_served()
             raise
 
-    def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta) -> None:
-        """Give a request whose answer was lost the time to show before it is sent again.
+    def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta, *, was_sent: bool) -> None:
+        """Give a request whose answer was lost the time to show.
 
         Raises:
             ApplicationError: Retryable: the next attempt looks once more.
         """
-        if trail.sent and not trail.waited and not self._marketplace.lists_at_once:
+        if was_sent and not trail.waited and not self._marketplace.lists_at_once:
             trail.waits()
             raise ApplicationError(
                 f"{offer}: the answer to the request was lost, and the marketplace does not list its operation yet;"
@@ -277,7 +289,7 @@ class OperationActivities:
 
         Raises:
             ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more, or somebody
-                has gone live since; nothing was sent.
+                has gone live since; ``NotApproved`` when nobody has approved who may. Nothing was sent.
         """
         return await unbroken(self._begin(request.offer, OperationKind.GO_LIVE, self._go_live(request)))
 
@@ -292,6 +304,7 @@ class OperationActivities:
                 raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
             if begun is not None:
                 return StartedOperation(operation_id=begun.id, ours=True)
+            self._check_approver(request)
             await self._check_preview(request, operations)
             attempt = trail.attempt
             trail.sends()
@@ -308,6 +321,16 @@ class OperationActivities:
             if named is None:
                 named = await self._unnamed(offer, OperationKind.GO_LIVE, request.known_operations)
             return StartedOperation(operation_id=named, ours=True)
+
+    def _check_approver(self, request: GoLiveRequest) -> None:
+        """Hold a run to the worker's policy, whatever the run itself let stand."""
+        if self._approvers and (request.approver or "").casefold() not in map(str.casefold, self._approvers):
+            raise ApplicationError(
+                f"{request.offer}: {request.approver or 'nobody by name'} has approved going live, and this worker"
+                f" (GO_LIVE_APPROVERS) wants one of {', '.join(self._approvers[:10])}",
+                type=NOT_APPROVED,
+                non_retryable=True,
+            )
 
     async def _check_preview(self, request: GoLiveRequest, operations: list[Operation]) -> None:
         published = next((each for each in operations if each.kind is OperationKind.PUBLISH), None)
@@ -345,12 +368,13 @@ class OperationActivities:
 
     async def _cancel_operation(self, request: CancelRequest) -> CancelAnswer:
         offer = request.offer
-        async with marketplace_call():
+        async with marketplace_call() as trail:
             operation_id = request.operation_id
             if operation_id is None:
                 operations = await self._marketplace.operations(offer)
                 begun = _newest_since(operations, request.known_operations, OperationKind.PUBLISH)
                 if begun is None:
+                    self._let_settle(offer, trail, request.settle, was_sent=True)
                     return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL)
                 operation_id = begun.id
             nothing_to_cancel = CancelAnswer(state=CancelState.NOTHING_TO_CANCEL, operation_id=operation_id)

@@ -96,6 +96,8 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None
                 marketplace_of(settings, http, credentials, pace),
                 HttpWebhook(http, settings.notify_webhook_url) if settings.notify_webhook_url else None,
                 requests_per_second=rate,
+                publishers=settings.marketplace_publishers,
+                approvers=settings.go_live_approvers,
             ),
         ):
             logger.info(

@@ -66,10 +66,12 @@ HEARTBEAT_AT_ONCE = timedelta(milliseconds=200)
 before it is sent. By default the SDK may keep it for seconds."""
 
 
-def activities(marketplace: Marketplace, webhook: Webhook | None = None) -> list[Callable[..., Any]]:
+def activities(
+    marketplace: Marketplace, webhook: Webhook | None = None, approvers: Sequence[str] = ()
+) -> list[Callable[..., Any]]:
     """Return the activities, on one marketplace client and one webhook."""
-    offers = OfferActivities(marketplace)
-    operations = OperationActivities(marketplace)
+    offers = OfferActivities(marketplace, approvers)
+    operations = OperationActivities(marketplace, approvers)
     return [
         offers.survey,
         offers.put_offer,
@@ -100,6 +102,8 @@ def worker(
     webhook: Webhook | None = None,
     *,
     requests_per_second: float | None = None,
+    publishers: Sequence[str] = (),
+    approvers: Sequence[str] = (),
     **options: Any,
 ) -> Worker:
     """Make a worker.
@@ -110,6 +114,8 @@ def worker(
         marketplace: The marketplace to act on.
         webhook: Where to tell people.
         requests_per_second: What the marketplace is asked at most, by all workers of the task queue together.
+        publishers: Whose offers are acted on; empty: everybody's.
+        approvers: Without one of them nothing goes live, whatever the input of a run says; empty: the input counts.
         options: More of `temporalio.worker.Worker`.
     """
     rate: dict[str, Any] = {}
@@ -123,13 +129,15 @@ def worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=activities(marketplace, webhook),
+        activities=activities(marketplace, webhook, approvers),
         workflow_runner=ContextFreeRunner(),
         interceptors=[
             *interceptors(),
             # Local activities pass the task queue by, where publishers take turns and its rate is shared.
             ActivityGate(
-                [each.__name__ for each in WORKFLOWS], local=LOCAL_ACTIVITIES if requests_per_second is None else 0
+                [each.__name__ for each in WORKFLOWS],
+                local=LOCAL_ACTIVITIES if requests_per_second is None else 0,
+                publishers=publishers,
             ),
         ],
         graceful_shutdown_timeout=DRAIN,

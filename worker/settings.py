@@ -2,15 +2,26 @@
 
 import base64
 import ipaddress
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
 
 import httpx
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from marketplace.model import PublisherId
 from worker.encryption import KEY_SIZES
 
 MAX_PORT = 65535
+MAX_NAME = 254
 
 
 class SettingsError(Exception):
@@ -50,6 +61,35 @@ def _listening_address(address: str) -> str:
     return address
 
 
+def _people(names: Sequence[str]) -> Sequence[str]:
+    for position, name in enumerate(names, start=1):
+        if not name.isprintable() or len(name) > MAX_NAME:
+            raise ValueError(f"name {position} must be printable and of at most {MAX_NAME} characters")
+    return names
+
+
+def _publishers(names: Sequence[str]) -> Sequence[str]:
+    for position, name in enumerate(names, start=1):
+        try:
+            TypeAdapter(PublisherId).validate_python(name)
+        except ValidationError:
+            raise ValueError(f"entry {position} is no publisher id") from None
+    return names
+
+
+def _separated(value: object) -> object:
+    """Take a list apart at its commas."""
+    if not isinstance(value, str):
+        return value
+    names = [name.strip() for name in value.split(",")]
+    if not all(names):
+        raise ValueError("must be names separated by commas, none of them empty")
+    return names
+
+
+Names: TypeAlias = Annotated[Sequence[str], NoDecode, BeforeValidator(_separated)]
+
+
 class Settings(BaseSettings):
     """What `python -m worker` reads from its environment; an empty variable counts as unset."""
 
@@ -59,10 +99,12 @@ class Settings(BaseSettings):
     marketplace_api: Literal["cloud-partner", "product-ingestion"] = "cloud-partner"
     marketplace_url: Annotated[str, AfterValidator(_marketplace_address)] | None = None
     marketplace_schema_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(-preview\d{1,3})?$")] | None = None
+    marketplace_publishers: Annotated[Names, AfterValidator(_publishers)] = ()
     marketplace_access_token: SecretStr | None = None
     marketplace_requests_per_second: Annotated[float, Field(ge=0.1, le=10_000)] | None = None
     azure_tenant_id: str | None = None
     azure_storage_account_keys: SecretStr | None = None
+    go_live_approvers: Annotated[Names, AfterValidator(_people)] = ()
     notify_webhook_url: SecretStr | None = None
     payload_encryption_keys: SecretStr | None = None
     metrics_address: Annotated[str, AfterValidator(_listening_address)] | None = None

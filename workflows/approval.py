@@ -1,5 +1,6 @@
 """The decision on going live: who may take it, what it holds for, and when it has to be taken again."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from temporalio import workflow
@@ -31,16 +32,50 @@ class Approval:
             self._logbook.show()
         self.sign_off: SignOff = publication.sign_off
 
+    @property
+    def approver(self) -> str | None:
+        """Who took the decision that stands."""
+        return self.sign_off.decision.approver if self.sign_off.decision is not None else None
+
+    def heed(self, policy: Sequence[str]) -> None:
+        """Let only those decide whom the worker's policy allows, of those whom the input allows.
+
+        Args:
+            policy: Without one of them nothing goes live; empty: the input alone counts.
+
+        Raises:
+            ApplicationError: ``NotAuthorized``: the input and the policy have nobody in common.
+        """
+        wanted, sign_off = self._wanted.approval, self.sign_off
+        named = [each.casefold() for each in wanted.approvers]
+        allowed = [each for each in policy if not named or each.casefold() in named]
+        if policy and not allowed:
+            raise final(
+                "NotAuthorized",
+                f"{self._stages.offer}: of this run's approvers the worker lets nobody decide on going live, but"
+                f" {listed(policy)} (GO_LIVE_APPROVERS).",
+            )
+        sign_off.required = wanted.required or bool(policy)
+        sign_off.approvers = allowed or wanted.approvers
+        if policy and not wanted.required:
+            self._logbook.note("the worker wants an approval (GO_LIVE_APPROVERS), although this run's input does not")
+        if sign_off.decision is not None and not self._may_decide(sign_off.decision):
+            self.reopen(f"{_name(sign_off.decision)} is not among those whom the worker lets decide")
+        self._logbook.show()
+
+    def _may_decide(self, decision: GoLiveDecision) -> bool:
+        approvers = [approver.casefold() for approver in self.sign_off.approvers]
+        return not approvers or (decision.approver or "").casefold() in approvers
+
     def objection(self, decision: GoLiveDecision) -> str | None:
         """Return why a decision cannot stand."""
         if workflow.cancellation_reason() is not None:
             return "this run is being cancelled"
         if self._logbook.publication.error is not None:
             return f"this run has failed: {self._logbook.publication.error}"
-        approvers = [approver.casefold() for approver in self.sign_off.approvers]
         if not self.sign_off.required:
             return "this run goes live without approval"
-        if approvers and (decision.approver or "").casefold() not in approvers:
+        if not self._may_decide(decision):
             return f"{_name(decision)} is not among those who may decide on going live"
         if self.sign_off.decision is not None:
             return f"{_name(self.sign_off.decision)} has decided already; {_name(decision)} comes too late"

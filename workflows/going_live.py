@@ -24,8 +24,11 @@ class GoingLive:
     async def survey(self) -> Survey:
         """Survey the offer, and put into its draft the images that are nowhere yet."""
         if self._wanted.images:
-            return await self._stages.edit(self._wanted, production_suffices=True)
-        return await self._stages.survey()
+            survey = await self._stages.edit(self._wanted, production_suffices=True)
+        else:
+            survey = await self._stages.survey()
+        self._approval.heed(survey.approvers)
+        return survey
 
     def is_done(self, survey: Survey) -> bool:
         """Whether there is nothing left to promote."""
@@ -71,7 +74,9 @@ class GoingLive:
                 f"{self._wanted.key}: the marketplace shows a preview but no operation that published it.",
             )
         try:
-            await self._stages.go_live(publish_id, self._wanted.images, self._approval.shown(), known)
+            await self._stages.go_live(
+                publish_id, self._wanted.images, self._approval.shown(), known, self._approval.approver
+            )
         except PreviewChangedError as error:
             self._approval.preview_changed(str(error))
 
@@ -88,8 +93,7 @@ class GoingLive:
         if result.changed:
             what = listed([str(image) for image in images])
             await notify(self._stages.logbook, "live", f"{self._wanted.key} is live: {what}.")
-        decision = self._approval.sign_off.decision
-        return result.model_copy(update={"approved_by": decision.approver if decision else None})
+        return result.model_copy(update={"approved_by": self._approval.approver})
 
 
 def _last_go_live(survey: Survey | None) -> str | None:

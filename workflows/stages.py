@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         SurveyRequest,
     )
     from activities.operations import (
+        NOT_APPROVED,
         PREVIEW_CHANGED,
         PUBLISH_IN_PROGRESS,
         CancelAnswer,
@@ -79,7 +80,7 @@ GLANCE = timedelta(minutes=1)
 
 
 class PreviewChangedError(Exception):
-    """The preview is not the one that was approved; nothing was sent."""
+    """The preview is not the one that was approved, or not by whom it has to be; nothing was sent."""
 
 
 class Stages:
@@ -106,6 +107,11 @@ class Stages:
         self.follower = Follower(logbook, waiting, offer, patience.polling)
         self._draft = DraftWriter(logbook, waiting, offer)
         self._seen: Operation | None = None
+
+    @property
+    def _settle(self) -> timedelta:
+        """How long a request whose answer was lost may take to show at the marketplace."""
+        return 2 * self.patience.polling.min_interval
 
     @property
     def publication(self) -> Publication:
@@ -174,8 +180,12 @@ class Stages:
             raise final(
                 "MarketplaceError",
                 f"{self.offer}: others changed the offer {MAX_ROUNDS} times while this run tried to publish it. Find"
-                " out who does, and start the run again.",
+                f" out who does, and start the run again.{self._last_note()}",
             )
+
+    def _last_note(self) -> str:
+        notes = self.publication.notes
+        return f" The last that was noted: {notes[-1]}" if notes else ""
 
     # The draft
 
@@ -300,7 +310,7 @@ class Stages:
             known_operations=publication.known_operations or [],
             notification_emails=self.notification_emails,
             ask_to_join=ask_to_join,
-            settle=2 * self.patience.polling.min_interval,
+            settle=self._settle,
             # Of an offer that was put whole, all that its draft holds is meant.
             **(_asked(self.wanted) or {"foreign_edits": ForeignEdits.INCLUDE}),
         )
@@ -352,6 +362,7 @@ class Stages:
                 operation_id=operation_id,
                 known_operations=list(known_operations),
                 notification_emails=self.notification_emails,
+                settle=self._settle,
             ),
             **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
         )
@@ -478,6 +489,7 @@ class Stages:
         images: Sequence[Image],
         shown: Promotion | None,
         known_operations: Sequence[str],
+        approver: str | None,
     ) -> None:
         """Promote the approved preview, and name the operation to follow.
 
@@ -486,6 +498,7 @@ class Stages:
             images: What the preview has to hold.
             shown: What going live does, as it was shown for approval.
             known_operations: Ids of the newest operations when the preview was approved, newest first.
+            approver: Who approved it.
 
         Raises:
             PreviewChangedError: The preview is not the approved one any more; nothing was sent.
@@ -503,11 +516,12 @@ class Stages:
                     approved_publish=approved_publish,
                     images=list(images),
                     shown=shown,
+                    approver=approver,
                 ),
                 **within(self.waiting.time_left(), START, f"Go live with {self.offer}"),
             )
         except ActivityError as error:
-            publication.go_live_requested = application_error(error).type != PREVIEW_CHANGED
+            publication.go_live_requested = application_error(error).type not in {PREVIEW_CHANGED, NOT_APPROVED}
             await heed_cancellation()
             if publication.go_live_requested:
                 raise

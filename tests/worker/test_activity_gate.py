@@ -10,6 +10,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
+from activities.operations import LookRequest
+from marketplace.model import OfferKey
 from worker.activity_gate import ActivityGate
 
 
@@ -25,11 +27,11 @@ class Work(ActivityInboundInterceptor):
         self.done += 1
 
 
-def call(gate: ActivityGate, work: Work, **info: Any) -> asyncio.Task[Any]:
+def call(gate: ActivityGate, work: Work, request: object = None, **info: Any) -> asyncio.Task[Any]:
     """Call an activity from a workflow of that type."""
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, **{"workflow_type": "Ours", **info})
-    sent: Any = None
+    sent = ExecuteActivityInput(fn=print, args=[request], executor=None, headers={})
 
     @activity.defn
     async def called() -> None:
@@ -46,6 +48,22 @@ async def test_only_our_workflows_act(info: dict[str, Any]) -> None:
         await call(ActivityGate(["Ours"], local=1), work, **info)
 
     assert (refused.value.type, refused.value.non_retryable, work.done) == ("NotAuthorized", True, 0)
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+async def test_offers_of_other_publishers_than_the_workers_are_not_acted_on(*, is_local: bool) -> None:
+    gate, work = ActivityGate(["Ours"], local=1, publishers=["fabrikam"]), Work()
+    work.go_on.set()
+    foreign = LookRequest(offer=OfferKey(publisher_id="northwind", offer_id="webstack"))
+    with pytest.raises(ApplicationError, match=r"northwind/webstack: .* fabrikam only") as refused:
+        await call(gate, work, foreign, is_local=is_local)
+    assert (refused.value.type, refused.value.non_retryable, work.done) == ("NotAuthorized", True, 0)
+
+    await call(
+        gate, work, LookRequest(offer=OfferKey(publisher_id="Fabrikam", offer_id="webstack")), is_local=is_local
+    )
+    await call(gate, work, "a request that is about no offer", is_local=is_local)
+    assert work.done == 2
 
 
 async def test_only_some_local_activities_are_let_in_at_a_time_and_others_do_not_count() -> None:

@@ -62,9 +62,11 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "MARKETPLACE_URL": "http://127.0.0.1:8400/below/a/path",
         "MARKETPLACE_SCHEMA_VERSION": "2022-03-01-preview5",
         "AZURE_TENANT_ID": "c2d8b7a4-54a6-4bf0-9b7e-0f8f3a1d6e90",
+        "MARKETPLACE_PUBLISHERS": "fabrikam-linux, contoso",
         "MARKETPLACE_ACCESS_TOKEN": "eyJ0.invented.token\n",
         "MARKETPLACE_REQUESTS_PER_SECOND": "0.5",
         "AZURE_STORAGE_ACCOUNT_KEYS": "one=a2V5MQ==, two=a2V5Mg==",
+        "GO_LIVE_APPROVERS": "dana@fabrikam.example,Lee of Release",
         "NOTIFY_WEBHOOK_URL": "https://chat.example/hooks/abc?token=def",
         "PAYLOAD_ENCRYPTION_KEYS": f"new:{KEY},old:{KEY}",
         "METRICS_ADDRESS": "[::1]:9464",
@@ -78,6 +80,8 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(given) == sorted(VARIABLES)
     assert settings.storage_account_keys() == {"one": "a2V5MQ==", "two": "a2V5Mg=="}
     assert list(settings.encryption_keys()) == ["new", "old"]
+    assert settings.marketplace_publishers == ["fabrikam-linux", "contoso"]
+    assert settings.go_live_approvers == ["dana@fabrikam.example", "Lee of Release"]
     assert settings.marketplace_requests_per_second == 0.5
     assert settings.log_level == "DEBUG"
     for secret in ("invented", "a2V5", "hooks", KEY):
@@ -106,6 +110,10 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("AZURE_STORAGE_ACCOUNT_KEYS", "hunter2"),
         ("AZURE_STORAGE_ACCOUNT_KEYS", "account=hunter2!"),
         ("AZURE_STORAGE_ACCOUNT_KEYS", "account=a2V5,account=a2V5"),
+        ("MARKETPLACE_PUBLISHERS", "hunter2,"),
+        ("MARKETPLACE_PUBLISHERS", "fabrikam,hunter2/"),
+        ("GO_LIVE_APPROVERS", "hunter2, ,dana"),
+        ("GO_LIVE_APPROVERS", "dana,hunter2\x07"),
         ("NOTIFY_WEBHOOK_URL", "hunter2"),
         ("NOTIFY_WEBHOOK_URL", "https://chat.example:hunter2/"),
         ("PAYLOAD_ENCRYPTION_KEYS", "hunter2"),

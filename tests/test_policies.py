@@ -1,0 +1,176 @@
+"""What a worker lets happen, whatever the input of a run says: whose offers it acts on, and who lets them go live."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.testing import WorkflowEnvironment
+
+from tests.apis.api import Api
+from tests.desk import Desk, Recorder, Run, failure_of, progress_of
+from worker.registration import worker
+
+DANA, LEE, MALLORY = "dana@fabrikam.example", "lee@fabrikam.example", "mallory@fabrikam.example"
+UNATTENDED: dict[str, Any] = {"approval": {"required": False}}
+
+
+@pytest.fixture
+def policy() -> list[str]:
+    """Who lets an offer go live."""
+    return [DANA, LEE]
+
+
+@pytest.fixture
+async def task_queue(
+    api: Api,
+    temporal: WorkflowEnvironment,
+    sandbox_url: str,
+    http: httpx.AsyncClient,
+    webhook: Recorder,
+    publisher: str,
+    policy: list[str],
+) -> AsyncIterator[str]:
+    """A task queue with a worker on it that has policies."""
+    queue = "offer-publishing"
+    async with worker(
+        temporal.client,
+        queue,
+        api.marketplace(http, sandbox_url),
+        webhook,
+        publishers=["contoso", publisher.upper()],
+        approvers=policy,
+    ):
+        yield queue
+
+
+# Who lets an offer go live
+
+
+async def test_a_run_that_wants_no_approval_waits_for_one_where_the_worker_does(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", **UNATTENDED))
+    progress = await desk.until_asked(run)
+
+    assert progress.approval is not None
+    assert (progress.approval.required, progress.approval.approvers) == (True, [DANA, LEE])
+    assert any("GO_LIVE_APPROVERS" in note for note in progress.notes)
+    assert await desk.effects("go_live") == 0
+
+    await run.execute_update("decide_go_live", {"approve": True, "approver": LEE.upper()})
+    result = await run.result()
+    assert (result.outcome, result.approved_by) == ("live", LEE.upper())
+
+
+async def test_images_that_were_published_for_nobody_to_approve_wait_too(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", **UNATTENDED))
+    await desk.until_asked(run)
+
+    assert await desk.effects("go_live") == 1
+    await run.signal("reject_go_live", {"approver": DANA})
+    assert (await failure_of(run)).type == "GoLiveRejected"
+
+
+async def test_only_those_decide_whom_both_the_worker_and_the_input_allow(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [MALLORY, LEE.title()]}))
+    progress = await desk.until_asked(run)
+
+    assert progress.approval is not None
+    assert progress.approval.approvers == [LEE]
+    for name in (MALLORY, DANA):
+        await is_refused(run, name)
+    await run.signal("approve_go_live", {"approver": LEE})
+    assert (await run.result()).approved_by == LEE
+
+
+async def is_refused(run: Run, name: str) -> None:
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await run.execute_update("decide_go_live", {"approve": True, "approver": name})
+    assert f"{name} is not among those who may decide" in str(refused.value.cause)
+
+
+async def test_a_run_whose_approvers_the_worker_lets_decide_nothing_ends_before_it_asks(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    error = await desk.failure("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [MALLORY]}))
+
+    assert error.type == "NotAuthorized"
+    assert f"lets nobody decide on going live, but {DANA}, {LEE} (GO_LIVE_APPROVERS)" in error.message
+    assert await desk.effects("go_live") == 0
+
+
+@pytest.mark.parametrize("signed", [{"approver": MALLORY}, {}], ids=["by another", "by nobody"])
+async def test_an_approval_that_came_before_the_run_knew_the_policy_does_not_stand(
+    desk: Desk, signed: dict[str, str]
+) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start(
+        "ValidateAndGoLive", desk.images("4.2.1"), start_signal="approve_go_live", start_signal_args=[signed]
+    )
+    progress = await desk.until_asked(run)
+
+    assert progress.approval is not None
+    assert progress.approval.reopened is not None
+    assert "is not among those whom the worker lets decide" in progress.approval.reopened
+    assert await desk.effects("go_live") == 1
+    await run.signal("approve_go_live", {"approver": DANA})
+    assert (await run.result()).approved_by == DANA
+
+
+async def test_an_early_approval_by_one_of_them_stands(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    result = await desk.run(
+        "ValidateAndGoLive",
+        desk.images("4.2.1"),
+        start_signal="approve_go_live",
+        start_signal_args=[{"approver": DANA}],
+    )
+
+    assert (result.outcome, result.approved_by) == ("live", DANA)
+
+
+async def test_an_approval_that_the_policy_of_today_does_not_allow_is_asked_for_again(
+    desk: Desk, policy: list[str]
+) -> None:
+    policy.append(MALLORY)
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    policy.remove(MALLORY)
+    await run.signal("approve_go_live", {"approver": MALLORY})
+    progress = await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+
+    assert any(f"{MALLORY} has approved going live, and this worker" in note for note in progress.notes)
+    assert await desk.effects("go_live") == 0
+    progress = await desk.until_asked(run)
+    assert progress.approval is not None
+    assert progress.approval.approvers == [DANA, LEE]
+    await run.signal("approve_go_live", {"approver": DANA})
+    assert (await run.result()).approved_by == DANA
+
+
+# Whose offers it acts on
+
+
+@pytest.mark.parametrize(
+    "workflow",
+    ["CreateOfferAndPublish", "UpdateOfferAndPublish", "ValidateAndGoLive", "CheckLastOperationStatus"],
+)
+async def test_a_run_for_another_publisher_ends_and_nothing_is_sent(desk: Desk, workflow: str) -> None:
+    mine, desk.publisher = desk.publisher, "northwind"
+    start = {
+        "CreateOfferAndPublish": desk.create(),
+        "CheckLastOperationStatus": desk.check(),
+    }.get(workflow, desk.images("4.2.1"))
+    error = await desk.failure(workflow, start)
+
+    assert error.type == "NotAuthorized"
+    assert f"has the credentials of contoso, {mine.upper()} only (MARKETPLACE_PUBLISHERS)" in error.message
+    assert await desk.requests() == []
+
+
+async def test_a_run_for_one_of_them_is_not_disturbed(desk: Desk) -> None:
+    assert (await desk.run("CreateOfferAndPublish", desk.create())).outcome == "preview"
+    assert (await progress_of(await desk.start("CheckLastOperationStatus", desk.check()))).error is None
