@@ -21,12 +21,14 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.operations import PUBLISH_IN_PROGRESS, OperationActivities, PublishRequest
+from bench.apis import APIS, Api
+from bench.apis.cloud_partner import IMAGES
 from bench.chaos.campaign import Campaign
 from bench.chaos.evidence import Evidence, History
 from bench.chaos.faults import KINDS, plan
 from bench.chaos.invariants import findings, recoveries, secrets_in
 from bench.chaos.play import Sight
-from bench.chaos.scenarios import APPROVER, CROWDED, IMAGES, WITHOUT_ETAGS, story
+from bench.chaos.scenarios import APPROVER, CROWDED, PLANS, WITHOUT_ETAGS, Story, story
 from marketplace.model import OfferKey, Operation, OperationKind, OperationState
 from marketplace.protocol import Marketplace
 
@@ -42,9 +44,10 @@ BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 @pytest.mark.timeout(300)
-async def test_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
+async def test_nothing_is_lost_and_nothing_done_twice(api: Api, tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if kind.name in SLICE]
-    campaign = Campaign(7, 40, kinds, len(kinds), tmp_path, Console(width=160))
+    campaign = Campaign(api, 7, 40, kinds, len(kinds), tmp_path, Console(width=160))
     rows = await campaign.run()
 
     assert [row.kind for row in rows] == list(SLICE)
@@ -76,20 +79,30 @@ async def test_a_publish_that_waited_for_a_worker_looks_again_before_it_repeats_
     assert refused.value.type == PUBLISH_IN_PROGRESS
 
 
-def test_a_seed_makes_one_plan_and_covers_every_workflow() -> None:
-    made = plan(20, 500, KINDS)
+def planned(seed: int, api: Api) -> dict[str, list[Story]]:
+    return plan(seed, 500, [kind for kind in KINDS if api in kind.apis], api)
+
+
+@pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
+def test_a_seed_makes_one_plan_and_covers_every_workflow(api: Api) -> None:
+    made = planned(20, api)
     runs = [run for stories in made.values() for each in stories for run in each.runs]
 
-    assert made == plan(20, 500, KINDS)
-    assert made != plan(21, 500, KINDS)
+    assert made == planned(20, api)
+    assert made != planned(21, api)
     assert len(runs) >= 500
     assert len({run.workflow for run in runs}) == 4
 
 
 @pytest.mark.parametrize("seed", [7, 20, 30])
-def test_a_third_of_all_runs_are_several_at_once_on_an_offer_without_etags(seed: int) -> None:
-    stories = [each for stories in plan(seed, 500, KINDS).values() for each in stories]
-    at_once = [each for each in stories if each.shape in CROWDED and each.switches.items() >= WITHOUT_ETAGS.items()]
+@pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
+def test_a_third_of_all_runs_are_several_at_once_on_an_offer_without_etags(seed: int, api: Api) -> None:
+    stories = [each for stories in planned(seed, api).values() for each in stories]
+    at_once = [
+        each
+        for each in stories
+        if each.shape in CROWDED and (not api.guards_drafts or each.switches.items() >= WITHOUT_ETAGS.items())
+    ]
 
     assert sum(len(each.runs) for each in at_once) >= sum(len(each.runs) for each in stories) / 3
     assert {each.shape for each in at_once} == CROWDED
@@ -114,14 +127,13 @@ class Well:
         self.story = story("kind", "release", "publisher", Random(1))  # noqa: S311 - repeatable
         created, promoted, checked = self.story.runs
         self.created, self.promoted = created.id, promoted.id
-        document = copy.deepcopy(created.start["offer"])
-        document["definition"]["plans"][0][IMAGES]["1.1.0"] = {"osVhdUrl": promoted.images["lts 1.1.0"]}
-        held = {"version": 1, "document": document}
+        [self.document] = self.story.api.definition("publisher", PLANS, created.images | promoted.images).values()
+        held = {"version": 1, "document": self.document}
         self.ends = {created.id: ["preview"], promoted.id: ["live"], checked.id: ["live"]}
         self.requests = [
-            entry(0, "put_offer"),
+            entry(0, "edit"),
             entry(1, "publish", "first"),
-            entry(2, "put_offer"),
+            entry(2, "edit"),
             entry(3, "publish", "second"),
             entry(6, "go_live", "third"),
         ]
@@ -129,9 +141,9 @@ class Well:
             "status": "succeeded",
             "slots": {"Draft": held, "Preview": copy.deepcopy(held), "Production": copy.deepcopy(held)},
             "operations": [
-                {"id": "first", "kind": "publish", "outcome": "completed"},
-                {"id": "second", "kind": "publish", "outcome": "completed"},
-                {"id": "third", "kind": "goLive", "outcome": "completed"},
+                {"id": "first", "kind": "publish", "outcome": "completed", "fingerprint": "without"},
+                {"id": "second", "kind": "publish", "outcome": "completed", "fingerprint": "with"},
+                {"id": "third", "kind": "goLive", "outcome": "completed", "fingerprint": "with"},
             ],
         }
         self.creation = [began(0), completed(2, "preview", *created.images)]
@@ -250,6 +262,8 @@ def found_among_publications(well: Well) -> None:
 
 
 def published_twice(well: Well) -> None:
+    again = {"id": "again", "kind": "publish", "outcome": "completed", "fingerprint": "with"}
+    well.offer["operations"].insert(1, again)
     well.requests.insert(4, entry(4, "publish", "again"))
 
 

@@ -11,21 +11,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.apis import APIS, Api
 from bench.chaos.campaign import Campaign
 from bench.chaos.faults import KINDS
-from bench.chaos.report import show, write
+from bench.chaos.report import Row, show, write
 from bench.processes import end_on_sigterm
 
 SEED = 20
-RUNS = 500
+RUNS = 300
 JOBS = 8
-WIDTH = 160
+WIDTH = 200
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description="Publish under fault.")
     parser.add_argument("--seed", type=int, default=SEED, help="makes the plan (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=RUNS, help="at least so many (default: %(default)s)")
+    parser.add_argument("--api", choices=list(APIS), help="only through this one (default: through both)")
+    parser.add_argument(
+        "--runs", type=int, default=RUNS, help="at least so many through each API (default: %(default)s)"
+    )
     parser.add_argument("--jobs", type=int, default=JOBS, help="kinds of faults at a time (default: %(default)s)")
     parser.add_argument(
         "--faults", default="", metavar="TEXT[,TEXT]", help="only the kinds whose name holds one of these"
@@ -50,18 +54,21 @@ def main(words: Sequence[str] | None = None) -> int:
         console.print("\n".join(kind.name for kind in KINDS))
         return 0 if arguments.list else 2
     began = time.monotonic()
+    apis = [APIS[arguments.api]] if arguments.api else list(APIS.values())
+    played: dict[Api, list[Row]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.logs or Path(temporary)
-        campaign = Campaign(arguments.seed, arguments.runs, kinds, arguments.jobs, folder, console)
-        rows = asyncio.run(campaign.run())
-    show(console, rows)
+        for api in apis:
+            campaign = Campaign(api, arguments.seed, arguments.runs, kinds, arguments.jobs, folder, console)
+            played[api] = asyncio.run(campaign.run())
+    show(console, played)
     took = time.monotonic() - began
     console.print(f"seed {arguments.seed}, {took / 60:.1f} min")
     if arguments.write:
         command = f"`python -m bench.chaos --seed {arguments.seed} --runs {arguments.runs} --jobs {arguments.jobs}`"
         told = f"Made by {command} in {took / 60:.0f} minutes, on a machine of {os.cpu_count()} cores."
-        write(arguments.write, rows, told)
-    return 1 if any(row.findings for row in rows) else 0
+        write(arguments.write, played, told)
+    return 1 if any(row.findings for rows in played.values() for row in rows) else 0
 
 
 if __name__ == "__main__":

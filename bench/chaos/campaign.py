@@ -10,6 +10,7 @@ from random import Random
 from rich.console import Console
 from temporalio.client import Client
 
+from bench.apis import Api
 from bench.chaos.evidence import gather, keep
 from bench.chaos.faults import Kind, plan
 from bench.chaos.invariants import Finding, secrets_in
@@ -27,12 +28,14 @@ CALM_WORKERS = 2
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a campaign is made of.
+    """What a campaign through one API is made of.
 
     Attributes:
+        kinds: The kinds of faults; those that the API does not know are left out.
         jobs: How many kinds at a time.
     """
 
+    api: Api
     seed: int
     runs: int
     kinds: Sequence[Kind]
@@ -42,23 +45,24 @@ class Campaign:
 
     async def run(self) -> list[Row]:
         """Play all stories and judge them; the rows are in the order of the kinds."""
-        stories = plan(self.seed, self.runs, self.kinds)
-        shared = [kind for kind in self.kinds if not kind.own_stack]
+        kinds = [kind for kind in self.kinds if self.api in kind.apis]
+        stories = plan(self.seed, self.runs, kinds, self.api)
+        shared = [kind for kind in kinds if not kind.own_stack]
         rows = await self._on_one_stack("shared", shared, stories) if shared else []
-        for number, kind in enumerate(kind for kind in self.kinds if kind.own_stack):
+        for number, kind in enumerate(kind for kind in kinds if kind.own_stack):
             rows += await self._on_one_stack(f"own-{number}", [kind], stories)
-        names = [kind.name for kind in self.kinds]
+        names = [kind.name for kind in kinds]
         return sorted(rows, key=lambda row: names.index(row.kind))
 
     async def _on_one_stack(self, name: str, kinds: Sequence[Kind], stories: dict[str, list[Story]]) -> list[Row]:
-        folder = self.folder / name
+        folder = self.folder / self.api.name / name
         folder.mkdir(parents=True)
         turns = asyncio.Semaphore(self.jobs)
         async with stack_in(folder) as stack:
             client = await stack.client()
             if not all(kind.own_workers for kind in kinds):
                 for _ in range(CALM_WORKERS):
-                    stack.start_worker(CALM)
+                    stack.start_worker(CALM, self.api)
             rows = await asyncio.gather(
                 *(self._play(kind, stories[kind.name], stack, client, turns) for kind in kinds)
             )
@@ -71,7 +75,7 @@ class Campaign:
         async with turns:
             began = time.monotonic()
             queue = kind.name.replace(" ", "-") if kind.own_workers else CALM
-            cell = Cell(kind, stories, stack, client, queue)
+            cell = Cell(kind, self.api, stories, stack, client, queue)
             async with trouble_for(cell, Random(f"{self.seed} {kind.name} trouble")):  # noqa: S311 - repeatable
                 await asyncio.gather(*(play(cell, story) for story in stories))
             took = time.monotonic() - began
@@ -81,7 +85,8 @@ class Campaign:
                 if any(finding.where == each.story.publisher for finding in row.findings):
                     keep(each, stack.folder)
             state = "ok" if not row.findings else f"{len(row.findings)} findings"
-            self.console.print(f"{kind.name}: {row.runs} runs, {row.hits} hits, {took:.0f} s: {state}", markup=False)
+            said = f"{self.api.name}: {kind.name}: {row.runs} runs, {row.hits} hits, {took:.0f} s: {state}"
+            self.console.print(said, markup=False)
             return row
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -15,10 +15,13 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
+from bench.apis import Call
 from bench.chaos.play import Cell, Sight
-from bench.chaos.scenarios import OFFER, Story
+from bench.chaos.scenarios import Story
 
 LISTED_AT_MOST = 20
+
+_NO_OFFER = {"status": "missing", "slots": dict.fromkeys(("Draft", "Preview", "Production")), "operations": []}
 
 Place: TypeAlias = tuple[int, int]
 """Where an event is in a chain: the number of its history, and its own."""
@@ -79,17 +82,22 @@ class Reported:
     images: Sequence[str]
 
 
+def _is_faulty(entry: dict[str, Any]) -> bool:
+    return bool(entry["faults"])
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Everything about one story.
 
     Attributes:
         ends: How each accepted start ended, by the id of the run; the last one counts.
-        requests: The marketplace's own log of the offer.
+        requests: The marketplace's own log of the offer, with calls in words of no API.
         offer: Slots and operations as the marketplace has them in the end.
         strikes: When faults hit the processes and wires that the story depends on.
         own_workers: Whether only these count: the sandbox's own faults then just make the moment last.
         sights: How the offer stood each time that a run had ended.
+        hit_by: Tells which requests a fault hit that is none of the sandbox's.
         forgetful: The runs that asked for an approval they had been given, and did not say why.
     """
 
@@ -102,8 +110,9 @@ class Evidence:
     own_workers: bool = False
     sights: Sequence[Sight] = ()
     forgetful: Sequence[str] = ()
+    hit_by: Callable[[dict[str, Any]], bool] = _is_faulty
 
-    def effects(self, *calls: str) -> list[dict[str, Any]]:
+    def effects(self, *calls: Call) -> list[dict[str, Any]]:
         """Return the requests that changed something, oldest first."""
         return [entry for entry in self.requests if entry["effect"] and entry["call"] in calls]
 
@@ -111,7 +120,7 @@ class Evidence:
         """Return when faults hit."""
         if self.own_workers:
             return list(self.strikes)
-        return [*self.strikes, *(self._hit(entry) for entry in self.requests if entry["faults"])]
+        return [*self.strikes, *(self._hit(entry) for entry in self.requests if self.hit_by(entry))]
 
     def _hit(self, entry: dict[str, Any]) -> datetime:
         """Return when a request was hit; one that was held back is logged when it is let go."""
@@ -133,6 +142,12 @@ class Evidence:
     def of_run(self, workflow_id: str) -> list[Chain]:
         """Return the chains of a run: more than one where a person started it again."""
         return [chain for chain in self.chains if chain.workflow_id == workflow_id]
+
+    def operation(self, answered: str) -> str | None:
+        """Return the operation that an activity named, where it named the job that was to begin one."""
+        operations: Sequence[dict[str, Any]] = self.offer["operations"]
+        job = answered.removeprefix("job:")
+        return next((each["id"] for each in operations if answered == each["id"] or job == each.get("job_id")), None)
 
     def reports(self) -> Iterator[Reported]:
         """Yield what the runs that completed reported."""
@@ -156,13 +171,24 @@ async def _of_story(cell: Cell, story: Story) -> Evidence:
     for each in await _settled(cell, story):
         history = await cell.client.get_workflow_handle(each.id, run_id=each.run_id).fetch_history()
         histories.append(History(each.id, each.run_id, each.status, history.events))
-    requests = await cell.control("GET", f"requests?publisher={story.publisher}")
-    offer = await cell.control("GET", f"offers/{story.publisher}/{OFFER}")
+    said: dict[str, Call] = {called: call for call, called in story.api.calls.items()}
+    logged = await cell.control("GET", f"requests?publisher={story.publisher}")
+    requests = [entry | {"call": said.get(entry["call"], entry["call"])} for entry in logged]
+    offer = await cell.offer(story) or _NO_OFFER
     ends = {run.id: cell.ends.get(run.id, []) for run in story.runs}
     sights = cell.sights.get(story.publisher, [])
     forgetful = [run.id for run in story.runs if run.id in cell.forgetful]
     return Evidence(
-        story, ends, requests, offer, histories, list(cell.strikes), cell.kind.own_workers, sights, forgetful
+        story,
+        ends,
+        requests,
+        offer,
+        histories,
+        list(cell.strikes),
+        cell.kind.own_workers,
+        sights,
+        forgetful,
+        cell.kind.hit_by or _is_faulty,
     )
 
 

@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 
+from bench.apis import Call
 from bench.chaos.evidence import (
     Chain,
     Evidence,
@@ -21,7 +22,7 @@ from bench.chaos.evidence import (
     time_of,
 )
 from bench.chaos.play import Sight
-from bench.chaos.scenarios import GIVEN_SIGNATURE, STRANGERS_PLAN, images_of
+from bench.chaos.scenarios import GIVEN_SIGNATURE, STRANGERS_PLAN
 from bench.chaos.stack import ACCOUNT_KEY
 from sandbox import DEFAULT_TOKEN
 
@@ -92,7 +93,7 @@ def _ends(evidence: Evidence) -> Iterator[str]:
 
 def _slots(evidence: Evidence) -> Iterator[str]:
     """Each wanted image is where it has to be, with the right disk; what nobody asked to remove is there."""
-    draft, production = (_held(evidence.offer, slot) for slot in ("Draft", "Production"))
+    draft, production = (_held(evidence, evidence.offer, slot) for slot in ("Draft", "Production"))
     for run in evidence.story.runs:
         for image, disk in run.images.items() if run.leaves == "images" else ():
             if draft.get(image) != disk:
@@ -106,7 +107,7 @@ def _slots(evidence: Evidence) -> Iterator[str]:
     wanted |= set(_strangers(evidence))
     for image in sorted(set(draft) - wanted):
         yield f"the draft holds {image}, which nobody asked for"
-    gone = set(_held(evidence.offer, "Preview")) - set(draft)
+    gone = set(_held(evidence, evidence.offer, "Preview")) - set(draft)
     gone |= set(production) - set(draft)
     for image in sorted(gone):
         yield f"{image} was published and is gone from the draft"
@@ -123,7 +124,7 @@ def _kept(evidence: Evidence) -> Iterator[str]:
             gone: dict[str, int] = {}
             later = [sight for sight in sights if sight.since > reported.at]
             for sight in later:
-                held = _held(sight.offer, slot)
+                held = _held(evidence, sight.offer, slot)
                 for image in reported.images:
                     gone[image] = gone.get(image, 0) + (image not in held)
             for image, times in gone.items():
@@ -141,34 +142,40 @@ def _strangers(evidence: Evidence) -> list[str]:
     return [f"{STRANGERS_PLAN} {fault['action']['version']}" for fault in edits if fault["call"] in hit]
 
 
-def _held(offer: dict[str, Any], slot: str) -> dict[str, str]:
+def _held(evidence: Evidence, offer: dict[str, Any], slot: str) -> dict[str, str]:
     held = offer["slots"][slot]
-    return images_of(held["document"]) if held else {}
+    return evidence.story.api.images_in(held["document"]) if held else {}
 
 
 def _twice(evidence: Evidence) -> Iterator[str]:
     """No intent leads to two publishes or two go-lives."""
-    story = evidence.story
-    for call, (_, most) in (("publish", story.publishes), ("go_live", story.go_lives)):
+    for call, _, most in _bounds(evidence):
         count = len(evidence.effects(call))
         if count > most:
             yield f"{count} times {call} had an effect, {most} are wanted"
-    changed = True
+    published: str | None = None
+    contents = {each["id"]: each["fingerprint"] for each in evidence.offer["operations"]}
     for entry in evidence.requests:
-        if "stranger_edit" in entry["faults"] or (entry["effect"] and entry["call"] in {"put_offer", "cancel"}):
-            changed = True
+        if "stranger_publish" in entry["faults"] or (entry["effect"] and entry["call"] == "cancel"):
+            published = None
         elif entry["effect"] and entry["call"] == "publish":
-            if not changed:
-                yield f"publish {entry['operation_id']} repeats the one before: the draft had not changed"
-            changed = False
+            content = contents[entry["operation_id"]]
+            if content == published:
+                yield f"publish {entry['operation_id']} repeats the one before: nothing had changed"
+            published = content
 
 
 def _too_few(evidence: Evidence) -> Iterator[str]:
-    story = evidence.story
-    for call, (fewest, _) in (("publish", story.publishes), ("go_live", story.go_lives)):
+    for call, fewest, _ in _bounds(evidence):
         count = len(evidence.effects(call))
         if count < fewest:
             yield f"{count} times {call} had an effect, {fewest} are wanted"
+
+
+def _bounds(evidence: Evidence) -> Iterator[tuple[Call, int, int]]:
+    """Yield how often each call has to have an effect: at least, and at most."""
+    yield ("publish", *evidence.story.publishes)
+    yield ("go_live", *evidence.story.go_lives)
 
 
 def _approved(evidence: Evidence) -> Iterator[str]:
@@ -179,9 +186,11 @@ def _approved(evidence: Evidence) -> Iterator[str]:
             (chain, activity)
             for chain in evidence.chains
             for activity in activities(chain)
-            if activity.name == "go_live" and activity.answered and activity.answered["operation_id"] == operation
+            if activity.name == "go_live"
+            and activity.answered
+            and evidence.operation(activity.answered["operation_id"]) == operation
         ]
-        promoted = _promoted(evidence, operation)
+        promoted = evidence.story.api.promoted_by(operation, evidence.offer["operations"])
         if not any(
             activity.given["approved_publish"] == promoted
             and _was_approved(evidence, chain, activity.scheduled, promoted)
@@ -192,17 +201,6 @@ def _approved(evidence: Evidence) -> Iterator[str]:
         for chain, activity in askers:
             if activity.answered["ours"] and not any(approvals(chain)):
                 yield f"{chain.workflow_id} went live unapproved"
-
-
-def _promoted(evidence: Evidence, go_live: str) -> str | None:
-    """Return the publish that a go-live promoted: the service promotes the last one before it."""
-    promoted = None
-    for operation in evidence.offer["operations"]:
-        if operation["id"] == go_live:
-            return promoted
-        if operation["kind"] == "publish":
-            promoted = operation["id"]
-    return None
 
 
 def _was_approved(evidence: Evidence, chain: Chain, scheduled: Place, promoted: str | None) -> bool:
@@ -239,9 +237,10 @@ def _orphans(evidence: Evidence) -> Iterator[str]:
         for chain in evidence.of_run(run.id):
             for activity in activities(chain):
                 if activity.name == "publish" and activity.answered and activity.answered["ours"]:
-                    operation = activity.answered["operation_id"]
-                    if outcomes.get(operation) != "canceled":
-                        yield f"cancelled {run.id} left {operation} {outcomes.get(operation)}"
+                    answered = activity.answered["operation_id"]
+                    operation = evidence.operation(answered)
+                    if evidence.story.api.can_cancel(answered) and outcomes.get(str(operation)) != "canceled":
+                        yield f"cancelled {run.id} left {operation} {outcomes.get(str(operation))}"
 
 
 def _one_run(evidence: Evidence) -> Iterator[str]:

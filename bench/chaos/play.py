@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import httpx
@@ -15,8 +16,9 @@ from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import TemporalError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from bench.chaos.faults import Kind
-from bench.chaos.scenarios import APPROVER, OFFER, Run, Story, images_of
+from bench.apis import Api, Call
+from bench.chaos.faults import CHANGED_BACK, FOREIGN_EDITS, Kind
+from bench.chaos.scenarios import APPROVER, Run, Story
 from bench.chaos.stack import Program, Stack, Wire
 
 LOOK_EVERY = 0.7
@@ -48,6 +50,7 @@ class Cell:
     """All stories of one kind of fault, the workers they run on, and when these were struck."""
 
     kind: Kind
+    api: Api
     stories: list[Story]
     stack: Stack
     client: Client
@@ -67,6 +70,7 @@ class Cell:
         self.workers.append(
             self.stack.start_worker(
                 self.queue,
+                self.api,
                 temporal=self.temporal.port if self.temporal else 0,
                 marketplace=self.marketplace.port if self.marketplace else 0,
                 disk_is_full=self.kind.trouble == "full disk",
@@ -83,15 +87,16 @@ class Cell:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
-    async def requests(self, story: Story, call: str) -> list[dict[str, Any]]:
+    async def requests(self, story: Story, call: Call) -> list[dict[str, Any]]:
         """Return what the marketplace was asked."""
-        entries: list[dict[str, Any]] = await self.control("GET", f"requests?publisher={story.publisher}&call={call}")
+        path = f"requests?publisher={story.publisher}&call={story.api.calls[call]}"
+        entries: list[dict[str, Any]] = await self.control("GET", path)
         return entries
 
     async def offer(self, story: Story) -> dict[str, Any] | None:
         """Return how a story's offer stands, if there is one."""
         with contextlib.suppress(httpx.HTTPError):
-            offer: dict[str, Any] = await self.control("GET", f"offers/{story.publisher}/{OFFER}")
+            offer: dict[str, Any] = await self.control("GET", f"offers/{story.publisher}/{story.offer_id}")
             return offer
         return None
 
@@ -99,10 +104,12 @@ class Cell:
 async def play(cell: Cell, story: Story) -> None:
     """Play one story from its first act to its last."""
     publisher = f"publishers/{story.publisher}"
+    if not story.api.names_publishers:
+        await cell.control("PUT", f"owners/{story.offer_id}", {"publisher": story.publisher})
     if story.switches:
         await cell.control("PUT", f"{publisher}/switches", story.switches)
     for fault in story.injected:
-        await cell.control("POST", f"{publisher}/faults", fault)
+        await cell.control("POST", f"{publisher}/faults", fault | {"call": story.api.calls[fault["call"]]})
     for act in story.acts:
         if story.shape == "queue" and len(act) > 1:
             await _play_queue(cell, story, act)
@@ -161,15 +168,16 @@ async def _have_queued_up(cell: Cell, story: Story, runs: Sequence[Run]) -> bool
 
 async def _is_in_draft(cell: Cell, story: Story, run: Run) -> bool:
     offer = await cell.offer(story)
-    return offer is not None and run.images.keys() <= images_of(offer["slots"]["Draft"]["document"]).keys()
+    return offer is not None and run.images.keys() <= story.api.images_in(offer["slots"]["Draft"]["document"]).keys()
 
 
 async def _perform(cell: Cell, story: Story, run: Run) -> None:
     """Start a run and see it to its end; a person starts it again where the fact that ended it was mended."""
     ends = cell.ends.setdefault(run.id, [])
+    mended: dict[str, Any] = {}
     await asyncio.sleep(run.after)
     for _ in range(STARTS_AT_MOST):
-        handle = await _start(cell, run, run.start_again if ends else run.start)
+        handle = await _start(cell, run, (run.start_again if ends else run.start) | mended)
         ends.append(await _end(cell, story, run, handle))
         since = datetime.now(UTC)
         if offer := await cell.offer(story):
@@ -177,6 +185,29 @@ async def _perform(cell: Cell, story: Story, run: Run) -> None:
         if ends[-1] not in cell.kind.may_end:
             return
         await cell.control("DELETE", f"publishers/{story.publisher}/faults")
+        if ends[-1] == FOREIGN_EDITS:
+            mended = await _mend_foreign_edits(cell, story, Random(f"{run.id} {len(ends)}"))  # noqa: S311 - repeatable
+
+
+async def _mend_foreign_edits(cell: Cell, story: Story, choose: Random) -> dict[str, Any]:
+    """Let a person take back what somebody else changed, publish it, or say that the run shall do so.
+
+    Returns:
+        What the next start says more than the first.
+    """
+    how = choose.choice(["takes it back", "publishes it", "includes it"])
+    if how == "includes it":
+        return {"foreign_edits": "include"}
+    act: dict[str, Any] = {"kind": "stranger_publish"}
+    if how == "takes it back":
+        act = CHANGED_BACK
+
+    async def accepted() -> bool:
+        answer = await cell.control("POST", f"offers/{story.publisher}/{story.offer_id}/stranger", act)
+        return answer["refused"] is None
+
+    await _until(accepted)
+    return {}
 
 
 async def _start(cell: Cell, run: Run, start: dict[str, Any]) -> WorkflowHandle[Any, Any]:

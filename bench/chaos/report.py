@@ -1,29 +1,23 @@
 """The table of a campaign: on the terminal, and as Markdown below a heading of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.apis import Api
 from bench.chaos.evidence import Evidence
-from bench.chaos.faults import Kind
+from bench.chaos.faults import KINDS, Kind
 from bench.chaos.invariants import Finding, findings, recoveries
 
+TOGETHER = "together"
 HEADING = "## The last campaign\n"
-COLUMNS = (
-    "fault",
-    "runs",
-    "hits",
-    "survived",
-    "duplicated",
-    "lost",
-    "otherwise wrong",
-    "recovery, median",
-    "recovery, worst",
-)
+COLUMNS = ("runs", "hits", "survived", "duplicated, lost, otherwise wrong", "recovery: median, worst")
+"""Of each API."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +44,17 @@ class Row:
         return sum(each.loss in losses for each in self.findings)
 
     def cells(self) -> list[str]:
-        """Return the row as it is shown."""
+        """Return the counts as they are shown."""
         duplicated, lost = self.count("duplicated"), self.count("lost")
         wrong = len(self.findings) - duplicated - lost
         again = f" ({self.restarted} started again)" if self.restarted else ""
-        times = [f"{median(self.recoveries):.1f} s", f"{max(self.recoveries):.1f} s"] if self.recoveries else ["", ""]
-        counts = (self.runs, self.hits, f"{self.survived}{again}", duplicated, lost, wrong)
-        return [self.kind, *map(str, counts), *times]
+        times = f"{median(self.recoveries):.1f}, {max(self.recoveries):.1f} s" if self.recoveries else ""
+        counts = (self.runs, self.hits, f"{self.survived}{again}", f"{duplicated}, {lost}, {wrong}")
+        return [*map(str, counts), times]
+
+
+Played: TypeAlias = Mapping[Api, Sequence[Row]]
+"""What became of the runs through each API."""
 
 
 def row_of(kind: Kind, evidence: Sequence[Evidence], seconds_asked: float) -> Row:
@@ -82,7 +80,7 @@ def row_of(kind: Kind, evidence: Sequence[Evidence], seconds_asked: float) -> Ro
 def total(rows: Sequence[Row]) -> Row:
     """Add all rows up."""
     return Row(
-        "together",
+        TOGETHER,
         sum(row.runs for row in rows),
         sum(row.hits for row in rows),
         sum(row.survived for row in rows),
@@ -92,22 +90,38 @@ def total(rows: Sequence[Row]) -> Row:
     )
 
 
-def show(console: Console, rows: Sequence[Row]) -> None:
+def show(console: Console, played: Played) -> None:
     """Print the table, and every finding."""
-    table = Table(*COLUMNS)
-    for row in rows:
-        table.add_row(*row.cells())
+    first, *others, last = _lines(played)
+    table = Table(*first)
+    for line in others:
+        table.add_row(*line)
     table.add_section()
-    table.add_row(*total(rows).cells())
+    table.add_row(*last)
     console.print(table)
-    for row in rows:
-        for each in row.findings:
-            console.print(f"{each.loss}: {each.kind}: {each.where}: {each.what}", markup=False, soft_wrap=True)
+    for api, rows in played.items():
+        for row in rows:
+            for each in row.findings:
+                said = f"{each.loss}: {api.name}: {each.kind}: {each.where}: {each.what}"
+                console.print(said, markup=False, soft_wrap=True)
 
 
-def write(path: Path, rows: Sequence[Row], told: str) -> None:
+def write(path: Path, played: Played, told: str) -> None:
     """Put the table below its heading in a Markdown file; what stands above stays."""
-    lines = [HEADING, told, "", f"| {' | '.join(COLUMNS)} |", f"|---|{'---:|' * (len(COLUMNS) - 1)}"]
-    lines += [f"| {' | '.join(row.cells())} |" for row in [*rows, total(rows)]]
+    first, *others = _lines(played)
+    lines = [HEADING, told, "", f"| {' | '.join(first)} |", f"|---|{'---:|' * (len(first) - 1)}"]
+    lines += [f"| {' | '.join(line)} |" for line in others]
     above = path.read_text().partition(HEADING)[0]
     path.write_text(above + "\n".join(lines) + "\n")
+
+
+def _lines(played: Played) -> list[list[str]]:
+    """Return the table: a line a kind, with the columns of each API side by side."""
+    kinds = [kind.name for kind in KINDS if any(kind.name == row.kind for rows in played.values() for row in rows)]
+    sides = [{row.kind: row for row in [*rows, total(rows)]} for rows in played.values()]
+    heads = [f"{api.name}: {column}" if column == COLUMNS[0] else column for api in played for column in COLUMNS]
+    lines = [
+        [kind, *(cell for side in sides for cell in (side[kind].cells() if kind in side else [""] * len(COLUMNS)))]
+        for kind in [*kinds, TOGETHER]
+    ]
+    return [["fault", *heads], *lines]

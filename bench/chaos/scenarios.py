@@ -4,29 +4,27 @@ A story is one offer of one publisher of its own, and the runs on it, act by act
 the same moment. Each run says how it may end, which is all that its inputs and the injected facts allow.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from random import Random
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-OFFER = "appliance"
+from bench.apis import CLOUD_PARTNER, Api
+
 PLANS = ("lts", "edge", "slim", "tiny", "gpu", "arm", "dev", "fips", "others")
 """A version has to be above those that its plan has: runs at the same time need plans of their own."""
 
 STRANGERS_PLAN = "others"
-IMAGES = "microsoft-azure-virtualmachines.vmImages"
 GIVEN_SIGNATURE = "CHAOSSIGNATUREOFAGIVENDISK"
 APPROVER = "dana@fabrikam.example"
 SAS = f"sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig={GIVEN_SIGNATURE}"
 
-_EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "create.json"
 _WAYS_TO_CANCEL: tuple[dict[str, Any], ...] = ({}, {"cancel_async": True, "cancel_seconds": 60_000})
 _IMPATIENT = 0.3
 _APART = 3.0
+_ALONE = 0.5
 _POLLING = {"min_interval": "PT0.3S", "max_interval": "PT1S"}
 
 Shape: TypeAlias = Literal["release", "crowd", "throng", "queue", "cancelled", "taken back", "rejected", "terminated"]
@@ -54,6 +52,7 @@ class Run:
 
     Attributes:
         ends: The outcomes, or error types, of which one has to come.
+        images: The images wanted, and the address of the disk of each.
         person: What a person does about the run.
         impatient: Whether a person asks it to look now, again and again.
         after: Seconds from the beginning of its act to its start.
@@ -64,6 +63,7 @@ class Run:
     id: str
     start: dict[str, Any]
     ends: frozenset[str]
+    images: Mapping[str, str]
     person: Person = "nobody"
     impatient: bool = False
     after: float = 0
@@ -72,26 +72,8 @@ class Run:
     @property
     def start_again(self) -> dict[str, Any]:
         """The input with which a person starts it again: an offer may have been put, but not published."""
-        return self.start | {"if_exists": "replace"} if "offer" in self.start else self.start
-
-    @property
-    def images(self) -> dict[str, str]:
-        """The images wanted, as plan and version, and the address of the disk of each."""
-        if "offer" in self.start:
-            return images_of(self.start["offer"])
-        return {
-            f"{image['plan_id']} {image['version']}": image["os_vhd_url"].partition("?")[0]
-            for image in self.start.get("images", [])
-        }
-
-
-def images_of(document: dict[str, Any]) -> dict[str, str]:
-    """Return the images that a document holds, as plan and version, and the address of the disk of each."""
-    return {
-        f"{plan['planId']} {version}": image["osVhdUrl"].partition("?")[0]
-        for plan in document["definition"]["plans"]
-        for version, image in plan[IMAGES].items()
-    }
+        creates = self.workflow == "CreateOfferAndPublish"
+        return self.start | {"if_exists": "replace"} if creates else self.start
 
 
 @dataclass(frozen=True)
@@ -108,6 +90,7 @@ class Story:
 
     kind: str
     shape: Shape
+    api: Api
     publisher: str
     acts: tuple[tuple[Run, ...], ...]
     publishes: tuple[int, int]
@@ -121,9 +104,14 @@ class Story:
         return [run for act in self.acts for run in act]
 
     @property
+    def offer_id(self) -> str:
+        """The offer that it is about."""
+        return self.api.offer_id(self.publisher)
+
+    @property
     def writer_id(self) -> str:
         """The id of the internal run that writes a draft without an ETag, one at a time."""
-        return f"internal/draft/{self.publisher}/{OFFER}"
+        return f"internal/draft/{self.publisher}/{self.offer_id}"
 
     @property
     def refuses_edits(self) -> bool:
@@ -137,12 +125,29 @@ def refuses_edits(switches: Mapping[str, Any]) -> bool:
 
 
 def story(
-    kind: str, shape: Shape, publisher: str, choose: Random, switches: Mapping[str, Any] = MappingProxyType({})
+    kind: str,
+    shape: Shape,
+    publisher: str,
+    choose: Random,
+    switches: Mapping[str, Any] = MappingProxyType({}),
+    api: Api = CLOUD_PARTNER,
+    *,
+    modular: bool = False,
 ) -> Story:
-    """Make a story of a shape, at a marketplace of these switches; what is free in it is chosen by the seed."""
-    make = _Maker(publisher, choose)
+    """Make a story of a shape, at a marketplace of these switches; what is free in it is chosen by the seed.
+
+    Args:
+        kind: The kind of fault.
+        shape: The shape.
+        publisher: Whose story it is.
+        choose: Chooses.
+        switches: How the marketplace is.
+        api: The API that it is told through.
+        modular: Whether half of the runs publish the plans of their images only.
+    """
+    make = _Maker(publisher, choose, api, modular=modular)
     first = (make.create(),)
-    told = partial(Story, kind, shape, publisher, switches=dict(switches))
+    told = partial(Story, kind, shape, api, publisher, switches=dict(switches))
     match shape:
         case "release":
             made = told((first, (make.promote("lts"),), (make.check("live"),)), (2, 2), (1, 1))
@@ -160,7 +165,7 @@ def story(
             left = make.leaves_the_queue("arm", "either" if apart else "images")
             many = (make.update(leader), *waiting, left, make.refused("dev"))
             # One further publish carries what all have put into the draft, where they could.
-            made = told((first, many), (3, 2 + len(waiting) if apart else 3), (1, 1))
+            made = told((first, many), (3, 2 + len(waiting) if apart or modular else 3), (1, 1))
         case "cancelled" | "taken back":
             late = shape == "taken back" or choose.random() < 0.5
             acts = (first, (make.cancelled("lts", "cancels" if late else "cancels at once"),), (make.update("lts"),))
@@ -175,19 +180,17 @@ def story(
 
 
 class _Maker:
-    def __init__(self, publisher: str, choose: Random) -> None:
+    def __init__(self, publisher: str, choose: Random, api: Api, *, modular: bool) -> None:
         self._publisher = publisher
         self._choose = choose
+        self._api = api
+        self._modular = modular
         self._made = 0
 
     def create(self) -> Run:
-        offer = json.loads(_EXAMPLE.read_text())["offer"]
-        offer |= {"publisherId": self._publisher, "id": OFFER}
-        example = offer["definition"]["plans"][0]
-        offer["definition"]["plans"] = [
-            example | {"planId": plan, IMAGES: {"1.0.0": {"osVhdUrl": self._disk(plan, "1.0.0")}}} for plan in PLANS
-        ]
-        return self._run("CreateOfferAndPublish", {"offer": offer}, "preview")
+        given = {f"{plan} 1.0.0": self._disk(plan, "1.0.0") for plan in PLANS}
+        start = self._api.definition(self._publisher, PLANS, given)
+        return self._run("CreateOfferAndPublish", start, "preview", images=_unsigned(given))
 
     def update(self, plan: str) -> Run:
         return self._run("UpdateOfferAndPublish", self._wanted(plan), "preview", "live")
@@ -229,11 +232,12 @@ class _Maker:
         return tuple(replace(run, after=round(self._choose.uniform(0, most), 2)) for run in runs)
 
     def _offer(self) -> dict[str, Any]:
-        return {"publisher_id": self._publisher, "offer_id": OFFER}
+        return {"publisher_id": self._publisher, "offer_id": self._api.offer_id(self._publisher)}
 
     def _wanted(self, *plans: str) -> dict[str, Any]:
         images = [{"plan_id": plan, "version": "1.1.0", "os_vhd_url": self._disk(plan, "1.1.0")} for plan in plans]
-        return self._offer() | {"images": images}
+        alone = bool(plans) and self._modular and self._choose.random() < _ALONE
+        return self._offer() | {"images": images} | ({"publish": "modular"} if alone else {})
 
     def _disk(self, plan: str, version: str) -> str:
         """Give the address of a disk: some come with their signature, others the worker signs."""
@@ -242,10 +246,26 @@ class _Maker:
             return f"https://chaosgiven.blob.core.windows.net/{name}?{SAS}"
         return f"https://chaossigned.blob.core.windows.net/{name}"
 
-    def _run(self, workflow: str, start: dict[str, Any], *ends: str, **more: Any) -> Run:
+    def _run(
+        self,
+        workflow: str,
+        start: dict[str, Any],
+        *ends: str,
+        images: Mapping[str, str] = MappingProxyType({}),
+        **more: Any,
+    ) -> Run:
         self._made += 1
-        start = start | {"polling": _POLLING}
-        impatient = self._choose.random() < _IMPATIENT
+        named = {f"{image['plan_id']} {image['version']}": image["os_vhd_url"] for image in start.get("images", [])}
         return Run(
-            workflow, f"{self._publisher}/run-{self._made}", start, frozenset(ends), impatient=impatient, **more
+            workflow,
+            f"{self._publisher}/run-{self._made}",
+            start | {"polling": _POLLING},
+            frozenset(ends),
+            images or _unsigned(named),
+            impatient=self._choose.random() < _IMPATIENT,
+            **more,
         )
+
+
+def _unsigned(disks: Mapping[str, str]) -> dict[str, str]:
+    return {image: disk.partition("?")[0] for image, disk in disks.items()}

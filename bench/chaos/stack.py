@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 from temporalio.client import Client
 
+from bench.apis import Api
 from bench.processes import free_port, start
 from bench.temporal_server import connected, server_command
 from sandbox import DEFAULT_TOKEN
@@ -176,7 +177,7 @@ class Stack:
         )
 
     def start_worker(
-        self, queue: str, *, temporal: int = 0, marketplace: int = 0, disk_is_full: bool = False
+        self, queue: str, api: Api, *, temporal: int = 0, marketplace: int = 0, disk_is_full: bool = False
     ) -> Program:
         """Start a worker as a user does; ports are those of wires, where there are any."""
         return self.start(
@@ -185,7 +186,8 @@ class Stack:
             environment={
                 "TEMPORAL_ADDRESS": f"127.0.0.1:{temporal or self.temporal_port}",
                 "TEMPORAL_TASK_QUEUE": queue,
-                "MARKETPLACE_URL": f"http://127.0.0.1:{marketplace or self.sandbox_port}",
+                "MARKETPLACE_API": api.name,
+                "MARKETPLACE_URL": f"http://127.0.0.1:{marketplace or self.sandbox_port}{api.path}",
                 "MARKETPLACE_ACCESS_TOKEN": DEFAULT_TOKEN,
                 "AZURE_STORAGE_ACCOUNT_KEYS": f"chaossigned={ACCOUNT_KEY}",
             },

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from random import Random
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from bench.apis import Call
 from bench.chaos.faults import Trouble
 from bench.chaos.play import Cell
 from bench.chaos.scenarios import Story
@@ -115,7 +116,7 @@ async def _is_pending(cell: Cell, story: Story) -> bool:
 
 
 async def _has_had_effect(cell: Cell, story: Story) -> bool:
-    return any(entry["effect"] for entry in await cell.requests(story, cell.kind.at))
+    return any(entry["effect"] for entry in await cell.requests(story, cast("Call", cell.kind.at)))
 
 
 async def _continues_as_new(cell: Cell, story: Story) -> bool:
@@ -180,7 +181,7 @@ async def _replace_build(cell: Cell, choose: Random) -> None:
 
 async def _full_disk(cell: Cell, _choose: Random) -> None:
     """Count it as soon as a worker has done something: it logs that it works before, which no disk took."""
-    while not any([await cell.requests(story, "put_offer") for story in cell.stories]):  # noqa: ASYNC110
+    while not any([await cell.requests(story, "edit") for story in cell.stories]):  # noqa: ASYNC110
         await asyncio.sleep(OFTEN)
     cell.struck()
 

@@ -1,0 +1,80 @@
+"""The Cloud Partner Portal API."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from bench.apis.api import Call, Images, plan_of, version_of
+
+IMAGES = "microsoft-azure-virtualmachines.vmImages"
+
+_EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "create.json"
+
+
+class CloudPartner:
+    """Offers are documents; drafts have ETags or not; going live promotes what was published last."""
+
+    name = "cloud-partner"
+    path = ""
+    calls: Mapping[Call, str] = {
+        "edit": "put_offer",
+        "publish": "publish",
+        "go_live": "go_live",
+        "cancel": "cancel",
+        "read_slot": "read_offer",
+        "list_operations": "list_operations",
+        "read_operation": "read_operation",
+    }
+    guards_drafts = True
+    names_publishers = True
+
+    def offer_id(self, _publisher: str) -> str:
+        """Return the same for every publisher."""
+        return "appliance"
+
+    def definition(self, publisher: str, plans: Sequence[str], images: Images) -> dict[str, Any]:
+        """Return the offer of the example, with other plans."""
+        offer = json.loads(_EXAMPLE.read_text())["offer"]
+        offer |= {"publisherId": publisher, "id": self.offer_id(publisher)}
+        example = offer["definition"]["plans"][0]
+        offer["definition"]["plans"] = [
+            example
+            | {
+                "planId": plan,
+                IMAGES: {
+                    version_of(image): {"osVhdUrl": disk, "lunVhdDetails": []}
+                    for image, disk in images.items()
+                    if plan_of(image) == plan
+                },
+            }
+            for plan in plans
+        ]
+        return {"offer": offer}
+
+    def images_in(self, document: dict[str, Any]) -> dict[str, str]:
+        """Return the images of all plans."""
+        return {
+            f"{plan['planId']} {version}": image["osVhdUrl"].partition("?")[0]
+            for plan in document["definition"]["plans"]
+            for version, image in plan[IMAGES].items()
+        }
+
+    def manners(self, _choose: Random) -> dict[str, Any]:
+        """Choose nothing: which ETags there are depends on the story."""
+        return {}
+
+    def can_cancel(self, _operation_id: str) -> bool:
+        """Any can: the request names the offer."""
+        return True
+
+    def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:
+        """Return the last publish before it."""
+        promoted = None
+        for operation in operations:
+            if operation["id"] == go_live:
+                return promoted
+            if operation["kind"] == "publish":
+                promoted = operation["id"]
+        return None
