@@ -1,4 +1,4 @@
-# One image, two programs: `python -m worker` (the default) and `python -m sandbox`.
+# One image, three programs: `python -m worker` (the default), `python -m cli` and `python -m sandbox`.
 #   docker build -t offer-publisher .
 # The base is an argument so that a mirror or a digest can take its place:
 #   docker build --build-arg BASE_IMAGE=registry.example/python:3.11-slim-bookworm@sha256:… .
@@ -24,6 +24,7 @@ RUN install -d -o 10001 -g 10001 /state
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY activities activities
+COPY cli cli
 COPY marketplace marketplace
 COPY sandbox sandbox
 COPY worker worker

@@ -127,11 +127,11 @@ def test_no_secret_of_the_user_is_written_in_the_file_or_the_image() -> None:
     assert not any("env" in line for line in DOCKERIGNORE if line.startswith("!"))
 
 
-def test_the_image_holds_the_locked_packages_and_our_five() -> None:
+def test_the_image_holds_the_locked_packages_and_our_six() -> None:
     (install,) = [line for line in instruction("RUN") if "-r /requirements.txt" in line]
     assert {"--require-hashes", "--only-binary"} <= set(install.split())
     copied = {line.split()[0] for line in instruction("COPY") if not line.startswith("--from")}
-    assert copied == {"requirements.txt", "activities", "marketplace", "sandbox", "worker", "workflows"}
+    assert copied == {"requirements.txt", "activities", "cli", "marketplace", "sandbox", "worker", "workflows"}
     assert {line[1:] for line in DOCKERIGNORE if line.startswith("!")} == copied
 
 

@@ -1,0 +1,170 @@
+"""``python -m cli``, or ``offer-publisher`` where it is installed; ``--help`` says what it does and how it ends."""
+
+import argparse
+import asyncio
+import io
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from cli.arguments import program_of, read_arguments
+from cli.connection import connected, explained, read_settings
+from cli.deciding import decide
+from cli.runs import End, Publication
+from cli.starting import KINDS, default_id, read_input, start
+from cli.statuses import CommandError, Status
+from cli.summary import append, summary
+from cli.telling import ending
+from cli.watching import watch
+from worker.connection import ConnectionFailedError
+from worker.settings import Settings, SettingsError
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the command line says; answers with the exit status."""
+    program = program_of(sys.argv[0])
+    arguments = read_arguments(program, words)
+    try:
+        return asyncio.run(_Command(arguments, read_settings(), program).run())
+    except KeyboardInterrupt:
+        _remark("Interrupted. What was started goes on.")
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read this has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Status.ELSE
+    except Exception as error:  # noqa: BLE001 - a trace helps nobody who publishes an offer
+        failure = _failure(error)
+        _remark(str(failure))
+        return failure.status
+
+
+def _failure(error: Exception) -> CommandError:
+    match error:
+        case CommandError():
+            return error
+        case SettingsError():
+            return CommandError(f"Wrong configuration: {error}", Status.USAGE)
+        case ConnectionFailedError():
+            return CommandError(str(error))
+        case _:
+            return CommandError(f"This should not have happened: {type(error).__name__}: {error}")
+
+
+class _Command:
+    """What was asked for, on one command line."""
+
+    def __init__(self, arguments: argparse.Namespace, settings: Settings, program: str) -> None:
+        self._arguments = arguments
+        self._settings = settings
+        self._program = program
+
+    async def run(self) -> int:
+        arguments = self._arguments
+        text = read_input(arguments.file) if arguments.command in KINDS else b""
+        workflow_id = arguments.id or default_id(arguments.command, text)
+        if arguments.command == "wait" and arguments.summary is not None:
+            append(arguments.summary, "")  # that it cannot be written should not be found out days later
+        client = await connected(self._settings)
+        try:
+            match arguments.command:
+                case "approve" | "reject":
+                    return await self._decide(client, workflow_id)
+                case "watch":
+                    return (await watch(client, workflow_id, self._program)).status
+                case "wait":
+                    return await self._wait(client, workflow_id)
+                case _:
+                    return await self._start(client, workflow_id, text)
+        except RPCError as error:
+            raise explained(error, client.namespace) from None
+
+    async def _start(self, client: Client, workflow_id: str, text: bytes) -> int:
+        arguments = self._arguments
+        queue = self._settings.temporal_task_queue
+        publication = await start(client, arguments.command, text, workflow_id, queue)
+        _say(workflow_id)
+        return (await _end_of(publication, workflow_id)).status if arguments.wait else Status.WELL
+
+    async def _decide(self, client: Client, workflow_id: str) -> int:
+        arguments = self._arguments
+        answer = await decide(
+            client,
+            workflow_id,
+            approve=arguments.command == "approve",
+            approver=arguments.approver,
+            comment=arguments.comment,
+        )
+        if answer.decision is not None:
+            _say(_json(answer.decision))
+        if answer.remark is not None:
+            _remark(answer.remark)
+        return Status.WELL
+
+    async def _wait(self, client: Client, workflow_id: str) -> int:
+        file = self._arguments.summary
+        end = await _end_of(await Publication.find(client, workflow_id), workflow_id)
+        if file is not None:
+            append(file, summary(workflow_id, end))
+        return end.status
+
+
+async def _end_of(publication: Publication, workflow_id: str) -> End:
+    """Wait for the end, and print the result or what is wrong."""
+    end = await publication.end(_away)
+    if end.result is not None:
+        _say(_json(end.result))
+    else:
+        _remark(ending(workflow_id, end))
+    return end
+
+
+def _away(why: str | None) -> None:
+    _remark("Temporal answers again." if why is None else f"Temporal does not answer ({why}): trying again.")
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _say(text: str) -> None:
+    """Say what was asked for."""
+    print(text, flush=True)
+
+
+def _remark(text: str) -> None:
+    """Say what a person should know beside it."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def run() -> NoReturn:
+    """End the process with the status, without Python's own clean-up.
+
+    The SDK's threads may still be calling into Python, and one that does so during the clean-up crashes the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # for a shell of another encoding
+    # The SDK's own log would come between the lines of this command, which says itself what is wrong.
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("temporalio").setLevel(logging.CRITICAL)
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if status == INTERRUPTED:
+        # Ended by the signal, so that a script which runs this ends as well.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,72 @@
+"""What the command is given on the command line."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.starting import KINDS, STANDARD_INPUT
+from cli.statuses import MEANINGS
+
+NAME = "offer-publisher"
+AS_MODULE = "python -m cli"
+
+STARTS = {
+    "create": "create an offer and publish it to its preview",
+    "publish": "publish new images to the preview",
+    "go-live": "bring images to Production, once a person has approved",
+    "check": "follow what somebody started elsewhere",
+}
+
+
+def program_of(started_as: str) -> str:
+    """Return what a person types to come here."""
+    return AS_MODULE if Path(started_as).name == "__main__.py" else NAME
+
+
+def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; ends with 2 where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Starts publications of offers, decides on them, watches them, and waits for their ends.",
+        epilog="\n".join(
+            [
+                "Temporal is found as by its own CLI: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, …",
+                "TEMPORAL_TASK_QUEUE and PAYLOAD_ENCRYPTION_KEYS are those of the worker.",
+                "",
+                "exit status:",
+                *(f"  {status.value}  {meaning}" for status, meaning in MEANINGS.items()),
+            ]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, says in STARTS.items():
+        start = commands.add_parser(
+            name, help=says, description=f"{KINDS[name].workflow}: {says}.", allow_abbrev=False
+        )
+        start.add_argument("file", metavar="FILE", help=f"the input, JSON; {STANDARD_INPUT} for standard input")
+        start.add_argument(
+            "--id",
+            type=_id,
+            metavar="ID",
+            help=f"the workflow ID (default: {KINDS[name].prefix}/PUBLISHER/OFFER); only one run of an ID at a time",
+        )
+        start.add_argument("--wait", action="store_true", help="wait for the end, print the result below the ID")
+    for name, says in (("approve", "approve going live"), ("reject", "reject going live")):
+        decide = commands.add_parser(name, help=says, description=f"Decide: {says}.", allow_abbrev=False)
+        decide.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
+        decide.add_argument("--approver", metavar="NAME", help="who decides; needed where the run names approvers")
+        decide.add_argument("--comment", metavar="TEXT", help="why")
+    watch = commands.add_parser("watch", help="watch a run until it ends", allow_abbrev=False)
+    watch.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
+    wait = commands.add_parser("wait", help="wait for the end of a run, print its result", allow_abbrev=False)
+    wait.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
+    wait.add_argument("--summary", type=Path, metavar="FILE", help="append a summary in Markdown, such as GitHub's")
+    return parser.parse_args(words)
+
+
+def _id(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text

@@ -1,0 +1,94 @@
+"""The connection to Temporal, by the same variables and profiles as the worker's, and what its refusals mean."""
+
+import getpass
+import os
+import socket
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.statuses import CommandError, Status
+from worker.connection import connect
+from worker.settings import Settings, SettingsError
+
+SHARED = ("temporal_task_queue", "payload_encryption_keys")
+
+PASSING = {
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.UNKNOWN,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+    RPCStatusCode.ABORTED,
+    RPCStatusCode.INTERNAL,
+    RPCStatusCode.UNAVAILABLE,
+}
+"""What a server says, or is said in its place, that may answer in a while."""
+
+
+class _Shared(Settings):
+    """The worker's settings, of which this command reads those that it shares: a LOG_LEVEL is not its business."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the names are pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def read_settings() -> Settings:
+    """Read from the environment what the command shares with the worker.
+
+    Raises:
+        SettingsError: A variable is wrong.
+    """
+    given = {name: value for name in SHARED if (value := os.environ.get(name.upper()))}
+    try:
+        return _Shared.model_validate(given)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        variable = str(wrong["loc"][0]).upper()
+        raise SettingsError(f"{variable}: {wrong['msg'].removeprefix('Value error, ')}") from None
+
+
+async def connected(settings: Settings) -> Client:
+    """Connect; histories name the person who uses the command, not the program.
+
+    Raises:
+        SettingsError: The ``TEMPORAL_*`` variables or the profile are wrong.
+        ConnectionFailedError: Temporal did not answer.
+    """
+    client = await connect(settings)
+    client.service_client.config.identity = f"offer-publisher:{_person()}"
+    return client
+
+
+def _person() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
+
+
+def explained(error: RPCError, namespace: str) -> CommandError:
+    """Return what an answer of Temporal means for who uses the command."""
+    said = error.message.rstrip(".")
+    match error.status:
+        case RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.PERMISSION_DENIED:
+            return CommandError(
+                f"Temporal refuses: {said}. Check TEMPORAL_API_KEY or TEMPORAL_TLS_*, and what they may do in"
+                f" namespace {namespace}."
+            )
+        case RPCStatusCode.NOT_FOUND if said.startswith("Namespace"):
+            return CommandError(f"There is no namespace {namespace}. Check TEMPORAL_NAMESPACE.", Status.USAGE)
+        case status if status in PASSING:
+            return CommandError(f"Temporal does not answer: {said or status.name.lower()}. Try again in a while.")
+        case _:
+            return CommandError(f"Temporal refuses: {said}.")

@@ -1,0 +1,117 @@
+"""Decides on going live."""
+
+import asyncio
+import json
+import uuid
+from typing import Any, NamedTuple
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.connection import PASSING
+from cli.runs import ENCRYPTED, described, readable
+from cli.statuses import CommandError
+from marketplace.wording import one_line
+
+DECIDES = "ValidateAndGoLive"
+PATIENCE = 60.0
+"""Seconds within which a worker must have taken the decision."""
+
+TRY_AGAIN = 1.0
+MAX_SAID = 3000
+
+
+class Answer(NamedTuple):
+    """The decision that stands.
+
+    Attributes:
+        decision: ``None`` where it cannot be read.
+        remark: Why not.
+    """
+
+    decision: dict[str, Any] | None
+    remark: str | None = None
+
+
+async def decide(
+    client: Client,
+    workflow_id: str,
+    *,
+    approve: bool,
+    approver: str | None,
+    comment: str | None,
+    patience: float = PATIENCE,
+) -> Answer:
+    """Approve or reject, and wait for the run's answer.
+
+    Raises:
+        CommandError: The run refuses, or there is nothing to decide, or nobody answers.
+        RPCError: Temporal refuses.
+    """
+    given = {"approve": approve, "approver": approver, "comment": comment}
+    decision = {name: value for name, value in given.items() if value is not None}
+    update_id = str(uuid.uuid4())  # asked twice, the decision is taken once
+    handle = client.get_workflow_handle(workflow_id)
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                try:
+                    answer = await handle.execute_update(
+                        "decide_go_live", decision, id=update_id, result_type=RawValue
+                    )
+                except RPCError as error:
+                    await _heed(client, workflow_id, error)
+                except WorkflowUpdateRPCTimeoutOrCancelledError:
+                    pass
+                else:
+                    break
+                await asyncio.sleep(TRY_AGAIN)
+    except TimeoutError:
+        raise CommandError(
+            f"No answer came from {workflow_id} within {patience:g} s. Is a worker running? The decision may have"
+            " been taken all the same. Decide again to find out: only the first one stands."
+        ) from None
+    except WorkflowUpdateFailedError as error:
+        raise CommandError(await _refusal(client, workflow_id, error.cause)) from None
+    data = readable(answer)
+    if data is None:
+        verb = "Approved" if approve else "Rejected"
+        return Answer(None, f"{verb}: the decision stands. The run's answer {ENCRYPTED}.")
+    found: dict[str, Any] = json.loads(data)
+    return Answer(found)
+
+
+async def _heed(client: Client, workflow_id: str, error: RPCError) -> None:
+    """Return where it is worth trying again.
+
+    Raises:
+        CommandError: It is not, because the run is over or there is none.
+        RPCError: It is not.
+    """
+    if error.status in PASSING:
+        return
+    if error.status is not RPCStatusCode.NOT_FOUND or error.message.startswith("Namespace"):
+        raise error
+    newest = await described(client, workflow_id)
+    if newest.status is not WorkflowExecutionStatus.RUNNING:
+        ended = newest.status.name.lower().replace("_", " ") if newest.status else "over"
+        raise CommandError(f"{workflow_id} has ended ({ended}): there is nothing to decide any more.")
+    # It has just continued as new.
+
+
+async def _refusal(client: Client, workflow_id: str, cause: BaseException) -> str:
+    try:
+        kind = (await described(client, workflow_id)).workflow_type
+    except (CommandError, RPCError):
+        kind = DECIDES
+    if kind != DECIDES:
+        return f"{workflow_id} is a run of {kind}, which asks nobody: there is nothing to decide."
+    said = cause.message if isinstance(cause, ApplicationError) else str(cause)
+    return f"{workflow_id} does not take the decision: {one_line(said, MAX_SAID)}."

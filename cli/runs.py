@@ -1,0 +1,259 @@
+"""A publication as Temporal holds it: one run after the other, each continuing the one before as new."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli.connection import PASSING
+from cli.statuses import OF_ERROR, CommandError, Status
+from marketplace.wording import one_line
+from workflows.messages import Progress
+from workflows.search_attributes import PUBLISH_STAGE
+
+ANSWERED_WITHIN = timedelta(seconds=5)
+TRY_AGAIN = 1.0
+"""Seconds."""
+
+MAX_SAID = 3000
+ENCRYPTED = "is encrypted with a key that is not in PAYLOAD_ENCRYPTION_KEYS"
+ENDED_BY = "Workflow terminated"
+"""What the SDK says of a run that was terminated without a reason."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a publication ended.
+
+    Attributes:
+        result: The result; ``None`` where there is none or it cannot be read.
+        error: Type and message of the error that it ended with.
+        remark: Why a result cannot be read.
+    """
+
+    status: Status
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    remark: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """A publication as it stands.
+
+    Attributes:
+        length: Of the history, which grows with whatever changes.
+        stage: The search attribute, which can be read when nothing else can.
+        progress: The run's own account of itself.
+        trouble: Why there is none; or what the marketplace keeps refusing.
+    """
+
+    workflow: str
+    workflow_id: str
+    run_id: str
+    length: int
+    running: bool
+    stage: str | None
+    progress: Progress | None
+    trouble: tuple[str, ...] = ()
+
+
+class Publication:
+    """What one start has set going, until its end, under an ID that may be used again later."""
+
+    def __init__(self, client: Client, workflow_id: str, run_id: str, first_run_id: str) -> None:
+        """Follow from one of its runs; all of them name the first."""
+        self._client = client
+        self._workflow_id = workflow_id
+        self._run_id = run_id
+        self._first_run_id = first_run_id
+
+    @classmethod
+    async def find(cls, client: Client, workflow_id: str) -> "Publication":
+        """Find the newest publication of an ID.
+
+        Raises:
+            CommandError: There is none.
+        """
+        found = await described(client, workflow_id)
+        return cls(client, workflow_id, found.run_id, _first(found))
+
+    async def look(self, before: Look | None = None) -> Look:
+        """Look how it stands.
+
+        Args:
+            before: The last look: where nothing has happened since, the worker is not asked again.
+
+        Raises:
+            RPCError: Temporal does not answer, or refuses.
+        """
+        newest = await self._newest()
+        length = newest.history_length
+        known = before is not None and before.progress is not None and before.length == length
+        if before is not None and known and before.run_id == newest.run_id:
+            progress, trouble = before.progress, list[str]()
+        else:
+            progress, trouble = await self._progress(newest.run_id)
+        trouble += [_refusal(each) for each in newest.raw_description.pending_activities if _is_refused(each)]
+        return Look(
+            workflow=newest.workflow_type,
+            workflow_id=self._workflow_id,
+            run_id=newest.run_id,
+            length=length,
+            running=newest.status is WorkflowExecutionStatus.RUNNING,
+            stage=newest.typed_search_attributes.get(PUBLISH_STAGE),
+            progress=progress,
+            trouble=tuple(filter(None, trouble)),
+        )
+
+    async def end(self, away: Callable[[str | None], None] = lambda _why: None) -> End:
+        """Wait for the end, however long, also while the server is gone.
+
+        Args:
+            away: Called with the reason when Temporal does not answer, with ``None`` when it does again.
+
+        Raises:
+            RPCError: Temporal refuses.
+        """
+        is_away = False
+        while True:
+            try:
+                if is_away:
+                    await self._newest()
+                    is_away = False
+                    away(None)
+                return await _ended_well(await self._handle(self._run_id).result())
+            except WorkflowFailureError as failure:
+                if not isinstance(failure.cause, TerminatedError) or not await self._goes_on():
+                    return ended_badly(failure.cause)
+            except RPCError as error:
+                if error.status not in PASSING:
+                    raise
+                if not is_away:
+                    away(reason(error))
+                is_away = True
+                await asyncio.sleep(TRY_AGAIN)
+
+    async def _goes_on(self) -> bool:
+        """Whether a run that was terminated was taken back to an earlier point: ``temporal workflow reset``."""
+        ended = self._run_id
+        try:
+            return (await self._newest()).run_id != ended
+        except RPCError:
+            return False
+
+    async def _newest(self) -> WorkflowExecutionDescription:
+        """Describe the newest run, and follow from it: the history of an earlier one may be deleted meanwhile."""
+        newest = await self._handle(None).describe(rpc_timeout=ANSWERED_WITHIN)
+        if _first(newest) == self._first_run_id:
+            self._run_id = newest.run_id
+            return newest
+        # Somebody has started another publication with the ID since.
+        return await self._handle(self._run_id).describe(rpc_timeout=ANSWERED_WITHIN)
+
+    async def _progress(self, run_id: str) -> tuple[Progress | None, list[str]]:
+        """Ask a worker how the run stands, or say why it cannot be told."""
+        try:
+            answer = await self._handle(run_id).query("progress", result_type=RawValue, rpc_timeout=ANSWERED_WITHIN)
+        except WorkflowQueryFailedError as error:
+            return None, [f"The run does not say how it stands: {one_line(str(error), MAX_SAID)}"]
+        except RPCError as error:
+            if error.status in {RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED}:
+                raise
+            return None, ["No worker says how the run stands. It goes on when one is there."]
+        data = readable(answer)
+        if data is None:
+            return None, [f"How the run stands {ENCRYPTED}."]
+        try:
+            return Progress.model_validate_json(data), []
+        except ValidationError:
+            return None, ["The worker is of another version than this command, which cannot read how the run stands."]
+
+    def _handle(self, run_id: str | None) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(self._workflow_id, run_id=run_id, result_type=RawValue)
+
+
+async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
+    """Describe the newest run of an ID.
+
+    Raises:
+        CommandError: There is none.
+    """
+    try:
+        return await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND and not error.message.startswith("Namespace"):
+            raise CommandError(
+                f"There is no run with the ID {workflow_id} in namespace {client.namespace}."
+            ) from None
+        raise
+
+
+def readable(value: RawValue | None) -> bytes | None:
+    """Return the JSON of a payload, ``None`` where it could not be decrypted."""
+    if value is None:
+        return b"null"
+    encoding = value.payload.metadata.get("encoding", b"")
+    return None if encoding == b"binary/encrypted" else value.payload.data or b"null"
+
+
+def reason(error: RPCError) -> str:
+    """Return in a few words why Temporal did not answer."""
+    return one_line(error.message.rstrip("."), 200) or error.status.name.lower().replace("_", " ")
+
+
+def ended_badly(cause: BaseException) -> End:
+    """Return the end of a run that failed, was cancelled or terminated."""
+    if isinstance(cause, ApplicationError):
+        kind = cause.type or "ApplicationError"
+        return End(OF_ERROR.get(kind, Status.ELSE), error=one_line(f"{kind}: {cause.message}", MAX_SAID))
+    if isinstance(cause, CancelledError):
+        return End(Status.CANCELED, error="The run was cancelled.")
+    if isinstance(cause, TerminatedError):
+        why = f": {cause.message}" if cause.message not in {"", ENDED_BY} else ""
+        return End(Status.CANCELED, error=one_line(f"The run was terminated{why}.", MAX_SAID))
+    return End(Status.ELSE, error=one_line(f"The run ended otherwise: {cause}", MAX_SAID))
+
+
+async def _ended_well(value: RawValue | None) -> End:
+    data = readable(value)
+    if data is None:
+        return End(Status.WELL, remark=f"The run ended well. Its result {ENCRYPTED}.")
+    result = json.loads(data)
+    return End(Status.WELL, result=result if isinstance(result, dict) else {"result": result})
+
+
+def _first(description: WorkflowExecutionDescription) -> str:
+    return description.raw_description.workflow_execution_info.first_run_id or description.run_id
+
+
+def _is_refused(activity: PendingActivityInfo) -> bool:
+    return activity.attempt > 1 and activity.HasField("last_failure")
+
+
+def _refusal(activity: PendingActivityInfo) -> str:
+    """Say what was tried in vain, and when it is tried again."""
+    name = activity.activity_type.name.replace("_", " ")
+    tried = f"{name}, try {activity.attempt - 1}: {one_line(activity.last_failure.message, 300)}"
+    if activity.paused:
+        return f"{tried} (paused)"
+    if activity.HasField("next_attempt_schedule_time"):
+        moment = activity.next_attempt_schedule_time.ToDatetime()
+        return f"{tried} (again at {moment:%Y-%m-%d %H:%M:%S} UTC)"
+    return tried

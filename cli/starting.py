@@ -1,0 +1,117 @@
+"""Starts publications, with the input as it stands in a file."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
+from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from cli.runs import Publication, described
+from cli.statuses import CommandError, Status
+from workflows.messages import Configure
+
+
+class Kind(NamedTuple):
+    """What a command starts, and how its IDs begin."""
+
+    workflow: str
+    prefix: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "create": Kind("CreateOfferAndPublish", "offer"),
+    "publish": Kind("UpdateOfferAndPublish", "offer"),
+    "go-live": Kind("ValidateAndGoLive", "go-live"),
+    "check": Kind("CheckLastOperationStatus", "check"),
+}
+
+STANDARD_INPUT = "-"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_input(file: str) -> bytes:
+    """Read the input of a workflow; what is wrong within it the workflow says.
+
+    Raises:
+        CommandError: It cannot be read, or is no JSON object.
+    """
+    try:
+        text = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.", Status.USAGE) from None
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    name = "The standard input" if file == STANDARD_INPUT else file
+    try:
+        document = json.loads(text.decode())
+    except UnicodeDecodeError:
+        raise CommandError(f"{name} is no text in UTF-8.", Status.USAGE) from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise CommandError(f"{name} is no JSON: {error.msg} ({where}).", Status.USAGE) from None
+    if not isinstance(document, dict):
+        raise CommandError(f"{name} must hold one JSON object, the input of the workflow.", Status.USAGE)
+    return text
+
+
+def default_id(command: str, text: bytes) -> str:
+    """Return the ID that the runbook gives to a publication of this offer.
+
+    Raises:
+        CommandError: The input names no offer.
+    """
+    match json.loads(text):
+        case {"offer": {"publisherId": str(publisher), "id": str(offer)}}:
+            pass
+        case {"publisher_id": str(publisher), "offer_id": str(offer)}:
+            pass
+        case {"publisher_id": str(publisher), "configure": {"resources": [*resources]}} if found := _product_of(
+            resources
+        ):
+            offer = found
+        case _:
+            raise CommandError("The input names no offer to make an ID of. Mend it, or give an --id.", Status.USAGE)
+    return f"{KINDS[command].prefix}/{publisher}/{offer}"
+
+
+def _product_of(resources: list[Any]) -> str | None:
+    return Configure.model_construct(
+        schema_="", resources=[each for each in resources if isinstance(each, dict)]
+    ).offer_id
+
+
+async def start(client: Client, command: str, text: bytes, workflow_id: str, task_queue: str) -> Publication:
+    """Start a workflow; the bytes of the input go on to it as they are.
+
+    Raises:
+        CommandError: A run with the ID is under way.
+        RPCError: Temporal refuses.
+    """
+    try:
+        handle = await client.start_workflow(
+            KINDS[command].workflow,
+            RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text)),
+            id=workflow_id,
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        )
+    except WorkflowAlreadyStartedError:
+        raise CommandError(await _already_there(client, workflow_id)) from None
+    run_id = handle.first_execution_run_id or ""
+    return Publication(client, workflow_id, run_id, run_id)
+
+
+async def _already_there(client: Client, workflow_id: str) -> str:
+    what = ""
+    try:
+        running = await described(client, workflow_id)
+        what = f" ({running.workflow_type}, run {running.run_id}, since {running.start_time:%Y-%m-%d %H:%M} UTC)"
+    except (CommandError, RPCError):
+        pass  # it has ended since, or Temporal does not say
+    return f"{workflow_id} is running already{what}. Nothing was started: watch that one, or give another --id."

@@ -1,0 +1,59 @@
+"""The exit statuses, which pipelines branch on, and the error that ends the command with one."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """How the command ends."""
+
+    WELL = 0
+    ELSE = 1
+    USAGE = 2
+    REFUSED = 3
+    MARKETPLACE = 4
+    PERSON = 5
+    NOT_AUTHORIZED = 6
+    TIMED_OUT = 7
+    CANCELED = 8
+
+
+MEANINGS = {
+    Status.WELL: "ended well",
+    Status.ELSE: "anything else, such as a server that does not answer",
+    Status.USAGE: "wrong usage or configuration",
+    Status.REFUSED: "the run was refused, nothing was sent to the marketplace",
+    Status.MARKETPLACE: "the marketplace said no",
+    Status.PERSON: "a person said no, or nobody decided",
+    Status.NOT_AUTHORIZED: "the marketplace does not know the worker, or gives it no rights",
+    Status.TIMED_OUT: "the marketplace took longer than the deadline",
+    Status.CANCELED: "the run was cancelled or terminated",
+}
+
+OF_ERROR = {
+    "InvalidInput": Status.REFUSED,
+    "OfferNotFound": Status.REFUSED,
+    "OfferExists": Status.REFUSED,
+    "PlanNotFound": Status.REFUSED,
+    "VersionConflict": Status.REFUSED,
+    "ImageLimitReached": Status.REFUSED,
+    "PublishInProgress": Status.REFUSED,
+    "ForeignEdits": Status.REFUSED,
+    "ValidationFailed": Status.MARKETPLACE,
+    "PublishFailed": Status.MARKETPLACE,
+    "GoLiveFailed": Status.MARKETPLACE,
+    "OperationCanceled": Status.MARKETPLACE,
+    "MarketplaceError": Status.MARKETPLACE,
+    "GoLiveRejected": Status.PERSON,
+    "ApprovalTimedOut": Status.PERSON,
+    "NotAuthorized": Status.NOT_AUTHORIZED,
+    "OperationTimedOut": Status.TIMED_OUT,
+}
+"""The status for each type of error that a run fails with."""
+
+
+class CommandError(Exception):
+    """The command cannot do what it was asked to; a sentence for a person."""
+
+    def __init__(self, sentence: str, status: Status = Status.ELSE) -> None:
+        super().__init__(sentence)
+        self.status = status

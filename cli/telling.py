@@ -1,0 +1,145 @@
+"""What is told of a publication: rows of a label and a text, for a terminal and for lines alike."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from cli.runs import End, Look
+from cli.statuses import Status
+from marketplace.model import ImageVersion, Step, StepState
+from marketplace.wording import listed, one_line
+from workflows.messages import ApprovalProgress, Progress, PublishStage
+
+MARKS = {
+    StepState.COMPLETE: "✔",
+    StepState.IN_PROGRESS: "▶",
+    StepState.WAITING_FOR_SIGN_OFF: "✋",
+    StepState.WAITING_FOR_APPROVAL: "▶",
+    StepState.BLOCKED: "✘",
+    StepState.REJECTED: "✘",
+    StepState.CANCELED: "✘",
+}
+SHOWN_IMAGES = 10
+SHOWN_NOTES = 5
+MAX_TEXT = 2000
+MAX_NAME = 100
+DECIDED_FOR_GOOD = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
+
+
+class Row(NamedTuple):
+    """One thing to tell.
+
+    Attributes:
+        fleeting: It changes with every look, so that it is no news by itself.
+        to_copy: It is a command: nothing may be put into it, no line break either.
+    """
+
+    label: str
+    text: str
+    fleeting: bool = False
+    to_copy: bool = False
+
+
+def rows(look: Look, program: str) -> list[Row]:
+    """Tell how a publication stands.
+
+    Args:
+        look: A look at it.
+        program: What this command is called by.
+    """
+    progress = look.progress
+    if progress is None:
+        stage = [Row("Stage", _words(look.stage))] if look.stage else []
+        return [*stage, *(Row("Trouble", text) for text in look.trouble)]
+    return list(_rows(look, progress, program))
+
+
+def _rows(look: Look, progress: Progress, program: str) -> Iterator[Row]:
+    yield Row("Stage", f"{_words(progress.stage)} since {_time(progress.since)}")
+    if progress.images:
+        yield Row("Images", versions(progress.images))
+    if progress.waiting_for and look.running:
+        yield Row("Waiting for", one_line(progress.waiting_for, MAX_TEXT))
+    if progress.next_look and look.running:
+        yield Row("Next look", f"{_time(progress.next_look)}, look {progress.looks + 1}", fleeting=True)
+    for text in look.trouble:
+        yield Row("Trouble", text)
+    if progress.approval:
+        yield from _approval(progress.approval, over=progress.stage in DECIDED_FOR_GOOD)
+        if progress.stage is PublishStage.AWAITING_APPROVAL and look.running:
+            yield Row("To approve", how_to_approve(look.workflow_id, progress.approval, program), to_copy=True)
+    for note in progress.notes[-SHOWN_NOTES:]:
+        yield Row("Note", one_line(note, MAX_TEXT))
+
+
+def _approval(approval: ApprovalProgress, *, over: bool) -> Iterator[Row]:
+    for label, images in (
+        ("Adds", approval.adds),
+        ("Removes", approval.removes),
+        ("Deprecates", approval.deprecates),
+    ):
+        if images:
+            yield Row(label, versions(images))
+    if approval.changes:
+        yield Row("Changes", listed(approval.changes))
+    if approval.reopened and not over:
+        yield Row("Approve again", one_line(approval.reopened, MAX_TEXT))
+    if approval.decision:
+        who = approval.decision.approver or "somebody who gave no name"
+        why = f": {approval.decision.comment}" if approval.decision.comment else ""
+        yield Row("Approved by" if approval.decision.approve else "Rejected by", one_line(f"{who}{why}", MAX_TEXT))
+    elif approval.required and not over:
+        until = f", until {_time(approval.until)}" if approval.until else ""
+        yield Row("May approve", f"{listed(approval.approvers) or 'anyone'}{until}")
+
+
+def how_to_approve(workflow_id: str, approval: ApprovalProgress, program: str) -> str:
+    """Spell the command that approves, for a shell."""
+    approver = approval.approvers[0] if approval.approvers else "YOUR NAME"
+    words = ["approve", one_line(workflow_id, MAX_TEXT), "--approver", one_line(approver, MAX_TEXT)]
+    return f"{program} {shlex.join(words)}"
+
+
+def step_text(step: Step) -> str:
+    """Tell how far a step is."""
+    percent = f", {step.percent} %" if step.state is StepState.IN_PROGRESS and step.percent else ""
+    return f"{_words(step.state)}{percent}"
+
+
+def step_name(step: Step) -> str:
+    """Return the name of a step, on one line."""
+    return one_line(step.name, MAX_NAME)
+
+
+def step_errors(step: Step) -> Sequence[str]:
+    """Return what is wrong with a step."""
+    return [one_line(error, MAX_TEXT) for error in step.errors]
+
+
+def ending(workflow_id: str, end: End) -> str:
+    """Tell in a sentence how a publication ended."""
+    if end.status is not Status.WELL:
+        return end.error or f"{workflow_id} has failed."
+    if end.result is None or "outcome" not in end.result:
+        return end.remark or f"{workflow_id} has ended well."
+    result = end.result
+    changed = "" if result.get("changed") else ". Nothing had to be changed"
+    who = f", approved by {result['approved_by']}" if result.get("approved_by") else ""
+    offer = f"{result.get('publisher_id')}/{result.get('offer_id')}"
+    return one_line(f"{offer} has ended well: {_words(str(result['outcome']))}{who}{changed}.", MAX_TEXT)
+
+
+def versions(images: Sequence[ImageVersion]) -> str:
+    """Name image versions, so many of them that a person reads them."""
+    shown = ", ".join(one_line(str(image), 200) for image in images[:SHOWN_IMAGES])
+    more = len(images) - SHOWN_IMAGES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _words(word: str) -> str:
+    return one_line(word.replace("_", " "), MAX_NAME)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
