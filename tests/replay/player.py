@@ -16,12 +16,15 @@ from temporalio.testing import WorkflowEnvironment
 from sandbox import SandboxMarketplace, serve
 from tests.apis.cloud_partner import CloudPartner
 from tests.desk import STEPS, Desk, Recorder
-from tests.replay.stage import Scene, ended
+from tests.replay.stage import DANA, Scene, ended
 from worker.registration import data_converter, worker
 from workflows import search_attributes
 
 API = CloudPartner()
 QUEUE = "offer-publishing"
+GUARDED = "guarded"
+"""The task queue of a worker that lets nothing go live without DANA."""
+
 IDENTITY = "recorder@fabrikam.example"
 AT_A_TIME = 8
 SCENE_SECONDS = 120
@@ -109,13 +112,8 @@ async def playing() -> AsyncIterator[Player]:
         ) as temporal,
         serve(marketplace) as url,
         httpx.AsyncClient() as http,
-        worker(
-            temporal.client,
-            QUEUE,
-            API.marketplace(http, url),
-            webhooks,
-            identity=IDENTITY,
-        ),
+        worker(temporal.client, QUEUE, API.marketplace(http, url), webhooks, identity=IDENTITY),
+        worker(temporal.client, GUARDED, API.marketplace(http, url), webhooks, approvers=[DANA], identity=IDENTITY),
     ):
         yield Player(temporal, http, url, webhooks)
 

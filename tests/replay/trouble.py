@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from tests.apis.cloud_partner import IMAGES
 from tests.desk import OFFER, Desk, Run
-from tests.replay.player import Webhook
+from tests.replay.player import GUARDED, Webhook
 from tests.replay.stage import (
     CHECK,
     CREATE,
@@ -405,6 +405,29 @@ async def approved_though_nobody_asked(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     start = desk.images("4.2.0", **SELDOM, **UNATTENDED)
     return await ended(await desk.start(VALIDATE, start, start_signal="approve_go_live"))
+
+
+@played
+async def approved_by_one_whom_the_worker_does_not_let_decide(desk: Desk) -> Run:
+    desk.task_queue = GUARDED
+    await desk.live("4.2.0")
+    run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM), start_signal="approve_go_live")
+    return await approved(run)
+
+
+@played
+async def goes_live_without_an_approval_where_the_worker_wants_one(desk: Desk) -> Run:
+    desk.task_queue = GUARDED
+    await desk.preview("4.2.0")
+    return await approved(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
+
+
+@played
+async def names_nobody_whom_the_worker_lets_decide(desk: Desk) -> Run:
+    desk.task_queue = GUARDED
+    await desk.preview("4.2.0")
+    wanted = desk.images("4.2.0", approval={"approvers": ["eve"]}, **SELDOM)
+    return await ended(await desk.start(VALIDATE, wanted))
 
 
 @played
