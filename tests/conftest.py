@@ -18,6 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 from sandbox import SandboxMarketplace, serve
 from tests.apis.api import Api
 from tests.apis.cloud_partner import CloudPartner
+from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import STEPS, Desk, Recorder, TemporalClock
 from worker.registration import data_converter, worker
 from workflows import search_attributes
@@ -31,7 +32,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 
-APIS: Sequence[Api] = (CloudPartner(),)
+APIS: Sequence[Api] = (CloudPartner(), ProductIngestionApi())
 
 
 @pytest.fixture(params=APIS, ids=[api.name for api in APIS])

@@ -1,9 +1,9 @@
 """What a test needs to act as a release engineer, and to arrange what the marketplace does."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 import pytest
@@ -11,11 +11,13 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
+from marketplace.model import ImageVersion
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN
 from tests.apis.api import Api, ByHand
 from workflows.messages import Progress, PublicationResult, PublishStage
 
+Value = TypeVar("Value")
 Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
 
 OFFER = "webstack-appliance"
@@ -24,6 +26,9 @@ STEPS = ("displaydummycertify", "displaycertify", "displayprovision", "displaypa
 SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig=INVENTED"
 SIGNER = Signer({"fabrikamimages": "aW52ZW50ZWQ="})
 """Holds the key of the storage account of `vhd`."""
+
+
+ENDED_BADLY = ("failed", "canceled")
 
 
 class TemporalClock:
@@ -112,6 +117,10 @@ class Desk:
     def told(self, run: Run) -> list[str]:
         """Return the events that people were told of a run."""
         return [body["event"] for body in self.webhook.bodies if body["workflow_id"] == run.id]
+
+    def per_api(self, portal: Value, ingestion: Value) -> Value:
+        """Return what is so with the API at hand."""
+        return portal if self.api.name == "cloud-partner" else ingestion
 
     # Inputs
 
@@ -220,8 +229,13 @@ class Desk:
         return list(reversed(list(held["images"].values())[plan])) if held else []
 
     async def operations(self) -> list[tuple[str, str | None]]:
-        """Return the kind and outcome of every operation, oldest first."""
-        return [(each["kind"], each["outcome"]) for each in (await self.state())["operations"]]
+        """Return the kind of every operation, oldest first, and how it ended if it did so badly."""
+        operations = (await self.state())["operations"]
+        return [(each["kind"], each["outcome"] if each["outcome"] in ENDED_BADLY else None) for each in operations]
+
+    async def kinds(self) -> list[str]:
+        """Return the kind of every operation, oldest first."""
+        return [kind for kind, _ in await self.operations()]
 
     async def effects(self, call: str) -> int:
         """Count the requests of a call that had an effect at the marketplace."""
@@ -246,6 +260,11 @@ async def progress_of(run: Run) -> Progress:
     """Query a run."""
     progress: Progress = await run.query("progress", result_type=Progress)
     return progress
+
+
+def numbers(images: Iterable[ImageVersion]) -> list[str]:
+    """Return the numbers of image versions, each once: one API names a version once for each of its images."""
+    return list(dict.fromkeys(image.version for image in images))
 
 
 def vhd(version: str) -> str:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.desk import STEPS, Desk, failure_of, progress_of
+from tests.desk import STEPS, Desk, failure_of, numbers, progress_of
 
 
 async def test_without_images_what_the_preview_holds_is_promoted_and_listed(desk: Desk) -> None:
@@ -12,16 +12,16 @@ async def test_without_images_what_the_preview_holds_is_promoted_and_listed(desk
     run = await desk.start("ValidateAndGoLive", desk.images())
     asked = await desk.until_asked(run)
     assert asked.approval is not None
-    assert [str(added) for added in asked.approval.adds] == ["webstack-lts 4.2.0", "webstack-lts 4.2.1"]
+    assert numbers(asked.approval.adds) == ["4.2.0", "4.2.1"]
 
     await run.signal("approve_go_live")
     result = await run.result()
 
     assert result.outcome == "live"
-    assert [str(image) for image in result.images] == ["webstack-lts 4.2.0", "webstack-lts 4.2.1"]
+    assert numbers(result.images) == ["4.2.0", "4.2.1"]
     assert await desk.versions("Production") == ["4.2.0", "4.2.1"]
     told = next(body for body in desk.webhook.bodies if body["workflow_id"] == run.id and body["event"] == "live")
-    assert [image["version"] for image in told["images"]] == ["4.2.0", "4.2.1"]
+    assert list(dict.fromkeys(image["version"] for image in told["images"])) == ["4.2.0", "4.2.1"]
 
 
 async def test_without_images_the_preview_at_the_time_of_the_approval_is_meant(desk: Desk) -> None:
@@ -35,7 +35,7 @@ async def test_without_images_the_preview_at_the_time_of_the_approval_is_meant(d
     await run.signal("approve_go_live")
     result = await run.result()
 
-    assert [image.version for image in result.images] == ["4.2.0", "4.2.5"]
+    assert numbers(result.images) == ["4.2.0", "4.2.5"]
     assert await desk.versions("Production") == ["4.2.0", "4.2.5"]
 
 
@@ -73,7 +73,7 @@ async def test_an_approval_of_no_images_before_there_is_a_preview_is_asked_for_a
     await run.signal("approve_go_live", {"approver": "dana"})
     result = await run.result()
     assert (result.outcome, result.approved_by) == ("live", "dana")
-    assert [image.version for image in result.images] == ["4.2.0"]
+    assert numbers(result.images) == ["4.2.0"]
 
 
 async def test_an_approval_of_no_images_while_they_are_being_published_is_asked_for_again(desk: Desk) -> None:
@@ -115,7 +115,7 @@ async def test_a_preview_published_again_after_it_was_shown_is_asked_about_again
     assert asked.approval is not None
     assert asked.approval.decision is None
     assert "the offer has been published again" in (asked.approval.reopened or "")
-    assert [added.version for added in asked.approval.adds] == ["4.2.0", "4.2.5"]
+    assert numbers(asked.approval.adds) == ["4.2.0", "4.2.5"]
     await run.signal("approve_go_live")
     assert (await run.result()).outcome == "live"
     assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "live"]
@@ -146,7 +146,7 @@ async def test_a_preview_published_while_the_offer_is_surveyed_is_shown_with_wha
     asked = await desk.until_asked(run)
 
     assert asked.approval is not None
-    assert [added.version for added in asked.approval.adds] == ["4.2.0", "4.2.5"]
+    assert numbers(asked.approval.adds) == ["4.2.0", "4.2.5"]
     await run.signal("approve_go_live")
     assert (await run.result()).outcome == "live"
 
@@ -259,7 +259,7 @@ async def test_what_was_not_shown_for_approval_does_not_go_live(desk: Desk) -> N
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     asked = await desk.until_asked(run)
     assert asked.approval is not None
-    assert [image.version for image in asked.approval.adds] == ["4.2.0"]
+    assert numbers(asked.approval.adds) == ["4.2.0"]
 
     await desk.temporal.sleep(timedelta(hours=1))
     await run.signal("approve_go_live")
@@ -268,7 +268,7 @@ async def test_what_was_not_shown_for_approval_does_not_go_live(desk: Desk) -> N
 
     assert again.approval is not None
     assert "4.2.5" in (again.approval.reopened or "")
-    assert [image.version for image in again.approval.adds] == ["4.2.0", "4.2.5"]
+    assert numbers(again.approval.adds) == ["4.2.0", "4.2.5"]
     assert await desk.effects("go_live") == 0
     await run.signal("approve_go_live")
     assert (await run.result()).outcome == "live"
@@ -290,7 +290,7 @@ async def test_a_preview_that_was_published_after_the_approval_is_asked_for_anew
     await run.signal("approve_go_live", {"approver": "lee"})
     result = await run.result()
     assert result.approved_by == "lee"
-    assert [image.version for image in result.images] == ["4.2.0", "4.2.5"]
+    assert numbers(result.images) == ["4.2.0", "4.2.5"]
 
 
 @pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
@@ -306,4 +306,5 @@ async def test_the_steps_of_a_preview_that_was_ready_already_are_shown(desk: Des
 
     assert progress.operation is not None
     assert (progress.operation.state, progress.operation.ours) == ("preview", False)
-    assert "complete" in {step.state for step in progress.steps if "Certification" in step.name}
+    step = next(step for step in progress.steps if step.name == desk.api.first_step)
+    assert step.state == "complete"

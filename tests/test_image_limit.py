@@ -1,19 +1,21 @@
 """Full plans make room in the right order, and what is done already is not done again."""
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.desk import PLAN, Desk, vhd
 
+EIGHT: dict[str, Any] = {"when_full": "remove_oldest", "max_versions_per_plan": 8}
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
 FULL = [f"4.{minor}.0" for minor in range(3, 11)]
 
 
 async def test_the_numerically_oldest_version_makes_room(desk: Desk) -> None:
     await desk.preview(*FULL)
-    update = desk.images("4.11.0", when_full="remove_oldest", polling=POLLING)
+    update = desk.images("4.11.0", **EIGHT, polling=POLLING)
     result = await desk.run("UpdateOfferAndPublish", update)
 
     assert [str(image) for image in result.removed] == ["webstack-lts 4.3.0"]
@@ -22,7 +24,7 @@ async def test_the_numerically_oldest_version_makes_room(desk: Desk) -> None:
 
 async def test_as_many_versions_make_room_as_are_needed(desk: Desk) -> None:
     await desk.preview(*FULL)
-    update = desk.images("4.11.0", "4.12.0", when_full="remove_oldest", polling=POLLING)
+    update = desk.images("4.11.0", "4.12.0", **EIGHT, polling=POLLING)
     result = await desk.run("ValidateAndGoLive", update | {"approval": {"required": False}})
 
     assert [str(image) for image in result.removed] == ["webstack-lts 4.3.0", "webstack-lts 4.4.0"]
@@ -33,7 +35,7 @@ async def test_as_many_versions_make_room_as_are_needed(desk: Desk) -> None:
 async def test_what_made_room_is_told_though_the_answer_to_the_write_was_lost(desk: Desk) -> None:
     await desk.preview(*FULL)
     await desk.fault("put_offer", {"kind": "drop", "when": "after"})
-    update = desk.images("4.11.0", "4.12.0", when_full="remove_oldest", polling=POLLING)
+    update = desk.images("4.11.0", "4.12.0", **EIGHT, polling=POLLING)
     result = await desk.run("UpdateOfferAndPublish", update)
 
     assert [str(image) for image in result.removed] == ["webstack-lts 4.3.0", "webstack-lts 4.4.0"]
@@ -46,13 +48,13 @@ async def test_what_was_to_make_room_and_is_left_is_not_told_as_removed(desk: De
     await desk.switch(version_limit=0)
 
     async def add_the_image_first(request: httpx.Request) -> None:
-        if request.method == "PUT" and f"/api/publishers/{desk.publisher}/" in request.url.path:
+        if desk.api.writes(request):
             desk.http.event_hooks = {}
             await desk.put(*FULL, "4.11.0")
 
     await desk.fault("put_offer", {"kind": "respond", "status": 503}, after=1)
     desk.http.event_hooks = {"request": [add_the_image_first]}
-    update = desk.images("4.11.0", when_full="remove_oldest", polling=POLLING)
+    update = desk.images("4.11.0", **EIGHT, polling=POLLING)
     result = await desk.run("UpdateOfferAndPublish", update)
 
     assert result.removed == []
@@ -79,7 +81,7 @@ async def test_a_limit_of_the_users_own_holds(desk: Desk) -> None:
 
 async def test_no_room_is_made_where_none_is_needed(desk: Desk) -> None:
     await desk.preview(*FULL[:7])
-    update = desk.images("4.11.0", when_full="remove_oldest", polling=POLLING)
+    update = desk.images("4.11.0", **EIGHT, polling=POLLING)
     result = await desk.run("UpdateOfferAndPublish", update)
 
     assert result.removed == []
@@ -89,7 +91,7 @@ async def test_no_room_is_made_where_none_is_needed(desk: Desk) -> None:
 @pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
 async def test_a_run_repeated_after_it_made_room_sends_nothing_and_removes_nothing(desk: Desk, workflow: str) -> None:
     await desk.preview(*FULL)
-    update = desk.images("4.11.0", when_full="remove_oldest", polling=POLLING)
+    update = desk.images("4.11.0", **EIGHT, polling=POLLING)
     if workflow == "ValidateAndGoLive":
         update |= {"approval": {"required": False}}
     first = await desk.run(workflow, update)

@@ -5,6 +5,7 @@ import pytest
 from tests.desk import Desk, vhd
 
 
+@pytest.mark.only("cloud-partner", "there a new version has to be the greatest")
 async def test_a_lower_version_that_comes_too_late_is_refused_and_loses_nothing(desk: Desk) -> None:
     await desk.live("4.2.0")
     first = await desk.run("UpdateOfferAndPublish", desk.images("4.2.2"))
@@ -16,17 +17,17 @@ async def test_a_lower_version_that_comes_too_late_is_refused_and_loses_nothing(
     assert await desk.versions("Preview") == ["4.2.0", "4.2.2"]
 
 
-@pytest.mark.parametrize("conflict_status", [400, 409])
-async def test_a_run_that_must_not_wait_says_what_is_running(desk: Desk, conflict_status: int) -> None:
-    await desk.switch(conflict_status=conflict_status)
+async def test_a_run_that_must_not_wait_says_what_is_running(desk: Desk) -> None:
     await desk.put("4.2.0")
     await desk.publish()
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1", if_publishing="fail"))
 
     assert error.type == "PublishInProgress"
     assert await desk.operations() == [("publish", None)]
+    assert await desk.effects("put_offer") == 1
 
 
+@pytest.mark.only("cloud-partner", "the other API cancels only what the canceller has begun")
 async def test_a_run_may_cancel_what_is_in_its_way(desk: Desk) -> None:
     await desk.put("4.2.0")
     await desk.publish()
@@ -58,7 +59,8 @@ async def test_a_run_started_again_after_a_step_failed_only_publishes(desk: Desk
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
 
     assert error.type == "PublishFailed"
-    assert "Certification: No agent." in error.message
+    assert "Certification: " in error.message
+    assert "No agent." in error.message
     assert result.outcome == "preview"
     assert await desk.effects("put_offer") == 2
     assert vhd("4.2.1") in str((await desk.state())["slots"]["Preview"])

@@ -34,8 +34,8 @@ class Api(Protocol):
         ...
 
     @property
-    def at_sign_off(self) -> str | None:
-        """The outcome of a publish whose preview waits for sign-off; ``None`` where it runs on."""
+    def looks_at_an_edit(self) -> int:
+        """How often a worker looks at the job of an edit, which is over at once."""
         ...
 
     @property
@@ -58,6 +58,10 @@ class Api(Protocol):
 
     def creation(self, publisher: str, document: dict[str, Any]) -> dict[str, Any]:
         """Make of a document what the input of `CreateOfferAndPublish` says of it."""
+        ...
+
+    def writes(self, request: httpx.Request) -> bool:
+        """Tell whether a request is one that writes to a draft, or publishes."""
         ...
 
     def put(self, publisher: str, document: dict[str, Any]) -> ByHand:

@@ -23,7 +23,7 @@ class CloudPartner:
 
     name = "cloud-partner"
     calls: Mapping[str, Sequence[str]] = {"look": ["read_operation"], "read_slot": ["read_offer"]}
-    at_sign_off: str | None = None
+    looks_at_an_edit = 0
     first_step = "Validate Pre-Requisites"
     go_live_step = "Live"
 
@@ -39,6 +39,10 @@ class CloudPartner:
     def creation(self, _publisher: str, document: dict[str, Any]) -> dict[str, Any]:
         """Make a part of an input."""
         return {"offer": document}
+
+    def writes(self, request: httpx.Request) -> bool:
+        """Tell whether a request writes to a draft."""
+        return request.method == "PUT" and "/api/publishers/" in request.url.path
 
     def put(self, publisher: str, document: dict[str, Any]) -> ByHand:
         """Create the offer, or replace its draft whatever it holds."""

@@ -38,7 +38,7 @@ class ProductIngestionApi:
         "list_operations": ["list_submissions"],
         "read_slot": ["read_tree"],
     }
-    at_sign_off = "completed"
+    looks_at_an_edit = 2
     first_step = "Publish to preview"
     go_live_step = "Go live"
 
@@ -57,6 +57,10 @@ class ProductIngestionApi:
     def creation(self, publisher: str, document: dict[str, Any]) -> dict[str, Any]:
         """Make a part of an input."""
         return {"publisher_id": publisher, "configure": document}
+
+    def writes(self, request: httpx.Request) -> bool:
+        """Tell whether a request is one of the API's only write."""
+        return request.method == "POST" and request.url.path.endswith("/configure")
 
     def put(self, _publisher: str, document: dict[str, Any]) -> ByHand:
         """Apply the resources of a document."""
