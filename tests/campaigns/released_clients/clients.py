@@ -17,7 +17,7 @@ from sandbox import DEFAULT_TOKEN
 from tests.campaigns.released_clients import environment
 from tests.campaigns.released_clients.certificates import Certificates
 from tests.campaigns.released_clients.front import Front
-from tests.campaigns.released_clients.offers import API, PLAN, TENANT, Offer, gallery_image, vhd
+from tests.campaigns.released_clients.offers import API, PLAN, TENANT, Offer, vhd
 from tests.process.processes import Program, Programs, until
 
 Json: TypeAlias = dict[str, Any]
@@ -260,15 +260,16 @@ class Ours(Publisher):
         return {
             "publisher_id": self.offer.publisher,
             "offer_id": self.offer.name,
-            "images": [self.image(wanted)],
+            "images": [
+                {
+                    "plan_id": wanted.plan,
+                    "version": wanted.version,
+                    "os_vhd_url": vhd(wanted.version, wanted.plan),
+                }
+            ],
             "approval": {"required": False},
             "polling": {"min_interval": self.least / self.rig.speed, "max_interval": self.most / self.rig.speed},
         }
-
-    def image(self, wanted: Wanted) -> Json:
-        """Return the image, as the input has it."""
-        named = {"plan_id": wanted.plan, "version": wanted.version}
-        return named | {"os_vhd_url": vhd(wanted.version, wanted.plan)}
 
 
 class OursEveryFiveMinutes(Ours):
@@ -278,20 +279,11 @@ class OursEveryFiveMinutes(Ours):
     least = most = FIVE_MINUTES
 
 
-class OursGallery(Ours):
-    """The same, with an image out of a Compute Gallery."""
-
-    def image(self, wanted: Wanted) -> Json:
-        """Return the image, as the input has it."""
-        named = {"plan_id": wanted.plan, "version": wanted.version}
-        return named | {"gallery_image_id": gallery_image(wanted.version), "gallery_tenant_id": TENANT}
-
-
 def _last_words(said: str) -> str:
-    """Return what a program ended with: the last line that names an error, or else the last one."""
+    """Return what a program ended with: the last line that names an error, and what follows it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Timeout|Header)\b", line)]
-    return _shortened((errors or lines or ["nothing said"])[-1])
+    errors = [at for at, line in enumerate(lines) if re.match(r"[\w.]*(Error|Exception|Timeout|Header)\b", line)]
+    return _shortened(" ".join(lines[errors[-1] if errors else -1 :]) or "nothing said")
 
 
 def _shortened(said: str) -> str:

@@ -20,7 +20,7 @@ from tests.campaigns.released_clients.certificates import Certificates
 
 API, TOKENS = "graph.microsoft.com", "login.microsoftonline.com"
 HOSTS = (API, TOKENS)
-_OURS_TO_SAY = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length"}
+_OURS_TO_SAY = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "host"}
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,11 @@ class Offer:
         )
         return next(str(entry["lifecycleState"]) for entry in entries if entry["versionNumber"] == version)
 
+    async def faults(self) -> Sequence[Json]:
+        """Return what is still to go wrong."""
+        found: list[Json] = (await self._http.get(f"/_control/publishers/{self.publisher}/faults")).json()
+        return found
+
     async def view(self) -> Json:
         """Look at the offer from within."""
         found: Json = (await self._http.get(f"/_control/offers/{self.publisher}/{self.name}")).json()
