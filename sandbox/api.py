@@ -100,6 +100,7 @@ def _log(visit: Visit, response: Response, actions: Sequence[Action]) -> None:
             "operation_id": visit.operation_id,
             "job_id": visit.job_id,
             "if_match": visit.request.headers.get("if-match"),
+            "client_request_id": visit.request.headers.get("client-request-id"),
             "faults": [action.kind for action in actions],
             "arrived": visit.arrived.isoformat(),
             "sandbox_time": visit.now.isoformat(),

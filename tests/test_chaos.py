@@ -127,7 +127,9 @@ class Well:
         self.story = story("kind", "release", "publisher", Random(1))  # noqa: S311 - repeatable
         created, promoted, checked = self.story.runs
         self.created, self.promoted = created.id, promoted.id
-        [self.document] = self.story.api.definition("publisher", PLANS, created.images | promoted.images).values()
+        [self.document] = self.story.api.definition(
+            "publisher", PLANS, {**created.images, **promoted.images}
+        ).values()
         held = {"version": 1, "document": self.document}
         self.ends = {created.id: ["preview"], promoted.id: ["live"], checked.id: ["live"]}
         self.requests = [

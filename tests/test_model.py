@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
+from bench.apis import APIS, Api
 from bench.model.__main__ import SEED, check, how
 from bench.model.ends import complaints
 from bench.model.machine import RULES, PublishingMachine, Tally
@@ -29,10 +30,11 @@ def stand() -> Iterator[Rig]:
     logging.disable(logging.NOTSET)
 
 
-def test_what_the_procedures_do_is_what_may_be(stand: Rig) -> None:
+@pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
+def test_what_the_procedures_do_is_what_may_be(stand: Rig, api: Api) -> None:
     tally = Tally()
 
-    assert check(stand, tally, how(6, 12), SEED) is None
+    assert check(stand, tally, how(6, 12), SEED, api=api) is None
     assert tally.steps.total() > 30
 
 
@@ -108,7 +110,7 @@ def only(rules: set[str]) -> type[PublishingMachine]:
 BASE: Images = {"lts 1.0.0": "base.vhd"}
 NEW: Images = {**BASE, "lts 1.1.0": "new.vhd"}
 WANTED: Images = {"lts 1.1.0": "new.vhd"}
-PUT = Request("put_offer", 200, effect=True)
+PUT = Request("edit", 200, effect=True)
 APPROVED = Decision(approve=True, by="dana", approves=frozenset(NEW))
 
 

@@ -40,6 +40,14 @@ class Api(Protocol):
         """Return the images that a slot holds, as the sandbox shows or keeps it."""
         ...
 
+    def deprecated_in(self, document: dict[str, Any]) -> frozenset[str]:
+        """Return which of the images are deprecated."""
+        ...
+
+    def words_in(self, document: dict[str, Any]) -> str:
+        """Return what the listing says."""
+        ...
+
     def manners(self, choose: Random) -> dict[str, Any]:
         """Choose switches where the marketplace has been seen to behave in more than one way."""
         ...

@@ -61,6 +61,14 @@ class CloudPartner:
             for version, image in plan[IMAGES].items()
         }
 
+    def deprecated_in(self, _document: dict[str, Any]) -> frozenset[str]:
+        """Return none: versions are removed."""
+        return frozenset()
+
+    def words_in(self, _document: dict[str, Any]) -> str:
+        """Return nothing: whatever else is in a draft is published with it."""
+        return ""
+
     def manners(self, _choose: Random) -> dict[str, Any]:
         """Choose nothing: which ETags there are depends on the story."""
         return {}

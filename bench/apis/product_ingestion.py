@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -70,14 +70,16 @@ class ProductIngestion:
 
     def images_in(self, document: dict[str, Any]) -> dict[str, str]:
         """Return the image versions of all plans; of one with several disks, all of them."""
-        resources = document["resources"]
-        plans = {each["id"]: each["identity"]["externalId"] for each in resources if _type_of(each) == "plan"}
-        return {
-            f"{plans[resource['plan']]} {version['versionNumber']}": _disks_of(version["vmImages"])
-            for resource in resources
-            if _type_of(resource) == _CONFIGURATION
-            for version in resource["vmImageVersions"]
-        }
+        return {image: _disks_of(version["vmImages"]) for image, version in _versions_in(document)}
+
+    def deprecated_in(self, document: dict[str, Any]) -> frozenset[str]:
+        """Return which of the image versions are deprecated."""
+        found = _versions_in(document)
+        return frozenset(image for image, version in found if version.get("lifecycleState") == "deprecated")
+
+    def words_in(self, document: dict[str, Any]) -> str:
+        """Return the listing's description."""
+        return next(str(each["description"]) for each in document["resources"] if _type_of(each) == "listing")
 
     def manners(self, choose: Random) -> dict[str, Any]:
         """Choose each of what has been seen."""
@@ -94,6 +96,15 @@ class ProductIngestion:
 
 def _type_of(resource: dict[str, Any]) -> str:
     return str(resource["$schema"]).split("/")[-2]
+
+
+def _versions_in(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    resources = document["resources"]
+    plans = {each["id"]: each["identity"]["externalId"] for each in resources if _type_of(each) == "plan"}
+    for resource in resources:
+        if _type_of(resource) == _CONFIGURATION:
+            for version in resource["vmImageVersions"]:
+                yield f"{plans[resource['plan']]} {version['versionNumber']}", version
 
 
 def _of_plan(plan: str, disks: Mapping[str, str], examples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

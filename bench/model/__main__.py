@@ -10,13 +10,14 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from rich.console import Console
 
+from bench.apis import APIS, CLOUD_PARTNER, Api
 from bench.model.machine import FoundError, PublishingMachine, Tally
 from bench.model.rig import Rig, rig
 from bench.processes import end_on_sigterm
 from worker.__main__ import end
 
 SEED = 20
-STEPS = 10_000
+STEPS = 5_000
 EXAMPLES_AT_A_TIME = 25
 STEPS_OF_AN_EXAMPLE = 25
 
@@ -27,11 +28,12 @@ def check(
     played: settings,
     number: int,
     machine: type[PublishingMachine] = PublishingMachine,
+    api: Api = CLOUD_PARTNER,
 ) -> str | None:
     """Play the examples of a seed; return the shortest list of steps to what was found, if anything was."""
 
     def begin() -> RuleBasedStateMachine:
-        return machine(stand, tally)
+        return machine(stand, tally, api)
 
     try:
         run_state_machine_as_test(seed(number)(begin), settings=played)  # type: ignore[arg-type]
@@ -65,26 +67,35 @@ def main(words: Sequence[str] | None = None) -> int:
         prog="python -m bench.model", description="Check the procedures against a model."
     )
     parser.add_argument("--seed", type=int, default=SEED, help="makes the steps (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="at least so many (default: %(default)s)")
+    parser.add_argument("--api", choices=list(APIS), help="only through this one (default: one after the other)")
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, help="at least so many through each API (default: %(default)s)"
+    )
     arguments = parser.parse_args(words)
     logging.disable()
     console = Console(highlight=False, soft_wrap=True)
+    apis = [APIS[arguments.api]] if arguments.api else list(APIS.values())
+    with rig() as stand:
+        clean = [_play(stand, api, arguments.seed, arguments.steps, console) for api in apis]
+    return 0 if all(clean) else 1
+
+
+def _play(stand: Rig, api: Api, number: int, steps: int, console: Console) -> bool:
+    """Play through one API; tell whether nothing was found."""
     tally = Tally()
     found: str | None = None
     batch = 0
-    with rig() as stand:
-        while found is None and tally.steps.total() < arguments.steps:
-            found = check(
-                stand, tally, how(EXAMPLES_AT_A_TIME, STEPS_OF_AN_EXAMPLE), arguments.seed * 1_000_000 + batch
-            )
-            batch += 1
-            took = time.monotonic() - tally.began
-            console.print(f"{tally.steps.total()} steps, {tally.examples} examples, {took:.0f} s")
+    while found is None and tally.steps.total() < steps:
+        played = how(EXAMPLES_AT_A_TIME, STEPS_OF_AN_EXAMPLE)
+        found = check(stand, tally, played, number * 1_000_000 + batch, api=api)
+        batch += 1
+        took = time.monotonic() - tally.began
+        console.print(f"{api.name}: {tally.steps.total()} steps, {tally.examples} examples, {took:.0f} s")
     if found is not None:
         console.print(found, markup=False)
     show(console, tally)
-    console.print(f"seed {arguments.seed}: {'nothing' if found is None else 'something'} found")
-    return 0 if found is None else 1
+    console.print(f"{api.name}, seed {number}: {'nothing' if found is None else 'something'} found")
+    return found is None
 
 
 def show(console: Console, tally: Tally) -> None:

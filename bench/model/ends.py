@@ -71,13 +71,18 @@ def complaints(intent: Intent, outcome: str, world: World, since: int) -> Iterat
         yield f"{intent} {'was' if intent.cancelled else 'was not'} cancelled, and ended as {outcome}"
     elif intent.cancelled:
         for operation in published:
-            if operation.state in _WORDS:
+            if operation.state in _WORDS and not _cannot_be_cancelled(operation, world):
                 yield f"{intent} was cancelled and left {operation.name}, which {_WORDS[operation.state]}"
     elif not any(reason(life) for reason in _REASONS.get(outcome, ())):
         yield f"{intent} ended as {outcome}, for which there is no reason"
     for operation in published:
         if operation.state == "failed" and outcome not in {"PublishFailed", "canceled"}:
             yield f"{intent} ended as {outcome} although its {operation.name} failed"
+
+
+def _cannot_be_cancelled(operation: Operation, world: World) -> bool:
+    ready_or_unnamed = operation.state == "waits" or operation.id in world.unanswered
+    return ready_or_unnamed and not world.rules.cancels_all
 
 
 def _the_images_are_there(life: Life) -> bool:
@@ -151,22 +156,32 @@ def _a_disk_differs(life: Life) -> bool:
 
 
 def _a_version_is_old(life: Life) -> bool:
-    return life.intent.edits and any(
-        image not in (sight.draft or {}) and version_of(image) < version_of(other)
-        for image in life.images
-        for sight in life.sights
-        for slot in sight.slots()
-        for other in of_plan(slot, plan_of(image))
+    return (
+        life.intent.edits
+        and life.world.rules.versions_grow
+        and any(
+            image not in (sight.draft or {}) and version_of(image) < version_of(other)
+            for image in life.images
+            for sight in life.sights
+            for slot in sight.slots()
+            for other in of_plan(slot, plan_of(image))
+        )
     )
 
 
 def _there_is_no_room(life: Life) -> bool:
     def none(plan: str, sight: Sight) -> bool:
         over = too_many(life.intent, plan, sight)
-        return over > 0 and not (life.intent.remove_oldest and len(removable(life.intent, plan, sight)) >= over)
+        could_go = removable(life.intent, plan, sight, life.world.rules)
+        return over > 0 and not (life.intent.remove_oldest and len(could_go) >= over)
 
     plans = {plan_of(image) for image in life.images}
     return life.intent.edits and any(none(plan, sight) for plan in plans for sight in life.sights)
+
+
+def _others_changed_it(life: Life) -> bool:
+    willing = life.intent.edits and not life.intent.includes
+    return willing and any(sight.published_words not in {None, sight.words} for sight in life.sights)
 
 
 def _something_ran(life: Life) -> bool:
@@ -223,6 +238,7 @@ _REASONS: Mapping[str, Sequence[Callable[[Life], bool]]] = {
     "InvalidInput": (_a_version_is_old,),
     "ImageLimitReached": (_there_is_no_room,),
     "PublishInProgress": (_something_ran,),
+    "ForeignEdits": (_others_changed_it,),
     "PublishFailed": (_its_publish_failed,),
     "OperationCanceled": (_its_publish_was_cancelled,),
     "GoLiveFailed": (_its_go_live_failed,),

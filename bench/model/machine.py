@@ -16,18 +16,19 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpda
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
+from bench.apis import CLOUD_PARTNER, PRODUCT_INGESTION, Api
 from bench.chaos.evidence import History
 from bench.chaos.invariants import failing_tasks
 from bench.chaos.scenarios import REFUSING_EDITS, WITHOUT_ETAGS
 from bench.model.ends import complaints
-from bench.model.inputs import OFFER, PLANS, base, disk_of, input_of, published_by_hand, wants
-from bench.model.nouns import Decision, Intent, Request
-from bench.model.rig import QUEUE, STEP_SECONDS, Rest, Rig, progress_of
+from bench.model.inputs import PLANS, base, disk_of, input_of, published_by_hand, wants
+from bench.model.nouns import Decision, Intent, Request, Rules
+from bench.model.rig import STEP_SECONDS, Rest, Rig, progress_of, queue_of
 from bench.model.sights import sight_of
 from bench.model.world import World
 from sandbox import DEFAULT_TOKEN
 from sandbox.api import act_as_stranger
-from sandbox.faults import Fault, StepFault, StrangerAct, StrangerEdit
+from sandbox.faults import Fault, StepFault, StrangerAct, StrangerChange, StrangerEdit
 from sandbox.marketplace import LogEntry
 from sandbox.state import Offer, Publisher
 from sandbox.steps import progress_of as progress_of_operation
@@ -50,17 +51,35 @@ _TYPES = {
     "promote": "ValidateAndGoLive",
     "check": "CheckLastOperationStatus",
 }
-_SWITCHES: tuple[dict[str, Any], ...] = (
-    {},
-    {"cancel_async": True, "cancel_seconds": STEP_SECONDS},
-    {"second_publish": "replace"},
-    {"second_publish": "join"},
-    {"sign_off_by": "operation_completed"},
-    {"conflict_status": 409, "location_form": "none"},
-    {"cancel_window": "sign_off_only"},
-    {"preview_cleared_after_go_live": True},
-    REFUSING_EDITS,
-)
+_SWITCHES: dict[Api, Sequence[dict[str, Any]]] = {
+    CLOUD_PARTNER: (
+        {},
+        {"cancel_async": True, "cancel_seconds": STEP_SECONDS},
+        {"second_publish": "replace"},
+        {"second_publish": "join"},
+        {"sign_off_by": "operation_completed"},
+        {"conflict_status": 409, "location_form": "none"},
+        {"cancel_window": "sign_off_only"},
+        {"preview_cleared_after_go_live": True},
+        REFUSING_EDITS,
+    ),
+    PRODUCT_INGESTION: (
+        {},
+        {"cancel_async": True, "cancel_seconds": STEP_SECONDS, "canceled_submission": "cancelled"},
+        {"after_go_live": "second_live", "contention": "423"},
+        {"after_go_live": "preview_and_live", "contention": "400"},
+        {"draft_changes": "completed", "draft_job_reads": 3, "contention": "job"},
+        {"job_retention_seconds": 1, "no_pending_draft": "absent"},
+        {"canceled_submission": "failed", "page_size": 1, "submissions_order": "shuffled"},
+        {"tree_absent_status": 404, "error_details": "absent", "configuration_id": "refused"},
+        REFUSING_EDITS | {"contention": "job", "failed_jobs_apply": "everything"},
+        REFUSING_EDITS,
+    ),
+}
+_RULES = {
+    CLOUD_PARTNER: Rules(),
+    PRODUCT_INGESTION: Rules(versions_grow=False, cancels_all=False, newest_of_draft_stays=True),
+}
 _TROUBLE: dict[str, dict[str, Any]] = {
     "answers 503": {"kind": "respond", "status": 503},
     "does it and answers 503": {"kind": "respond_after", "status": 503},
@@ -68,6 +87,8 @@ _TROUBLE: dict[str, dict[str, Any]] = {
     "does it and drops the connection": {"kind": "drop", "when": "after"},
     "is edited by a stranger just before": {"kind": "stranger_edit"},
     "is edited by a stranger just after": {"kind": "stranger_edit", "when": "after"},
+    "is changed by a stranger just before": {"kind": "stranger_change"},
+    "is changed by a stranger just after": {"kind": "stranger_change", "when": "after"},
     "is published by a stranger just before": {"kind": "stranger_publish"},
     "is published by a stranger just after": {"kind": "stranger_publish", "when": "after"},
     "goes live by a stranger just before": {"kind": "stranger_go_live"},
@@ -75,6 +96,7 @@ _TROUBLE: dict[str, dict[str, Any]] = {
     "is cancelled by a stranger just after": {"kind": "stranger_cancel", "when": "after"},
 }
 
+Act: TypeAlias = Literal["edit", "publish", "go_live", "cancel", "change"]
 Which: TypeAlias = Literal["next", "same", "other disk"]
 Wanted: TypeAlias = Sequence[tuple[str, Which]]
 
@@ -112,12 +134,15 @@ class Tally:
 class PublishingMachine(RuleBasedStateMachine):
     """One offer of a publisher of its own."""
 
-    def __init__(self, rig: Rig, tally: Tally) -> None:
+    def __init__(self, rig: Rig, tally: Tally, api: Api = CLOUD_PARTNER) -> None:
         super().__init__()
         self.rig = rig
         self.tally = tally
+        self.api = api
         self.publisher_id = f"model-{next(_numbers)}"
-        self.world = World()
+        self.offer_id = api.offer_id(self.publisher_id)
+        self.world = World(_RULES[api])
+        self.askers: dict[str, str] = {}
         self.handles: dict[str, WorkflowHandle[Any, PublicationResult]] = {}
         self.rests: dict[str, Rest] = {}
         self.told: list[str] = []
@@ -131,18 +156,22 @@ class PublishingMachine(RuleBasedStateMachine):
         rig.gate.shut = True
         rig.gate.seen.clear()
         rig.marketplace.told = self._take_in
+        if not api.names_publishers:
+            rig.marketplace.owners[self.offer_id] = self.publisher_id
 
     # Where it begins
 
     @initialize(
         stage=st.sampled_from(["no offer", "draft", "preview", "live"]),
-        switches=st.sampled_from(_SWITCHES),
+        turn=st.integers(0, 89),
         etags=st.booleans(),
     )
-    def begin(self, stage: str, switches: dict[str, Any], *, etags: bool) -> None:
+    def begin(self, stage: str, turn: int, *, etags: bool) -> None:
         """Let somebody without Temporal have brought the offer so far."""
-        self.etags = etags
-        switches = switches if etags else switches | WITHOUT_ETAGS
+        self.etags = etags and self.api.guards_drafts
+        switches = _SWITCHES[self.api][turn % len(_SWITCHES[self.api])]
+        if self.api.guards_drafts and not etags:
+            switches = switches | WITHOUT_ETAGS
         self._step("begin", f"{stage}; marketplace: {json.dumps(switches)}")
         self.publisher.switches = Switches.model_validate(self.publisher.switches.model_dump() | switches)
         self.rig.run(self._set_up(stage))
@@ -151,22 +180,33 @@ class PublishingMachine(RuleBasedStateMachine):
     async def _set_up(self, stage: str) -> None:
         self.by_hand = True
         if stage != "no offer":
-            await self._call("PUT", "", published_by_hand(self.publisher_id))
+            await self._put_by_hand(published_by_hand(self.publisher_id, self.api))
         if stage in {"preview", "live"}:
-            await self._call("POST", "/publish")
+            self._act("publish")
             self._let_time_pass(5)
         if stage == "live":
-            await self._call("POST", "/golive")
+            self._act("go_live")
             self._let_time_pass(2)
         self.by_hand = False
 
     # What people start
 
-    @rule(wanted=_some, if_publishing=_busy, limit=st.sampled_from([8, 8, 2]), remove_oldest=st.booleans())
-    def update(self, wanted: Wanted, if_publishing: Any, limit: int, *, remove_oldest: bool) -> None:
+    @rule(
+        wanted=_some,
+        if_publishing=_busy,
+        limit=st.sampled_from([8, 8, 2]),
+        remove_oldest=st.booleans(),
+        includes=st.booleans(),
+        alone=st.sampled_from([False, False, True]),
+    )
+    def update(
+        self, wanted: Wanted, if_publishing: Any, limit: int, *, remove_oldest: bool, includes: bool, alone: bool
+    ) -> None:
         """Start `UpdateOfferAndPublish`."""
-        intent = self._intent("update", wanted, if_publishing=if_publishing, limit=limit, remove_oldest=remove_oldest)
-        self._start(intent)
+        room: dict[str, Any] = {"limit": limit, "remove_oldest": remove_oldest}
+        if not self.api.guards_drafts:
+            room |= {"includes": includes, "alone": alone}
+        self._start(self._intent("update", wanted, if_publishing=if_publishing, **room))
 
     @rule(
         wanted=st.one_of(_some, _some, st.just([])),
@@ -214,7 +254,11 @@ class PublishingMachine(RuleBasedStateMachine):
             intents.append(self._intent("update", [(plan, "next")], **more))
             self.world.starts(intents[-1])
         self._step("together", "at once, " + ", ".join(f"{each}: update {wants(each)}" for each in intents))
-        old = {"call": "read_offer", "times": -1, "action": {"kind": "delay", "seconds": OLD, "when": "after"}}
+        old = {
+            "call": self.api.calls["read_slot"],
+            "times": -1,
+            "action": {"kind": "delay", "seconds": OLD, "when": "after"},
+        }
         fault = self.rig.marketplace.add_fault(self.publisher, Fault.model_validate(old))
         self.rig.run(self._started_together(intents))
         for intent in intents:
@@ -253,9 +297,9 @@ class PublishingMachine(RuleBasedStateMachine):
             options["start_signal_args"] = [{"approver": who}]
         self.handles[intent.name] = await self.rig.client.start_workflow(
             _TYPES[intent.workflow],
-            input_of(intent, self.publisher_id),
+            input_of(intent, self.publisher_id, self.api),
             id=f"{self.publisher_id}/{intent}",
-            task_queue=QUEUE,
+            task_queue=queue_of(self.api),
             result_type=PublicationResult,
             **options,
         )
@@ -383,27 +427,36 @@ class PublishingMachine(RuleBasedStateMachine):
         self.rig.marketplace.set_step_fault(self.publisher, step, None, self.rig.clock.read())
         self._done()
 
-    @rule(kind=st.sampled_from(["edit", "publish", "publish", "go_live", "cancel"]), plan=st.sampled_from(PLANS))
-    def stranger(self, kind: Literal["edit", "publish", "go_live", "cancel"], plan: str) -> None:
+    @rule(
+        kind=st.sampled_from(["edit", "publish", "publish", "go_live", "cancel", "change"]),
+        plan=st.sampled_from(PLANS),
+    )
+    def stranger(self, kind: Act, plan: str) -> None:
         """Let somebody else act at the marketplace."""
-        if self.offer is None:
+        if self.offer is None or (kind == "change" and self.api.guards_drafts):
             return
         self._step("stranger", f"a stranger: {kind} {plan if kind == 'edit' else ''}")
-        act: StrangerEdit | StrangerAct
-        act = (
-            StrangerEdit(kind="stranger_edit", plan_id=plan)
-            if kind == "edit"
-            else StrangerAct(kind=f"stranger_{kind}")
-        )
-        now = self.rig.clock.read()
-        refused = act_as_stranger(self.rig.marketplace, self.publisher, OFFER, act, now)
+        refused = self._act(kind, plan)
         self.told[-1] += f" ({'refused' if refused else 'done'})"
-        self._look_at_offer()
         self._done()
+
+    def _act(self, kind: Act, plan: str | None = None) -> str | None:
+        """Act as somebody else; answers with why that was refused, if it was."""
+        act: StrangerEdit | StrangerChange | StrangerAct
+        if kind == "edit":
+            act = StrangerEdit(kind="stranger_edit", plan_id=plan)
+        elif kind == "change":
+            act = StrangerChange(kind="stranger_change")
+        else:
+            act = StrangerAct(kind=f"stranger_{kind}")
+        now = self.rig.clock.read()
+        refused = act_as_stranger(self.rig.marketplace, self.publisher, self.offer_id, act, now)
+        self._look_at_offer()
+        return refused
 
     @rule(
         call=st.sampled_from(
-            ["put_offer", "publish", "go_live", "cancel", "list_operations", "read_operation", "read_offer"]
+            ["edit", "publish", "go_live", "cancel", "list_operations", "read_operation", "read_slot"]
         ),
         trouble=st.sampled_from(list(_TROUBLE)),
         after=st.sampled_from([0, 0, 1, 2]),
@@ -412,10 +465,13 @@ class PublishingMachine(RuleBasedStateMachine):
         """Let a request to come go wrong."""
         if len(self.publisher.faults) >= 2:
             return
-        if not self.etags and (call, trouble) == ("put_offer", "is edited by a stranger just before"):
+        if not self.etags and (call, trouble) == ("edit", "is edited by a stranger just before"):
             return  # nothing tells us of that edit before we write over it
+        if self.api.guards_drafts and "changed" in trouble:
+            return  # it is published with the rest
         self._step("trouble", f"at the next {call} but {after}, the offer {trouble}")
-        fault = Fault.model_validate({"call": call, "action": _TROUBLE[trouble], "after": after})
+        hit = {"call": self.api.calls[call], "action": _TROUBLE[trouble], "after": after}
+        fault = Fault.model_validate(hit)
         self.rig.marketplace.add_fault(self.publisher, fault)
         self._done()
 
@@ -533,7 +589,7 @@ class PublishingMachine(RuleBasedStateMachine):
     def _believe(self, intent: Intent, result: PublicationResult) -> None:
         """Compare what a result says with what the marketplace has."""
         sight = self.world.now
-        if result.operation_id is not None and sight.operation(result.operation_id) is None:
+        if result.operation_id is not None and sight.operation(self._resolved(result.operation_id)) is None:
             self.findings.append(f"{intent} names an operation that there is not")
         if any(each.asked_by == intent.name for each in sight.operations if each.kind == "publish") > result.changed:
             self.findings.append(f"{intent} published and says that nothing was changed")
@@ -555,17 +611,19 @@ class PublishingMachine(RuleBasedStateMachine):
         if rest.state == "looks":
             seen = progress.operation
             # Before the first look it can say only that it waits for it.
-            if (seen is None and progress.looks) or (seen is not None and sight.operation(seen.id) is None):
+            known = sight.operation(self._resolved(seen.id)) if seen is not None else None
+            if (seen is None and progress.looks) or (seen is not None and known is None):
                 self.findings.append(f"{intent} does not say at which operation it looks")
             return
         if intent.workflow != "promote" or not intent.approval or intent.decision is not None:
             self.findings.append(f"{intent} asks for an approval that it does not need")
             return
         # Others may have published since the run looked.
-        intent.shown_publish = progress.operation.id if progress.operation else published
+        intent.shown_publish = self._resolved(progress.operation.id) if progress.operation else published
         intent.shown = frozenset(sight.preview or ())
         live = frozenset(sight.production or ())
-        shows = [frozenset(map(str, images)) for images in (approval.adds, approval.removes)] if approval else []
+        told = (approval.adds, approval.removes) if approval else ()
+        shows = [frozenset(f"{each.plan_id} {each.version}" for each in images) for images in told]
         if shows != [intent.shown - live, live - intent.shown]:
             self.findings.append(f"{intent} shows the wrong preview: {shows}")
         if not all(who in (progress.waiting_for or "") for who in intent.approvers):
@@ -593,7 +651,10 @@ class PublishingMachine(RuleBasedStateMachine):
     def _readable(self, text: str | None) -> str:
         """Call operations by their place instead of their id."""
         readable = str(text)
-        for operation in self.world.now.operations:
+        for job in self.publisher.jobs.values():
+            readable = readable.replace(f"job:{job.id}", str(job.operation))
+        # The id of one may be how that of another begins.
+        for operation in sorted(self.world.now.operations, key=lambda each: -len(each.id)):
             readable = readable.replace(f"publish {operation.id}", operation.name).replace(
                 operation.id, operation.name
             )
@@ -609,7 +670,7 @@ class PublishingMachine(RuleBasedStateMachine):
     @property
     def offer(self) -> Offer | None:
         """The offer at the marketplace."""
-        return self.publisher.offers.get(OFFER)
+        return self.publisher.offers.get(self.offer_id)
 
     def _open(self) -> list[Intent]:
         return [each for each in self.world.intents if each.open]
@@ -618,35 +679,53 @@ class PublishingMachine(RuleBasedStateMachine):
         """Take in what the marketplace was asked."""
         if entry["publisher"] != self.publisher_id:
             return
-        faults = entry["faults"]
-        stranger = isinstance(faults, list) and any(str(fault).startswith("stranger") for fault in faults)
+        faults = entry["faults"] if isinstance(entry["faults"], list) else []
+        said = {called: call for call, called in self.api.calls.items()}
         request = Request(
-            call=str(entry["call"]),
+            call=said.get(str(entry["call"]), str(entry["call"])),
             status=entry["status"] if isinstance(entry["status"], int) else None,
             effect=bool(entry["effect"]),
             operation_id=str(entry["operation_id"]),
-            stranger=stranger,
+            stranger=any(str(fault).startswith("stranger") for fault in faults),
         )
+        if request.effect and request.call == "publish" and not self.api.names_publishers:
+            self.askers[str(request.operation_id)] = str(entry["client_request_id"]).rpartition("/")[2]
+        if request.effect and request.call == "publish" and faults:
+            self.world.unanswered.add(str(request.operation_id))
         self._look_at_offer(None if self.by_hand else request)
 
     def _look_at_offer(self, request: Request | None = None) -> None:
-        self.findings += self.world.seen(sight_of(self.offer), request)
+        self.findings += self.world.seen(sight_of(self.offer, self.api, self.askers), request)
+
+    def _resolved(self, operation_id: str) -> str:
+        """Return the operation that a job was to begin, where a run knows no more than the job yet."""
+        job = self.publisher.jobs.get(operation_id.removeprefix("job:"))
+        return job.operation or operation_id if job is not None else operation_id
 
     def _let_time_pass(self, steps: int) -> None:
         self.rig.clock.advance(STEP_SECONDS * steps + 1)
         self.rig.marketplace.settle(self.publisher, self.rig.clock.read())
         self._look_at_offer()
 
-    async def _call(self, method: str, path: str, body: object = None) -> None:
+    async def _put_by_hand(self, document: dict[str, Any]) -> None:
+        """Put an offer by hand."""
+        if self.api is CLOUD_PARTNER:
+            path = f"/api/publishers/{self.publisher_id}/offers/{self.offer_id}?api-version=2017-10-31"
+            await self._call("PUT", path, document)
+            return
+        job = await self._call("POST", f"{self.api.path}/configure", document)
+        status = f"{self.api.path}/configure/{job.get('jobId') or job['jobID']}/status"
+        while (await self._call("GET", status))["jobStatus"] != "completed":
+            pass
+
+    async def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Call the marketplace by hand."""
         response = await self.rig.http.request(
-            method,
-            f"{self.rig.url}/api/publishers/{self.publisher_id}/offers/{OFFER}{path}",
-            params={"api-version": "2017-10-31"},
-            headers={"Authorization": f"Bearer {DEFAULT_TOKEN}"},
-            json=body,
+            method, f"{self.rig.url}{path}", headers={"Authorization": f"Bearer {DEFAULT_TOKEN}"}, json=body
         )
         response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
 
 
 def _nth(number: int, runs: Sequence[Intent]) -> Intent | None:

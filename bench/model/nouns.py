@@ -27,6 +27,7 @@ class Operation:
         name: ``publish-1`` or ``go-live-2``, by its place among the offer's operations.
         asked_by: The intent that published, ``stranger``, or nobody.
         content: What is published.
+        words: What its listing says, which stands for all that is no image.
         state: ``waits`` is a preview that waits for sign-off.
     """
 
@@ -36,16 +37,26 @@ class Operation:
     asked_by: str
     content: Images
     state: State
+    words: str = ""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """How the offer stands; no draft means that there is no such offer. Operations are oldest first."""
+    """How the offer stands; no draft means that there is no such offer. Operations are oldest first.
+
+    Attributes:
+        deprecated: Which images of the draft are deprecated.
+        words: What the draft's listing says.
+        published_words: What that of the preview says, or else that of Production.
+    """
 
     draft: Images | None = None
     preview: Images | None = None
     production: Images | None = None
     operations: Sequence[Operation] = ()
+    deprecated: frozenset[str] = frozenset()
+    words: str = ""
+    published_words: str | None = None
 
     @property
     def waiting(self) -> Operation | None:
@@ -82,6 +93,22 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What may be through one API and not through the other.
+
+    Attributes:
+        versions_grow: Whether a new version has to be above all that its plan has.
+        cancels_all: Whether all that a run published can be cancelled; else only what still runs, if the answer to
+            its request was not lost.
+        newest_of_draft_stays: Whether the newest in the draft is never removed to make room.
+    """
+
+    versions_grow: bool = True
+    cancels_all: bool = True
+    newest_of_draft_stays: bool = False
+
+
+@dataclass(frozen=True)
 class Decision:
     """What an approver said.
 
@@ -99,7 +126,9 @@ class Intent:
     """What somebody started, and what people said about it since.
 
     Attributes:
-        limit: Versions that a plan may hold.
+        limit: Versions that a plan may hold, those that are deprecated not counted.
+        includes: Whether it publishes what others changed besides images.
+        alone: Whether it publishes the plans of its images only.
         began: The first sight of its life.
         shown: The preview that its approvers were shown last.
         shown_publish: The publish that made it.
@@ -112,6 +141,8 @@ class Intent:
     limit: int = 8
     remove_oldest: bool = False
     replace: bool = False
+    includes: bool = False
+    alone: bool = False
     approval: bool = True
     approvers: Sequence[str] = ()
     began: int = 0
@@ -167,11 +198,14 @@ def of_plan(slot: Images | None, plan: str) -> set[str]:
 
 def too_many(intent: Intent, plan: str, sight: Sight) -> int:
     """Return by how many versions a plan would hold more than it may, with those that an intent wants."""
-    return len(of_plan(sight.draft, plan) | of_plan(intent.images, plan)) - intent.limit
+    return len((of_plan(sight.draft, plan) - sight.deprecated) | of_plan(intent.images, plan)) - intent.limit
 
 
-def removable(intent: Intent, plan: str, sight: Sight) -> list[str]:
+def removable(intent: Intent, plan: str, sight: Sight, rules: Rules) -> list[str]:
     """Return what may be removed for an intent, oldest first: nothing it wants, and not the newest of a slot."""
     slots = [of_plan(slot, plan) for slot in (sight.preview, sight.production)]
+    active = of_plan(sight.draft, plan) - sight.deprecated
+    if rules.newest_of_draft_stays:
+        slots.append(active | of_plan(intent.images, plan))
     newest = {max(slot, key=version_of) for slot in slots if slot}
-    return sorted(of_plan(sight.draft, plan) - set(intent.images) - newest, key=version_of)
+    return sorted(active - set(intent.images) - newest, key=version_of)

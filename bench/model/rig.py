@@ -8,6 +8,7 @@ steps lead to the same end. Runs continue as new all the time.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -23,12 +24,16 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
+from bench.apis import APIS, CLOUD_PARTNER, Api
 from bench.chaos.stack import SHORT_HISTORIES
 from bench.processes import free_port, start
 from bench.temporal_server import connected, server_command
 from marketplace.cloud_partner.calls import Portal
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.http.credentials import FixedToken
+from marketplace.product_ingestion.calls import ProductIngestion
+from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
+from marketplace.protocol import Marketplace
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
@@ -38,7 +43,6 @@ from workflows import calls, search_attributes
 from workflows.messages import Progress
 from workflows.stages import GLANCE
 
-QUEUE = "model"
 ACCOUNT = "modelimages"
 STEP_SECONDS = 300.0
 _STEPS = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage", "live")
@@ -48,10 +52,19 @@ RETRY_AFTER = timedelta(milliseconds=50)
 
 BEAT_EVERY = 5.0
 LOOK_EVERY = 0.01
+LOOK_AT_JOB_EVERY = 0.02
 REST_WITHIN = 60.0
 ANSWER_WITHIN = timedelta(seconds=30)
 
 Answer = TypeVar("Answer")
+
+_SENDER: ContextVar[str] = ContextVar("sender", default="")
+"""The run that a request is sent for."""
+
+
+def queue_of(api: Api) -> str:
+    """Return the task queue of the worker that speaks an API."""
+    return f"model-{api.name}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,7 @@ class _Held(temporalio.worker.ActivityInboundInterceptor):
 
     async def execute_activity(self, input: temporalio.worker.ExecuteActivityInput) -> Any:  # noqa: A002
         info = activity.info()
+        _SENDER.set(await _sender_of(info))
         workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
         self._gate.seen.add((workflow_id, run_id))
         # A glance at a preview that is ready follows nothing, and what it comes too late for is not shown.
@@ -122,6 +136,20 @@ class _Held(temporalio.worker.ActivityInboundInterceptor):
                 await asyncio.wait_for(let_go.wait(), BEAT_EVERY)
             except TimeoutError:
                 activity.heartbeat()
+
+
+async def _sender_of(info: activity.Info) -> str:
+    """Return the run that an activity works for: that which a person started, not an internal one."""
+    workflow_id = info.workflow_id or ""
+    if not workflow_id.startswith("internal/"):
+        return workflow_id
+    seen = await activity.client().get_workflow_handle(workflow_id, run_id=info.workflow_run_id).describe()
+    return seen.raw_description.workflow_execution_info.parent_execution.workflow_id
+
+
+async def _name_sender(request: httpx.Request) -> None:
+    """Say for whom a request is sent, where the API does not."""
+    request.headers["client-request-id"] = _SENDER.get()
 
 
 def _looker(run_id: str, activity_id: str) -> str:
@@ -150,7 +178,7 @@ class Inbox:
 
 @dataclass
 class Rig:
-    """Server, worker and marketplace of a whole model check, and the loop they run on."""
+    """Server, workers and marketplace of a whole model check, and the loop they run on."""
 
     runner: asyncio.Runner
     client: Client
@@ -236,10 +264,9 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     switches = {"sas_clock": "wall", "step_durations": dict.fromkeys(_STEPS, STEP_SECONDS)}
     marketplace = WatchedMarketplace(clock=clock, default_switches=switches)
     url = await stack.enter_async_context(serve(marketplace))
-    http = await stack.enter_async_context(httpx.AsyncClient())
-    portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
-    client = CloudPartnerMarketplace(portal, signer=Signer({ACCOUNT: "aW52ZW50ZWQ="}))
-    await stack.enter_async_context(_working(temporal, client))
+    http = await stack.enter_async_context(httpx.AsyncClient(event_hooks={"request": [_name_sender]}))
+    for api in APIS.values():
+        await stack.enter_async_context(_working(temporal, queue_of(api), _speaking(api, http, url)))
     return Rig(runner, temporal, marketplace, clock, gate, url, http)
 
 
@@ -256,10 +283,23 @@ def _server(port: int) -> Iterator[None]:
         server.wait()
 
 
+def _speaking(api: Api, http: httpx.AsyncClient, url: str) -> Marketplace:
+    token, signer = FixedToken(SecretStr(DEFAULT_TOKEN)), Signer({ACCOUNT: "aW52ZW50ZWQ="})
+    if api is CLOUD_PARTNER:
+        return CloudPartnerMarketplace(Portal(http, token, url=url), signer=signer)
+    return ProductIngestionMarketplace(
+        ProductIngestion(http, token, url=f"{url}{api.path}"), signer=signer, pause=_pause
+    )
+
+
+async def _pause(_time: timedelta) -> None:
+    await asyncio.sleep(LOOK_AT_JOB_EVERY)
+
+
 @asynccontextmanager
-async def _working(client: Client, marketplace: CloudPartnerMarketplace) -> AsyncIterator[None]:
+async def _working(client: Client, queue: str, marketplace: Marketplace) -> AsyncIterator[None]:
     """Run a worker in a task of its own: the SDK cancels the task that entered it when the worker fails."""
-    working = worker(client, QUEUE, marketplace, Inbox())
+    working = worker(client, queue, marketplace, Inbox())
     running = asyncio.create_task(working.run())
     try:
         yield

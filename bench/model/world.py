@@ -13,6 +13,7 @@ from bench.model.nouns import (
     Intent,
     Operation,
     Request,
+    Rules,
     Sight,
     holds,
     of_plan,
@@ -26,12 +27,16 @@ class World:
     """All intents and all sights of one offer.
 
     Attributes:
+        rules: What may be through the API that is played.
         closed: Ids of the publishes that were cancelled.
+        unanswered: Ids of the publishes whose request was not answered as it should be.
         refused: Requests that were refused: the number of the next sight, the call, the status.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules = Rules()) -> None:  # noqa: B008 - it never changes
+        self.rules = rules
         self.intents: list[Intent] = []
+        self.unanswered: set[str] = set()
         self.sights: list[Sight] = [Sight()]
         self.closed: set[str] = set()
         self.refused: list[tuple[int, str, int]] = []
@@ -68,7 +73,8 @@ class World:
             request = None
         call = request.call if request else None
         # A put may change what the model does not see.
-        self._edited = self._edited or after.draft != before.draft or call == "put_offer"
+        changed = (after.draft, after.words) != (before.draft, before.words)
+        self._edited = self._edited or changed or call == "edit"
         if after == before:
             return
         self.sights.append(after)
@@ -76,9 +82,10 @@ class World:
         yield from self._draft(before, after, request)
         for operation in after.operations[len(before.operations) :]:
             if operation.kind == "publish":
-                yield from self._publishes(before, operation)
+                by_strangers = asked is None or asked.stranger
+                yield from self._publishes(before, operation, by_strangers=by_strangers)
                 # A stranger's, just before the put or just after it: nobody can tell.
-                self._edited = call == "put_offer"
+                self._edited = call == "edit"
                 if request is None and asked is not None and asked.call == "publish":
                     # Nobody can tell whether it was the stranger's, or was joined, or ours.
                     self._at_once.add(operation.id)
@@ -99,13 +106,16 @@ class World:
     def _draft(self, before: Sight, after: Sight, request: Request | None) -> Iterator[str]:
         """Nothing goes that nobody wants to go, nothing comes that nobody wants, and no disk changes."""
         old, new = before.draft or {}, after.draft or {}
-        if request is None or request.stranger or request.call != "put_offer":
+        if request is None or request.stranger or request.call != "edit":
             self._by_strangers |= set(new.items())
-        if request is None or request.call != "put_offer" or self._replaces(new, request):
+        if request is None or request.call != "edit" or self._replaces(new, request):
             return
-        for image in sorted(set(old) - set(new)):
-            if not any(_may_remove(each, image, before, new) for each in self.intents):
+        gone = set(old) - set(new)
+        for image in sorted(gone | (after.deprecated - before.deprecated)):
+            if not any(self._may_remove(each, image, before, after) for each in self.intents):
                 yield f"{image} is gone from the draft, and nobody asked for that"
+        for image in sorted(after.deprecated - before.deprecated - set(before.production or {})):
+            yield f"{image} was deprecated although it was never live"
         for image, disk in new.items():
             wanted = any(each.acts and each.images.get(image) == disk for each in self.intents)
             if image in old and old[image] != disk:
@@ -113,12 +123,20 @@ class World:
             elif image not in old and not wanted and (image, disk) not in self._by_strangers:
                 yield f"{image} is in the draft with {disk}, which nobody asked for"
 
+    def _may_remove(self, intent: Intent, image: str, before: Sight, after: Sight) -> bool:
+        """Tell whether an intent may, and had to, remove an image: one of the oldest, and no more than that."""
+        plan = plan_of(image)
+        over = max(too_many(intent, plan, before), 0)
+        room = len(of_plan(after.draft, plan) - after.deprecated) >= intent.limit
+        willing = intent.edits and intent.acts and intent.remove_oldest
+        return willing and room and image in removable(intent, plan, before, self.rules)[:over]
+
     def _replaces(self, draft: Images, put: Request) -> bool:
         """Tell whether an intent put the draft as a whole; a stranger may have added to it at the same moment."""
         creates = [each for each in self.intents if each.workflow == "create" and each.open]
         return any(each.images == draft or (put.stranger and holds(draft, each.images)) for each in creates)
 
-    def _publishes(self, before: Sight, operation: Operation) -> Iterator[str]:
+    def _publishes(self, before: Sight, operation: Operation, *, by_strangers: bool) -> Iterator[str]:
         """Whoever publishes wants it, has to, and does not repeat what was published."""
         who = next((each for each in self.intents if each.name == operation.asked_by), None)
         if who is None:
@@ -127,10 +145,14 @@ class World:
             yield f"{who} published {operation.name}, though it was cancelled, or only looks"
         if who.edits and not holds(operation.content, who.images) and not self._may_be_overwritten(who):
             yield f"{who} published {operation.name}, which does not hold {sorted(who.images)}"
+        foreign = before.published_words not in {None, operation.words}
+        if who.edits and not who.includes and foreign and not by_strangers:
+            yield f"{who} published {operation.name} with changes by others, which it was not to include"
         if who.edits and _is_published(before, who):
             yield f"{who} published {operation.name} although its images were published already"
         last = next((each for each in reversed(before.operations) if each.kind == "publish"), None)
-        if last is not None and not self._edited and not self._came_to_nothing(last, before):
+        repeats = last is not None and (last.content, last.words) == (operation.content, operation.words)
+        if last is not None and repeats and not self._edited and not self._came_to_nothing(last, before):
             yield f"{who} published {operation.name}, which repeats {last.name}"
 
     def _may_be_overwritten(self, intent: Intent) -> bool:
@@ -166,15 +188,6 @@ class World:
         taken_back = any(each.open and each.cancelled for each in owners)
         if not taken_back and not any(_clears_the_way(each, operation, before) for each in self.intents):
             yield f"{operation.name} of {operation.asked_by or 'somebody else'} was cancelled, which nobody asked for"
-
-
-def _may_remove(intent: Intent, image: str, before: Sight, new: Images) -> bool:
-    """Tell whether an intent may, and had to, remove an image: one of the oldest, and no more than that."""
-    plan = plan_of(image)
-    over = max(too_many(intent, plan, before), 0)
-    room = len(of_plan(new, plan)) >= intent.limit
-    willing = intent.edits and intent.acts and intent.remove_oldest
-    return willing and room and image in removable(intent, plan, before)[:over]
 
 
 def _is_published(sight: Sight, intent: Intent) -> bool:
