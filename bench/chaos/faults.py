@@ -237,7 +237,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("connection dropped before the effect", _hitting({"kind": "drop", "when": "before"}, writes=2, reads=3)),
     Kind("connection dropped after the effect", _hitting({"kind": "drop", "when": "after"}, writes=2, reads=3)),
     Kind("answer cut off", _hitting({"kind": "truncate", "bytes": 12}, writes=2, reads=3)),
-    Kind("stall beyond the timeout", _stall),
+    # One at a time: while a publish request is held here, others would publish the same draft, from begin to end.
+    Kind("stall beyond the timeout", _stall, shapes=("release", "cancelled", "rejected")),
     Kind(
         "token withdrawn",
         _hitting({"kind": "expire_tokens"}, writes=0, reads=1, times=1),
