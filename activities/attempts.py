@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import activity
@@ -34,10 +35,20 @@ class Trail:
         self.waited = WAITED in marks
         self.handle = next((mark for mark in marks if mark not in {SENT, WAITED}), None)
 
-    @property
-    def attempt(self) -> Attempt:
-        """What the marketplace is told of the earlier attempts."""
-        return Attempt(repeated=self.repeated, handle=self.handle, note=self._note)
+    def attempt(self, settle: timedelta) -> Attempt:
+        """Return what the marketplace is told of the earlier attempts.
+
+        Args:
+            settle: How long a request whose answer was lost may take to show.
+        """
+        return Attempt(
+            repeated=self.repeated,
+            sent=self.sent,
+            handle=self.handle,
+            settle=settle,
+            sends=self.sends,
+            note=self._note,
+        )
 
     def sends(self) -> None:
         """Remember that a request is about to be sent."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 from temporalio import activity
 
@@ -140,12 +141,14 @@ class PutOfferRequest(Fact):
     Attributes:
         definition: The whole offer, as the user wrote it.
         sole_writer: Whether no other run writes to the draft meanwhile.
+        settle: How long a write whose answer was lost may take to show, where nothing makes it conditional.
     """
 
     offer: OfferKey
     definition: OfferDefinition
     replace: bool
     sole_writer: bool = False
+    settle: timedelta = timedelta(minutes=2)
 
 
 class EditRequest(SurveyRequest):
@@ -157,6 +160,7 @@ class EditRequest(SurveyRequest):
         sole_writer: Whether no other run writes to the draft meanwhile.
         would_remove: Image versions that the edit was going to drop when the offer was surveyed before.
         would_deprecate: Image versions that it was going to deprecate.
+        settle: How long a write whose answer was lost may take to show, where nothing makes it conditional.
     """
 
     images: SentImages = []
@@ -165,6 +169,7 @@ class EditRequest(SurveyRequest):
     sole_writer: bool = False
     would_remove: list[ImageVersion] = []
     would_deprecate: list[ImageVersion] = []
+    settle: timedelta = timedelta(minutes=2)
 
 
 class DraftWritten(Fact):
@@ -280,15 +285,13 @@ class OfferActivities:
         if not (request.sole_writer or self._marketplace.guards_writes):
             return DraftWritten(unguarded=True)
         async with marketplace_call() as trail:
-            attempt = trail.attempt
-            trail.sends()
             try:
                 put = await self._marketplace.put_offer(
                     offer,
                     request.definition,
                     replace=request.replace,
                     sole_writer=request.sole_writer,
-                    attempt=attempt,
+                    attempt=trail.attempt(request.settle),
                 )
             except Unguarded:
                 return DraftWritten(unguarded=True)
@@ -342,8 +345,7 @@ class OfferActivities:
                     offer, _until_published(request.change, survey), preview=preview, production=production
                 )
                 return as_it_is.model_copy(update={"survey": _with(survey, in_draft=not edit.changed)})
-            repeated, attempt = trail.repeated, trail.attempt
-            trail.sends()
+            repeated = trail.repeated
             try:
                 edit = await self._marketplace.edit_images(
                     offer,
@@ -351,7 +353,7 @@ class OfferActivities:
                     preview=preview,
                     production=production,
                     sole_writer=request.sole_writer,
-                    attempt=attempt,
+                    attempt=trail.attempt(request.settle),
                 )
             except Unguarded:
                 return as_it_is.model_copy(update={"unguarded": True})

@@ -232,7 +232,7 @@ class OperationActivities:
             return StartedOperation(operation_id=named, ours=named not in known)
 
     async def _send_publish(self, request: PublishRequest, trail: Trail) -> str | None:
-        attempt = trail.attempt
+        attempt = trail.attempt(request.settle)
         trail.sends()
         try:
             return await self._marketplace.publish(
@@ -306,7 +306,7 @@ class OperationActivities:
                 return StartedOperation(operation_id=begun.id, ours=True)
             self._check_approver(request)
             await self._check_preview(request, operations)
-            attempt = trail.attempt
+            attempt = trail.attempt(FIRST_LOOK)
             trail.sends()
             try:
                 named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)

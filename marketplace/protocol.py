@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from marketplace.model import (
@@ -23,7 +24,7 @@ KNOWN_OPERATIONS = 5
 """How many of the newest operations are remembered: whatever stands before them in the list is new."""
 
 
-def _forgotten(_handle: str) -> None:
+def _forgotten(*_marks: str) -> None:
     """Remember nothing: for callers that never repeat a request."""
 
 
@@ -33,12 +34,18 @@ class Attempt:
 
     Attributes:
         repeated: Whether an earlier attempt may have had its effect.
-        handle: What the marketplace called the request of an earlier attempt.
-        note: Remembers what it calls that of this one, whatever becomes of this process.
+        sent: Whether an earlier attempt has sent a request.
+        handle: What the marketplace called that request.
+        settle: How long a request whose answer was lost may take to show.
+        sends: Remembers that a request is about to be sent, whatever becomes of this process.
+        note: Remembers what the marketplace calls it.
     """
 
     repeated: bool = False
+    sent: bool = False
     handle: str | None = None
+    settle: timedelta = timedelta(minutes=2)
+    sends: Callable[[], None] = _forgotten
     note: Callable[[str], None] = _forgotten
 
 

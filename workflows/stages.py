@@ -217,6 +217,7 @@ class Stages:
             production_suffices=production_suffices,
             would_remove=would_remove,
             would_deprecate=would_deprecate,
+            settle=self._settle,
             **_asked(wanted),
         )
         written = await self._draft.write(DraftWrite(edit=request, time=self.waiting.time_left()))
@@ -244,7 +245,7 @@ class Stages:
         else:
             publication.unguarded = True  # what does not exist yet has no ETag
         self.logbook.waits_for("the marketplace to take the offer, which may take minutes")
-        request = PutOfferRequest(offer=self.offer, definition=definition(), replace=replace)
+        request = PutOfferRequest(offer=self.offer, definition=definition(), replace=replace, settle=self._settle)
         written = await self._draft.write(DraftWrite(put=request, time=self.waiting.time_left()))
         if written.existed:
             raise final(
@@ -462,8 +463,9 @@ class Stages:
         """
         if not following.ours:
             return True
+        known = self.publication.known_operations or []
         newest = (await self.survey()).last_publish
-        replaced = newest is not None and newest.id != following.operation_id
+        replaced = newest is not None and newest.id not in {following.operation_id, *known}
         return replaced and newest is not None and newest.state in {OperationState.RUNNING, OperationState.PREVIEW}
 
     async def show_steps(self, publish: Operation | None) -> None:

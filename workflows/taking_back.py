@@ -61,7 +61,11 @@ async def _cancel(stages: Stages, operation_id: str | None) -> None:
             await _follow(stages, answer.operation_id, Purpose.OUT_OF_THE_WAY)
         # At sign-off it may have been refused because sign-off was not reached a moment ago.
         answer = await stages.ask_to_cancel(answer.operation_id, [])
-    if answer.state is CancelState.REFUSED:
+    if operation_id is None and answer.state is CancelState.NOTHING_TO_CANCEL:
+        stages.logbook.note(
+            "The marketplace shows no publish of this run. If it took the request after all, it goes on."
+        )
+    elif answer.state is CancelState.REFUSED:
         stages.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
     elif answer.state is CancelState.REQUESTED:
         await _follow(stages, answer.operation_id, Purpose.CANCELED)

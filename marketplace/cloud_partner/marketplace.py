@@ -150,6 +150,7 @@ class CloudPartnerMarketplace:
                 _refuse_unguarded(offer, draft, sole_writer=sole_writer)
                 try:
                     if_match = to_create if draft is None else draft.etag or LAST_ONE_WINS
+                    attempt.sends()
                     await self._portal.put_offer(offer, text, if_match=if_match)
                 except (Conflict, Refused) as refusal:
                     # A new offer may exist by now, created by somebody else, or need an If-Match after all.
@@ -172,7 +173,7 @@ class CloudPartnerMarketplace:
         preview: Contents | None,
         production: Contents | None,
         sole_writer: bool,
-        attempt: Attempt,  # noqa: ARG002 - what is there already is left alone, whoever put it there
+        attempt: Attempt,
     ) -> EditOutcome:
         """Put the images into the draft in one write; read and apply again when somebody was faster.
 
@@ -197,6 +198,7 @@ class CloudPartnerMarketplace:
                 return _merged(done, edit, await self._newest_ids(offer))
             _refuse_unguarded(offer, draft, sole_writer=sole_writer)
             try:
+                attempt.sends()
                 await self._portal.put_offer(offer, text, if_match=draft.etag or LAST_ONE_WINS)
             except Conflict as conflict:
                 # Another status than that of a stale ETag: the service takes no edits now.

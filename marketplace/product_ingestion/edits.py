@@ -6,7 +6,7 @@ deprecated, deleted and renewed, by SKUs that were asked for, and by what a writ
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from marketplace.product_ingestion import image_rules, retention, sources
 from marketplace.product_ingestion.configurations import (
     DELETED,
     DEPRECATED,
+    Configuration,
     HeldVersion,
     dependants,
     named,
@@ -93,11 +94,17 @@ def edit(
     texts: list[str] = []
     removed: list[tuple[str, str]] = []
     deprecated: list[tuple[str, str]] = []
-    for plan_id in dict.fromkeys(one.shelf.plan_id for one in [*added, *renewed]):
+    brought: list[tuple[str, str]] = []
+    for plan_id, shelf in {one.shelf.plan_id: one.shelf for one in placements}.items():
         here = [one for one in added if one.shelf.plan_id == plan_id]
         again = [one for one in renewed if one.shelf.plan_id == plan_id]
-        shelf = (here or again)[0].shelf
-        changes, brought_back = _union(shelf, here, tenant_id)
+        changes, brought_back = _union(shelf, here, tenant_id, shelf.published.values() if here else shelf.kept)
+        if here and retention.is_over(_active(shelf, brought_back, here), change.limit):
+            # What only the preview holds may be missing for having made room.
+            changes, brought_back = _union(shelf, here, tenant_id, shelf.kept)
+        if not (here or again or brought_back):
+            continue
+        brought += [(plan_id, version.number) for version in brought_back]
         warnings += _told_back(shelf, brought_back, here)
         room = _room(shelf, brought_back, here, change)
         schedule = _schedule(slots, change.deprecation) if room.deprecated else None
@@ -109,7 +116,7 @@ def edit(
         removed += [(plan_id, version) for version in room.deleted]
         deprecated += [(plan_id, version) for version in room.deprecated]
     outcome = EditOutcome(
-        added=list(dict.fromkeys(one.image.image_version for one in added)),
+        added=list(dict.fromkeys([*(one.image.image_version for one in added), *(named(*each) for each in brought)])),
         removed=[named(*each) for each in removed[:MAX_REMOVED]],
         deprecated=[named(*each) for each in deprecated[:MAX_REMOVED]],
         renewed=list(dict.fromkeys(one.image.image_version for one in renewed)),
@@ -133,16 +140,16 @@ def as_read(slots: Trees, plan_ids: Sequence[str], *, product: str) -> list[str]
         if one.kind in {"product", "property"} or (one.kind == PLAN and tree.plan_of(one) in plan_ids)
     ]
     for shelf in shelves(slots, plan_ids).values():
-        changes, brought_back = _union(shelf, [], None)
+        changes, brought_back = _union(shelf, [], None, shelf.kept)
         texts.append(_configuration_text(shelf, product, changes, brought_back))
     return texts
 
 
-def _lacking(shelf: Shelf) -> tuple[list[HeldVersion], dict[int, dict[str, str]]]:
-    """Find what was published and the base lacks: versions, and images of versions that it has, by their entries."""
+def _lacking(shelf: Shelf, slots: Iterable[Configuration]) -> tuple[list[HeldVersion], dict[int, dict[str, str]]]:
+    """Find what slots hold and the base lacks: versions, and images of versions that it has, by their entries."""
     lacking: dict[SortKey, list[HeldVersion]] = {}
     more: dict[int, dict[str, str]] = defaultdict(dict)
-    for published in shelf.published.values():
+    for published in slots:
         for version in published.versions:
             entries = shelf.base.entries(version.number)
             if not entries and version.is_there:
@@ -155,13 +162,15 @@ def _lacking(shelf: Shelf) -> tuple[list[HeldVersion], dict[int, dict[str, str]]
     return [one for entries in lacking.values() for one in entries], more
 
 
-def _union(shelf: Shelf, added: Sequence[Placement], tenant_id: str | None) -> tuple[_Changes, list[HeldVersion]]:
-    """Gather what the base lacks: of what was published, and of what is asked for.
+def _union(
+    shelf: Shelf, added: Sequence[Placement], tenant_id: str | None, slots: Iterable[Configuration]
+) -> tuple[_Changes, list[HeldVersion]]:
+    """Gather what the base lacks: of what slots hold, and of what is asked for.
 
     Returns:
-        The changes, and the published versions that the base lacks as a whole.
+        The changes, and the versions of the slots that the base lacks as a whole.
     """
-    lacking, more = _lacking(shelf)
+    lacking, more = _lacking(shelf, slots)
     changes = _Changes()
     for number, placements in sorted(by_version(added).items(), key=lambda each: sort_key(each[0])):
         images = {one.image_type: _image_text(one, tenant_id) for one in placements}
@@ -178,16 +187,23 @@ def _union(shelf: Shelf, added: Sequence[Placement], tenant_id: str | None) -> t
     return changes, lacking
 
 
+def _active(
+    shelf: Shelf, brought_back: Sequence[HeldVersion], added: Sequence[Placement] = ()
+) -> dict[str, set[str]]:
+    """Return the active versions of the base, with those brought back and added, and their image types."""
+    found = retention.active(shelf.base)
+    for version in brought_back:
+        if version.is_active:
+            found.setdefault(version.number, set()).update(image.image_type for image in version.images)
+    for one in added:
+        found.setdefault(one.image.version, set()).add(one.image_type)
+    return found
+
+
 def _room(
     shelf: Shelf, brought_back: Sequence[HeldVersion], added: Sequence[Placement], change: Change
 ) -> retention.Room:
-    before = retention.active(shelf.base)
-    after = {version: set(types) for version, types in before.items()}
-    for version in brought_back:
-        if version.is_active:
-            after.setdefault(version.number, set()).update(image.image_type for image in version.images)
-    for one in added:
-        after.setdefault(one.image.version, set()).add(one.image_type)
+    before, after = _active(shelf, brought_back), _active(shelf, brought_back, added)
     asked = [image.version for image in change.images if image.plan_id == shelf.plan_id]
     return retention.make_room(shelf, before, after, asked, change.when_full, change.limit)
 

@@ -78,6 +78,15 @@ def told(failures: Iterable[Failure]) -> list[str]:
     return list(said)[:MAX_LEAVES]
 
 
+def reasons(failures: Iterable[Failure]) -> list[str]:
+    """Return why a publish failed: what is inside its stage, which is named besides, or else what `told` says."""
+    failures = list(failures)
+    if stage(failures) is None:
+        return told(failures)
+    said = dict.fromkeys(leaf.message or str(leaf) for one in failures for leaf in one.leaves())
+    return list(said)[:MAX_LEAVES]
+
+
 def is_full(failures: Iterable[Failure]) -> bool:
     """Tell whether a collection holds as much as it may."""
     return FULL in _codes(failures)

@@ -135,7 +135,9 @@ def report(
     if reached is OperationState.FAILED and not made_submission and failures.is_contention(errors):
         reached = OperationState.TURNED_AWAY
     failed = reached in {OperationState.FAILED, OperationState.TURNED_AWAY}
-    said = (failures.told(errors) or [otherwise or "it failed, without a message from the service"]) if failed else []
+    said = (
+        (failures.reasons(errors) or [otherwise or "it failed, without a message from the service"]) if failed else []
+    )
     step_id, name = STEPS[kind]
     if failed:
         name = CERTIFICATION if failures.is_certification(errors) else failures.stage(errors) or name

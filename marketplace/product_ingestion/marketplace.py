@@ -10,6 +10,7 @@ from asyncio import to_thread
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from marketplace import sas
@@ -220,10 +221,11 @@ class ProductIngestionMarketplace:
             Refused: A list of image versions is empty that cannot be.
         """
         done = EditOutcome()
-        if attempt.handle is not None:
-            await self._followed(offer, attempt.handle)
-            # Where nothing is left to be done, that job has done it.
+        is_done = partial(self._holds, offer, change, _tree(preview), _tree(production))
+        if attempt.sent:
+            # Where nothing is left to be done, the earlier attempt has done it.
             done = EditOutcome(added=_unpublished(change.images, preview, production))
+            await self._earlier(offer, attempt, is_done)
         job: Job | None = None
         for number in range(ROUNDS + 1):
             draft = await self._reader.tree(offer, Slot.DRAFT)
@@ -242,6 +244,9 @@ class ProductIngestionMarketplace:
                 continue
             job = await self._written(offer, _document(texts), "edit", attempt)
             done = _merged(done, edit)
+            if job is None and not await self._shows(is_done, attempt.settle):
+                # It may still be to come: nothing else is sent in this attempt.
+                raise _failure(offer, "edit", job)
         raise Conflict(
             f"edit {offer}: the draft was changed by somebody else {ROUNDS} times while the images were put into it;"
             " run again when nobody works on the offer in Partner Center",
@@ -272,7 +277,8 @@ class ProductIngestionMarketplace:
                 " Ingestion API. Give publisher_id and configure in its place."
             )
         wanted = await _worked_out(offer, definitions.read, definition.text, offer.offer_id)
-        earlier = await self._followed(offer, attempt.handle) if attempt.handle is not None else None
+        is_done = partial(self._says, offer, wanted)
+        earlier = await self._earlier(offer, attempt, is_done)
         slots = await self._reader.trees(offer)
         if slots is not None:
             ours = earlier is not None and earlier.progress is Progress.SUCCEEDED
@@ -287,7 +293,7 @@ class ProductIngestionMarketplace:
             raise _unguarded(offer)
         job = await self._written(offer, text, "put", attempt)
         if job is None or job.progress is not Progress.SUCCEEDED:
-            if not await _says(offer, wanted, await self._draft_if_any(offer)):
+            if not await (self._shows(is_done, attempt.settle) if job is None else is_done()):
                 raise _failure(offer, "put", job)
             warnings += _warnings(job)
         return await self._put(offer, wanted, warnings, is_new=slots is None)
@@ -412,6 +418,7 @@ class ProductIngestionMarketplace:
 
     async def _written(self, offer: OfferKey, document: str, verb: str, attempt: Attempt) -> Job | None:
         """Send an edit and follow its job to the end; ``None`` when nothing tells what became of it."""
+        attempt.sends()
         try:
             job = await self._calls.configure(offer, document, verb=verb)
         except Invalid as refusal:
@@ -421,23 +428,58 @@ class ProductIngestionMarketplace:
         if job is None:
             return None
         attempt.note(f"{JOB_PREFIX}{job}")
-        return await self._followed(offer, f"{JOB_PREFIX}{job}")
+        return await self._followed(offer, f"{JOB_PREFIX}{job}", attempt.settle)
 
-    async def _followed(self, offer: OfferKey, handle: str) -> Job | None:
+    async def _earlier(self, offer: OfferKey, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]) -> Job | None:
+        """Follow the write of an earlier attempt to its end; wait for a while where nothing names its job."""
+        job = await self._followed(offer, attempt.handle, attempt.settle) if attempt.handle is not None else None
+        if attempt.sent and job is None:
+            await self._shows(is_done, attempt.settle)
+        return job
+
+    async def _shows(self, is_done: Callable[[], Awaitable[bool]], time: timedelta) -> bool:
+        """Wait for a while until a write shows of which no job is known; return whether it does."""
+        waited, pause = timedelta(0), FIRST_PAUSE
+        while not await is_done():
+            if waited >= time:
+                return False
+            await self._pause(pause)
+            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
+        return True
+
+    async def _holds(self, offer: OfferKey, change: Change, preview: Tree | None, production: Tree | None) -> bool:
+        """Return whether the draft holds what a change asks for."""
+        slots = trees(await self._reader.tree(offer, Slot.DRAFT), preview, production)
+        _, edit = await self._edited(offer, slots, change)
+        return not edit.changed
+
+    async def _says(self, offer: OfferKey, wanted: Tree) -> bool:
+        """Return whether the draft says what a definition says."""
+        return await _says(offer, wanted, await self._draft_if_any(offer))
+
+    async def _followed(self, offer: OfferKey, handle: str, settle: timedelta) -> Job | None:
         """Follow an edit's job to its end; ``None`` when the service has forgotten it.
+
+        Args:
+            offer: The offer.
+            handle: Names the job.
+            settle: How long the service may not know it yet.
 
         Raises:
             Unavailable: It has not ended for long.
         """
         job_id = handle.removeprefix(JOB_PREFIX)
         waited, pause = timedelta(0), FIRST_PAUSE
-        while waited < PATIENCE:
-            try:
+        while True:
+            job: Job | None = None
+            with suppress(NotFound):
                 job = jobs.read(await self._calls.job(offer, job_id))
-            except NotFound:
+            if job is None and waited >= settle:
                 return None
-            if job.progress.has_ended:
+            if job is not None and job.progress.has_ended:
                 return job
+            if waited >= PATIENCE:
+                break
             await self._pause(pause)
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
         raise Unavailable(

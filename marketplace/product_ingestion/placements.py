@@ -60,6 +60,11 @@ class Shelf:
         """The configurations that were published: what they hold never changes."""
         return {name: one for name, one in self.slots.items() if name != DRAFT}
 
+    @property
+    def kept(self) -> list[Configuration]:
+        """The configurations whose versions no draft may lack; what only the preview holds may be deleted."""
+        return [one for name, one in self.slots.items() if name == PRODUCTION]
+
     def published_image(self, number: str, image_type: str) -> tuple[HeldVersion, HeldImage] | None:
         """Return the image of a version and image type that was published."""
         found = (one.held(number, image_type) for one in self.published.values())

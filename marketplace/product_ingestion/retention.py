@@ -46,7 +46,7 @@ def make_room(
     """
     most = VERSIONS_PER_PLAN if limit is None else limit
     over = len(after) - most
-    if most == 0 or over <= 0 or set(after) <= set(before):
+    if not is_over(after, limit) or set(after) <= set(before):
         return Room()
     oldest = _may_go(after, {sort_key(version) for version in asked} | _newest(shelf, after))
     if when_full == WhenFull.FAIL or len(oldest) < over:
@@ -57,6 +57,11 @@ def make_room(
         was_live = live is not None and any(one.number == version for one in live.versions)
         (room.deprecated if was_live else room.deleted).append(version)
     return room
+
+
+def is_over(after: Active, limit: int | None) -> bool:
+    """Return whether these are more active versions than the plan may hold; see `make_room` for the limit."""
+    return limit != 0 and len(after) > (VERSIONS_PER_PLAN if limit is None else limit)
 
 
 def duration(time: timedelta) -> str:

@@ -104,7 +104,7 @@ def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple
                 "failed",
                 "Certification",
                 "rejected",
-                ["Certification: invalidState: Issues were found in certification: port 22"],
+                ["Certification: Issues were found in certification: port 22"],
             ),
         ),
         (
