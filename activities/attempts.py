@@ -31,7 +31,7 @@ class Trail:
         info = activity.info()
         marks = [mark for mark in info.heartbeat_details if isinstance(mark, str)]
         self.repeated = info.attempt > 1 or bool(marks)
-        self.sent = SENT in marks
+        self.sent = self._was_sent = SENT in marks
         self.waited = WAITED in marks
         self.handle = next((mark for mark in marks if mark not in {SENT, WAITED}), None)
 
@@ -52,12 +52,12 @@ class Trail:
 
     def sends(self) -> None:
         """Remember that a request is about to be sent."""
-        self.sent = True
+        self.sent, self.waited = True, False
         self.beat()
 
     def was_not_served(self) -> None:
-        """Remember that the request had no effect."""
-        self.sent = False
+        """Remember that the request had no effect; one of an earlier attempt may have had its."""
+        self.sent = self._was_sent
         self.beat()
 
     def waits(self) -> None:

@@ -83,6 +83,7 @@ class Survey(Fact):
         would_deprecate: Image versions that it would deprecate to make room.
         in_preview: Whether the preview holds every image asked for, with the same disks.
         in_production: Whether Production holds every image asked for, with the same disks.
+        preview_of: Id of the publish that the preview is of, where it says so.
         promotion: What going live would do.
         approvers: Without one of whom nothing goes live, by the worker's policy; empty: it has none.
     """
@@ -96,6 +97,7 @@ class Survey(Fact):
     would_deprecate: list[ImageVersion] = []
     in_preview: bool = False
     in_production: bool = False
+    preview_of: str | None = None
     promotion: Promotion = Promotion()
     approvers: list[str] = []
 
@@ -267,6 +269,7 @@ class OfferActivities:
             preview_exists=preview is not None,
             in_preview=preview is not None and not preview.missing(images),
             in_production=production is not None and not production.missing(images),
+            preview_of=preview.publish_id if preview is not None else None,
             promotion=self._marketplace.promotion(preview, production),
             approvers=list(self._approvers),
         )

@@ -18,6 +18,7 @@ from activities.redaction import RedactedImages
 from marketplace.errors import Conflict, Refused, Unavailable
 from marketplace.model import (
     JOB_PREFIX,
+    LIVE_SUFFIX,
     Fact,
     ImageVersion,
     OfferKey,
@@ -118,13 +119,15 @@ class CancelAnswer(Fact):
 
     Attributes:
         at_sign_off: Whether the operation's preview waits for sign-off: nothing runs any more.
-        reason: The service's words where it refused.
+        reason: The service's words where it refused; ends with a full stop.
+        is_final: Whether it will always refuse, however often it is asked.
     """
 
     state: CancelState
     operation_id: str | None = None
     at_sign_off: bool = False
     reason: str | None = None
+    is_final: bool = False
 
 
 class LookRequest(Fact):
@@ -132,11 +135,13 @@ class LookRequest(Fact):
 
     Attributes:
         kind: The operation's kind as an earlier look found it, which spares asking for it again.
+        known_operations: Ids of operations that were there before it was asked for: it is none of them.
     """
 
     offer: OfferKey
     operation_id: str | None = None
     kind: OperationKind | None = None
+    known_operations: list[str] = []
 
 
 class LookAnswer(Fact):
@@ -178,24 +183,28 @@ class OperationActivities:
             ApplicationError: ``PublishInProgress`` when something else is running, or somebody's publish
                 began and ended since the known operations were read.
         """
-        return await unbroken(self._begin(request.offer, OperationKind.PUBLISH, self._publish(request)))
+        return await unbroken(self._begin(request, OperationKind.PUBLISH, self._publish(request)))
 
     async def _begin(
-        self, offer: OfferKey, kind: OperationKind, request: Coroutine[Any, Any, StartedOperation]
+        self,
+        request: PublishRequest | GoLiveRequest,
+        kind: OperationKind,
+        sending: Coroutine[Any, Any, StartedOperation],
     ) -> StartedOperation:
         """Send a request, and look at what it began: the look needs no activity of its own, and may fail."""
-        started = await request
+        offer, known = request.offer, request.known_operations
+        started = await sending
         report: OperationReport | None = None
         with contextlib.suppress(ApplicationError, TimeoutError):
             async with asyncio.timeout(FIRST_LOOK.total_seconds()), marketplace_call():
-                report = await self._marketplace.look(offer, started.operation_id, kind)
+                report = await self._marketplace.look(offer, started.operation_id, kind, known=known)
         return started.model_copy(update={"report": report})
 
     async def _publish(self, request: PublishRequest) -> StartedOperation:
         offer = request.offer
         # The service does not say whose request an operation began with. One request at a time, and each run that
         # comes later finds the operation listed: only runs of two workers can both take it for their own.
-        turn = self._publishing.setdefault(str(offer), asyncio.Lock())
+        turn = self._publishing.setdefault(str(offer).casefold(), asyncio.Lock())
         async with marketplace_call() as trail, turn:
             if trail.handle is not None:
                 return StartedOperation(operation_id=trail.handle, ours=True)
@@ -291,7 +300,7 @@ class OperationActivities:
             ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more, or somebody
                 has gone live since; ``NotApproved`` when nobody has approved who may. Nothing was sent.
         """
-        return await unbroken(self._begin(request.offer, OperationKind.GO_LIVE, self._go_live(request)))
+        return await unbroken(self._begin(request, OperationKind.GO_LIVE, self._go_live(request)))
 
     async def _go_live(self, request: GoLiveRequest) -> StartedOperation:
         offer = request.offer
@@ -300,6 +309,7 @@ class OperationActivities:
                 return StartedOperation(operation_id=trail.handle, ours=True)
             operations = await self._marketplace.operations(offer)
             begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+            begun = begun or _promotion_of(operations, request.approved_publish)
             if begun is not None and not trail.sent:
                 raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
             if begun is not None:
@@ -313,6 +323,7 @@ class OperationActivities:
             except (Refused, Conflict):
                 operations = await self._marketplace.operations(offer)
                 begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+                begun = begun or _promotion_of(operations, request.approved_publish)
                 if begun is None:
                     await self._check_preview(request, operations)
                     await self._check_sign_off(request)
@@ -383,11 +394,11 @@ class OperationActivities:
                 return nothing_to_cancel
             if await self._is_canceled(offer, report):
                 return nothing_to_cancel
-            refused: str | None = None
+            refused: Refused | Conflict | None = None
             try:
                 await self._marketplace.cancel(offer, operation_id, request.notification_emails)
             except (Refused, Conflict) as refusal:
-                refused = str(refusal)
+                refused = refusal
             if refused is not None or report.state is OperationState.PREVIEW:
                 report = await self._marketplace.look(offer, operation_id, OperationKind.PUBLISH)
                 if await self._is_canceled(offer, report):
@@ -397,7 +408,9 @@ class OperationActivities:
                     state=CancelState.REFUSED,
                     operation_id=operation_id,
                     at_sign_off=report.state is OperationState.PREVIEW,
-                    reason=refused,
+                    reason=f"{str(refused).rstrip('.')}.",
+                    # Without a status nothing was asked: this operation is none that can be cancelled.
+                    is_final=refused.status is None or report.is_over,
                 )
             return CancelAnswer(state=CancelState.REQUESTED, operation_id=operation_id)
 
@@ -424,7 +437,10 @@ class OperationActivities:
                 if not operations:
                     return LookAnswer()
                 operation_id = operations[0].id
-            return LookAnswer(report=await self._marketplace.look(request.offer, operation_id, request.kind))
+            report = await self._marketplace.look(
+                request.offer, operation_id, request.kind, known=request.known_operations
+            )
+            return LookAnswer(report=report)
 
     @activity.defn
     async def verify_live(self, request: VerifyLiveRequest) -> None:
@@ -457,6 +473,15 @@ def _newest_since(operations: list[Operation], known: list[str], kind: Operation
     """
     last_known = max((at for at, each in enumerate(operations) if each.id in known), default=len(operations))
     return next((each for each in operations[:last_known] if each.kind is kind and each.id not in known), None)
+
+
+def _promotion_of(operations: list[Operation], publish_id: str) -> Operation | None:
+    """Return the go-live of a publish that runs or is done, where the ids tell.
+
+    After one that has failed the next has the same id.
+    """
+    going = {OperationState.RUNNING, OperationState.LIVE}
+    return next((each for each in operations if each.id == publish_id + LIVE_SUFFIX and each.state in going), None)
 
 
 def _in_progress(offer: OfferKey, why: str) -> ApplicationError:

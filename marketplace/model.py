@@ -260,6 +260,7 @@ class OperationReport(Fact):
         errors: What went wrong: ``"<step name>: <message>"`` per error message, HTML removed; empty while
             nothing failed.
         unknown_words: Status words that we do not know; they count as "still in progress".
+        is_over: Whether nothing more will become of it and it cannot be cancelled any more, though it ended well.
     """
 
     operation_id: str
@@ -268,6 +269,7 @@ class OperationReport(Fact):
     steps: list[Step] = []
     errors: list[str] = []
     unknown_words: list[str] = []
+    is_over: bool = False
 
     @property
     def step(self) -> Step | None:

@@ -72,6 +72,11 @@ class Contents(Protocol):
         """All image versions, in the document's order."""
         ...
 
+    @property
+    def publish_id(self) -> str | None:
+        """Id of the publish that it is of, where its document says so."""
+        ...
+
     def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
         """Return which of the images it lacks, whatever their disks."""
         ...
@@ -190,8 +195,22 @@ class Marketplace(Protocol):
         """Return whether the preview waits for the publisher's sign-off, ``otherwise`` where it is not said."""
         ...
 
-    async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
-        """Look at one operation; ``kind`` is what an earlier look found, and spares asking for it again."""
+    async def look(
+        self,
+        offer: OfferKey,
+        operation_id: str,
+        kind: OperationKind | None = None,
+        *,
+        known: Sequence[str] = (),
+    ) -> OperationReport:
+        """Look at one operation.
+
+        Args:
+            offer: The offer.
+            operation_id: The operation.
+            kind: What an earlier look found; spares asking for it again.
+            known: Ids of the operations that were there before it was asked for: it is none of them.
+        """
         ...
 
     async def publish(

@@ -53,8 +53,8 @@ class DraftWrite(Fact):
 
 
 def lease_of(offer: OfferKey) -> str:
-    """Return the workflow ID that one run at a time can have."""
-    return f"internal/draft/{offer.publisher_id}/{offer.offer_id}"
+    """Return the workflow ID that one run at a time can have, however the publisher is spelled."""
+    return f"internal/draft/{offer.publisher_id.casefold()}/{offer.offer_id}"
 
 
 async def publish(request: PublishRequest, time: timedelta) -> StartedOperation:

@@ -68,7 +68,12 @@ class Follower:
             self._logbook.waits_for(f"the marketplace to show {what}")
         answer = await read(
             OperationActivities.look,
-            LookRequest(offer=self._offer, operation_id=following.operation_id, kind=following.kind),
+            LookRequest(
+                offer=self._offer,
+                operation_id=following.operation_id,
+                kind=following.kind,
+                known_operations=following.known_operations,
+            ),
             within(
                 max(following.until - workflow.now(), timedelta(seconds=1)),
                 READ,
@@ -113,5 +118,5 @@ def _of(report: OperationReport) -> str:
 def _has_settled(report: OperationReport, purpose: Purpose) -> bool:
     """Whether there is nothing to wait for; a preview that was asked to cancel has not settled yet."""
     if report.state is OperationState.PREVIEW:
-        return purpose is not Purpose.CANCELED
+        return purpose is not Purpose.CANCELED or report.is_over
     return report.state is not OperationState.RUNNING

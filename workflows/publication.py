@@ -40,6 +40,7 @@ class Following(State):
     Attributes:
         operation_id: ``None`` for the offer's last operation, until a look has named it.
         ours: Whether it began with a request of this run.
+        known_operations: Ids of the operations that were there before it was asked for.
         since: When the run began to follow it.
         until: When the run gives up.
         looks: How often it was looked at.
@@ -50,6 +51,7 @@ class Following(State):
     operation_id: str | None = None
     kind: OperationKind | None = None
     ours: bool = False
+    known_operations: list[str] = []
     since: datetime
     until: datetime
     looks: int = 0

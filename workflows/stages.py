@@ -159,6 +159,10 @@ class Stages:
             if not waits or last is None or published is None or last.id != published.operation_id:
                 publication.slot_since = None
                 return survey
+            if survey.preview_of == published.operation_id:
+                # It is the preview of that publish, and late it is not: it was of another draft, or of other plans.
+                publication.published = publication.slot_since = None
+                return survey
             publication.slot_since = publication.slot_since or self.waiting.now
             waited = self.waiting.now - publication.slot_since
             if not published.ours and waited >= self.patience.polling.max_interval:
@@ -331,7 +335,8 @@ class Stages:
             publication.own_publish = started.operation_id
             publication.changed = True
         await heed_cancellation()
-        self.name_followed(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started)
+        known = publication.known_operations or []
+        self.name_followed(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started, known)
 
     async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
         """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
@@ -376,8 +381,17 @@ class Stages:
         kind: OperationKind,
         purpose: Purpose,
         started: StartedOperation | None = None,
+        known: Sequence[str] = (),
     ) -> None:
-        """Name the operation to follow; `follow` does it."""
+        """Name the operation to follow; `follow` does it.
+
+        Args:
+            operation_id: The operation.
+            kind: What it does.
+            purpose: What it is followed for.
+            started: What became of the request that began it.
+            known: Ids of the operations that were there before it was asked for.
+        """
         if started is not None:
             self.waiting.now = workflow.now()
         now = self.waiting.now
@@ -386,6 +400,7 @@ class Stages:
             operation_id=operation_id,
             kind=kind,
             ours=started is not None and started.ours,
+            known_operations=list(known),
             since=now,
             until=now + (self.patience.deadline if purpose is Purpose.CANCELED else self.waiting.time_left()),
         )
@@ -530,7 +545,9 @@ class Stages:
             raise PreviewChangedError(application_error(error).message) from error
         await heed_cancellation()
         publication.changed = True
-        self.name_followed(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started)
+        self.name_followed(
+            started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known_operations
+        )
 
     async def verify_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
         """Wait until Production holds the images."""

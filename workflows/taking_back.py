@@ -55,7 +55,7 @@ async def _cancel(stages: Stages, operation_id: str | None) -> None:
     sign-off and asked once more.
     """
     answer = await stages.ask_to_cancel(operation_id, stages.publication.known_operations or [])
-    if answer.state is CancelState.REFUSED:
+    if answer.state is CancelState.REFUSED and not answer.is_final:
         if not answer.at_sign_off:
             stages.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
             await _follow(stages, answer.operation_id, Purpose.OUT_OF_THE_WAY)
@@ -66,7 +66,8 @@ async def _cancel(stages: Stages, operation_id: str | None) -> None:
             "The marketplace shows no publish of this run. If it took the request after all, it goes on."
         )
     elif answer.state is CancelState.REFUSED:
-        stages.logbook.note(f"{answer.reason} The preview stays, and nothing is running.")
+        rest = "The preview stays, and nothing is running." if answer.at_sign_off else "It goes on."
+        stages.logbook.note(f"{answer.reason} {rest}")
     elif answer.state is CancelState.REQUESTED:
         await _follow(stages, answer.operation_id, Purpose.CANCELED)
 

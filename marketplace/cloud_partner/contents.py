@@ -20,6 +20,11 @@ class OfferContents:
         """All image versions, in the document's order."""
         return [held.version_of(image) for image in self.images]
 
+    @property
+    def publish_id(self) -> str | None:
+        """Id of the publish that it is of: the document does not say."""
+        return None
+
     def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
         """Return which of the images it lacks, whatever their disks."""
         return held.missing(images, self.images)

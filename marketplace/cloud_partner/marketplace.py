@@ -316,7 +316,14 @@ class CloudPartnerMarketplace:
         offer_status = await self._portal.status(offer)
         return status.awaits_sign_off(offer_status) or (otherwise and not status.no_publish_waits(offer_status))
 
-    async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
+    async def look(
+        self,
+        offer: OfferKey,
+        operation_id: str,
+        kind: OperationKind | None = None,
+        *,
+        known: Sequence[str] = (),  # noqa: ARG002 - an id names one operation for ever
+    ) -> OperationReport:
         """Look at one operation; ``kind`` is what an earlier look, or the list, found.
 
         Its document need not say of which kind it is, nor have a sign-off step: then the list of operations

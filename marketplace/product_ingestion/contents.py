@@ -34,6 +34,11 @@ class OfferContents:
         found = (each for one in self._configurations.values() for each in one.named)
         return list(dict.fromkeys(found))
 
+    @property
+    def publish_id(self) -> str | None:
+        """Id of the publish that it is of, where its tree says so."""
+        return None
+
     def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
         """Return which of the images it lacks as one of their image types, whatever their sources.
 

@@ -171,7 +171,14 @@ class ProductIngestionMarketplace:
         """Tell whether the preview is ready and was not promoted: the list always says it."""
         return submissions.awaits_sign_off(await self._reader.submissions(offer))
 
-    async def look(self, offer: OfferKey, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
+    async def look(
+        self,
+        offer: OfferKey,
+        operation_id: str,
+        kind: OperationKind | None = None,
+        *,
+        known: Sequence[str] = (),  # noqa: ARG002
+    ) -> OperationReport:
         """Look at one operation: at a submission by its number, or at the job that is to make it.
 
         The report on a job that has ended is of its submission, by its number.
