@@ -8,9 +8,11 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 
 from marketplace.errors import MarketplaceError
 from marketplace.http.credentials import Credentials
@@ -18,6 +20,7 @@ from marketplace.http.pace import Pace
 from worker.connection import ConnectionFailedError, connect
 from worker.logs import set_up_logging
 from worker.marketplaces import credentials_of, http_client, marketplace_of, url_of
+from worker.observation import Observer, observed
 from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
@@ -55,14 +58,15 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, stop)
-    starting = asyncio.create_task(_start(settings))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if starting.done():
-        await _work(starting.result(), settings, stop)
-    else:
-        starting.cancel()
+    async with observed(settings) as (runtime, observers):
+        starting = asyncio.create_task(_start(settings, runtime))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            await _work(starting.result(), settings, stop, observers)
+        else:
+            starting.cancel()
     logger.info("Stopped")
 
 
@@ -73,13 +77,13 @@ def _stop(stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _start(settings: Settings) -> Client:
-    client = await connect(settings)
+async def _start(settings: Settings, runtime: Runtime) -> Client:
+    client = await connect(settings, runtime)
     await ensure_search_attributes(client)
     return client
 
 
-async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None:
+async def _work(client: Client, settings: Settings, stop: asyncio.Event, observers: Sequence[Observer]) -> None:
     credentials = credentials_of(settings)
     rate = settings.marketplace_requests_per_second
     pace = Pace(rate) if rate is not None else None
@@ -106,8 +110,12 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event) -> None
                 client.namespace,
                 url_of(settings),
             )
+            watching = [asyncio.create_task(observe(client)) for observe in observers]
+            asides += watching
             await stop.wait()
             logger.info("Stopping: running activities may finish")
+            for watcher in watching:
+                watcher.cancel()
     finally:
         for aside in asides:
             aside.cancel()

@@ -10,14 +10,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
-from temporalio.runtime import (
-    LogForwardingConfig,
-    LoggingConfig,
-    PrometheusConfig,
-    Runtime,
-    TelemetryConfig,
-    TelemetryFilter,
-)
+from temporalio.runtime import Runtime
 
 from worker.encryption import EncryptionCodec
 from worker.registration import data_converter
@@ -37,7 +30,7 @@ class ConnectionFailedError(Exception):
     """Temporal does not answer; says where and why."""
 
 
-async def connect(settings: Settings) -> Client:
+async def connect(settings: Settings, runtime: Runtime) -> Client:
     """Connect as the Temporal CLI would with the same environment.
 
     Raises:
@@ -45,7 +38,6 @@ async def connect(settings: Settings) -> Client:
         ConnectionFailedError: Temporal did not answer for `PATIENCE`.
     """
     options = read_connection()
-    runtime = _runtime(settings)
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE.total_seconds()
     tried = False
@@ -120,25 +112,3 @@ def _reason(error: RuntimeError | TimeoutError) -> str:
         return f"nothing came back within {ONE_TRY.total_seconds():g} s"
     words = re.findall(r'(?:message|error): "([^"]+)"', str(error))
     return str(words[-1]) if words else str(error)
-
-
-def _runtime(settings: Settings) -> Runtime:
-    metrics = None
-    if settings.metrics_address is not None:
-        metrics = PrometheusConfig(bind_address=settings.metrics_address, durations_as_seconds=True)
-    telemetry = TelemetryConfig(
-        logging=LoggingConfig(
-            filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-            # Else the SDK writes to the console by itself, past our format and past `redacted`.
-            forwarding=LogForwardingConfig(
-                logging.getLogger("temporalio.core"),
-                append_target_to_name=False,
-                prepend_target_on_message=False,
-            ),
-        ),
-        metrics=metrics,
-    )
-    try:
-        return Runtime(telemetry=telemetry, worker_heartbeat_interval=timedelta(seconds=60))
-    except (RuntimeError, ValueError) as error:
-        raise SettingsError(f"METRICS_ADDRESS: {error}") from error

@@ -9,6 +9,7 @@ import pytest
 from worker import connection
 from worker.connection import ConnectionFailedError, connect, read_connection
 from worker.settings import Settings, SettingsError
+from worker.telemetry import runtime
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ async def test_what_is_no_certificate_is_a_wrong_configuration(
     monkeypatch.setenv("TEMPORAL_TLS_CLIENT_CERT_PATH", str(path))
     monkeypatch.setenv("TEMPORAL_TLS_CLIENT_KEY_PATH", str(path))
     with pytest.raises(SettingsError, match=r"^TEMPORAL_TLS_\*: "):
-        await connect(Settings())
+        await connect(Settings(), runtime())
 
 
 async def test_a_server_that_is_not_there_is_named_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +85,7 @@ async def test_a_server_that_is_not_there_is_named_after_a_while(monkeypatch: py
     monkeypatch.setattr(connection, "PATIENCE", timedelta(seconds=0.2))
     monkeypatch.setattr(connection, "BETWEEN_TRIES", timedelta(seconds=0.1))
     with pytest.raises(ConnectionFailedError, match=f"does not answer at {address}: Connection refused"):
-        await connect(Settings())
+        await connect(Settings(), runtime())
 
 
 async def test_a_server_that_says_nothing_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,11 +94,4 @@ async def test_a_server_that_says_nothing_is_named_too(monkeypatch: pytest.Monke
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{listener.getsockname()[1]}")
         with pytest.raises(ConnectionFailedError, match=r"nothing came back within 0\.2 s"):
-            await connect(Settings())
-
-
-async def test_a_metrics_address_that_is_taken_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv("METRICS_ADDRESS", f"127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(SettingsError, match=r"^METRICS_ADDRESS: .*Address already in use"):
-            await connect(Settings())
+            await connect(Settings(), runtime())
