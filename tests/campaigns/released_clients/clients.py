@@ -24,7 +24,7 @@ Json: TypeAlias = dict[str, Any]
 
 FIVE_MINUTES = 300.0
 _LONGEST = 1_500.0
-_SAID = 110
+_SAID = 130
 
 
 @dataclass(frozen=True)
@@ -287,6 +287,10 @@ def _last_words(said: str) -> str:
 
 
 def _shortened(said: str) -> str:
+    """Return an error in a line: what the innermost message of an answer says, where it holds one."""
     plain = re.sub(r"^(\w+\.)+(?=\w+:)", "", said)
-    plain = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "…", plain).replace("|", "/").replace("`", "'")
+    messages = re.findall(r'"message": ?"([^"]+)"', plain)
+    if messages:
+        plain = f"{plain.partition(':')[0]}: {messages[-1]}"
+    plain = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{19}", "…", plain).replace("|", "/").replace("`", "'")
     return plain if len(plain) <= _SAID else plain[: _SAID - 1] + "…"

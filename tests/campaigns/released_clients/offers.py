@@ -85,7 +85,11 @@ class Offer:
     async def last(self, *, preview: float, live: float) -> None:
         """Choose how long publishing and going live take, in seconds of the marketplace."""
         durations = dict.fromkeys(_BEFORE_THE_PREVIEW, preview / len(_BEFORE_THE_PREVIEW)) | {"live": live}
-        await self._control("PUT", "switches", {"step_durations": durations})
+        await self.switch(step_durations=durations)
+
+    async def switch(self, **switches: object) -> None:
+        """Choose how the publisher's marketplace behaves."""
+        await self._control("PUT", "switches", switches)
 
     async def fault(self, call: str, action: Json, *, times: int = 1) -> None:
         """Let something go wrong with the next requests of a call."""

@@ -100,6 +100,21 @@ async def test_cloudpub_finds_what_it_has_published_and_sends_nothing(
     assert not any(each["effect"] for each in again)
 
 
+@pytest.mark.parametrize("listed", ["second_live", "preview_and_live"])
+async def test_cloudpub_goes_live_however_submissions_are_listed_after_it(
+    listed: str, rig: Rig, offer: Offer, stack: ExitStack
+) -> None:
+    await offer.switch(after_go_live=listed)
+    publisher = Cloudpub(rig, offer, stack)
+
+    await published(publisher, Wanted(NEW))
+    await published(publisher, Wanted("2026.03.02"))
+
+    state = await offer.state()
+    assert (state.publishes, state.go_lives) == (2, 2)
+    assert set(state.versions["Production"][PLAN]) == {FIRST, NEW, "2026.03.02"}
+
+
 async def test_cloudpub_publishes_what_others_left_in_the_draft_of_another_plan_only_when_it_publishes_whole(
     rig: Rig, offer: Offer, stack: ExitStack
 ) -> None:
