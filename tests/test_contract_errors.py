@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.apis.product_ingestion import resource_of
 from tests.desk import PLAN, Desk, vhd
 
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
@@ -17,6 +18,7 @@ async def test_a_wrong_version_is_an_invalid_input(desk: Desk) -> None:
     assert await desk.requests() == []
 
 
+@pytest.mark.only("cloud-partner", "there a new version has to be the greatest")
 async def test_an_older_version_than_those_there_is_an_invalid_input(desk: Desk) -> None:
     await desk.preview("4.2.0")
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.1.0"))
@@ -71,7 +73,7 @@ async def test_a_version_with_another_disk_is_a_conflict(desk: Desk, workflow: s
 
 async def test_a_full_plan_says_how_to_make_room(desk: Desk) -> None:
     await desk.preview(*(f"4.2.{patch}" for patch in range(8)))
-    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.8"))
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.8", max_versions_per_plan=8))
 
     assert error.type == "ImageLimitReached"
     assert "remove_oldest" in error.message
@@ -91,11 +93,14 @@ async def test_a_publication_in_progress_is_named_to_whoever_will_not_wait(desk:
 
 async def test_a_draft_that_the_service_finds_invalid_is_told_in_its_words(desk: Desk) -> None:
     document = desk.document("4.2.0")
-    del document["definition"]["plans"][0]["microsoft-azure-virtualmachines.skuTitle"]
+    if desk.api.name == "cloud-partner":
+        del document["definition"]["plans"][0]["microsoft-azure-virtualmachines.skuTitle"]
+    else:
+        del resource_of(document, "property")["termsConditions"]
     error = await desk.failure("CreateOfferAndPublish", desk.create(document=document))
 
     assert error.type == "ValidationFailed"
-    assert "skuTitle" in error.message
+    assert desk.per_api("skuTitle", "termsConditions") in error.message
     assert "mend the offer's draft" in error.message
 
 
@@ -108,14 +113,15 @@ async def test_a_go_live_that_fails_is_told_with_step_and_reason(desk: Desk, out
     )
 
     assert error.type == "GoLiveFailed"
-    assert "Live: Region PT is full" in error.message
+    assert "Live: " in error.message
+    assert "Region PT is full" in error.message
     assert "start the run again" in error.message
     assert await desk.effects("go_live") == 1
 
 
 async def test_an_operation_that_somebody_cancels_ends_the_run(desk: Desk) -> None:
     await desk.preview("4.2.0")
-    await desk.fault("look", {"kind": "stranger_cancel"}, after=3)
+    await desk.fault("look", {"kind": "stranger_cancel"}, after=desk.api.looks_at_an_edit + 3)
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1"))
 
     assert error.type == "OperationCanceled"
@@ -134,11 +140,12 @@ async def test_an_operation_that_never_settles_ends_the_run_at_its_deadline(desk
     error = await desk.failure(workflow, start | {"deadline": "PT5H", "polling": POLLING})
 
     assert error.type == "OperationTimedOut"
-    assert "Certification" in error.message
+    assert desk.per_api("Certification", "Publish to preview") in error.message
     assert "start the run again" in error.message.lower()
     assert await desk.effects("cancel") == 0
 
 
+@pytest.mark.only("cloud-partner", "whatever the other API refuses of a draft it calls invalid")
 async def test_whatever_else_the_service_refuses_is_told_in_its_words(desk: Desk) -> None:
     await desk.preview("4.2.0")
     document = desk.document("4.2.0") | {"offerTypeId": "microsoft-azure-corevm"}

@@ -611,6 +611,8 @@ def _failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
     if failures.is_full(job.errors):
         return PlanFull(f'{sentence} - deprecate versions in Partner Center, or set when_full to "remove_oldest"')
     error = failures.error_of(job.errors)
+    if error is Invalid:
+        sentence += " - mend the offer's draft, or what was asked for, and start the run again"
     return error(sentence, call=call, status=_CONFLICT if error is Conflict else None)
 
 
