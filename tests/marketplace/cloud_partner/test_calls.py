@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from marketplace import errors
+from marketplace.cloud_partner import calls
 from marketplace.cloud_partner.calls import Portal
 from marketplace.http.credentials import FixedToken
 from marketplace.http.pace import Pace
@@ -179,7 +180,7 @@ async def test_a_success_of_another_shape_is_unreadable(name: str, body: object)
 
 
 async def test_an_endless_answer_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portal, "MAX_DOCUMENT_BYTES", 1000)
+    monkeypatch.setattr(calls, "MAX_DOCUMENT_BYTES", 1000)
     with pytest.raises(errors.Unreadable, match="more than 1,000 bytes"):
         await Service(httpx.Response(200, json={"a": "x" * 1000})).portal().read_offer(OFFER)
 
@@ -386,9 +387,9 @@ async def test_no_secret_is_in_an_error_or_a_log(
 
 
 async def test_a_request_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "marketplace.cloud_partner.calls")
+    caplog.set_level(logging.DEBUG, "marketplace.http.sender")
     await Service(httpx.Response(200, json={})).portal().status(OFFER)
-    [record] = [record for record in caplog.records if record.name == "marketplace.cloud_partner.calls"]
+    [record] = [record for record in caplog.records if record.name == "marketplace.http.sender"]
     assert record.levelno == logging.DEBUG
     assert record.getMessage().startswith(f"GET {PATH}/status: 200 in 0.")
 

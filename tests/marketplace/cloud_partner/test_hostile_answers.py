@@ -17,13 +17,16 @@ from pydantic import BaseModel, SecretStr
 
 from activities.errors import MOST_SPREAD, application_error
 from marketplace import errors
-from marketplace.cloud_partner import calls, plans
+from marketplace.cloud_partner import plans
 from marketplace.cloud_partner.calls import Portal
 from marketplace.cloud_partner.images import edit, held_images
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
+from marketplace.cloud_partner.plans import HeldImage
 from marketplace.http.answers import LONGEST_RETRY_AFTER
 from marketplace.http.credentials import FixedToken
-from marketplace.model import HeldImage, Image, OfferKey, OperationKind, Slot, WhenFull
+from marketplace.http.sender import MAX_ANSWER_BYTES
+from marketplace.model import Change, Image, OfferDefinition, OfferKey, OperationKind, Slot, WhenFull
+from marketplace.protocol import Attempt
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, PLAN, vhd
@@ -42,22 +45,24 @@ CONTRACT = {
 }
 
 DOCUMENT = json.dumps(offer_document("fabrikam", ["4.2.0", "4.1.0"]))
+DEFINITION = OfferDefinition(member="offer", text=DOCUMENT)
+CHANGE = Change(images=[IMAGE], when_full=WhenFull.REMOVE_OLDEST, limit=2)
 USES: dict[str, Callable[[CloudPartnerMarketplace], Awaitable[object]]] = {
     "read a slot": lambda client: client.read_slot(KEY, Slot.PREVIEW),
     "list": lambda client: client.operations(KEY),
     "look": lambda client: client.look(KEY, GUID),
     "look at a go-live": lambda client: client.look(KEY, GUID, OperationKind.GO_LIVE),
     "sign-off": lambda client: client.awaits_sign_off(KEY),
-    "put": lambda client: client.put_offer(KEY, DOCUMENT, replace=True, repeated=False, sole_writer=True),
-    "put again": lambda client: client.put_offer(KEY, DOCUMENT, replace=False, repeated=True, sole_writer=True),
-    "publish": lambda client: client.publish(KEY, ["a@b.example"]),
-    "go live": lambda client: client.go_live(KEY),
-    "cancel": lambda client: client.cancel(KEY, []),
-    "plan": lambda client: client.planned_edit(
-        KEY, [IMAGE], preview=[], production=[], when_full=WhenFull.REMOVE_OLDEST, limit=2
+    "put": lambda client: client.put_offer(KEY, DEFINITION, replace=True, sole_writer=True, attempt=Attempt()),
+    "put again": lambda client: client.put_offer(
+        KEY, DEFINITION, replace=False, sole_writer=True, attempt=Attempt(repeated=True)
     ),
+    "publish": lambda client: client.publish(KEY, CHANGE, ["a@b.example"], attempt=Attempt()),
+    "go live": lambda client: client.go_live(KEY, GUID, attempt=Attempt()),
+    "cancel": lambda client: client.cancel(KEY, GUID, []),
+    "plan": lambda client: client.planned_edit(KEY, CHANGE, preview=None, production=None),
     "edit": lambda client: client.edit_images(
-        KEY, [IMAGE], preview=[], production=[], when_full=WhenFull.REMOVE_OLDEST, limit=2, sole_writer=True
+        KEY, CHANGE, preview=None, production=None, sole_writer=True, attempt=Attempt()
     ),
 }
 every_use = pytest.mark.parametrize("use", USES)
@@ -391,7 +396,7 @@ def test_a_document_beyond_the_bounds_is_refused_with_the_bound(
 
 
 async def test_an_answer_of_megabytes_that_is_no_document_is_refused_with_the_bound() -> None:
-    content = b"[" + b" " * calls.MAX_ANSWER_BYTES + b"]"
+    content = b"[" + b" " * MAX_ANSWER_BYTES + b"]"
     client = marketplace_that(lambda _: httpx.Response(200, content=content))
     with pytest.raises(errors.Unreadable, match="more than 4,194,304 bytes"):
         await client.operations(KEY)

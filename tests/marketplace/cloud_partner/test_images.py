@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace import sas
-from marketplace.cloud_partner.images import added, conflicts, edit, held_images, missing
+from marketplace.cloud_partner.images import conflicts, edit, held_images, missing, version_of
+from marketplace.cloud_partner.plans import HeldImage
 from marketplace.errors import PlanFull, PlanMissing, RuleBroken, VersionTaken
 from marketplace.json_text import apply, change_members, parse
-from marketplace.model import DataDisk, EditOutcome, HeldImage, Image, ImageVersion, WhenFull
+from marketplace.model import DataDisk, EditOutcome, Image, ImageVersion, WhenFull, added
 from marketplace.versions import sort_key
 
 NOW = datetime(2024, 5, 20, 12, tzinfo=UTC)
@@ -355,7 +356,8 @@ def test_a_version_in_another_spelling_is_a_conflict_beside_its_own_and_in_any_g
 
 
 def test_what_going_live_adds_is_told_in_its_own_spelling() -> None:
-    assert [str(one) for one in added(held("1.2.0", "1.3.0"), held("1.02.0", "1.3.0"))] == ["lts 1.02.0"]
+    before, after = (map(version_of, held(*versions)) for versions in (("1.2.0", "1.3.0"), ("1.02.0", "1.3.0")))
+    assert [str(one) for one in added(before, after)] == ["lts 1.02.0"]
 
 
 def test_a_slot_older_than_the_second_generation_is_no_contradiction() -> None:

@@ -18,8 +18,19 @@ from marketplace import errors
 from marketplace.cloud_partner.calls import Portal
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.http.credentials import FixedToken
-from marketplace.model import DataDisk, Image, OfferKey, OperationKind, OperationState, Slot, WhenFull
-from marketplace.protocol import Marketplace
+from marketplace.model import (
+    Change,
+    DataDisk,
+    EditOutcome,
+    Image,
+    OfferDefinition,
+    OfferKey,
+    OperationKind,
+    OperationState,
+    Slot,
+    WhenFull,
+)
+from marketplace.protocol import Attempt, Marketplace, PutOutcome
 from marketplace.sas import Signer
 
 NOW = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
@@ -118,14 +129,25 @@ class Service:
         portal = Portal(client, FixedToken(SecretStr("hunter2-token")))
         return CloudPartnerMarketplace(portal, signer=self.signer, clock=lambda: NOW)
 
-    async def edit(self, *images: Image, **more: Any) -> Any:
+    async def put_offer(self, text: str, *, replace: bool, repeated: bool, sole_writer: bool) -> PutOutcome | None:
+        return await self.marketplace().put_offer(
+            OFFER,
+            OfferDefinition(member="offer", text=text),
+            replace=replace,
+            sole_writer=sole_writer,
+            attempt=Attempt(repeated=repeated),
+        )
+
+    async def edit(self, *images: Image, sole_writer: bool = True, **more: Any) -> EditOutcome:
         marketplace = self.marketplace()
-        slots = {
-            name: await marketplace.read_slot(OFFER, slot) or []
-            for name, slot in (("preview", Slot.PREVIEW), ("production", Slot.PRODUCTION))
-        }
-        options = {"when_full": WhenFull.FAIL, "limit": None, "sole_writer": True, **slots, **more}
-        return await marketplace.edit_images(OFFER, images, **options)
+        return await marketplace.edit_images(
+            OFFER,
+            Change(images=list(images), **more),
+            preview=await marketplace.read_slot(OFFER, Slot.PREVIEW),
+            production=await marketplace.read_slot(OFFER, Slot.PRODUCTION),
+            sole_writer=sole_writer,
+            attempt=Attempt(),
+        )
 
 
 async def test_it_is_a_marketplace() -> None:
@@ -155,7 +177,7 @@ def stranger_writes(times: int, *, when: str = "PUT") -> Hook:
 async def test_a_new_offer_is_put_without_if_match() -> None:
     service = Service()
     text = json.dumps(document("1.0.0"), indent=1)
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
+    put = await service.put_offer(text, replace=False, repeated=False, sole_writer=True)
     assert put is not None
     assert (put.operations, [str(each) for each in put.images], put.warnings) == ([], ["lts 1.0.0"], [])
     assert service.puts[0].headers.get("if-match") is None
@@ -164,9 +186,7 @@ async def test_a_new_offer_is_put_without_if_match() -> None:
 
 async def test_an_existing_offer_is_left_alone() -> None:
     service = Service(document("1.0.0"))
-    put = await service.marketplace().put_offer(
-        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
-    )
+    put = await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True)
     assert put is None
     assert not service.puts
 
@@ -175,7 +195,7 @@ async def test_a_repeated_creation_knows_its_own_offer() -> None:
     service = Service(document("1.0.0", status="neverPublished", version=1))
     service.listed = [{"id": "op-1", "submissionState": "completed"}]
     text = json.dumps(document("1.0.0"))
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=True, sole_writer=True)
+    put = await service.put_offer(text, replace=False, repeated=True, sole_writer=True)
     assert put is not None
     assert put.operations == ["op-1"]
     assert not service.puts
@@ -183,9 +203,7 @@ async def test_a_repeated_creation_knows_its_own_offer() -> None:
 
 async def test_a_repeated_creation_knows_an_offer_of_somebody_else() -> None:
     service = Service(document("9.0.0"))
-    put = await service.marketplace().put_offer(
-        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=True, sole_writer=True
-    )
+    put = await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=True, sole_writer=True)
     assert put is None
     assert not service.puts
 
@@ -196,7 +214,7 @@ async def test_a_draft_is_replaced_under_its_etag(sends_etag: bool) -> None:  # 
     service.listed = [{"id": f"op-{number}"} for number in range(9)]
     expected = service.etag if sends_etag else "*"
     text = json.dumps(document("2.0.0"))
-    put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
+    put = await service.put_offer(text, replace=True, repeated=False, sole_writer=True)
     assert put is not None
     assert put.operations == ["op-0", "op-1", "op-2", "op-3", "op-4"]
     assert service.puts[0].headers["if-match"] == expected
@@ -206,9 +224,7 @@ async def test_a_draft_is_replaced_under_its_etag(sends_etag: bool) -> None:  # 
 async def test_a_replacement_reads_again_when_somebody_was_faster() -> None:
     service = Service(document("1.0.0"))
     service.hook = stranger_writes(4)
-    assert await service.marketplace().put_offer(
-        OFFER, json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True
-    )
+    assert await service.put_offer(json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True)
     assert len(service.puts) == 5
 
 
@@ -216,9 +232,7 @@ async def test_a_replacement_gives_up_after_five_conflicts() -> None:
     service = Service(document("1.0.0"))
     service.hook = stranger_writes(99)
     with pytest.raises(errors.Conflict):
-        await service.marketplace().put_offer(
-            OFFER, json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True
-        )
+        await service.put_offer(json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True)
     assert len(service.puts) == 5
 
 
@@ -233,9 +247,7 @@ async def test_an_offer_that_somebody_else_creates_meanwhile_is_left_alone(statu
 
     service = Service()
     service.hook = hook
-    put = await service.marketplace().put_offer(
-        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
-    )
+    put = await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True)
     assert put is None
     assert versions_of(service.slots["Draft"]) == ["9.0.0"]
 
@@ -247,9 +259,7 @@ async def test_a_service_that_wants_if_match_for_a_new_offer_gets_it(status: int
 
     service = Service()
     service.hook = hook
-    assert await service.marketplace().put_offer(
-        OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
-    )
+    assert await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True)
     assert [request.headers.get("if-match") for request in service.puts] == ["*"]
 
 
@@ -257,9 +267,7 @@ async def test_a_document_that_the_service_refuses_stays_refused() -> None:
     service = Service()
     service.hook = lambda _, request: httpx.Response(400, text="No title.") if request.method == "PUT" else None
     with pytest.raises(errors.Refused, match=r"No title\."):
-        await service.marketplace().put_offer(
-            OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
-        )
+        await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True)
     assert service.calls.count(("PUT", "")) == 2
 
 
@@ -267,15 +275,13 @@ async def test_a_publisher_that_is_not_there_is_not_found() -> None:
     service = Service()
     service.hook = lambda *_: httpx.Response(404)
     with pytest.raises(errors.NotFound):
-        await service.marketplace().put_offer(
-            OFFER, json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True
-        )
+        await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True)
 
 
 async def test_what_is_no_document_is_not_sent() -> None:
     service = Service()
     with pytest.raises(errors.RuleBroken):
-        await service.marketplace().put_offer(OFFER, "[]", replace=False, repeated=False, sole_writer=True)
+        await service.put_offer("[]", replace=False, repeated=False, sole_writer=True)
     assert not service.calls
 
 
@@ -301,7 +307,7 @@ EXPIRED = SAS.replace("2024-09-01", "2024-02-28")
 
 async def test_a_sas_of_no_use_is_told_without_its_signature() -> None:
     text = json.dumps(with_disks(v1=url("1.0.0", SOON)))
-    put = await Service().marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
+    put = await Service().put_offer(text, replace=False, repeated=False, sole_writer=True)
     assert put is not None
     (warning,) = put.warnings
     assert warning.startswith("lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-03-05")
@@ -313,7 +319,7 @@ async def test_a_new_offer_whose_disks_cannot_be_read_is_not_sent(query: str) ->
     service = Service()
     text = json.dumps(with_disks(v1=url("1.0.0", query)))
     with pytest.raises(errors.RuleBroken, match=r"lts 1\.0\.0: the (SAS|URL) of the OS disk") as caught:
-        await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
+        await service.put_offer(text, replace=False, repeated=False, sole_writer=True)
     assert not service.puts
     assert "hunter2" not in str(caught.value)
 
@@ -322,7 +328,7 @@ async def test_a_new_offer_needs_no_secret_where_we_hold_the_key() -> None:
     service = Service()
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", "")))
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=False, sole_writer=True)
+    put = await service.put_offer(text, replace=False, repeated=False, sole_writer=True)
     assert put is not None
     assert put.warnings == []
     sent = service.slots["Draft"]
@@ -334,7 +340,7 @@ async def test_a_repeated_creation_knows_the_offer_that_it_signed() -> None:
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", "")))
-    put = await service.marketplace().put_offer(OFFER, text, replace=False, repeated=True, sole_writer=True)
+    put = await service.put_offer(text, replace=False, repeated=True, sole_writer=True)
     assert put is not None
     assert not service.puts
     assert len(put.warnings) == 1
@@ -344,14 +350,14 @@ async def test_a_replaced_draft_keeps_the_urls_of_images_that_it_holds() -> None
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", ""), v2=url("2.0.0", "")))
-    put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
+    put = await service.put_offer(text, replace=True, repeated=False, sole_writer=True)
     assert put is not None
     (warning,) = put.warnings
     assert warning.startswith("lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-02-28")
     sent = service.slots["Draft"]
     assert disk(sent) == url("1.0.0", EXPIRED)
     assert parse_qs(urlsplit(disk(sent, "2.0.0")).query)["sp"] == ["rl"]
-    await service.marketplace().put_offer(OFFER, text, replace=True, repeated=True, sole_writer=True)
+    await service.put_offer(text, replace=True, repeated=True, sole_writer=True)
     assert service.slots["Draft"] == sent
 
 
@@ -359,7 +365,7 @@ async def test_a_replaced_draft_gets_no_new_image_that_cannot_be_read() -> None:
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     text = json.dumps(with_disks(v1=url("1.0.0", EXPIRED), v2=url("2.0.0", EXPIRED)))
     with pytest.raises(errors.RuleBroken) as caught:
-        await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
+        await service.put_offer(text, replace=True, repeated=False, sole_writer=True)
     assert str(caught.value).startswith("lts 2.0.0: the SAS of the OS disk: se (expiry)")
     assert "1.0.0" not in str(caught.value)
     assert not service.puts
@@ -397,7 +403,7 @@ async def test_a_publish_that_begins_during_our_write_is_known(write: str, sends
         known = (await service.edit(image("1.1.0"))).operations
     else:
         text = json.dumps(document("2.0.0"))
-        put = await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=True)
+        put = await service.put_offer(text, replace=True, repeated=False, sole_writer=True)
         assert put is not None
         known = put.operations
     assert known == ["theirs", "old"]
@@ -413,9 +419,8 @@ async def test_what_is_there_already_is_not_written() -> None:
 
 async def test_planning_an_edit_writes_nothing() -> None:
     service = Service(document("1.0.0"))
-    edit = await service.marketplace().planned_edit(
-        OFFER, [image("1.1.0")], preview=[], production=[], when_full=WhenFull.FAIL, limit=None
-    )
+    change = Change(images=[image("1.1.0")])
+    edit = await service.marketplace().planned_edit(OFFER, change, preview=None, production=None)
     assert edit.changed
     assert not service.puts
 
@@ -523,8 +528,10 @@ async def test_a_slot_is_read() -> None:
     service = Service(document("1.0.0"))
     service.slots["Preview"] = json.dumps(document("0.9.0"))
     marketplace = service.marketplace()
-    assert [held.version for held in await marketplace.read_slot(OFFER, Slot.DRAFT) or []] == ["1.0.0"]
-    assert [held.version for held in await marketplace.read_slot(OFFER, Slot.PREVIEW) or []] == ["0.9.0"]
+    for slot, version in ((Slot.DRAFT, "1.0.0"), (Slot.PREVIEW, "0.9.0")):
+        contents = await marketplace.read_slot(OFFER, slot)
+        assert contents is not None
+        assert [held.version for held in contents.versions] == [version]
     assert await marketplace.read_slot(OFFER, Slot.PRODUCTION) is None
 
 
@@ -625,9 +632,9 @@ async def test_looking_at_an_operation_that_is_not_there_is_not_found() -> None:
 async def test_operations_are_started_and_cancelled() -> None:
     service = Service(document("1.0.0"))
     marketplace = service.marketplace()
-    assert await marketplace.publish(OFFER, ["a@b.example"]) is None
-    assert await marketplace.go_live(OFFER) is None
-    await marketplace.cancel(OFFER, [])
+    assert await marketplace.publish(OFFER, Change(), ["a@b.example"], attempt=Attempt()) is None
+    assert await marketplace.go_live(OFFER, "op-1", attempt=Attempt()) is None
+    await marketplace.cancel(OFFER, "op-1", [])
     assert service.calls == [("POST", "publish"), ("POST", "golive"), ("POST", "cancel")]
 
 
@@ -656,7 +663,7 @@ async def test_any_answer_is_met_with_a_result_or_a_typed_error(draft: object, a
         lambda: marketplace.awaits_sign_off(OFFER),
         lambda: marketplace.read_slot(OFFER, Slot.PREVIEW),
         lambda: service.edit(image("1.1.0")),
-        lambda: marketplace.put_offer(OFFER, json.dumps(document()), replace=True, repeated=True, sole_writer=True),
+        lambda: service.put_offer(json.dumps(document()), replace=True, repeated=True, sole_writer=True),
     ):
         with contextlib.suppress(errors.MarketplaceError, errors.RuleBroken):
             await call()
@@ -666,7 +673,7 @@ async def test_without_an_etag_only_a_sole_writer_writes() -> None:
     service = Service(document("1.0.0"), sends_etag=False)
     text = json.dumps(document("2.0.0"))
     with pytest.raises(errors.Unguarded):
-        await service.marketplace().put_offer(OFFER, text, replace=True, repeated=False, sole_writer=False)
+        await service.put_offer(text, replace=True, repeated=False, sole_writer=False)
     with pytest.raises(errors.Unguarded):
         await service.edit(image("2.0.0"), sole_writer=False)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace import errors
+from marketplace.cloud_partner.calls import DIALECT
 from marketplace.http.answers import Answer, Call, etag, failure, json_of, operation_id, retry_after, words
 
 NOW = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
@@ -36,7 +37,7 @@ def test_a_success_is_no_failure(status: int) -> None:
             errors.Unauthorized: (401,),
             errors.Forbidden: (403,),
             errors.NotFound: (404,),
-            errors.Conflict: (409, 412),
+            errors.Conflict: (409, 412, 423),
             errors.Invalid: (422,),
             errors.Unavailable: (408, 429, 500, 501, 502, 503, 504, 599),
         }.items()
@@ -79,7 +80,7 @@ def test_no_answer_is_an_error(exception: Exception, error: type[errors.Marketpl
 
 def test_a_message_says_call_status_words_and_request_id() -> None:
     body = json.dumps({"error": {"code": "Invalid", "message": "No title.", "details": [{"message": "Nor logo."}]}})
-    failed = failure(CALL, answer(422, body, x_ms_request_id="r-1"), now=NOW)
+    failed = failure(CALL, answer(422, body, x_ms_request_id="r-1"), now=NOW, dialect=DIALECT)
     assert str(failed) == (
         "publish fabrikam-linux/webstack-appliance: the marketplace answered 422:"
         " Invalid: No title.; Nor logo. - mend the offer's draft and start the run again (request id r-1)"
@@ -93,7 +94,7 @@ def test_every_request_id_is_told(header: str) -> None:
 
 
 def test_a_401_says_what_to_check() -> None:
-    message = str(failure(CALL, answer(401), now=NOW))
+    message = str(failure(CALL, answer(401), now=NOW, dialect=DIALECT))
     assert all(
         hint in message
         for hint in ["MARKETPLACE_ACCESS_TOKEN", "AZURE_", "https://cloudpartner.azure.com", "expired"]
@@ -101,7 +102,7 @@ def test_a_401_says_what_to_check() -> None:
 
 
 def test_a_403_says_what_to_check() -> None:
-    message = str(failure(CALL, answer(403), now=NOW))
+    message = str(failure(CALL, answer(403), now=NOW, dialect=DIALECT))
     assert "publisher fabrikam-linux" in message
     assert "Object ID of the enterprise application" in message
 

@@ -12,8 +12,9 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity import CredentialUnavailableError
 from pydantic import SecretStr
 
+from marketplace.cloud_partner.calls import MARKETPLACE_SCOPE
 from marketplace.errors import MarketplaceError, Unauthorized, Unreachable
-from marketplace.http.credentials import MARKETPLACE_SCOPE, EntraCredentials, FixedToken, default_credential
+from marketplace.http.credentials import EntraCredentials, FixedToken, default_credential
 
 LIFETIME = 4_500
 
@@ -56,7 +57,7 @@ class Entra:
         return Credential(self)
 
     def credentials(self) -> EntraCredentials:
-        return EntraCredentials(make=self.make, clock=lambda: self.now)
+        return EntraCredentials(MARKETPLACE_SCOPE, make=self.make, clock=lambda: self.now)
 
 
 class Credential:
@@ -265,7 +266,7 @@ async def test_what_cannot_be_made_is_a_failure_too() -> None:
         raise ValueError("Invalid value for AZURE_TOKEN_CREDENTIALS")
 
     with pytest.raises(Unauthorized, match="AZURE_TOKEN_CREDENTIALS"):
-        await EntraCredentials(make=broken).token()
+        await EntraCredentials(MARKETPLACE_SCOPE, make=broken).token()
 
 
 @pytest.mark.parametrize("make", [lambda: Entra().credentials(), lambda: FixedToken(SecretStr("hunter2"))])
