@@ -23,7 +23,9 @@ MAX_STAGE = 60
 
 _VALIDATION = frozenset({"schemavalidationerror", "invalidresource", "businessvalidationerror"})
 FULL = "collectionlimitexceeded"
-_CONTENTION = frozenset({"conflict", "locked", "productlocked"})
+_CONTENTION = frozenset({"locked", "productlocked"})
+"""``conflict`` and ``invalidState`` are none of them: what is refused for good bears these codes too."""
+
 _CANCELED = frozenset({"operationcanceled", "operationcancelled"})
 _TRANSIENT = frozenset({"internalservererror", "serviceunavailable", "requesttimeout", "toomanyrequests"})
 _SAYS_CONTENTION = re.compile(
@@ -147,7 +149,7 @@ def words_of(body: str) -> str:
 
 
 def error_of_answer(answer: Answer) -> type[MarketplaceError] | None:
-    """Return the error of a refusal whose body says more than its status."""
+    """Return the error of a refusal whose body says more than its status, which is contention with 409 and 423."""
     if answer.status not in {400, 409, 422, 423}:
         return None
     try:

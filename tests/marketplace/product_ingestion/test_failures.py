@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from marketplace import errors
 from marketplace.http.answers import Answer
 from marketplace.product_ingestion import failures
+from tests.marketplace.product_ingestion.mocked import OFFER, Mocked
 
 CERTIFICATION = {
     "code": "internalServerError",
@@ -28,6 +29,11 @@ IN_PROGRESS = {
     "message": "Operation failed",
     "resourceId": "submission/p/0",
     "details": [{"code": "invalidState", "message": "A submission is already in progress", "details": []}],
+}
+FOR_GOOD = {
+    "code": "conflict",
+    "message": "Operation failed",
+    "details": [{"code": "invalidState", "message": "The payout profile is incomplete.", "details": []}],
 }
 INVALID = {
     "code": "badRequest",
@@ -66,6 +72,8 @@ def test_details_may_be_anything(details: object) -> None:
     ("error", "expected"),
     [
         (IN_PROGRESS, errors.Conflict),
+        (FOR_GOOD, errors.Refused),
+        ({"code": "conflict"}, errors.Refused),
         ({"code": "locked"}, errors.Conflict),
         ({"code": "badRequest", "details": [{"code": "productLocked", "message": "wait"}]}, errors.Conflict),
         ({"code": "badRequest", "message": "It cannot be pushed because it is not the latest."}, errors.Conflict),
@@ -78,7 +86,9 @@ def test_details_may_be_anything(details: object) -> None:
         ({"code": "badRequest", "message": "PlanId lts is locked by a previous submission"}, errors.Refused),
     ],
 )
-def test_what_an_error_is(error: dict[str, Any], expected: type[Exception]) -> None:
+def test_what_an_error_is_its_words_tell_and_no_code_that_may_mean_anything(
+    error: dict[str, Any], expected: type[Exception]
+) -> None:
     assert failures.error_of(failures.read([error])) is expected
 
 
@@ -92,6 +102,7 @@ def test_certification_is_known_by_its_shape() -> None:
     ("status", "body", "expected"),
     [
         (400, IN_PROGRESS, errors.Conflict),
+        (400, FOR_GOOD, None),
         (400, INVALID, errors.Invalid),
         (400, FULL, errors.Invalid),
         (400, {"code": "badRequest", "message": "no such target"}, None),
@@ -102,6 +113,13 @@ def test_certification_is_known_by_its_shape() -> None:
 def test_the_body_of_a_refusal_says_more_than_its_status(status: int, body: object, expected: object) -> None:
     answer = Answer(status, httpx.Headers(), json.dumps({"error": body}))
     assert failures.error_of_answer(answer) is expected
+
+
+@pytest.mark.parametrize("status", [409, 423])
+async def test_contention_is_told_by_the_status_alone(status: int) -> None:
+    service = Mocked({"GET submission": httpx.Response(status, json={"error": FOR_GOOD})})
+    with pytest.raises(errors.Conflict):
+        await service.marketplace().operations(OFFER)
 
 
 @pytest.mark.parametrize("text", ["", "<html>", '{"error": ', "[]", "null", '"x"', "[" * 10_000])

@@ -11,7 +11,7 @@ from marketplace.model import OperationKind, OperationState, StepState
 from marketplace.product_ingestion import jobs
 from marketplace.product_ingestion.jobs import Progress
 from marketplace.product_ingestion.moments import moment
-from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, IN_PROGRESS, INVALID
+from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, FOR_GOOD, IN_PROGRESS, INVALID
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,12 @@ def test_what_an_operation_is_reported_as(
     kind: OperationKind, now: Progress, errors: list[dict[str, Any]], expected: tuple[str, str, str, list[str]]
 ) -> None:
     assert report(kind, now, *errors) == expected
+
+
+def test_what_is_refused_for_good_was_not_turned_away() -> None:
+    state, _, _, errors = report(OperationKind.GO_LIVE, Progress.FAILED, FOR_GOOD)
+    assert state == "failed"
+    assert "payout profile" in errors[0]
 
 
 def test_the_failed_step_carries_the_errors() -> None:
