@@ -21,12 +21,16 @@ from marketplace.http.credentials import FixedToken
 from marketplace.model import (
     Change,
     DataDisk,
+    Deprecation,
     EditOutcome,
+    ForeignEdits,
     Image,
     OfferDefinition,
     OfferKey,
     OperationKind,
     OperationState,
+    Scope,
+    Sku,
     Slot,
     WhenFull,
 )
@@ -369,6 +373,70 @@ async def test_a_replaced_draft_gets_no_new_image_that_cannot_be_read() -> None:
     assert str(caught.value).startswith("lts 2.0.0: the SAS of the OS disk: se (expiry)")
     assert "1.0.0" not in str(caught.value)
     assert not service.puts
+
+
+async def test_an_offer_in_the_words_of_the_other_api_is_refused_before_anything_is_sent() -> None:
+    service = Service()
+    for text in (json.dumps(document("1.0.0")), "{}"):
+        with pytest.raises(errors.RuleBroken, match=r"^configure: is of the Product Ingestion API only") as caught:
+            await service.marketplace().put_offer(
+                OFFER,
+                OfferDefinition(member="configure", text=text),
+                replace=True,
+                sole_writer=True,
+                attempt=Attempt(),
+            )
+        assert "Give the offer as `offer` instead" in str(caught.value)
+    assert service.calls == []
+
+
+# What the API can do at all
+
+
+GALLERY = (
+    "/subscriptions/00000000-1111-2222-3333-444444444444/resourceGroups/images/providers/Microsoft.Compute"
+    "/galleries/fabrikam/images/webstack/versions/1.1.0"
+)
+FROM_A_GALLERY = Image(plan_id="lts", version="1.1.0", gallery_image_id=GALLERY)
+WITH_A_SKU = image("1.1.0").model_copy(update={"sku": Sku(id="lts-gen2")})
+ELSEWHERE: dict[str, Change] = {
+    "publish": Change(scope=Scope.MODULAR),
+    "foreign_edits": Change(foreign_edits=ForeignEdits.FAIL),
+    "deprecation": Change(deprecation=Deprecation(reason="endOfSupport")),
+    "images.gallery_image_id": Change(images=[image("1.0.0"), FROM_A_GALLERY]),
+    "images.sku": Change(images=[image("1.0.0"), WITH_A_SKU]),
+}
+
+
+@pytest.mark.parametrize("member", ELSEWHERE)
+def test_what_only_the_other_api_knows_is_refused_and_named(member: str) -> None:
+    service = Service()
+    with pytest.raises(errors.RuleBroken) as caught:
+        service.marketplace().check(ELSEWHERE[member])
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(f"{member}: is of the Product Ingestion API only")
+    assert line.endswith("Leave it out.")
+    assert service.calls == []
+
+
+def test_all_that_only_the_other_api_knows_is_named_at_once() -> None:
+    change = Change(
+        images=[FROM_A_GALLERY, WITH_A_SKU],
+        scope=Scope.MODULAR,
+        foreign_edits=ForeignEdits.INCLUDE,
+        deprecation=Deprecation(alternative_plan_id="edge"),
+    )
+    with pytest.raises(errors.RuleBroken) as caught:
+        Service().marketplace().check(change)
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == list(ELSEWHERE)
+
+
+def test_what_the_api_knows_is_not_refused() -> None:
+    marketplace = Service().marketplace()
+    marketplace.check(Change())
+    wanted = image("1.0.0").model_copy(update={"generation": "2", "data_disks": [DataDisk(lun=0, vhd_url=url("d"))]})
+    marketplace.check(Change(images=[wanted], when_full=WhenFull.REMOVE_OLDEST, limit=3, scope=Scope.WHOLE))
+    marketplace.check(Change(deprecation=Deprecation.model_validate_json('{"notice": "P90D", "reason": "other"}')))
 
 
 # Editing images

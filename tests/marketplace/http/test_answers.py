@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from marketplace import errors
 from marketplace.cloud_partner.calls import DIALECT
-from marketplace.http.answers import Answer, Call, etag, failure, json_of, operation_id, retry_after, words
+from marketplace.http.answers import Answer, Call, Dialect, etag, failure, json_of, operation_id, retry_after, words
 
 NOW = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
 CALL = Call("publish", "fabrikam-linux", "webstack-appliance")
@@ -105,6 +105,34 @@ def test_a_403_says_what_to_check() -> None:
     message = str(failure(CALL, answer(403), now=NOW, dialect=DIALECT))
     assert "publisher fabrikam-linux" in message
     assert "Object ID of the enterprise application" in message
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 423, 500])
+def test_what_to_check_is_said_by_the_api_alone(status: int) -> None:
+    hinted = Dialect(hints={status: "see {publisher_id}'s account"})
+    plain = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW))
+    assert plain == f"{CALL}: the marketplace answered {status}: No. (request id r-1)"
+    told = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW, dialect=hinted))
+    assert told == plain.replace(" (request", " - see fabrikam-linux's account (request")
+
+
+def test_the_api_says_what_a_refusal_means_where_its_body_says_more_than_its_status() -> None:
+    dialect = Dialect(error=lambda answer: errors.Unavailable if "later" in answer.text else None)
+    later = failure(CALL, answer(400, "later", retry_after="5"), now=NOW, dialect=dialect)
+    assert type(later) is errors.Unavailable
+    assert (later.status, later.retry_after) == (400, timedelta(seconds=5))
+    assert type(failure(CALL, answer(400, "no"), now=NOW, dialect=dialect)) is errors.Refused
+    assert type(failure(CALL, answer(409, "no"), now=NOW, dialect=dialect)) is errors.Conflict
+
+
+def test_a_success_is_none_whatever_the_api_makes_of_refusals() -> None:
+    assert failure(CALL, answer(200, "later"), now=NOW, dialect=Dialect(error=lambda _: errors.Conflict)) is None
+
+
+def test_the_words_of_a_refusal_are_read_as_the_api_reads_them_and_never_with_the_token() -> None:
+    dialect = Dialect(words=lambda body: f"{body!r} of {len(body)}")
+    message = str(failure(CALL, answer(400, f"no {TOKEN}"), now=NOW, secret=TOKEN, dialect=dialect))
+    assert message.endswith("answered 400: 'no …' of 4")
 
 
 @pytest.mark.parametrize(

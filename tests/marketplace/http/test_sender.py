@@ -1,0 +1,154 @@
+"""What sends the requests of every API: tokens, the repetition that an API may ask for, and its way to say no."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from marketplace import errors
+from marketplace.http.answers import PLAIN, Answer, Call, Dialect
+from marketplace.http.credentials import FixedToken
+from marketplace.http.sender import Headers, Sender
+
+CALL = Call("publish", "fabrikam-linux", "webstack-appliance")
+URL = "https://marketplace.example/publish"
+TOKEN = "hunter2-token"
+
+
+class Service:
+    """Answers with what it is given, one after the other; keeps what it was sent."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def sent(self) -> list[str | None]:
+        return [request.headers.get("x-again") for request in self.requests]
+
+    async def asked(self, dialect: Dialect = PLAIN, **more: Any) -> Answer:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(self))
+        sender = Sender(client, more.pop("credentials", FixedToken(SecretStr(TOKEN))), dialect)
+        return await sender.send(CALL, "POST", URL, content=b"{}", **more)
+
+
+class Renewing:
+    """Numbered tokens."""
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    async def token(self) -> str:
+        return f"hunter2-token-{self.number}"
+
+    async def renewed(self) -> str:
+        self.number += 1
+        return await self.token()
+
+    async def close(self) -> None:
+        pass
+
+
+class Amending:
+    """Asks for a request to be sent once more where it was refused; keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Answer | Exception, Headers]] = []
+
+    def __call__(self, happened: Answer | Exception, headers: Headers) -> Headers | None:
+        self.told.append((happened, headers))
+        refused = isinstance(happened, Exception) or happened.status == 400
+        return {**headers, "X-Again": "yes"} if refused and "X-Again" not in headers else None
+
+
+async def test_an_api_may_have_a_request_sent_once_more_with_other_headers() -> None:
+    service, amending = Service(httpx.Response(400), httpx.Response(202, text="done")), Amending()
+    answer = await service.asked(headers={"X-Own": "1"}, amended=amending)
+    assert (answer.status, answer.text) == (202, "done")
+    assert service.sent == [None, "yes"]
+    assert [request.headers["x-own"] for request in service.requests] == ["1", "1"]
+    assert [request.content for request in service.requests] == [b"{}", b"{}"]
+
+
+async def test_a_request_that_is_refused_again_has_failed() -> None:
+    service = Service(httpx.Response(400), httpx.Response(400))
+    with pytest.raises(errors.Refused):
+        await service.asked(amended=Amending())
+    assert service.sent == [None, "yes"]
+
+
+async def test_what_came_in_the_place_of_an_answer_may_be_met_too() -> None:
+    service = Service(httpx.ReadTimeout("slow"), httpx.Response(202))
+    assert (await service.asked(amended=Amending())).status == 202
+    assert service.sent == [None, "yes"]
+
+
+async def test_nothing_is_sent_again_where_the_api_does_not_say_so() -> None:
+    for answer in (httpx.Response(400), httpx.ReadTimeout("slow")):
+        service = Service(answer)
+        with pytest.raises(errors.MarketplaceError):
+            await service.asked()
+        assert service.sent == [None]
+
+
+async def test_a_new_token_and_other_headers_may_both_be_needed() -> None:
+    service = Service(httpx.Response(401), httpx.Response(400), httpx.Response(202))
+    await service.asked(credentials=Renewing(), amended=Amending())
+    assert service.sent == [None, None, "yes"]
+    assert [request.headers["authorization"] for request in service.requests] == [
+        "Bearer hunter2-token-1",
+        "Bearer hunter2-token-2",
+        "Bearer hunter2-token-2",
+    ]
+
+
+async def test_a_token_is_renewed_once_also_where_headers_were_changed() -> None:
+    service = Service(httpx.Response(400), httpx.Response(401), httpx.Response(401))
+    with pytest.raises(errors.Unauthorized):
+        await service.asked(credentials=Renewing(), amended=Amending())
+    assert service.sent == [None, "yes", "yes"]
+
+
+async def test_other_headers_take_neither_the_place_of_the_token_nor_see_it() -> None:
+    def amended(_: Answer | Exception, headers: Headers) -> Mapping[str, str] | None:
+        return None if headers else {"Authorization": "Bearer stolen", "X-Again": "yes"}
+
+    service = Service(httpx.Response(400), httpx.Response(202))
+    await service.asked(amended=amended)
+    assert service.sent == [None, "yes"]
+    assert [request.headers["authorization"] for request in service.requests] == [f"Bearer {TOKEN}"] * 2
+
+
+async def test_who_amends_is_not_told_the_token() -> None:
+    service = Service(httpx.Response(400, text=f"what is {TOKEN}?", headers={"x-echo": TOKEN}), httpx.Response(202))
+    amending = Amending()
+    await service.asked(amended=amending)
+    assert [headers for _, headers in amending.told] == [{}, {"X-Again": "yes"}]
+    refusal = amending.told[0][0]
+    assert isinstance(refusal, Answer)
+    assert (refusal.text, refusal.headers["x-echo"]) == ("what is REDACTED?", "REDACTED")
+
+
+async def test_a_refusal_is_told_in_the_dialect_of_the_api() -> None:
+    dialect = Dialect(
+        hints={400: "ask {publisher_id} about it"},
+        words=lambda body: f"it said {body!r}",
+        error=lambda answer: errors.Conflict if "busy" in answer.text else None,
+    )
+    with pytest.raises(errors.Conflict) as caught:
+        await Service(httpx.Response(400, text="busy")).asked(dialect)
+    assert str(caught.value) == (
+        "publish fabrikam-linux/webstack-appliance: the marketplace answered 400: it said 'busy'"
+        " - ask fabrikam-linux about it"
+    )
+    with pytest.raises(errors.Refused):
+        await Service(httpx.Response(400, text="no")).asked(dialect)

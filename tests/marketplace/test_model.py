@@ -1,0 +1,223 @@
+"""The nouns that both APIs share: what an image may be made of, and what small facts say."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from marketplace.model import (
+    JOB_PREFIX,
+    LIVE_SUFFIX,
+    Deprecation,
+    EditOutcome,
+    Image,
+    ImageVersion,
+    Promotion,
+    Sku,
+    added,
+    shown_id,
+)
+
+VHD = "https://images.blob.core.windows.net/vhds/web.vhd"
+SUBSCRIPTION = "00000000-1111-2222-3333-444444444444"
+GALLERY = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/images-rg/providers/Microsoft.Compute"
+    "/galleries/fabrikam.gallery/images/webstack/versions/4.2.1"
+)
+NUMBER = "1152921505690009876"
+
+
+def image(**members: Any) -> Image:
+    return Image.model_validate({"plan_id": "lts", "version": "4.2.1", **members})
+
+
+def refusal(**members: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        image(**members)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"os_vhd_url": VHD},
+        {"os_vhd_url": VHD, "data_disks": [{"lun": 0, "vhd_url": VHD}]},
+        {"gallery_image_id": GALLERY},
+        {"gallery_image_id": GALLERY, "gallery_tenant_id": SUBSCRIPTION},
+    ],
+    ids=["a disk", "disks", "a gallery", "a gallery of a tenant"],
+)
+def test_an_image_has_one_source(members: dict[str, Any]) -> None:
+    wanted = image(**members)
+    assert wanted.model_dump(exclude_unset=True, exclude={"plan_id", "version"}) == members
+
+
+@pytest.mark.parametrize("members", [{}, {"os_vhd_url": VHD, "gallery_image_id": GALLERY}], ids=["none", "both"])
+def test_an_image_of_no_source_or_of_two_is_refused(members: dict[str, Any]) -> None:
+    assert "exactly one of os_vhd_url and gallery_image_id is needed" in refusal(**members)
+
+
+def test_data_disks_beside_a_gallerys_image_are_refused() -> None:
+    told = refusal(gallery_image_id=GALLERY, data_disks=[{"lun": 0, "vhd_url": VHD}])
+    assert "data_disks: a gallery image brings its own" in told
+
+
+def test_a_gallerys_tenant_without_a_gallery_is_refused() -> None:
+    told = refusal(os_vhd_url=VHD, gallery_tenant_id=SUBSCRIPTION)
+    assert "gallery_tenant_id goes with gallery_image_id only" in told
+
+
+@pytest.mark.parametrize(
+    "tenant", ["", "fabrikam.onmicrosoft.com", SUBSCRIPTION[:-1], f"{{{SUBSCRIPTION}}}", f"{SUBSCRIPTION}\n"]
+)
+def test_a_tenant_is_a_guid(tenant: str) -> None:
+    assert "gallery_tenant_id" in refusal(gallery_image_id=GALLERY, gallery_tenant_id=tenant)
+
+
+@pytest.mark.parametrize("written", [GALLERY, GALLERY.lower(), GALLERY.upper(), GALLERY.replace("4.2.1", "latest")])
+def test_a_gallerys_image_is_named_in_any_case_and_stays_as_it_is_spelled(written: str) -> None:
+    assert image(gallery_image_id=written).gallery_image_id == written
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        GALLERY.removeprefix("/"),
+        f"{GALLERY}/",
+        f"{GALLERY}/regions/west",
+        f"{GALLERY}?api-version=1",
+        f"{GALLERY}#x",
+        f"{GALLERY}\n",
+        f" {GALLERY}",
+        f"https://management.azure.com{GALLERY}",
+        GALLERY.replace(SUBSCRIPTION, ""),
+        GALLERY.replace("images-rg", "images rg"),
+        GALLERY.replace("images-rg", "a/b"),
+        GALLERY.replace("/versions/4.2.1", ""),
+        GALLERY.replace("/galleries/fabrikam.gallery", ""),
+        GALLERY.replace("Microsoft.Compute", "MicrosoftxCompute"),
+        GALLERY.replace("webstack", "w" * 400),
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/images/webstack",
+    ],
+)
+def test_what_names_no_image_version_of_a_gallery_is_refused(written: str) -> None:
+    told = refusal(gallery_image_id=written)
+    assert "gallery_image_id" in told
+    assert "exactly one" not in told
+
+
+@pytest.mark.parametrize(
+    "sku",
+    [
+        {},
+        {"id": ""},
+        {"id": "LTS"},
+        {"id": "lts gen2"},
+        {"id": "l" * 51},
+        {"id": "lts", "security_types": ["untrusted"]},
+        {"id": "lts", "security_types": "trusted"},
+        {"id": "lts", "security_types": ["trusted", "confidential", "trusted"]},
+        {"id": "lts", "image_type": "x64Gen2"},
+        "lts",
+    ],
+)
+def test_a_sku_that_is_none_is_refused(sku: object) -> None:
+    assert "sku" in refusal(os_vhd_url=VHD, sku=sku)
+
+
+def test_a_sku_has_security_types_only_where_they_are_said() -> None:
+    assert Sku(id="lts-gen2") == Sku(id="lts-gen2", security_types=[])
+    assert image(os_vhd_url=VHD, sku={"id": "lts_2", "security_types": ["trusted", "confidential"]}).sku is not None
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "shown"),
+    [
+        (f"{NUMBER}{LIVE_SUFFIX}", NUMBER),
+        (NUMBER, NUMBER),
+        (f"{JOB_PREFIX}{SUBSCRIPTION}", f"{JOB_PREFIX}{SUBSCRIPTION}"),
+        (SUBSCRIPTION, SUBSCRIPTION),
+        ("live", "live"),
+        ("", ""),
+    ],
+)
+def test_an_operation_is_shown_by_the_number_that_the_marketplace_shows(operation_id: str, shown: str) -> None:
+    assert shown_id(operation_id) == shown
+
+
+VERSIONS = st.lists(
+    st.builds(
+        ImageVersion,
+        plan_id=st.sampled_from(["lts", "edge"]),
+        version=st.sampled_from(["1.0.0", "1.00.0", "2.0.0"]),
+        generation=st.sampled_from([None, "1", "2"]),
+    ),
+    max_size=6,
+)
+
+
+@given(VERSIONS, VERSIONS)
+def test_what_one_slot_adds_to_another_is_what_only_it_holds_in_its_order(
+    before: list[ImageVersion], after: list[ImageVersion]
+) -> None:
+    found = added(before, after)
+    assert set(found) == set(after) - set(before)
+    assert [each for each in after if each in found] == found
+    assert added(after, after) == []
+    assert added([], after) == after
+
+
+def test_another_generation_and_another_spelling_are_another_version() -> None:
+    one = ImageVersion(plan_id="lts", version="1.0.0")
+    others = [one.model_copy(update={"generation": "2"}), one.model_copy(update={"version": "1.00.0"})]
+    assert added([one], [one, *others]) == others
+
+
+ONE = [ImageVersion(plan_id="lts", version="1.0.0")]
+
+
+@pytest.mark.parametrize(
+    "promotion",
+    [Promotion(adds=ONE), Promotion(removes=ONE), Promotion(deprecates=ONE), Promotion(changes=["the price"])],
+    ids=["adds", "removes", "deprecates", "changes"],
+)
+def test_a_promotion_that_changes_anything_is_not_empty(promotion: Promotion) -> None:
+    assert not promotion.is_empty
+
+
+def test_a_promotion_is_empty_however_the_preview_looks() -> None:
+    assert Promotion().is_empty
+    assert Promotion(evidence="sha256:0").is_empty
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [EditOutcome(added=ONE), EditOutcome(removed=ONE), EditOutcome(deprecated=ONE), EditOutcome(renewed=ONE)],
+    ids=["added", "removed", "deprecated", "renewed"],
+)
+def test_an_edit_that_did_anything_has_changed_the_draft(outcome: EditOutcome) -> None:
+    assert outcome.changed
+    assert not EditOutcome(warnings=["soon"], operations=["op-1"]).changed
+
+
+@pytest.mark.parametrize(("notice", "days"), [('"P90D"', 90), ("0", 0), ("86400", 1), ('"P3660D"', 3660)])
+def test_a_notice_is_iso_or_seconds(notice: str, days: int) -> None:
+    assert Deprecation.model_validate_json(f'{{"notice": {notice}}}').notice.days == days
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"notice": "P3661D"}',
+        '{"notice": -1}',
+        '{"reason": "old"}',
+        '{"alternative_plan_id": "LTS!"}',
+        '{"why": "x"}',
+    ],
+)
+def test_a_deprecation_that_is_none_is_refused(written: str) -> None:
+    with pytest.raises(ValidationError):
+        Deprecation.model_validate_json(written)
