@@ -20,6 +20,7 @@ import httpx
 from marketplace.errors import Refused
 from marketplace.http.answers import Answer, Call, Dialect, etag, json_of, operation_id, unreadable
 from marketplace.http.credentials import Credentials
+from marketplace.http.exchange import Observer, nobody
 from marketplace.http.pace import Pace
 from marketplace.http.sender import (
     CONNECT_SECONDS,
@@ -84,6 +85,7 @@ class Portal:
         *,
         url: str = MARKETPLACE_URL,
         pace: Pace | None = None,
+        observe: Observer = nobody,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use what is given; nothing is sent yet, and nothing is ever closed here.
@@ -93,14 +95,15 @@ class Portal:
             credentials: Gives the token of each.
             url: Where the marketplace is; a path in it stays in front of the API's.
             pace: Holds requests back, where given.
+            observe: Is told of each request.
             clock: The present time, for ``Retry-After`` with a date.
         """
-        self._sender = Sender(client, credentials, DIALECT, pace=pace, clock=clock)
+        self._sender = Sender(client, credentials, DIALECT, pace=pace, observe=observe, clock=clock)
         self._url = url.rstrip("/")
 
     async def list_offers(self, publisher_id: str) -> list[object]:
         """Return the summaries of a publisher's offers: ``GET …/offers``."""
-        call = Call("list the offers of", publisher_id)
+        call = Call("list the offers of", publisher_id, name="list_offers")
         answer = await self._send(call, "GET", _path(publisher_id, "offers"))
         offers = json_of(call, answer)
         if not isinstance(offers, list):
@@ -120,7 +123,7 @@ class Portal:
             place = ["slot", _SLOTS[slot]]
         elif version is not None:
             place = ["versions", str(version)]
-        call = _call(f"read {_SLOTS[slot]} of" if slot else "read", offer)
+        call = _call("read_offer", f"read {_SLOTS[slot]} of" if slot else "read", offer)
         answer = await self._send(call, "GET", _offer_path(offer, *place), limit=MAX_DOCUMENT_BYTES)
         if not isinstance(json_of(call, answer), dict):
             raise unreadable(call, answer, "is not an offer document")
@@ -139,7 +142,7 @@ class Portal:
         Raises:
             Conflict: The draft is not the one of that ETag any more.
         """
-        call = _call("put", offer)
+        call = _call("put_offer", "put", offer)
         headers = {"If-Match": if_match} if if_match is not None else {}
         try:
             content = document.encode()
@@ -149,7 +152,7 @@ class Portal:
 
     async def status(self, offer: OfferKey) -> object:
         """Return the offer's status document: ``GET …/offers/{offerId}/status``."""
-        call = _call("read the status of", offer)
+        call = _call("read_status", "read the status of", offer)
         return json_of(call, await self._send(call, "GET", _offer_path(offer, "status")))
 
     async def publish(self, offer: OfferKey, notification_emails: Sequence[str] = ()) -> str | None:
@@ -160,11 +163,11 @@ class Portal:
         Raises:
             Invalid: The draft failed validation.
         """
-        return await self._start("publish", offer, "publish", _notification(notification_emails))
+        return await self._start("publish", "publish", offer, "publish", _notification(notification_emails))
 
     async def go_live(self, offer: OfferKey) -> str | None:
         """Promote the preview; answers with the operation's id where the service named it: ``POST …/golive``."""
-        return await self._start("go live with", offer, "golive", b"")
+        return await self._start("go_live", "go live with", offer, "golive", b"")
 
     async def cancel(self, offer: OfferKey, notification_emails: Sequence[str] = ()) -> str | None:
         """Cancel what runs on the offer: ``POST …/cancel``.
@@ -172,7 +175,7 @@ class Portal:
         The service answers 200 when it is cancelled, 202 when that takes a while. The id is that of the
         cancelling operation, where there is one.
         """
-        return await self._start("cancel", offer, "cancel", _notification(notification_emails))
+        return await self._start("cancel", "cancel", offer, "cancel", _notification(notification_emails))
 
     async def submissions(self, offer: OfferKey, *, state: str | None = None) -> object:
         """Return the list of the offer's operations: ``GET …/submissions/``.
@@ -181,7 +184,7 @@ class Portal:
             offer: The offer.
             state: Asks for operations in that state only, such as ``running``.
         """
-        call = _call("list the operations of", offer)
+        call = _call("list_operations", "list the operations of", offer)
         query = {"status": state} if state is not None else {}
         answer = await self._send(call, "GET", f"{_offer_path(offer, 'submissions')}/", query=query)
         listed = json_of(call, answer)
@@ -191,7 +194,7 @@ class Portal:
 
     async def operation(self, offer: OfferKey, operation: str) -> object:
         """Return an operation's document, or an array of it: ``GET …/operations/{operationId}``."""
-        call = _call(f"look at operation {one_line(operation, 100)} of", offer)
+        call = _call("read_operation", f"look at operation {one_line(operation, 100)} of", offer)
         answer = await self._send(call, "GET", _offer_path(offer, "operations", operation))
         document = json_of(call, answer)
         items = document if isinstance(document, list) else [document]
@@ -199,9 +202,9 @@ class Portal:
             raise unreadable(call, answer, "is not an operation")
         return document
 
-    async def _start(self, verb: str, offer: OfferKey, action: str, content: bytes) -> str | None:
+    async def _start(self, name: str, verb: str, offer: OfferKey, action: str, content: bytes) -> str | None:
         answer = await self._send(
-            _call(verb, offer), "POST", _offer_path(offer, action), content=content, timeout=WRITE_TIMEOUT
+            _call(name, verb, offer), "POST", _offer_path(offer, action), content=content, timeout=WRITE_TIMEOUT
         )
         return operation_id(answer.headers)
 
@@ -253,8 +256,8 @@ def _notification(emails: Sequence[str]) -> bytes:
     return json.dumps({"metadata": metadata}).encode()
 
 
-def _call(verb: str, offer: OfferKey) -> Call:
-    return Call(verb, offer.publisher_id, offer.offer_id)
+def _call(name: str, verb: str, offer: OfferKey) -> Call:
+    return Call(verb, offer.publisher_id, offer.offer_id, name)
 
 
 def _offer_path(offer: OfferKey, *rest: str) -> str:

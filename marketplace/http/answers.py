@@ -34,7 +34,7 @@ MAX_WORDS = 600
 
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
-_REQUEST_ID_HEADERS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id")
+_REQUEST_ID_HEADERS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id", "client-request-id")
 _LOCATION_HEADERS = ("location", "operation-location")
 _SHORTEST_SECRET = 8
 
@@ -66,11 +66,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """A request in the words of a person: ``Call("publish", "fabrikam-linux", "webstack-appliance")``."""
+    """A request in the words of a person: ``Call("publish", "fabrikam-linux", "webstack-appliance")``.
+
+    Attributes:
+        name: One of few words for what is measured: names neither an offer nor an operation.
+    """
 
     verb: str
     publisher_id: str
     offer_id: str = ""
+    name: str = "other"
 
     def __str__(self) -> str:
         return f"{self.verb} {self.publisher_id}{'/' if self.offer_id else ''}{self.offer_id}"
@@ -265,9 +270,14 @@ def _sentence(call: Call, answer: Answer, secret: str, dialect: Dialect) -> str:
     return f"{sentence}{' - ' if hint else ''}{hint}{_request_id(answer.headers)}"
 
 
+def request_ids(headers: httpx.Headers) -> dict[str, str]:
+    """Return by what names the service knows a request, header by header; the most telling first."""
+    return {name: one_line(headers[name], 100) for name in _REQUEST_ID_HEADERS if headers.get(name)}
+
+
 def _request_id(headers: httpx.Headers) -> str:
-    found = next((headers[name] for name in _REQUEST_ID_HEADERS if headers.get(name)), "")
-    return f" (request id {one_line(found, 100)})" if found else ""
+    found = next(iter(request_ids(headers).values()), "")
+    return f" (request id {found})" if found else ""
 
 
 def _hidden(text: str, secret: str) -> str:

@@ -15,8 +15,18 @@ from typing import TypeAlias, cast
 import httpx
 
 from marketplace.errors import Unauthorized
-from marketplace.http.answers import Answer, Call, Dialect, failure, unreadable, without
+from marketplace.http.answers import (
+    Answer,
+    Call,
+    Dialect,
+    failure,
+    request_ids,
+    retry_after,
+    unreadable,
+    without,
+)
 from marketplace.http.credentials import Credentials
+from marketplace.http.exchange import Exchange, Observer, nobody
 from marketplace.http.pace import Pace
 from marketplace.wording import one_line, plain_text
 
@@ -54,6 +64,7 @@ class Sender:
         dialect: Dialect,
         *,
         pace: Pace | None = None,
+        observe: Observer = nobody,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use what is given; nothing is sent yet, and nothing is ever closed here.
@@ -63,8 +74,10 @@ class Sender:
             credentials: Gives the token of each.
             dialect: How the API says no.
             pace: Holds requests back, where given.
+            observe: Is told of each request.
             clock: The present time, for ``Retry-After`` with a date.
         """
+        self._observe = observe
         self._client = client
         self._credentials = credentials
         self._dialect = dialect
@@ -111,7 +124,7 @@ class Sender:
                 headers={**headers, **_headers(call, token, content)},
                 timeout=timeout,
             )
-            happened = await self._exchange(request, limit, needed=needed)
+            happened = await self._exchange(call, request, limit, needed=needed)
             if isinstance(happened, Answer):
                 happened = without(happened, token)
             more = amended(happened, headers) if amended is not None else None
@@ -131,26 +144,43 @@ class Sender:
             raise unreadable(call, happened, f"is a page, perhaps of a gateway: {plain_text(happened.text, 120)}")
         return happened
 
-    async def _exchange(self, request: httpx.Request, limit: int, *, needed: bool) -> Answer | Exception:
+    async def _exchange(self, call: Call, request: httpx.Request, limit: int, *, needed: bool) -> Answer | Exception:
         """Return the answer to one request, or what came in its place."""
         async with AsyncExitStack() as stack:
+            came = time.monotonic()
             if self._pace is not None:
                 await stack.enter_async_context(self._pace.turn())
-            begun = time.monotonic()
-            outcome: object = "broken off"
+            begun, began = time.monotonic(), time.time()
+            status: int | None = None
+            headers = httpx.Headers()
+            failed: str | None = "broken off"
             try:
                 response = await self._client.send(request, stream=True, follow_redirects=False)
                 stack.push_async_callback(response.aclose)
-                outcome = response.status_code
-                return Answer(
-                    response.status_code, response.headers, await _text(request, response, limit, needed=needed)
-                )
+                status, headers = response.status_code, response.headers
+                text = await _text(request, response, limit, needed=needed)
+                failed = None
+                return Answer(status, headers, text)
             except (httpx.RequestError, httpx.InvalidURL, UnicodeError, OSError) as error:
-                outcome = type(error).__name__
+                failed = type(error).__name__
                 return error
             finally:
                 took = time.monotonic() - begun
-                _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, outcome, took)
+                _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, failed or status, took)
+                self._observe(
+                    Exchange(
+                        call,
+                        request.method,
+                        request.url.host,
+                        began,
+                        took,
+                        waited=begun - came,
+                        status=status,
+                        failure=failed,
+                        asked=retry_after(headers, self._clock()),
+                        ids=request_ids(headers),
+                    )
+                )
 
 
 async def _text(request: httpx.Request, response: httpx.Response, limit: int, *, needed: bool) -> str:

@@ -15,6 +15,7 @@ import httpx
 from marketplace.errors import Refused
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
+from marketplace.http.exchange import Observer, nobody
 from marketplace.http.pace import Pace
 from marketplace.http.sender import MAX_ANSWER_BYTES, MAX_DOCUMENT_BYTES, READ_TIMEOUT, WRITE_TIMEOUT, Sender
 from marketplace.model import OfferKey
@@ -63,6 +64,7 @@ class ProductIngestion:
         url: str = MARKETPLACE_URL,
         schema_version: str = SCHEMA_VERSION,
         pace: Pace | None = None,
+        observe: Observer = nobody,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use what is given; nothing is sent yet, and nothing is ever closed here.
@@ -73,22 +75,23 @@ class ProductIngestion:
             url: Where the API is.
             schema_version: The newest version of resources that answers may have.
             pace: Holds requests back, where given.
+            observe: Is told of each request.
             clock: The present time, for ``Retry-After`` with a date.
         """
-        self._sender = Sender(client, credentials, DIALECT, pace=pace, clock=clock)
+        self._sender = Sender(client, credentials, DIALECT, pace=pace, observe=observe, clock=clock)
         self._url = url.rstrip("/")
         self._schema_version = schema_version
 
     async def products(self, offer: OfferKey) -> list[object]:
         """Return the products of an external id, none where there is no such product: ``GET product``."""
-        return await self._list(_call("find", offer), "product", {"externalId": offer.offer_id})
+        return await self._list(_call("find_product", "find", offer), "product", {"externalId": offer.offer_id})
 
     async def tree(self, offer: OfferKey, product: str, target: str) -> str:
         """Return the text of all resources of a target, ``draft``, ``preview`` or ``live``: ``GET resource-tree/…``.
 
         A target that was never reached is answered with 400 or 404.
         """
-        call = _call(f"read the {target} of", offer)
+        call = _call("read_tree", f"read the {target} of", offer)
         query = {"targetType": target}
         answer = await self._send(
             call, "GET", f"resource-tree/product/{_segment(product)}", query=query, limit=MAX_DOCUMENT_BYTES
@@ -99,11 +102,12 @@ class ProductIngestion:
 
     async def submissions(self, offer: OfferKey, product: str) -> list[object]:
         """Return the active submissions, of all pages: ``GET submission/…``."""
-        return await self._list(_call("list the submissions of", offer), f"submission/{_segment(product)}", {})
+        call = _call("list_submissions", "list the submissions of", offer)
+        return await self._list(call, f"submission/{_segment(product)}", {})
 
     async def submission(self, offer: OfferKey, product: str, number: str) -> object:
         """Return a submission: ``GET submission/…/<number>``."""
-        call = _call(f"look at submission {one_line(number, 100)} of", offer)
+        call = _call("read_submission", f"look at submission {one_line(number, 100)} of", offer)
         return await self._object(call, f"submission/{_segment(product)}/{_segment(number)}")
 
     async def configure(self, offer: OfferKey, document: str, *, verb: str) -> str | None:
@@ -120,7 +124,7 @@ class ProductIngestion:
         Returns:
             The job's id.
         """
-        call = _call(verb, offer)
+        call = _call("configure", verb, offer)
         try:
             content = document.encode()
         except UnicodeEncodeError:
@@ -131,7 +135,7 @@ class ProductIngestion:
 
     async def job(self, offer: OfferKey, job: str) -> object:
         """Return a job's status document: ``GET configure/<job>/status``."""
-        call = _call(f"look at job {one_line(job, 100)} of", offer)
+        call = _call("read_job", f"look at job {one_line(job, 100)} of", offer)
         return await self._object(call, f"configure/{_segment(job)}/status")
 
     async def job_resources(self, offer: OfferKey, job: str) -> object:
@@ -140,7 +144,7 @@ class ProductIngestion:
         Raises:
             NotFound: It has not ended, or has failed.
         """
-        call = _call(f"read the outcome of job {one_line(job, 100)} of", offer)
+        call = _call("read_job_resources", f"read the outcome of job {one_line(job, 100)} of", offer)
         return await self._object(call, f"configure/{_segment(job)}", limit=MAX_DOCUMENT_BYTES)
 
     async def cancel(self, offer: OfferKey, job: str) -> None:
@@ -149,7 +153,7 @@ class ProductIngestion:
         Raises:
             Refused: It has ended, or is too far along.
         """
-        call = _call(f"cancel job {one_line(job, 100)} of", offer)
+        call = _call("cancel_job", f"cancel job {one_line(job, 100)} of", offer)
         await self._send(call, "POST", f"configure/{_segment(job)}/cancel", content=b"", timeout=WRITE_TIMEOUT)
 
     async def _object(self, call: Call, path: str, limit: int = MAX_ANSWER_BYTES) -> object:
@@ -219,8 +223,8 @@ def _next_page(page: Mapping[str, object], query: Mapping[str, str]) -> Mapping[
     return {**query, "continuationToken": token} if isinstance(token, str) and token else None
 
 
-def _call(verb: str, offer: OfferKey) -> Call:
-    return Call(verb, offer.publisher_id, offer.offer_id)
+def _call(name: str, verb: str, offer: OfferKey) -> Call:
+    return Call(verb, offer.publisher_id, offer.offer_id, name)
 
 
 def _segment(text: str) -> str:
