@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from tests.apis.cloud_partner import offer_document
+from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Run, failure_of, progress_of, vhd
 from tests.mutations import ODD_CHARACTERS, SAS, SECRET, Raw, examples, mutated, written
 from workflows.inputs import MAX_INPUT, MAX_SIGNAL, read
@@ -35,6 +36,11 @@ from workflows.messages import (
 )
 from workflows.page import page
 
+TENANT = "11111111-2222-3333-4444-555555555555"
+GALLERY = (
+    f"/subscriptions/{TENANT}/resourceGroups/images/providers/Microsoft.Compute/galleries/fabrikam"
+    "/images/web/versions/4.2.2"
+)
 _POLLING = {"min_interval": "PT1M", "max_interval": 1800}
 _OFFER = {"publisher_id": "fabrikam", "offer_id": "web", "polling": _POLLING, "deadline": "P21D"}
 _IMAGES: dict[str, Any] = {
@@ -63,8 +69,38 @@ VALID: dict[type[BaseModel], dict[str, Any]] = {
     RejectGoLive: {"approver": "dana", "reason": "wrong kernel"},
     DecideGoLive: {"approve": True, "approver": "dana", "comment": "ship it"},
 }
+_OF_INGESTION: dict[str, Any] = {
+    **_IMAGES,
+    "images": [
+        {"plan_id": "lts", "version": "4.2.1", "os_vhd_url": vhd("4.2.1"), "generation": "x64Gen2"},
+        {
+            "plan_id": "lts",
+            "version": "4.2.2",
+            "gallery_image_id": GALLERY,
+            "gallery_tenant_id": TENANT,
+            "sku": {"id": "lts-gen2", "security_types": ["trusted"]},
+        },
+    ],
+    "publish": "modular",
+    "foreign_edits": "include",
+    "deprecation": {"notice": "P90D", "reason": "endOfSupport", "alternative_plan_id": "edge"},
+}
+ON_INGESTION: dict[type[BaseModel], dict[str, Any]] = {
+    CreateOfferAndPublishInput: {
+        "publisher_id": "fabrikam",
+        "configure": ProductIngestionApi().document("fabrikam", ["4.2.0"]),
+        "if_exists": "replace",
+    },
+    UpdateOfferAndPublishInput: _OF_INGESTION,
+    ValidateAndGoLiveInput: {**_OF_INGESTION, "approval": {"required": True, "timeout": 90, "approvers": ["dana"]}},
+}
+INPUTS = {
+    **{model.__name__: (model, valid) for model, valid in VALID.items()},
+    **{f"{model.__name__} of the other API": (model, valid) for model, valid in ON_INGESTION.items()},
+}
 WORKFLOWS = {model.__name__.removesuffix("Input"): model for model in list(VALID)[:4]}
 every_model = pytest.mark.parametrize("model", VALID, ids=lambda model: model.__name__)
+every_input = pytest.mark.parametrize(("model", "valid"), INPUTS.values(), ids=INPUTS)
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS)
 
 
@@ -93,15 +129,15 @@ def read_or_refused(model: type[BaseModel], sent: RawValue) -> str | None:
     return refused.message
 
 
-@every_model
-def test_what_is_valid_is_read(model: type[BaseModel]) -> None:
-    assert read_or_refused(model, payload(json.dumps(VALID[model]).encode())) is None
+@every_input
+def test_what_is_valid_is_read(model: type[BaseModel], valid: dict[str, Any]) -> None:
+    assert read_or_refused(model, payload(json.dumps(valid).encode())) is None
 
 
-@every_model
-def test_whatever_member_is_changed_it_is_read_or_refused(model: type[BaseModel]) -> None:
+@every_input
+def test_whatever_member_is_changed_it_is_read_or_refused(model: type[BaseModel], valid: dict[str, Any]) -> None:
     @examples(40)
-    @given(mutated(VALID[model]))
+    @given(mutated(valid))
     def tried(data: bytes) -> None:
         read_or_refused(model, payload(data))
 
@@ -135,6 +171,28 @@ def test_whatever_bytes_come_under_whatever_name_they_are_read_or_refused(model:
         (ApproveGoLive, {"approver": "dana\u202e"}, "control characters"),
         (ValidateAndGoLiveInput, {"approval": {"approvers": ["dana"] * 101}}, "at most 100 items"),
         (UpdateOfferAndPublishInput, {"images": _IMAGES["images"] * 501}, "at most 1000 items"),
+        (
+            UpdateOfferAndPublishInput,
+            {"images": [{"gallery_image_id": GALLERY + "x" * 500}]},
+            "at most 500 characters",
+        ),
+        (
+            UpdateOfferAndPublishInput,
+            {"images": [{"sku": {"id": "lts", "security_types": ["trusted"] * 3}}]},
+            "at most 2 items",
+        ),
+        (UpdateOfferAndPublishInput, {"deprecation": {"notice": "P3661D"}}, "notice: should be less than or equal"),
+        (UpdateOfferAndPublishInput, {"deprecation": {SAS: 1}}, "REDACTED: is not a known member"),
+        (
+            CreateOfferAndPublishInput,
+            {"configure": {"$schema": "x" * 501, "resources": []}},
+            "configure.$schema: String should have at most 500 characters",
+        ),
+        (
+            CreateOfferAndPublishInput,
+            {"configure": {"$schema": "x", "resources": [{}] * 10_001}},
+            "at most 10000 items",
+        ),
         (UpdateOfferAndPublishInput, {SAS: 1, ODD_CHARACTERS: 2}, "REDACTED: is not a known member"),
         (UpdateOfferAndPublishInput, {f"x{number}": 0 for number in range(80_000)}, "… and 79980 more"),
         (UpdateOfferAndPublishInput, {"x" * 900_000: 0}, "…: is not a known member"),
@@ -188,7 +246,8 @@ ENDS = {"InvalidInput", "OfferNotFound", "OfferExists", "PlanNotFound", "Validat
 
 @every_workflow
 async def test_no_input_keeps_a_run_from_its_first_task(desk: Desk, workflow: str) -> None:
-    sent = samples(mutated(VALID[WORKFLOWS[workflow]]), 12)
+    valid = desk.per_api(VALID, VALID | ON_INGESTION)[WORKFLOWS[workflow]]
+    sent = samples(mutated(valid), 12)
     runs: list[Run] = [await desk.start(workflow, payload(data)) for data in sent]
     for run in runs:
         await until(lambda run=run: has_begun(run))  # type: ignore[misc]

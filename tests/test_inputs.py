@@ -28,6 +28,18 @@ VHD = f"https://images.blob.core.windows.net/vhds/web.vhd?{SECRET}"
 OFFER: dict[str, Any] = {"publisher_id": "fabrikam", "offer_id": "web"}
 IMAGE: dict[str, Any] = {"plan_id": "lts", "version": "1.0.0", "os_vhd_url": VHD}
 UPDATE: dict[str, Any] = {**OFFER, "images": [IMAGE]}
+GUID = "11111111-2222-3333-4444-555555555555"
+GALLERY = (
+    f"/subscriptions/{GUID}/resourceGroups/images/providers/Microsoft.Compute/galleries/fabrikam"
+    "/images/web/versions/1.0.0"
+)
+FROM_GALLERY: dict[str, Any] = {"plan_id": "lts", "version": "1.0.0", "gallery_image_id": GALLERY}
+PRODUCT = {"$schema": "https://schema.mp.microsoft.com/schema/product/2022-03-01-preview3"}
+CONFIGURE: dict[str, Any] = {
+    "$schema": "https://schema.mp.microsoft.com/schema/configure/2022-03-01-preview2",
+    "resources": [{**PRODUCT, "identity": {"externalId": "web"}}],
+}
+CREATE: dict[str, Any] = {"publisher_id": "fabrikam", "configure": CONFIGURE}
 MODELS: dict[str, type[BaseModel]] = {
     "CreateOfferAndPublish": CreateOfferAndPublishInput,
     "UpdateOfferAndPublish": UpdateOfferAndPublishInput,
@@ -73,6 +85,47 @@ WRONG = [
     ({**UPDATE, "max_versions_per_plan": 10**30}, ["max_versions_per_plan: "]),
     ({**UPDATE, "max_versions_per_plan": "8"}, ["max_versions_per_plan: should be a valid integer"]),
     ({**UPDATE, "notification_emails": ["nobody"]}, ["notification_emails.0: must match"]),
+    ({**UPDATE, "images": [{"plan_id": "lts", "version": "1.0.0"}]}, ["images.0: exactly one of os_vhd_url and"]),
+    ({**UPDATE, "images": [IMAGE, {**IMAGE, **FROM_GALLERY}]}, ["images.1: exactly one of os_vhd_url and"]),
+    (
+        {**UPDATE, "images": [{**FROM_GALLERY, "data_disks": [{"lun": 0, "vhd_url": VHD}]}]},
+        ["images.0: data_disks: a gallery image brings its own"],
+    ),
+    (
+        {**UPDATE, "images": [{**FROM_GALLERY, "gallery_image_id": f"{GALLERY}?{SECRET}"}]},
+        ["images.0.gallery_image_id: must match"],
+    ),
+    (
+        {**UPDATE, "images": [{**FROM_GALLERY, "gallery_image_id": 7, "gallery_tenant_id": "fabrikam"}]},
+        ["images.0.gallery_image_id: should be a valid string", "images.0.gallery_tenant_id: must match"],
+    ),
+    ({**UPDATE, "images": [{**IMAGE, "gallery_tenant_id": GUID}]}, ["images.0: gallery_tenant_id goes with"]),
+    ({**UPDATE, "images": [{**IMAGE, "sku": "lts"}]}, ["images.0.sku: should be a"]),
+    ({**UPDATE, "images": [{**IMAGE, "sku": {}}]}, ["images.0.sku.id: is missing"]),
+    (
+        {**UPDATE, "images": [{**IMAGE, "sku": {"id": "LTS", "security_types": ["any"], "image_type": "x"}}]},
+        [
+            "images.0.sku.id: must match",
+            "images.0.sku.security_types.0: should be 'trusted' or 'confidential'",
+            "images.0.sku.image_type: is not a known member",
+        ],
+    ),
+    ({**UPDATE, "publish": "some"}, ["publish: should be 'whole' or 'modular'"]),
+    ({**UPDATE, "publish": None}, ["publish: should be"]),
+    ({**UPDATE, "foreign_edits": "ignore"}, ["foreign_edits: should be 'fail' or 'include'"]),
+    ({**UPDATE, "foreign_edits": True}, ["foreign_edits: should be"]),
+    ({**UPDATE, "deprecation": None}, ["deprecation: should be"]),
+    (
+        {**UPDATE, "deprecation": {"notice": "soon", "reason": "old", "alternative_plan_id": "LTS!", "why": 1}},
+        [
+            "deprecation.notice: ",
+            "deprecation.reason: should be 'criticalSecurityIssue', 'endOfSupport' or 'other'",
+            "deprecation.alternative_plan_id: must match",
+            "deprecation.why: is not a known member",
+        ],
+    ),
+    ({**UPDATE, "deprecation": {"notice": -1}}, ["deprecation.notice: should be greater than or equal"]),
+    ({**UPDATE, "deprecation": {"notice": "P20Y"}}, ["deprecation.notice: should be less than or equal"]),
     ([UPDATE], ["should be an object"]),
     (VHD, ["should be an object"]),
     (7, ["should be an object"]),
@@ -86,6 +139,53 @@ def test_every_wrong_member_is_named_and_no_secret_is_quoted(sent: object, told:
     assert message.startswith("UpdateOfferAndPublishInput: ")
     assert all(each in message for each in told), message
     assert "SECRET" not in message
+
+
+def configured(*resources: object, **more: Any) -> dict[str, Any]:
+    """Make the input of `CreateOfferAndPublish` from resources."""
+    return {**CREATE, "configure": {**CONFIGURE, "resources": list(resources)}} | more
+
+
+SUBMISSION = {"$schema": "https://schema.mp.microsoft.com/schema/submission/2022-03-01-preview2"}
+WRONG_CREATIONS = [
+    ({}, ["exactly one of offer and configure is needed"]),
+    ({"publisher_id": "fabrikam"}, ["exactly one of offer and configure is needed"]),
+    ({"configure": CONFIGURE}, ["publisher_id goes with configure"]),
+    ({**CREATE, "publisher_id": "a/b"}, ["publisher_id: must match"]),
+    ({**CREATE, "offer": CONFIGURE}, ["offer.publisherId: is missing", "offer.definition: is missing"]),
+    ({**CREATE, "offer_id": "web"}, ["offer_id: is not a known member"]),
+    ({**CREATE, "images": [IMAGE]}, ["images: is not a known member"]),
+    ({**CREATE, "configure": VHD}, ["configure: should be"]),
+    ({**CREATE, "configure": {}}, ["configure.$schema: is missing", "configure.resources: is missing"]),
+    ({**CREATE, "configure": {**CONFIGURE, "resources": {}}}, ["configure.resources: should be"]),
+    (configured(), ["configure.resources: "]),
+    (configured(VHD), ["configure.resources.0: should be"]),
+    (configured({"id": VHD}), ["configure: resources: exactly one product with identity.externalId is needed"]),
+    (configured(PRODUCT), ["configure: resources: exactly one product"]),
+    (configured({**PRODUCT, "identity": VHD}), ["configure: resources: exactly one product"]),
+    (configured(*CONFIGURE["resources"] * 2), ["configure: resources: exactly one product"]),
+    (configured({**PRODUCT, "identity": {"externalId": VHD}}), ["configure: the external id of the product must"]),
+    (configured(*CONFIGURE["resources"], SUBMISSION), ["configure: resources: a submission is not part of an offer"]),
+    (
+        configured(*CONFIGURE["resources"], {"id": f"submission/{GUID}/0"}),
+        ["configure: resources: a submission is not part of an offer"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("sent", "told"), WRONG_CREATIONS, ids=[" ".join(told)[:60] for _, told in WRONG_CREATIONS])
+def test_every_wrong_member_of_an_offer_is_named_and_no_secret_is_quoted(sent: object, told: list[str]) -> None:
+    message = refusal(CreateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
+    assert message.startswith("CreateOfferAndPublishInput: ")
+    assert all(each in message for each in told), message
+    assert "SECRET" not in message
+
+
+@pytest.mark.parametrize("spelling", ["externalId", "externalID"])
+def test_an_offer_of_resources_is_addressed_by_its_publisher_and_its_products_external_id(spelling: str) -> None:
+    sent = configured({"id": "product/new", "identity": {spelling: "web"}}, {"$schema": "x", "any": [1.50]})
+    wanted = read(CreateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
+    assert (str(wanted.key), wanted.member) == ("fabrikam/web", "configure")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +244,12 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
-_MEMBERS = st.fixed_dictionaries({}, optional=dict.fromkeys([*UPDATE, "offer", "approve", "polling", "wait"], _JSON))
+_MEMBERS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        [*UPDATE, *CREATE, "offer", "publish", "deprecation", "approve", "polling", "wait"], _JSON
+    ),
+)
 
 
 @given(data=st.binary(max_size=200) | (_MEMBERS | _JSON).map(lambda value: json.dumps(value).encode()))
@@ -158,6 +263,9 @@ def test_whatever_is_sent_it_is_read_or_refused(data: bytes) -> None:
 @pytest.mark.parametrize("workflow", MODELS)
 async def test_a_run_of_wrong_input_fails_at_once_and_retries_no_task(desk: Desk, workflow: str) -> None:
     wrong: list[list[object]] = [
+        [{**UPDATE, "publish": "some"}],
+        [{**UPDATE, "images": [{**FROM_GALLERY, **IMAGE}]}],
+        [{"configure": CONFIGURE}],
         [],
         [None],
         [[1, 2]],
@@ -176,3 +284,57 @@ async def test_a_run_of_wrong_input_fails_at_once_and_retries_no_task(desk: Desk
         assert "SECRET" not in error.message
         events = [event.event_type async for event in run.fetch_history_events()]
         assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in events
+
+
+def of_an_image(**members: Any) -> dict[str, Any]:
+    """Make the members of an input that wants an image beside the usual one."""
+    return {"images": [IMAGE, {"plan_id": "lts", "version": "1.0.1", **members}]}
+
+
+OF_INGESTION_ONLY: dict[str, tuple[str, dict[str, Any]]] = {
+    "publish": ("publish", {"publish": "modular"}),
+    "foreign edits fail": ("foreign_edits", {"foreign_edits": "fail"}),
+    "foreign edits include": ("foreign_edits", {"foreign_edits": "include"}),
+    "notice": ("deprecation", {"deprecation": {"notice": "P30D"}}),
+    "reason": ("deprecation", {"deprecation": {"reason": "endOfSupport"}}),
+    "alternative": ("deprecation", {"deprecation": {"alternative_plan_id": "edge"}}),
+    "gallery": ("images.gallery_image_id", of_an_image(gallery_image_id=GALLERY)),
+    "gallery of a tenant": (
+        "images.gallery_image_id",
+        of_an_image(gallery_image_id=GALLERY, gallery_tenant_id=GUID),
+    ),
+    "sku": ("images.sku", of_an_image(os_vhd_url=VHD, sku={"id": "lts-gen2"})),
+}
+BOTH = ["UpdateOfferAndPublish", "ValidateAndGoLive"]
+
+
+@pytest.mark.only("cloud-partner", "the other API has them")
+@pytest.mark.parametrize("workflow", BOTH)
+@pytest.mark.parametrize("asked", OF_INGESTION_ONLY)
+async def test_what_only_the_other_api_has_is_refused_before_anything_is_sent(
+    desk: Desk, workflow: str, asked: str
+) -> None:
+    member, members = OF_INGESTION_ONLY[asked]
+    error = await desk.failure(workflow, {**UPDATE, "publisher_id": desk.publisher, **members})
+    assert (error.type, error.non_retryable) == ("InvalidInput", True)
+    assert error.message == (
+        f"{member}: is of the Product Ingestion API only, and this worker speaks to the Cloud Partner Portal API."
+        " Leave it out."
+    )
+    assert await desk.requests() == []
+
+
+@pytest.mark.parametrize("workflow", BOTH)
+async def test_the_defaults_may_be_said_to_either_api(desk: Desk, workflow: str) -> None:
+    defaults = {"publish": "whole", "foreign_edits": None, "deprecation": {"notice": "P90D", "reason": "other"}}
+    error = await desk.failure(workflow, {**UPDATE, "publisher_id": desk.publisher, **defaults})
+    assert error.type == "OfferNotFound"
+
+
+async def test_an_offer_in_the_words_of_the_other_api_is_refused_before_anything_is_sent(desk: Desk) -> None:
+    document = {"publisherId": desk.publisher, "id": "web", "offerTypeId": "x", "definition": {}}
+    theirs = desk.per_api({**CREATE, "publisher_id": desk.publisher}, {"offer": document})
+    error = await desk.failure("CreateOfferAndPublish", theirs)
+    assert (error.type, error.non_retryable) == ("InvalidInput", True)
+    assert error.message.startswith(desk.per_api("configure: is of the Product", "offer: is of the Cloud Partner"))
+    assert await desk.requests() == []
