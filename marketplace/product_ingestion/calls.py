@@ -100,6 +100,16 @@ class ProductIngestion:
             raise unreadable(call, answer, "is not a tree of resources")
         return answer.text
 
+    async def resource(self, offer: OfferKey, durable_id: str) -> object:
+        """Return a resource of the draft: ``GET <durable id>``.
+
+        Raises:
+            NotFound: There is none, or no draft at all.
+        """
+        call = _call("read_resource", f"read {one_line(durable_id, 300)} of", offer)
+        path = "/".join(_segment(part) for part in durable_id.split("/"))
+        return await self._object(call, path, limit=MAX_DOCUMENT_BYTES)
+
     async def submissions(self, offer: OfferKey, product: str) -> list[object]:
         """Return the active submissions, of all pages: ``GET submission/…``."""
         call = _call("list_submissions", "list the submissions of", offer)

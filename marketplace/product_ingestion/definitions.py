@@ -15,7 +15,7 @@ from marketplace.errors import RuleBroken
 from marketplace.json_text import Splice, apply, change_members, parse, set_value, written
 from marketplace.product_ingestion.configurations import Configuration, HeldImage, HeldVersion, configuration, named
 from marketplace.product_ingestion.image_rules import sas_problems
-from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION, Trees
+from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION, Shelf, Trees
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, external_id, schema
 from marketplace.product_ingestion.resources import Resource, Tree, listed
 from marketplace.product_ingestion.sources import Disk
@@ -74,14 +74,18 @@ def refuse_left_out(definition: Tree, slots: Trees) -> list[str]:
 
     Raises:
         RuleBroken: Names each version that was published.
+        VersionsHidden: A list of image versions is empty that cannot be.
     """
     broken: list[str] = []
     warnings: list[str] = []
     for one in _configurations(definition, slots):
         kept = {sort_key(version.number) for version in one.versions}
+        found = {name: configuration(tree, one.plan_id) for name, tree in slots.items()}
+        shelf = Shelf(one.plan_id, {name: held for name, held in found.items() if held is not None})
+        shelf.refuse_hidden_versions()
         published: set[str] = set()
         for name in (PRODUCTION, PREVIEW, DRAFT):
-            held = configuration(slots[name], one.plan_id) if name in slots else None
+            held = shelf.slots.get(name)
             there = [version.number for version in (held.versions if held is not None else ()) if version.is_there]
             lacking = [number for number in there if sort_key(number) not in kept and number not in published]
             if name != DRAFT:

@@ -6,10 +6,10 @@ resource that each is about. ``details`` may be missing, or be an object in plac
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from marketplace.errors import Conflict, Invalid, MarketplaceError, Refused, Unavailable
+from marketplace.errors import Conflict, Invalid, MarketplaceError, NotFound, Refused, Unavailable
 from marketplace.http.answers import MAX_WORDS, Answer, words
 from marketplace.product_ingestion.references import shown
 from marketplace.wording import MAX_NAME, lowered, one_line, plain_text
@@ -32,6 +32,21 @@ _SAYS_CONTENTION = re.compile(
     r"\bin[- ]?progress submission\b|\bsubmission\b.{0,80}\bin[- ]?progress\b|\bnot the latest\b", re.IGNORECASE
 )
 _CERTIFICATION = re.compile(r"\s*certification\W*", re.IGNORECASE)
+
+
+class Unexplained(MarketplaceError):
+    """400 or 404 without an error of the service's own: a gateway's answer may look like that."""
+
+
+class UnexplainedRefusal(Refused, Unexplained):
+    """400 without an error."""
+
+
+class UnexplainedAbsence(NotFound, Unexplained):
+    """404 without an error."""
+
+
+_UNEXPLAINED: Mapping[int, type[Unexplained]] = {400: UnexplainedRefusal, 404: UnexplainedAbsence}
 
 
 @dataclass(frozen=True)
@@ -150,11 +165,13 @@ def words_of(body: str) -> str:
 
 def error_of_answer(answer: Answer) -> type[MarketplaceError] | None:
     """Return the error of a refusal whose body says more than its status, which is contention with 409 and 423."""
-    if answer.status not in {400, 409, 422, 423}:
-        return None
     try:
         failures = read(json.loads(answer.text))
     except (ValueError, RecursionError):
+        failures = []
+    if answer.status in _UNEXPLAINED and not any(one.code for one in failures):
+        return _UNEXPLAINED[answer.status]
+    if answer.status not in {400, 409, 422, 423}:
         return None
     if is_contention(failures):
         return Conflict

@@ -86,7 +86,6 @@ def _comparable(
             for sku in after.get("skus") or []
             if not isinstance(sku, dict) or sku.get("imageType") not in came_along
         ]
-        before.setdefault("skus", [])
     return before, after
 
 

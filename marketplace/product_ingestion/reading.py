@@ -2,16 +2,17 @@
 
 from asyncio import to_thread
 
-from marketplace.errors import MarketplaceError, NotFound, Unreadable
+from marketplace.errors import MarketplaceError, NotFound, Refused, Unreadable
 from marketplace.model import OfferKey, Slot
 from marketplace.product_ingestion import resources, submissions
 from marketplace.product_ingestion.calls import ProductIngestion
+from marketplace.product_ingestion.failures import Unexplained
 from marketplace.product_ingestion.jobs import Progress
 from marketplace.product_ingestion.placements import Trees, trees
-from marketplace.product_ingestion.references import external_id, product_of
+from marketplace.product_ingestion.references import PRODUCT, external_id, product_of
 from marketplace.product_ingestion.resources import Tree
 from marketplace.product_ingestion.submissions import Submission
-from marketplace.wording import lowered
+from marketplace.wording import listed, lowered
 
 _TARGETS = {Slot.DRAFT: "draft", Slot.PREVIEW: submissions.PREVIEW, Slot.PRODUCTION: submissions.LIVE}
 _ABSENT = frozenset({400, 404})
@@ -36,6 +37,7 @@ class Reader:
 
         Raises:
             NotFound: There is no such offer.
+            Refused: There are several.
         """
         found = self._products.get(offer.offer_id) or await self.product_if_any(offer)
         if found is None:
@@ -48,25 +50,38 @@ class Reader:
         return found
 
     async def product_if_any(self, offer: OfferKey) -> str | None:
-        """Ask which product the offer's id stands for, ``None`` when there is no such offer."""
+        """Ask which product the offer's id stands for, ``None`` when there is no such offer.
+
+        Raises:
+            Refused: There are several, of several publishers: no call names a publisher.
+        """
         self._products.pop(offer.offer_id, None)
+        found: dict[str, None] = {}
         for item in await self._calls.products(offer):
             members = lowered(item)
             product = product_of(members.get("id"))
             if product is not None and external_id(members.get("identity")) == offer.offer_id:
-                self._products[offer.offer_id] = product
-                return product
-        return None
+                found[product] = None
+        if len(found) > 1:
+            raise Refused(
+                f"find {offer}: these credentials see {len(found)} offers of that id, product {listed(list(found))},"
+                " and the API does not say whose each is; give the worker credentials that see one of them only",
+                call=f"find {offer}",
+            )
+        product = next(iter(found), None)
+        if product is not None:
+            self._products[offer.offer_id] = product
+        return product
 
     async def tree(self, offer: OfferKey, slot: Slot) -> Tree | None:
-        """Return what a slot's target holds, ``None`` when it was never reached.
+        """Return what a slot's target holds, ``None`` when there is nothing.
 
-        The service refuses to show a target that was never reached in words that may mean anything: the submissions
-        have to confirm it.
+        The service refuses to show a target that was never reached in words that may mean anything. For a preview and
+        what is live the submissions have to confirm it; for a draft a resource that is shown from drafts only.
 
         Raises:
             NotFound: There is no such offer.
-            Unreadable: The target was reached, say the submissions, and the service does not show it.
+            Unreadable: The target was reached, or nothing tells that it was not, and the service does not show it.
         """
         product = await self.product(offer)
         try:
@@ -74,13 +89,14 @@ class Reader:
         except MarketplaceError as refusal:
             if refusal.status not in _ABSENT or _OF_NO_USE in str(refusal):
                 raise
-            listed = await self.submissions(offer)
+            if slot is Slot.DRAFT and isinstance(refusal, Unexplained):
+                raise _unconfirmed(refusal, "it does not say that there is none") from refusal
+            is_there = await (self._has_draft(offer) if slot is Slot.DRAFT else self._was_reached(offer, slot))
             if self._products.get(offer.offer_id) != product:
                 return await self.tree(offer, slot)  # deleted and created anew since we asked
-            if any(one.target == _TARGETS[slot] and one.progress is Progress.SUCCEEDED for one in listed):
-                raise Unreadable(
-                    f"{refusal} - but its submissions say that there is one", call=refusal.call, status=refusal.status
-                ) from refusal
+            if is_there:
+                witnesses = "resources" if slot is Slot.DRAFT else "submissions"
+                raise _unconfirmed(refusal, f"its {witnesses} say that there is one") from refusal
             return None
         try:
             return await to_thread(resources.read, text)
@@ -89,6 +105,26 @@ class Reader:
                 f"read the {_TARGETS[slot]} of {offer}: the marketplace's resources are odd: {error}",
                 call=f"read the {_TARGETS[slot]} of {offer}",
             ) from None
+
+    async def _was_reached(self, offer: OfferKey, slot: Slot) -> bool:
+        """Return whether a target holds something; a preview that was promoted may be cleared."""
+        ended_well = [one for one in await self.submissions(offer) if one.progress is Progress.SUCCEEDED]
+        live = {one.number for one in ended_well if one.target == submissions.LIVE}
+        previews = {one.number for one in ended_well if one.target == submissions.PREVIEW}
+        return bool(live if slot is Slot.PRODUCTION else previews - live)
+
+    async def _has_draft(self, offer: OfferKey) -> bool:
+        """Return whether there is a draft: single resources are shown from drafts only."""
+        published = await self.tree(offer, Slot.PRODUCTION) or await self.tree(offer, Slot.PREVIEW)
+        # What is live is shown as a product even without a draft.
+        ids = [one.id for one in published.configurations.values() if one.id] if published is not None else []
+        try:
+            await self._calls.resource(offer, next(iter(ids), f"{PRODUCT}/{await self.product(offer)}"))
+        except Unexplained as refusal:
+            raise _unconfirmed(refusal, "it does not say that there is no draft") from refusal
+        except NotFound:
+            return False
+        return True
 
     async def trees(self, offer: OfferKey) -> Trees | None:
         """Return the trees that there are; ``None`` when there is no such offer, whatever was known before."""
@@ -118,3 +154,7 @@ class Reader:
     def seen(self, offer: OfferKey) -> frozenset[str]:
         """Return the ids of the operations that the last read showed."""
         return self._listed.get(offer.offer_id, frozenset())
+
+
+def _unconfirmed(refusal: MarketplaceError, why: str) -> Unreadable:
+    return Unreadable(f"{refusal} - but {why}", call=refusal.call, status=refusal.status)

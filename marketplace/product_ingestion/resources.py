@@ -208,8 +208,9 @@ def normal(value: Any, drop: frozenset[str] = frozenset(), depth: int = 0) -> An
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the names of the members in which two resources differ."""
-    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    """Return the names of the members in which two resources differ; an empty array or object is as good as none."""
+    unequal = (key for key in {*before, *after} if before.get(key) != after.get(key))
+    return sorted(key for key in unequal if _filled(before.get(key)) != _filled(after.get(key)))
 
 
 def told(name: str, members: Iterable[str]) -> str:
@@ -217,6 +218,15 @@ def told(name: str, members: Iterable[str]) -> str:
     names = [one_line(one, MAX_NAME) for one in members]
     more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
     return one_line(f"{name}: {', '.join(names[:MAX_TOLD])}{more}", 600)
+
+
+def _filled(value: Any) -> Any:
+    """Return a `normal` value without the arrays and objects that hold nothing, ``None`` where nothing is left."""
+    if isinstance(value, dict):
+        return {key: kept for key, each in value.items() if (kept := _filled(each)) is not None} or None
+    if isinstance(value, list):
+        return sorted((kept for each in value if (kept := _filled(each)) is not None), key=_sorted) or None
+    return value
 
 
 def _by_value(number: Number) -> str:

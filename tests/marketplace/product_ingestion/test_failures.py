@@ -124,7 +124,9 @@ async def test_contention_is_told_by_the_status_alone(status: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "<html>", '{"error": ', "[]", "null", '"x"', "[" * 10_000])
 def test_a_refusal_may_have_any_body(text: str) -> None:
-    assert failures.error_of_answer(Answer(400, httpx.Headers(), text)) is None
+    assert failures.error_of_answer(Answer(400, httpx.Headers(), text)) is failures.UnexplainedRefusal
+    assert failures.error_of_answer(Answer(404, httpx.Headers(), text)) is failures.UnexplainedAbsence
+    assert failures.error_of_answer(Answer(409, httpx.Headers(), text)) is None
     assert isinstance(failures.words_of(text), str)
 
 

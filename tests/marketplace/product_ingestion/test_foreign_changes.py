@@ -24,6 +24,7 @@ from tests.marketplace.product_ingestion.offers import (
 )
 
 PLAIN = configuration(version("1.0.0"))
+[SKU] = PLAIN["skus"]
 
 
 def found(draft: Tree | None, published: Tree | None, scope: Scope = Scope.WHOLE, *plans: str) -> list[str]:
@@ -35,7 +36,7 @@ def offer(*listed: dict[str, Any]) -> Tree:
 
 
 def test_a_changed_resource_is_named_with_its_members_and_what_to_do_is_said() -> None:
-    draft = offer(product(), of_property(termsOfUse="Be mean.", categories={}), plan())
+    draft = offer(product(), of_property(termsOfUse="Be mean.", categories={"compute": ["web"]}), plan())
     published = offer(product(), of_property(), plan())
     sentence = f"property public/main (property/{P}/public/main) was changed in the draft: categories, termsOfUse"
     assert found(draft, published) == [sentence]
@@ -61,8 +62,20 @@ def test_new_and_missing_resources_are_changes() -> None:
         (PLAIN | {"lifecycleState": "generallyAvailable", "note": None}, PLAIN),
         (PLAIN, PLAIN | {"vmProperties": {"supportsExtensions": True, "supportsNVMe": True}}),
         (configuration(version("1.0.0"), version("1.1.0", "arm64Gen2"), types="x64Gen2 arm64Gen2"), PLAIN),
+        (configuration(dataDisks=[], skus=[SKU | {"securityType": []}]), PLAIN | {"vmImageVersions": []}),
+        (PLAIN, configuration(version("1.0.0"), openPorts=[], recommendedVmSizes=[{}], more={"a": [{"b": {}}]})),
     ],
-    ids=["version", "deprecation", "schema", "validations", "nothing", "stale false", "sku with images"],
+    ids=[
+        "version",
+        "deprecation",
+        "schema",
+        "validations",
+        "nothing",
+        "stale false",
+        "sku with images",
+        "empty",
+        "empty within",
+    ],
 )
 def test_what_no_person_means_by_a_change_is_none(drafted: dict[str, Any], published: dict[str, Any]) -> None:
     assert found(tree(plan(), drafted), tree(plan(), published)) == []

@@ -40,6 +40,7 @@ from tests.sandbox.product_ingestion.ingestion_client import (
 )
 
 SAMPLE_VERSION = "4.2.0"
+NOTHING_THERE = json.dumps({"error": {"code": "notFound", "message": "There is nothing here.", "details": []}})
 
 
 async def test_it_is_a_marketplace(publisher: Publisher) -> None:
@@ -137,6 +138,64 @@ async def test_a_draft_that_is_absent_while_live_is_there_is_edited_from_live(pu
     outcome = await publisher.edit(image("4.3.0"))
     assert [str(each) for each in outcome.added] == [f"{PLAN} 4.3.0"]
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]
+
+
+async def test_a_draft_that_the_service_does_not_show_at_the_moment_is_never_taken_for_none(
+    publisher: Publisher,
+) -> None:
+    await publisher.live()
+    await publisher.edit(image("4.3.0"))
+    refusal = {"kind": "respond", "status": 404, "body": NOTHING_THERE}
+    await publisher.by_hand.fault("read_tree", refusal, slot="Draft", times=2)
+    before = await publisher.requests()
+    with pytest.raises(errors.Unreadable, match="resources say that there is one"):
+        await publisher.edit(image("4.4.0"))
+    assert "configure_draft" not in await publisher.calls_since(before)
+    with pytest.raises(errors.Unreadable):
+        await publisher.edit(image("4.4.0"))
+    assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]
+
+
+async def test_the_draft_of_an_offer_that_was_never_published_is_never_taken_for_none(publisher: Publisher) -> None:
+    await publisher.put()
+    refusal = {"kind": "respond", "status": 400, "body": NOTHING_THERE}
+    await publisher.by_hand.fault("read_tree", refusal, slot="Draft")
+    with pytest.raises(errors.Unreadable, match="resources say that there is one"):
+        await publisher.slot(Slot.DRAFT)
+
+
+@pytest.mark.parametrize("call", ["read_tree", "read_resource"])
+async def test_what_a_gateway_may_have_answered_says_nothing_of_a_draft(publisher: Publisher, call: str) -> None:
+    await publisher.live()
+    await publisher.by_hand.switch(no_pending_draft="absent")
+    slot = {"slot": "Draft"} if call == "read_tree" else {}
+    await publisher.by_hand.fault(call, {"kind": "respond", "status": 404, "body": "<html>Not here</html>"}, **slot)
+    with pytest.raises(errors.Unreadable, match="does not say that there is n"):
+        await publisher.slot(Slot.DRAFT)
+    assert await publisher.slot(Slot.DRAFT) is None
+
+
+@pytest.mark.parametrize("shape", ["live_only", "second_live", "preview_and_live"])
+async def test_a_preview_that_is_cleared_when_it_is_promoted_is_none(publisher: Publisher, shape: str) -> None:
+    await publisher.by_hand.switch(after_go_live=shape, preview_cleared_after_go_live=True)
+    await publisher.live()
+    assert await publisher.slot(Slot.PREVIEW) is None
+    await publisher.edit(image("4.3.0"))
+    await publisher.published()
+    await publisher.by_hand.fault("read_tree", {"kind": "respond", "status": 404}, slot="Preview")
+    with pytest.raises(errors.Unreadable, match="submissions say that there is one"):
+        await publisher.slot(Slot.PREVIEW)
+
+
+async def test_of_two_offers_of_one_id_none_is_guessed(publisher: Publisher) -> None:
+    await publisher.put()
+    [ours] = (await publisher.by_hand.get(f"product?externalId={OFFER}"))["value"]
+    twins = [ours | {"id": "product/00000000-0000-0000-0000-000000000001"}, ours, ours]
+    body = json.dumps({"value": twins})
+    await publisher.by_hand.fault("list_products", {"kind": "respond", "status": 200, "body": body})
+    ids = f"00000000-0000-0000-0000-000000000001, {ours['id'].removeprefix('product/')}"
+    with pytest.raises(errors.Refused, match=f"2 offers of that id, product {ids}"):
+        await marketplace_of(publisher).operations(publisher.offer)
 
 
 # Editing
@@ -563,6 +622,17 @@ async def test_a_replacing_put_that_leaves_out_a_published_version_is_refused(pu
     ):
         await publisher.put(OfferDefinition(member="configure", text=json.dumps(other)), replace=True)
     assert "configure_draft" not in await publisher.calls_since(before)
+
+
+async def test_a_replacing_put_is_refused_where_the_service_hides_what_was_published(publisher: Publisher) -> None:
+    await publisher.live()
+    await publisher.by_hand.switch(ceiling_hides="newer_configurations")
+    publisher.marketplace = marketplace_of(publisher, schema_version="2022-03-01-preview2")
+    other = json.loads(publisher.definition().text)
+    resource_in(other, CONFIGURATION)["vmImageVersions"] = [version_entry("5.0.0")]
+    with pytest.raises(errors.Refused, match=r"shows no image versions.*MARKETPLACE_SCHEMA_VERSION"):
+        await publisher.put(OfferDefinition(member="configure", text=json.dumps(other)), replace=True)
+    assert await publisher.by_hand.versions() == [SAMPLE_VERSION]
 
 
 async def test_a_replacing_put_may_leave_out_a_version_of_the_draft_only_and_says_so(publisher: Publisher) -> None:
