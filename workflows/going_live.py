@@ -82,8 +82,13 @@ class GoingLive:
 
     async def verify(self, survey: Survey | None = None) -> None:
         """Wait until Production shows what was promoted, by this run or by somebody else."""
-        adds = (survey.promotion if survey is not None else self._approval.sign_off.promotion).adds
-        await self._stages.verify_live(self._wanted.images, adds if survey or not self._wanted.images else [])
+        images = self._wanted.images
+        if survey is None:
+            adds = self._approval.sign_off.promotion.adds
+            await self._stages.verify_live(images, [] if images else adds)
+            return
+        # Whoever promoted it may have had another preview in mind: after a while it is surveyed anew.
+        await self._stages.glance_live(images, survey.promotion.adds)
 
     async def end(self, survey: Survey | None = None) -> PublicationResult:
         """End live: with the run's own go-live, or with that of a survey."""

@@ -549,14 +549,25 @@ class Stages:
             started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known_operations
         )
 
-    async def verify_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
+    async def glance_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
+        """Wait until Production holds the images, but no longer than a look's time."""
+        try:
+            await self.verify_live(images, versions, self.patience.polling.max_interval)
+        except ActivityError as error:
+            await heed_cancellation()
+            if application_error(error).type != "OperationTimedOut":
+                raise
+
+    async def verify_live(
+        self, images: Sequence[Image], versions: Sequence[ImageVersion], time: timedelta = VERIFY_WITHIN
+    ) -> None:
         """Wait until Production holds the images."""
         self.logbook.waits_for("Production to show the images")
         await read(
             OperationActivities.verify_live,
             VerifyLiveRequest(offer=self.offer, images=list(images), versions=list(versions)),
             within(
-                min(self.waiting.time_left(), VERIFY_WITHIN),
+                min(self.waiting.time_left(), time),
                 VERIFY,
                 f"Check that Production of {self.offer} holds the images",
             ),

@@ -106,16 +106,19 @@ class Looks:
             return jobs.report(
                 operation_id, kind, now, otherwise=WHERE_THE_REASON_IS, unknown_words=found.unknown_words
             )
-        times = self._missed[key] = self._missed.pop(key, 0) + 1
-        if len(self._missed) > REMEMBERED:
-            self._missed.popitem(last=False)
-        if kind is OperationKind.PUBLISH and (submissions.is_superseded(listed, number) or times >= MISSED_AT_MOST):
-            self._missed.pop(key, None)
+        if kind is OperationKind.PUBLISH and (submissions.is_superseded(listed, number) or self._is_gone(key)):
             return jobs.report(operation_id, kind, Progress.CANCELED)
         raise Unreadable(
             f"look at {offer}: the marketplace does not list submission {number} at the moment",
             call=f"look at {offer}",
         )
+
+    def _is_gone(self, key: tuple[str, str]) -> bool:
+        """Count that something is missing from the list, and return whether it has been for long enough."""
+        times = self._missed[key] = self._missed.pop(key, 0) + 1
+        if len(self._missed) > REMEMBERED:
+            self._missed.popitem(last=False)
+        return times >= MISSED_AT_MOST
 
     async def _at_job(self, offer: OfferKey, operation_id: str, kind: OperationKind | None) -> OperationReport:
         job_id = operation_id.removeprefix(JOB_PREFIX)
@@ -160,12 +163,16 @@ class Looks:
             if found is None and kind is OperationKind.PUBLISH and submissions.is_superseded(listed, number):
                 # That it came so far is what its job says.
                 return jobs.report(number, kind, job.progress)
+        if found is None and kind is not OperationKind.GO_LIVE and self._is_gone((str(offer), job_id)):
+            # Somebody cancelled its preview before anybody looked.
+            return jobs.report(number or f"{JOB_PREFIX}{job_id}", OperationKind.PUBLISH, Progress.CANCELED)
         if found is None:
             raise Unreadable(
                 f"look at {offer}: job {one_line(job_id, 100)} has succeeded, and the marketplace does not list its"
                 " submission yet",
                 call=f"look at {offer}",
             )
+        self._missed.pop((str(offer), job_id), None)
         return self._of_submission(offer, _name(found, kind or found.kind), listed)
 
     async def _named(self, offer: OfferKey, job_id: str) -> tuple[str | None, OperationKind | None]:

@@ -7,7 +7,7 @@ here: its job lasts for days.
 
 import asyncio
 from asyncio import to_thread
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -249,7 +249,7 @@ class ProductIngestionMarketplace:
             if not await _same(offer, draft, await self._reader.tree(offer, Slot.DRAFT)):
                 job = None
                 continue
-            job = await self._written(offer, _document(texts), "edit", attempt)
+            job = await self._written(offer, _document(texts), "edit", attempt, is_done)
             done = _merged(done, edit)
             if job is None and not await self._shows(is_done, attempt.settle):
                 # It may still be to come: nothing else is sent in this attempt.
@@ -298,7 +298,7 @@ class ProductIngestionMarketplace:
         text, warnings = await _worked_out(offer, self._ready, definition.text, wanted, slots or {})
         if not sole_writer:
             raise _unguarded(offer)
-        job = await self._written(offer, text, "put", attempt)
+        job = await self._written(offer, text, "put", attempt, is_done)
         if job is None or job.progress is not Progress.SUCCEEDED:
             if not await (self._shows(is_done, attempt.settle) if job is None else is_done()):
                 raise _failure(offer, "put", job)
@@ -423,7 +423,9 @@ class ProductIngestionMarketplace:
         self._looks.remember(offer, job, kind, number)
         return handle
 
-    async def _written(self, offer: OfferKey, document: str, verb: str, attempt: Attempt) -> Job | None:
+    async def _written(
+        self, offer: OfferKey, document: str, verb: str, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]
+    ) -> Job | None:
         """Send an edit and follow its job to the end; ``None`` when nothing tells what became of it."""
         attempt.sends()
         try:
@@ -435,24 +437,23 @@ class ProductIngestionMarketplace:
         if job is None:
             return None
         attempt.note(f"{JOB_PREFIX}{job}")
-        return await self._followed(offer, f"{JOB_PREFIX}{job}", attempt.settle)
+        return await self._followed(offer, f"{JOB_PREFIX}{job}", attempt.settle, is_done)
 
     async def _earlier(self, offer: OfferKey, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]) -> Job | None:
         """Follow the write of an earlier attempt to its end; wait for a while where nothing names its job."""
-        job = await self._followed(offer, attempt.handle, attempt.settle) if attempt.handle is not None else None
-        if attempt.sent and job is None:
+        if attempt.handle is not None:
+            return await self._followed(offer, attempt.handle, attempt.settle, is_done)
+        if attempt.sent:
             await self._shows(is_done, attempt.settle)
-        return job
+        return None
 
     async def _shows(self, is_done: Callable[[], Awaitable[bool]], time: timedelta) -> bool:
         """Wait for a while until a write shows of which no job is known; return whether it does."""
-        waited, pause = timedelta(0), FIRST_PAUSE
-        while not await is_done():
-            if waited >= time:
-                return False
+        for pause in _pauses(min(time, PATIENCE)):
+            if await is_done():
+                return True
             await self._pause(pause)
-            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
-        return True
+        return await is_done()
 
     async def _holds(self, offer: OfferKey, change: Change, preview: Tree | None, production: Tree | None) -> bool:
         """Return whether the draft holds what a change asks for."""
@@ -464,31 +465,36 @@ class ProductIngestionMarketplace:
         """Return whether the draft says what a definition says."""
         return await _says(offer, wanted, await self._draft_if_any(offer))
 
-    async def _followed(self, offer: OfferKey, handle: str, settle: timedelta) -> Job | None:
-        """Follow an edit's job to its end; ``None`` when the service has forgotten it.
+    async def _followed(
+        self, offer: OfferKey, handle: str, settle: timedelta, is_done: Callable[[], Awaitable[bool]]
+    ) -> Job | None:
+        """Follow an edit's job to its end; ``None`` when the service has forgotten it, or does not know it for long.
 
         Args:
             offer: The offer.
             handle: Names the job.
             settle: How long the service may not know it yet.
+            is_done: Says whether the edit shows, which ends the wait for a job that is not known.
 
         Raises:
             Unavailable: It has not ended for long.
         """
         job_id = handle.removeprefix(JOB_PREFIX)
-        waited, pause = timedelta(0), FIRST_PAUSE
-        while True:
-            job: Job | None = None
+        job: Job | None = None
+        unknown = timedelta(0)
+        for pause in _pauses(PATIENCE):
+            job = None
             with suppress(NotFound):
                 job = jobs.read(await self._calls.job(offer, job_id))
-            if job is None and waited >= settle:
-                return None
             if job is not None and job.progress.has_ended:
                 return job
-            if waited >= PATIENCE:
-                break
+            if job is None:
+                if unknown >= settle or await is_done():
+                    return None
+                unknown += pause
             await self._pause(pause)
-            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
+        if job is None:
+            return None
         raise Unavailable(
             f"edit {offer}: the marketplace is at job {one_line(job_id, 100)} for {PATIENCE} now; it is followed on",
             call=f"edit {offer}",
@@ -554,6 +560,14 @@ def _refuse_foreign_changes(slots: Trees, change: Change) -> None:
         return
     published = slots.get(PREVIEW, slots.get(PRODUCTION))
     foreign_changes.refuse(slots.get(DRAFT), published, change.scope, change.plans)
+
+
+def _pauses(time: timedelta) -> Iterator[timedelta]:
+    """Yield ever longer pauses, until they are as long as ``time`` altogether."""
+    waited, pause = timedelta(0), FIRST_PAUSE
+    while waited < time:
+        yield pause
+        waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
 
 
 def _document(resources: Sequence[str]) -> str:
