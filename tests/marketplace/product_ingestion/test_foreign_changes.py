@@ -121,9 +121,8 @@ def test_of_some_plans_only_what_would_be_published_counts() -> None:
     page = {"$schema": schema("listing"), "id": f"listing/{P}/public/main/default/en-us", "title": "A"}
     edge = configuration(version("1.0.0"), plan="edge")
     published = offer(product(), plan(), plan("edge"), PLAIN, edge, page)
-    draft = offer(
-        product(), plan(), plan("edge"), PLAIN | {"openPorts": []}, edge | {"openPorts": []}, page | {"title": "B"}
-    )
+    ports = {"openPorts": [{"label": "ssh"}]}
+    draft = offer(product(), plan(), plan("edge"), PLAIN | ports, edge | ports, page | {"title": "B"})
     assert len(found(draft, published)) == 3
     assert [each.split(" (")[0] for each in found(draft, published, Scope.MODULAR, "edge")] == [
         "virtual-machine-plan-technical-configuration of plan edge"
