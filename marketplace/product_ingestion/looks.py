@@ -166,6 +166,10 @@ class Looks:
         if found is None and kind is not OperationKind.GO_LIVE and self._is_gone((str(offer), job_id)):
             # Somebody cancelled its preview before anybody looked.
             return jobs.report(number or f"{JOB_PREFIX}{job_id}", OperationKind.PUBLISH, Progress.CANCELED)
+        unnamed = found is None and number is None
+        if unnamed and kind is OperationKind.PUBLISH and submissions.is_any_since(listed, job.started_at):
+            # It was published over before anybody looked, and nothing says which number it had.
+            return jobs.report(JOB_PREFIX + job_id, kind, Progress.CANCELED)
         if found is None:
             raise Unreadable(
                 f"look at {offer}: job {one_line(job_id, 100)} has succeeded, and the marketplace does not list its"

@@ -117,6 +117,13 @@ def is_superseded(submissions: Iterable[Submission], number: str) -> bool:
     return any(one.newness > _newness(number) for one in submissions)
 
 
+def is_any_since(submissions: Iterable[Submission], moment: datetime | None) -> bool:
+    """Tell whether one was created since a moment."""
+    # Created may be told in whole seconds.
+    begun = moment.replace(microsecond=0) if moment is not None else None
+    return any(begun is not None and one.created is not None and one.created >= begun for one in submissions)
+
+
 def begun_by(
     submissions: Sequence[Submission], kind: OperationKind | None, since: datetime | None
 ) -> Submission | None:

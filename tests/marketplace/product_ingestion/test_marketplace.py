@@ -549,6 +549,17 @@ async def test_a_job_that_was_forgotten_is_answered_by_its_submission(publisher:
     assert (report.operation_id, report.state) == (f"{number}:live", OperationState.LIVE)
 
 
+async def test_a_publish_that_was_published_over_before_anybody_looked_is_over(publisher: Publisher) -> None:
+    await publisher.put()
+    handle = await publisher.publish()
+    publisher.by_hand.clock.advance(8 * DAY)
+    await publisher.edit(image("4.3.0"))
+    await publisher.go_live(await publisher.published())
+    publisher.by_hand.clock.advance(5 * DAY)
+    report = await publisher.marketplace.look(publisher.offer, handle, OperationKind.PUBLISH)
+    assert (report.state, report.operation_id) == (OperationState.CANCELED, handle)
+
+
 async def test_a_submission_that_is_not_listed_yet_is_waited_for(publisher: Publisher) -> None:
     await publisher.put()
     await publisher.by_hand.switch(submission_after_seconds=30 * DAY)
