@@ -115,7 +115,7 @@ def _stall(choose: Random) -> Injected:
     return [
         {
             "call": call,
-            "after": 0 if call == "go_live" else choose.randrange(2),
+            "after": choose.randrange(2) if call == "list_operations" else 0,
             "action": {"kind": "delay", "seconds": seconds},
         }
     ]
@@ -238,7 +238,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("connection dropped after the effect", _hitting({"kind": "drop", "when": "after"}, writes=2, reads=3)),
     Kind("answer cut off", _hitting({"kind": "truncate", "bytes": 12}, writes=2, reads=3)),
     # One at a time: while a publish request is held here, others would publish the same draft, from begin to end.
-    Kind("stall beyond the timeout", _stall, shapes=("release", "cancelled", "rejected")),
+    Kind("stall beyond the timeout", _stall, shapes=("release", "rejected")),
     Kind(
         "token withdrawn",
         _hitting({"kind": "expire_tokens"}, writes=0, reads=1, times=1),

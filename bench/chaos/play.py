@@ -26,10 +26,14 @@ RUN_WITHIN = 600.0
 """Long enough for eight runs on one offer, each of which loses its worker in a write."""
 
 STARTS_AT_MOST = 4
+CANCELLED_WITHIN = 30.0
+"""Certification goes on then: where a publish cannot be cancelled, the run waits for its end."""
+
 QUEUE_WITHIN = 180.0
 REFUSED_FOR = 3.0
 """How long those wait whose edits are refused; nothing at the marketplace shows when all do."""
 
+HELD = "steps/displaycertify"
 CANCELS = {"cancels", "cancels at once", "cancels in the queue"}
 DECIDES = {"approves", "approves early", "rejects"}
 
@@ -123,7 +127,7 @@ async def play(cell: Cell, story: Story) -> None:
 @asynccontextmanager
 async def _certification_held(cell: Cell, story: Story) -> AsyncIterator[None]:
     """Let certification come to no end while the context lasts."""
-    step = f"publishers/{story.publisher}/steps/displaycertify"
+    step = f"publishers/{story.publisher}/{HELD}"
     await cell.control("PUT", step, {"outcome": "never"})
     try:
         yield
@@ -235,6 +239,7 @@ async def _start(cell: Cell, run: Run, start: dict[str, Any]) -> WorkflowHandle[
 async def _end(cell: Cell, story: Story, run: Run, handle: WorkflowHandle[Any, Any]) -> str:
     """Look at a run until it has ended, and do what its person does; answers with how it ended."""
     until, acted = time.monotonic() + RUN_WITHIN, False
+    release = until
     while time.monotonic() < until:
         cell.stack.check()
         with contextlib.suppress(*_GONE):
@@ -246,12 +251,15 @@ async def _end(cell: Cell, story: Story, run: Run, handle: WorkflowHandle[Any, A
                 await _decide(cell, run, handle)
             elif not acted and run.person in CANCELS and await _is_to_be_cancelled(cell, story, run):
                 await handle.cancel(rpc_timeout=timedelta(seconds=10))
-                acted = True
+                acted, release = True, time.monotonic() + CANCELLED_WITHIN
             elif not acted and run.person == "terminates in its write" and await _writes(cell, story, run):
                 await handle.terminate(rpc_timeout=timedelta(seconds=10))
                 acted = True
             elif run.impatient:
                 await handle.signal("check_now", rpc_timeout=timedelta(seconds=10))
+            if time.monotonic() > release:
+                await cell.control("DELETE", f"publishers/{story.publisher}/{HELD}")
+                release = until
         await asyncio.sleep(LOOK_EVERY)
     return "stuck"
 

@@ -169,6 +169,17 @@ def _a_version_is_old(life: Life) -> bool:
     )
 
 
+def _leaves_out_what_is_published(life: Life) -> bool:
+    """Tell whether a whole offer lacks a version that was published, where that has to be said of each."""
+    creates = life.intent.workflow == "create" and life.intent.replace and not life.world.rules.versions_grow
+    return creates and any(
+        not set(slot) <= set(life.images)
+        for sight in life.sights
+        for slot in (sight.preview, sight.production)
+        if slot is not None
+    )
+
+
 def _there_is_no_room(life: Life) -> bool:
     def none(plan: str, sight: Sight) -> bool:
         over = too_many(life.intent, plan, sight)
@@ -235,7 +246,7 @@ _REASONS: Mapping[str, Sequence[Callable[[Life], bool]]] = {
     "OfferNotFound": (_there_is_no_offer,),
     "OfferExists": (_there_is_another_offer,),
     "VersionConflict": (_a_disk_differs,),
-    "InvalidInput": (_a_version_is_old,),
+    "InvalidInput": (_a_version_is_old, _leaves_out_what_is_published),
     "ImageLimitReached": (_there_is_no_room,),
     "PublishInProgress": (_something_ran,),
     "ForeignEdits": (_others_changed_it,),
