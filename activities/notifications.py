@@ -51,10 +51,17 @@ class NotificationActivities:
             return
         status = await self._webhook.post(notification.model_dump_json())
         if status is not None and status < 300:  # noqa: PLR2004 - any 2xx
+            _count(notification, "delivered")
             return
         patient = status is None or status == 429 or status >= 500  # noqa: PLR2004 - HTTP's own numbers
+        _count(notification, "failed" if patient else "refused")
         raise ApplicationError(
             f"the webhook answered {status}" if status else "the webhook did not answer",
             type="NotificationFailed",
             non_retryable=not patient,
         )
+
+
+def _count(notification: Notification, outcome: str) -> None:
+    counter = activity.metric_meter().create_counter("offer_publisher_notifications", "Posts to the webhook")
+    counter.add(1, {"event": notification.event, "outcome": outcome})

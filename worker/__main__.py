@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from typing import NoReturn
 
 from temporalio.client import Client
@@ -20,7 +19,7 @@ from marketplace.http.pace import Pace
 from worker.connection import ConnectionFailedError, connect
 from worker.logs import set_up_logging
 from worker.marketplaces import credentials_of, http_client, marketplace_of, url_of
-from worker.observation import Observer, observed
+from worker.observation import Observation, observed
 from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
@@ -58,13 +57,13 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, stop)
-    async with observed(settings) as (runtime, observers):
-        starting = asyncio.create_task(_start(settings, runtime))
+    async with observed(settings) as observation:
+        starting = asyncio.create_task(_start(settings, observation.runtime))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if starting.done():
-            await _work(starting.result(), settings, stop, observers)
+            await _work(starting.result(), settings, stop, observation)
         else:
             starting.cancel()
     logger.info("Stopped")
@@ -83,7 +82,7 @@ async def _start(settings: Settings, runtime: Runtime) -> Client:
     return client
 
 
-async def _work(client: Client, settings: Settings, stop: asyncio.Event, observers: Sequence[Observer]) -> None:
+async def _work(client: Client, settings: Settings, stop: asyncio.Event, observation: Observation) -> None:
     credentials = credentials_of(settings)
     rate = settings.marketplace_requests_per_second
     pace = Pace(rate) if rate is not None else None
@@ -97,7 +96,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observe
             worker(
                 client,
                 settings.temporal_task_queue,
-                marketplace_of(settings, http, credentials, pace),
+                marketplace_of(settings, http, credentials, pace, observation.requests),
                 HttpWebhook(http, settings.notify_webhook_url) if settings.notify_webhook_url else None,
                 requests_per_second=rate,
                 publishers=settings.marketplace_publishers,
@@ -110,7 +109,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observe
                 client.namespace,
                 url_of(settings),
             )
-            watching = [asyncio.create_task(observe(client)) for observe in observers]
+            watching = [asyncio.create_task(watch(client)) for watch in observation.watchers]
             asides += watching
             await stop.wait()
             logger.info("Stopping: running activities may finish")

@@ -10,6 +10,12 @@ from temporalio import activity, workflow
 
 from marketplace.sas import redacted
 
+IDS = ("temporal_workflow", "temporal_activity")
+"""What the SDK adds to the records of runs and activities: their ids."""
+
+SHOWN = ("activity_type", "workflow_id", "run_id", "workflow_run_id")
+"""Those that a line of text shows."""
+
 
 def set_up_logging(level: str, log_format: Literal["text", "json"]) -> None:
     """Log to standard error; Python's warnings too, so that every line has the same form."""
@@ -20,10 +26,9 @@ def set_up_logging(level: str, log_format: Literal["text", "json"]) -> None:
     # One line a request, with its URL, and one a token: the activities say what was done.
     for chatty in ("httpx", "httpcore", "azure", "aiohttp"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    if log_format == "json":
-        # The ids are members of their own in JSON.
-        workflow.logger.workflow_info_on_message = False
-        activity.logger.activity_info_on_message = False
+    # The formats below say the ids, and fewer of them than the SDK would put into the message.
+    workflow.logger.workflow_info_on_message = False
+    activity.logger.activity_info_on_message = False
 
 
 class _Text(logging.Formatter):
@@ -32,6 +37,12 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Name the run that the line is about."""
+        ids: dict[str, object] = next((getattr(record, member) for member in IDS if hasattr(record, member)), {})
+        names = [str(ids[name]) for name in SHOWN if name in ids]
+        return super().formatMessage(record) + (f" ({', '.join(names)})" if names else "")
 
 
 class _Json(logging.Formatter):
@@ -42,7 +53,7 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": redacted(record.getMessage()),
         }
-        for member in ("temporal_workflow", "temporal_activity"):
+        for member in ("offer", *IDS):
             if hasattr(record, member):
                 line[member] = getattr(record, member)
         if record.exc_info:

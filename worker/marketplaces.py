@@ -7,6 +7,7 @@ import httpx
 from marketplace.cloud_partner import calls as cloud_partner
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.http.credentials import Credentials, EntraCredentials, FixedToken
+from marketplace.http.exchange import Observer, nobody
 from marketplace.http.pace import Pace
 from marketplace.product_ingestion import calls as product_ingestion
 from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
@@ -42,7 +43,11 @@ def url_of(settings: Settings) -> str:
 
 
 def marketplace_of(
-    settings: Settings, http: httpx.AsyncClient, credentials: Credentials, pace: Pace | None = None
+    settings: Settings,
+    http: httpx.AsyncClient,
+    credentials: Credentials,
+    pace: Pace | None = None,
+    observe: Observer = nobody,
 ) -> Marketplace:
     """Return the client; nothing is sent yet."""
     signer = Signer(settings.storage_account_keys())
@@ -53,7 +58,8 @@ def marketplace_of(
             url=url_of(settings),
             schema_version=settings.marketplace_schema_version or product_ingestion.SCHEMA_VERSION,
             pace=pace,
+            observe=observe,
         )
         return ProductIngestionMarketplace(api, signer=signer, tenant_id=settings.azure_tenant_id)
-    portal = cloud_partner.Portal(http, credentials, url=url_of(settings), pace=pace)
+    portal = cloud_partner.Portal(http, credentials, url=url_of(settings), pace=pace, observe=observe)
     return CloudPartnerMarketplace(portal, signer=signer)

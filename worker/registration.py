@@ -26,6 +26,7 @@ from marketplace.protocol import Marketplace
 from worker.activity_gate import ActivityGate
 from worker.context_free import ContextFreeRunner
 from worker.failures import PlainFailures
+from worker.measured_runs import MeasuredRuns
 from workflows.check_last_operation_status import CheckLastOperationStatus
 from workflows.create_offer_and_publish import CreateOfferAndPublish
 from workflows.inputs import several
@@ -133,6 +134,7 @@ def worker(
         workflow_runner=ContextFreeRunner(),
         interceptors=[
             *interceptors(),
+            MeasuredRuns(),
             # Local activities pass the task queue by, where publishers take turns and its rate is shared.
             ActivityGate(
                 [each.__name__ for each in WORKFLOWS],

@@ -86,6 +86,8 @@ class Approval:
         self.sign_off.decision = decision
         self.sign_off.approved = self.sign_off.shown
         self.sign_off.reopened = None
+        verb = "approved" if decision.approve else "rejected"
+        self._logbook.log(f"going live was {verb} by {_name(decision)}")
         self._logbook.show()
 
     def signaled(self, decision: GoLiveDecision) -> None:
@@ -95,6 +97,7 @@ class Approval:
             self.decide(decision)
         else:
             what = "an approval" if decision.approve else "a rejection"
+            self._logbook.log(f"{what} was ignored: {objection}")
             self._logbook.note(f"{what} was ignored: {objection}")
 
     def reopen(self, why: str) -> None:
@@ -102,6 +105,7 @@ class Approval:
         self.sign_off.decision = None
         self.sign_off.until = None
         self.sign_off.reopened = why
+        self._logbook.log(f"approval is needed again: {why}")
         self._logbook.note(f"approval is needed again: {why}")
 
     def raise_if_rejected(self) -> None:

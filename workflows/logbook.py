@@ -13,7 +13,7 @@ from temporalio.common import SearchAttributePair
 with workflow.unsafe.imports_passed_through():
     from marketplace.model import ImageVersion, OperationReport, shown_id
     from marketplace.wording import one_line
-    from workflows import search_attributes
+    from workflows import measuring, search_attributes
     from workflows.messages import ApprovalProgress, FollowedOperation, Progress, PublishStage
     from workflows.page import page
     from workflows.publication import Publication, SignOff
@@ -40,6 +40,8 @@ class Logbook:
             known = workflow.info().typed_search_attributes
             pairs = search_attributes.of(publication.offer, publication.stage, publication.images)
             _upsert([pair for pair in pairs if known.get(pair.key) != pair.value])
+        if workflow.info().continued_run_id is None:
+            self._log_stage()
         self.show()
 
     def stage(
@@ -49,7 +51,9 @@ class Logbook:
         publication = self.publication
         changed: list[SearchAttributePair[Any]] = []
         if stage is not publication.stage:
+            measuring.left(publication.stage, workflow.now() - publication.since)
             publication.stage, publication.since = stage, workflow.now()
+            self._log_stage()
             changed.append(SearchAttributePair(search_attributes.PUBLISH_STAGE, str(stage)))
         if images is not None:
             publication.images = list(images)
@@ -72,6 +76,9 @@ class Logbook:
         """
         for word in report.unknown_words:
             self.note(f"the marketplace uses a status word that is not known here: {word!r}")
+        following = self.publication.following
+        if following is not None and report.operation_id in _own(self.publication):
+            measuring.looked(following, report)
         self.publication.report = report
         step = report.step
         operation = f"{report.kind.replace('_', '-')} {report.operation_id}"
@@ -83,6 +90,16 @@ class Logbook:
         if note not in self.publication.notes:
             self.publication.notes = [*self.publication.notes, note][-MAX_NOTES:]
             self.show()
+
+    def log(self, what: str) -> None:
+        """Write a line into the worker's log; the run's ids are added to it."""
+        offer = str(self.publication.offer or "no offer yet")
+        workflow.logger.info("%s: %s", offer, what, extra={"offer": offer})
+
+    def _log_stage(self) -> None:
+        publication = self.publication
+        why = f", {publication.error}" if publication.error else ""
+        self.log(f"{publication.stage.replace('_', ' ')}{why}")
 
     def show(self) -> None:
         """Render the run's page."""

@@ -45,6 +45,7 @@ class Following(State):
         until: When the run gives up.
         looks: How often it was looked at.
         looked_at: When it was looked at with the request that began it; ``None`` when it has to be looked at now.
+        steps_since: Since when each step that has not ended is known to run, by its id.
     """
 
     purpose: Purpose
@@ -56,6 +57,7 @@ class Following(State):
     until: datetime
     looks: int = 0
     looked_at: datetime | None = None
+    steps_since: dict[str, datetime] = {}
 
 
 class Published(Fact):

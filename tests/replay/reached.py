@@ -16,7 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 
 PROJECT = Path(__file__).parents[2]
 
-NO_COMMANDS = {"__init__", "inputs", "messages", "page", "publication", "search_attributes"}
+NO_COMMANDS = {"__init__", "inputs", "measuring", "messages", "page", "publication", "search_attributes"}
 """What in `workflows` decides nothing."""
 
 PROCEDURES = [

@@ -1,0 +1,169 @@
+"""What is measured of runs and written into the log: each stage, each step, each decision, each end."""
+
+import logging
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+
+import pytest
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import WorkflowFailureError
+from temporalio.runtime import BufferedMetricUpdate, MetricBuffer, Runtime, TelemetryConfig
+from temporalio.testing import WorkflowEnvironment
+
+from tests.desk import Desk, failure_of
+from worker.registration import data_converter
+from workflows import search_attributes
+
+DANA = "dana@fabrikam.example"
+OF_THE_SDK = {"namespace", "task_queue", "workflow_type", "activity_type", "service_name"}
+
+
+class Measured:
+    """What was measured, by name."""
+
+    def __init__(self) -> None:
+        self.buffer = MetricBuffer(1_000_000)
+        self._kept: list[BufferedMetricUpdate] = []
+
+    def of(self, name: str) -> list[tuple[Mapping[str, str], float]]:
+        """Return labels and values of a metric of ours."""
+        self._kept += self.buffer.retrieve_updates()
+        return [
+            (
+                {key: str(value) for key, value in update.attributes.items() if key not in OF_THE_SDK},
+                float(update.value),
+            )
+            for update in self._kept
+            if update.metric.name == f"offer_publisher_{name}"
+        ]
+
+
+@pytest.fixture
+def measured() -> Measured:
+    return Measured()
+
+
+@pytest.fixture
+async def temporal(measured: Measured) -> AsyncIterator[WorkflowEnvironment]:
+    """The server that skips time, with clients and workers that measure."""
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=data_converter(),
+        test_server_existing_path=shutil.which("temporal-test-server"),
+        runtime=Runtime(telemetry=TelemetryConfig(metrics=measured.buffer)),
+    ) as environment:
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=environment.client.namespace,
+                search_attributes={
+                    key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in search_attributes.ALL
+                },
+            )
+        )
+        yield environment
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="temporalio.workflow")
+    return caplog
+
+
+def said(lines: pytest.LogCaptureFixture, workflow_id: str) -> list[str]:
+    """Return the lines about a run, without its offer."""
+    return [
+        record.getMessage().split(": ", 1)[1].split(" ({")[0]
+        for record in lines.records
+        if vars(record).get("temporal_workflow", {}).get("workflow_id") == workflow_id
+    ]
+
+
+async def test_a_publication_is_measured_stage_by_stage_and_step_by_step_and_once_when_it_ends(
+    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1"))
+    await desk.until_asked(run)
+    await desk.temporal.sleep(timedelta(days=2))
+    await run.execute_update("decide_go_live", {"approve": True, "approver": DANA})
+    await run.result()
+
+    stages = {labels["stage"]: seconds for labels, seconds in measured.of("stage_seconds")}
+    assert stages.keys() == {"preparing", "publishing", "awaiting_approval", "going_live"}
+    assert stages["publishing"] == pytest.approx(desk.publishing.total_seconds(), abs=600)
+    assert stages["awaiting_approval"] == pytest.approx(2 * 86400, rel=0.01)
+    assert {labels["workflow"] for labels, _ in measured.of("stage_seconds")} == {"ValidateAndGoLive"}
+    steps = measured.of("step_seconds")
+    assert steps
+    assert all(set(labels) == {"step"} and 0 < seconds < 3600 for labels, seconds in steps)
+    assert measured.of("publications") == [({"workflow": "ValidateAndGoLive", "outcome": "live"}, 1)]
+    notifications = [labels for labels, _ in measured.of("notifications")]
+    assert {"event": "live", "outcome": "delivered"} in notifications
+
+    assert said(lines, run.id) == [
+        "preparing",
+        "publishing",
+        "awaiting approval",
+        f"going live was approved by {DANA}",
+        "going live",
+        "live",
+    ]
+    offers = {vars(record)["offer"] for record in lines.records if hasattr(record, "offer")}
+    assert offers == {f"{desk.publisher}/webstack-appliance"}
+    assert {record.levelno for record in lines.records if hasattr(record, "offer")} == {logging.INFO}
+
+
+async def test_what_a_run_fails_with_is_counted_and_logged(
+    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+) -> None:
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
+    error = await failure_of(run)
+
+    assert error.type == "OfferNotFound"
+    assert measured.of("publications") == [({"workflow": "UpdateOfferAndPublish", "outcome": "OfferNotFound"}, 1)]
+    assert said(lines, run.id)[-1].startswith("failed, OfferNotFound: ")
+
+
+async def test_an_input_of_the_wrong_shape_is_counted_and_logged_too(
+    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+) -> None:
+    run = await desk.start("CheckLastOperationStatus", {"publisher_id": desk.publisher})
+    await failure_of(run)
+
+    assert [labels["outcome"] for labels, _ in measured.of("publications")] == ["InvalidInput"]
+    assert said(lines, run.id)[-1].startswith("failed, InvalidInput: ")
+
+
+async def test_a_cancelled_run_is_counted_as_canceled(
+    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await run.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+
+    assert measured.of("publications") == [({"workflow": "UpdateOfferAndPublish", "outcome": "canceled"}, 1)]
+    assert said(lines, run.id)[-1] == "canceled"
+
+
+async def test_a_run_that_only_looks_is_counted_by_what_it_saw(desk: Desk, measured: Measured) -> None:
+    await desk.put("4.2.0")
+    await desk.run("CheckLastOperationStatus", desk.check(wait=False))
+
+    outcome = {"workflow": "CheckLastOperationStatus", "outcome": "never_published"}
+    assert measured.of("publications") == [(outcome, 1)]
+
+
+async def test_decisions_that_do_not_stand_are_logged(desk: Desk, lines: pytest.LogCaptureFixture) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [DANA]}))
+    await desk.until_asked(run)
+    await run.signal("approve_go_live", {"approver": "mallory"})
+    await run.signal("reject_go_live", {"approver": DANA, "reason": "wrong kernel"})
+    await failure_of(run)
+
+    assert "an approval was ignored: mallory is not among those who may decide on going live" in said(lines, run.id)
+    assert f"going live was rejected by {DANA}" in said(lines, run.id)

@@ -1,0 +1,154 @@
+"""How many runs are under way, and how long the oldest has been in its stage."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio import workflow
+from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from tests.process.processes import until
+from worker import census
+from worker.census import Census
+from worker.registration import data_converter
+from workflows import search_attributes
+from workflows.search_attributes import PUBLISH_STAGE
+
+ENTERED = datetime.now(UTC) - timedelta(days=3)
+
+
+@workflow.defn
+class Waits:
+    """A run that says what it is told to say."""
+
+    @workflow.run
+    async def run(self, stage: str, says: str) -> None:
+        self.says = says
+        workflow.upsert_search_attributes([PUBLISH_STAGE.value_set(stage)])
+        await workflow.wait_condition(lambda: False)
+
+    @workflow.query
+    def progress(self) -> dict[str, str]:
+        return {"stage": self.says, "since": ENTERED.isoformat()}
+
+
+@pytest.fixture(scope="module")
+async def searchable() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that knows our search attributes."""
+    async with await WorkflowEnvironment.start_local(
+        data_converter=data_converter(),
+        dev_server_existing_path=shutil.which("temporal"),
+        search_attributes=search_attributes.ALL,
+    ) as environment:
+        yield environment
+
+
+@pytest.fixture
+async def runs(searchable: WorkflowEnvironment) -> AsyncIterator[str]:
+    """A task queue with runs in three stages; one of them says another stage than visibility shows."""
+    queue = f"census-{datetime.now(UTC).timestamp()}"
+    client = searchable.client
+    async with (
+        Worker(client, task_queue=queue, workflows=[Waits], workflow_runner=UnsandboxedWorkflowRunner()),
+        Worker(client, task_queue=f"{queue}-other", workflows=[Waits], workflow_runner=UnsandboxedWorkflowRunner()),
+    ):
+        for number, (stage, says, of) in enumerate(
+            [
+                ("awaiting_approval", "awaiting_approval", queue),
+                ("awaiting_approval", "awaiting_approval", queue),
+                ("publishing", "going_live", queue),
+                ("live", "live", queue),
+                ("going_live", "going_live", f"{queue}-other"),
+            ]
+        ):
+            await client.start_workflow("Waits", args=[stage, says], id=f"{queue}/{number}", task_queue=of)
+
+        async def all_are_shown() -> bool:
+            shown = await client.count_workflows(f'TaskQueue="{queue}" AND PublishStage IS NOT NULL')
+            return shown.count == 4
+
+        await until(all_are_shown)
+        yield queue
+
+
+def gauges(buffer: MetricBuffer) -> dict[tuple[str, str], float]:
+    """Return the last value of each gauge, by name and stage."""
+    return {
+        (update.metric.name.removeprefix("offer_publisher_"), str(update.attributes["stage"])): float(update.value)
+        for update in buffer.retrieve_updates()
+        if update.metric.name.startswith("offer_publisher_")
+    }
+
+
+async def test_the_runs_of_a_task_queue_are_counted_and_asked_how_long_they_have_been_there(
+    searchable: WorkflowEnvironment, runs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(census, "OLD", timedelta(0))
+    buffer = MetricBuffer(1000)
+    runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
+    counting = Census(runtime.metric_meter, runs)
+    await counting.count(searchable.client)
+    found = gauges(buffer)
+
+    assert {
+        stage: found["runs", stage] for stage in ("preparing", "publishing", "awaiting_approval", "going_live")
+    } == {
+        "preparing": 0,
+        "publishing": 1,
+        "awaiting_approval": 2,
+        "going_live": 0,
+    }
+    assert found["oldest_run_seconds", "awaiting_approval"] == pytest.approx(3 * 86400, abs=120)
+    assert found["oldest_run_seconds", "publishing"] < 120
+    assert found["oldest_run_seconds", "going_live"] == 0
+
+
+async def test_each_run_is_asked_once_and_a_young_one_never(
+    searchable: WorkflowEnvironment, runs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def entered(_client: Any, run: Any, stage: str) -> datetime:
+        asked.append(stage)
+        return ENTERED
+
+    monkeypatch.setattr(census, "_entered", entered)
+    counting = Census(Runtime(telemetry=TelemetryConfig()).metric_meter, runs)
+    await counting.count(searchable.client)
+    assert asked == []
+
+    monkeypatch.setattr(census, "OLD", timedelta(0))
+    monkeypatch.setattr(census, "ASKED_AT_ONCE", 2)
+    for total in (2, 3, 3):
+        await counting.count(searchable.client)
+        assert len(asked) == total
+
+
+async def test_a_server_that_refuses_is_named_once_and_counted_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, enough = 0, asyncio.Event()
+
+    async def refused(_self: Census, _client: Any) -> None:
+        nonlocal counts
+        counts += 1
+        if counts == 3:
+            enough.set()
+        raise RPCError("not allowed", RPCStatusCode.PERMISSION_DENIED, b"")
+
+    monkeypatch.setattr(Census, "count", refused)
+    monkeypatch.setattr(census, "EVERY", timedelta(0))
+    monkeypatch.setattr(census, "REST", 0.01)
+    watching = asyncio.create_task(
+        Census(Runtime(telemetry=TelemetryConfig()).metric_meter, "queue").watch(None)  # type: ignore[arg-type]
+    )
+    await enough.wait()
+    watching.cancel()
+
+    assert [record.message for record in caplog.records] == ["The runs under way cannot be counted: not allowed"]

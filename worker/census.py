@@ -1,0 +1,111 @@
+"""Counts the runs that are under way, by stage, and measures how long the oldest of each has been there.
+
+Every worker of a task queue counts the same runs: who looks takes the greatest of the numbers, not their sum.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.common import MetricMeter
+from temporalio.service import RPCError
+
+from workflows.messages import PublishStage
+from workflows.search_attributes import PUBLISH_STAGE
+
+EVERY = timedelta(minutes=1)
+REST = 1.0
+"""Seconds between two counts at least."""
+
+UNDER_WAY = (
+    PublishStage.PREPARING,
+    PublishStage.PUBLISHING,
+    PublishStage.AWAITING_APPROVAL,
+    PublishStage.GOING_LIVE,
+)
+OLD = timedelta(minutes=30)
+"""A run that was started later than this ago is not asked how long it has been in its stage: it cannot be long."""
+
+ASKED_AT_ONCE = 20
+"""Runs that are asked in one count; the others in the next. Each question costs a worker a workflow task."""
+
+PATIENCE = timedelta(seconds=10)
+
+logger = logging.getLogger("worker")
+
+
+class Census:
+    """The counts of one task queue."""
+
+    def __init__(self, meter: MetricMeter, task_queue: str) -> None:
+        """Create the metrics; nothing is counted yet."""
+        self._task_queue = task_queue
+        self._runs = meter.create_gauge("offer_publisher_runs", "Runs under way in each stage")
+        self._oldest = meter.create_gauge_float(
+            "offer_publisher_oldest_run_seconds",
+            "Seconds since the oldest of the runs under way entered its stage",
+            "s",
+        )
+        self._since: dict[tuple[str, str], datetime] = {}
+
+    async def watch(self, client: Client) -> None:
+        """Count every minute, for ever."""
+        failing = False
+        while True:
+            began = time.monotonic()
+            try:
+                await self.count(client)
+                failing = False
+            except RPCError as error:
+                if not failing:
+                    logger.warning("The runs under way cannot be counted: %s", error.message)
+                failing = True
+            await asyncio.sleep(max(EVERY.total_seconds() - (time.monotonic() - began), REST))
+
+    async def count(self, client: Client) -> None:
+        """Count once.
+
+        Raises:
+            RPCError: The server cannot be asked, or refuses.
+        """
+        stages = ", ".join(f'"{stage}"' for stage in UNDER_WAY)
+        query = f'TaskQueue="{self._task_queue}" AND ExecutionStatus="Running" AND PublishStage IN ({stages})'
+        counted: Counter[str] = Counter()
+        oldest: dict[str, datetime] = {}
+        known: dict[tuple[str, str], datetime] = {}
+        asked = 0
+        async for run in client.list_workflows(query, page_size=1000):
+            stage = run.typed_search_attributes.get(PUBLISH_STAGE, "")
+            key = (run.run_id, stage)
+            since = self._since.get(key)
+            if since is None and asked < ASKED_AT_ONCE and datetime.now(UTC) - run.start_time > OLD:
+                since, asked = await _entered(client, run, stage), asked + 1
+            if since is not None:
+                known[key] = since
+            counted[stage] += 1
+            oldest[stage] = min(oldest.get(stage, run.start_time), since or run.start_time)
+        self._since = known
+        self._show(counted, oldest)
+
+    def _show(self, counted: Mapping[str, int], oldest: Mapping[str, datetime]) -> None:
+        now = datetime.now(UTC)
+        for stage in UNDER_WAY:
+            labels = {"stage": str(stage)}
+            age = now - oldest.get(stage, now)
+            self._runs.set(counted.get(stage, 0), labels)
+            self._oldest.set(max(age.total_seconds(), 0), labels)
+
+
+async def _entered(client: Client, run: WorkflowExecution, stage: str) -> datetime | None:
+    """Ask a run when it entered its stage; ``None`` where it does not say, or has gone on."""
+    try:
+        progress = await client.get_workflow_handle(run.id, run_id=run.run_id).query("progress", rpc_timeout=PATIENCE)
+        if progress["stage"] != stage:
+            return None
+        return datetime.fromisoformat(progress["since"])
+    except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError, KeyError, TypeError, ValueError):
+        return None

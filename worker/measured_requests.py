@@ -1,0 +1,40 @@
+"""Measures the requests to the marketplace, in the SDK's metrics."""
+
+from temporalio.common import MetricMeter
+
+from marketplace.http.exchange import Exchange
+
+
+class MeasuredRequests:
+    """Is told of each request of one API."""
+
+    def __init__(self, meter: MetricMeter, api: str) -> None:
+        """Create the metrics.
+
+        Args:
+            meter: The runtime's.
+            api: The value of ``MARKETPLACE_API``.
+        """
+        self._api = api
+        self._requests = meter.create_counter(
+            "offer_publisher_marketplace_requests", "Requests to the marketplace that were answered, or not"
+        )
+        self._seconds = meter.create_histogram_float(
+            "offer_publisher_marketplace_request_seconds", "Seconds that requests to the marketplace took", "s"
+        )
+        self._throttled = meter.create_counter(
+            "offer_publisher_throttled_seconds",
+            "Seconds that requests were held back to keep to a rate, ours or that which the marketplace asked for",
+            "s",
+        )
+        self._rest = 0.0
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Measure a request."""
+        call = {"api": self._api, "call": exchange.call.name}
+        self._requests.add(1, {**call, "status": "no_answer" if exchange.status is None else str(exchange.status)})
+        self._seconds.record(exchange.took, call)
+        self._rest += exchange.waited + (exchange.asked.total_seconds() if exchange.asked is not None else 0)
+        whole = int(self._rest)  # the SDK counts in whole numbers
+        self._rest -= whole
+        self._throttled.add(whole, {"api": self._api})

@@ -1,0 +1,44 @@
+"""Counts the runs that have ended, by how: an interceptor of the worker."""
+
+import asyncio
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+from workflows import measuring
+from workflows.messages import PublicationResult
+
+
+class MeasuredRuns(Interceptor):
+    """Counts publications; what the product does for itself is none."""
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the SDK's name
+    ) -> type[WorkflowInboundInterceptor]:
+        """Return the interceptor of each workflow."""
+        return _MeasuredRuns
+
+
+class _MeasuredRuns(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
+        if workflow.info().parent is not None:
+            return await super().execute_workflow(input)
+        try:
+            result = await super().execute_workflow(input)
+        except ApplicationError as error:
+            measuring.ended(error.type or "other")
+            raise
+        except asyncio.CancelledError:
+            measuring.ended("canceled")
+            raise
+        if isinstance(result, PublicationResult):
+            measuring.ended(str(result.outcome))
+        return result
