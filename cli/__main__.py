@@ -153,9 +153,7 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # for a shell of another encoding
-    # The SDK's own log would come between the lines of this command, which says itself what is wrong.
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("temporalio").setLevel(logging.CRITICAL)
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

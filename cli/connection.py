@@ -7,6 +7,7 @@ import socket
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from temporalio.client import Client
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.statuses import CommandError, Status
@@ -64,7 +65,9 @@ async def connected(settings: Settings) -> Client:
         SettingsError: The ``TEMPORAL_*`` variables or the profile are wrong.
         ConnectionFailedError: Temporal did not answer.
     """
-    client = await connect(settings)
+    # Without the SDK's log: it would come between the lines of this command, which says itself what is wrong.
+    runtime = Runtime(telemetry=TelemetryConfig(logging=None), worker_heartbeat_interval=None)
+    client = await connect(settings, runtime)
     client.service_client.config.identity = f"offer-publisher:{_person()}"
     return client
 

@@ -58,34 +58,40 @@ async def decide(
     given = {"approve": approve, "approver": approver, "comment": comment}
     decision = {name: value for name, value in given.items() if value is not None}
     update_id = str(uuid.uuid4())  # asked twice, the decision is taken once
-    handle = client.get_workflow_handle(workflow_id)
     try:
         async with asyncio.timeout(patience):
-            while True:
-                try:
-                    answer = await handle.execute_update(
-                        "decide_go_live", decision, id=update_id, result_type=RawValue
-                    )
-                except RPCError as error:
-                    await _heed(client, workflow_id, error)
-                except WorkflowUpdateRPCTimeoutOrCancelledError:
-                    pass
-                else:
-                    break
-                await asyncio.sleep(TRY_AGAIN)
+            answer = await _answer(client, workflow_id, decision, update_id)
     except TimeoutError:
         raise CommandError(
             f"No answer came from {workflow_id} within {patience:g} s. Is a worker running? The decision may have"
             " been taken all the same. Decide again to find out: only the first one stands."
         ) from None
-    except WorkflowUpdateFailedError as error:
-        raise CommandError(await _refusal(client, workflow_id, error.cause)) from None
     data = readable(answer)
     if data is None:
         verb = "Approved" if approve else "Rejected"
         return Answer(None, f"{verb}: the decision stands. The run's answer {ENCRYPTED}.")
     found: dict[str, Any] = json.loads(data)
     return Answer(found)
+
+
+async def _answer(client: Client, workflow_id: str, decision: dict[str, Any], update_id: str) -> RawValue | None:
+    handle = client.get_workflow_handle(workflow_id)
+    while True:
+        try:
+            answer: RawValue | None = await handle.execute_update(
+                "decide_go_live", decision, id=update_id, result_type=RawValue
+            )
+        except WorkflowUpdateFailedError as error:
+            raise CommandError(await _refusal(client, workflow_id, error.cause)) from None
+        except WorkflowUpdateRPCTimeoutOrCancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from None  # which the SDK has taken for a failed request
+        except RPCError as error:
+            await _heed(client, workflow_id, error)
+        else:
+            return answer
+        await asyncio.sleep(TRY_AGAIN)
 
 
 async def _heed(client: Client, workflow_id: str, error: RPCError) -> None:

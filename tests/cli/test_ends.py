@@ -1,0 +1,148 @@
+"""How a run ended is what the exit status says."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.testing import WorkflowEnvironment
+
+from cli.runs import Publication, ended_badly
+from cli.statuses import OF_ERROR, Status
+from tests.cli.command import InProcess
+from tests.cli.test_releases import FAST
+from tests.desk import Desk, Run, progress_of
+from tests.process.processes import until
+from workflows.messages import PublishStage
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+async def refused(desk: Desk) -> Run:
+    return await desk.start("CheckLastOperationStatus", {"publisher_id": 7})
+
+
+async def failed(desk: Desk) -> Run:
+    await desk.step("displaycertify", outcome="fail", messages=["No agent"])
+    return await desk.start("CreateOfferAndPublish", desk.create() | FAST)
+
+
+async def forbidden(desk: Desk) -> Run:
+    await desk.switch(forbidden=True)
+    return await desk.start("UpdateOfferAndPublish", desk.images("4.2.1") | FAST)
+
+
+async def too_late(desk: Desk) -> Run:
+    await desk.step("displaycertify", outcome="never")
+    return await desk.start("CreateOfferAndPublish", desk.create() | FAST | {"deadline": 0.5})
+
+
+async def publishing(desk: Desk) -> Run:
+    await desk.step("displaycertify", outcome="never")
+    run = await desk.start("CreateOfferAndPublish", desk.create() | FAST)
+    await until_publishing(run)
+    return run
+
+
+async def until_publishing(run: Run) -> None:
+    async def is_publishing() -> bool:
+        return (await progress_of(run)).stage is PublishStage.PUBLISHING
+
+    await until(is_publishing)
+
+
+async def canceled(desk: Desk) -> Run:
+    run = await publishing(desk)
+    await run.cancel()
+    return run
+
+
+async def terminated(desk: Desk) -> Run:
+    run = await publishing(desk)
+    await run.terminate(reason="out of time")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "sentence"),
+    [
+        (refused, 3, "InvalidInput: CheckLastOperationStatusInput: "),
+        (failed, 4, "PublishFailed: "),
+        (forbidden, 6, "NotAuthorized: "),
+        (too_late, 7, "OperationTimedOut: "),
+        (canceled, 8, "The run was cancelled."),
+        (terminated, 8, "The run was terminated: out of time."),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+async def test_the_wait_ends_with_the_status_of_the_runs_error_and_says_it(
+    here: InProcess, desk: Desk, end: Callable[[Desk], Awaitable[Run]], status: int, sentence: str
+) -> None:
+    run = await end(desk)
+
+    ended = await here("wait", run.id)
+    assert (ended.status, ended.out) == (status, "")
+    assert ended.err.startswith(sentence)
+    assert ended.err.count("\n") == 1
+
+
+def test_the_readme_says_the_status_of_every_error() -> None:
+    table = re.search(r"\| exit status \|.*\n\|[-|]+\n((?:\|.*\n)+)", README)
+    assert table is not None
+    rows = [line.strip("|").split("|") for line in table[1].splitlines()]
+    said = {error: int(row[0]) for row in rows for error in re.findall(r"`([A-Z]\w+)`", row[2])}
+    assert said == {error: status.value for error, status in OF_ERROR.items()}
+    assert [int(row[0]) for row in rows] == [status.value for status in Status]
+
+
+def test_every_error_that_the_readme_explains_has_a_status_of_its_own() -> None:
+    _, _, explained = README.partition("### What the errors mean")
+    rows = [line.split("|") for line in explained.split("\n## ", 1)[0].splitlines() if line.startswith("|")]
+    assert {error for row in rows for error in re.findall(r"`([A-Z]\w+)`", row[1])} == set(OF_ERROR)
+
+
+def test_an_error_of_no_known_type_ends_with_1() -> None:
+    assert ended_badly(RuntimeError("gone")).status is Status.ELSE
+
+
+async def test_a_run_that_is_taken_back_is_waited_for_as_it_goes_on(server: WorkflowEnvironment, desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.step("displaycertify", outcome="never")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1") | FAST)
+    await until_publishing(run)
+    publication = await Publication.find(server.client, run.id)
+    waiting = asyncio.create_task(publication.end())
+    await asyncio.sleep(0.2)
+    execution = WorkflowExecution(workflow_id=run.id)
+    taken_back = await server.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=server.client.namespace,
+            workflow_execution=execution,
+            reason="survey anew",
+            workflow_task_finish_event_id=4,
+            request_id=run.id,
+        )
+    )
+    assert (await server.client.get_workflow_handle(run.id).describe()).run_id == taken_back.run_id
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await server.client.get_workflow_handle(run.id).terminate(reason="enough")
+
+    assert (await waiting).error == "The run was terminated: enough."
+
+
+async def test_the_end_of_a_run_is_its_own_though_its_id_is_used_again(
+    server: WorkflowEnvironment, desk: Desk
+) -> None:
+    first = await desk.start("CheckLastOperationStatus", {"publisher_id": 7}, workflow_id=f"{desk.publisher}/twice")
+    publication = await Publication.find(server.client, first.id)
+    assert (await publication.end()).status is Status.REFUSED
+    await desk.preview("4.2.0")
+    second = await desk.start("CheckLastOperationStatus", desk.check(), workflow_id=first.id)
+    assert (await second.result()).outcome == "preview"
+
+    assert (await publication.end()).status is Status.REFUSED
+    assert (await (await Publication.find(server.client, first.id)).end()).status is Status.WELL

@@ -1,0 +1,124 @@
+"""Wrong usage and configuration end with 2 and a sentence, before anything is sent."""
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import worker.connection
+from bench.processes import free_port
+from cli.__main__ import main
+from cli.arguments import program_of
+from cli.runs import End
+from cli.starting import KINDS, default_id
+from cli.statuses import Status
+from cli.summary import summary
+from tests.cli.command import InProcess
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", "{folder}/nonesuch.json"], "nonesuch.json cannot be read: No such file or directory."),
+        (["check", "{folder}/broken.json"], "broken.json is no JSON: Expecting value (line 1, column 1)."),
+        (["check", "{folder}/list.json"], "list.json must hold one JSON object, the input of the workflow."),
+        (["check", "{folder}/utf16.json"], "utf16.json is no text in UTF-8."),
+        (["create", "{folder}/empty.json"], "The input names no offer to make an ID of. Mend it, or give an --id."),
+        (["wait", "x", "--summary", "{folder}/no/page.md"], "page.md cannot be written: No such file or directory."),
+    ],
+)
+async def test_wrong_usage_ends_with_2_and_a_sentence(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.json").write_text("publisher_id: fabrikam")
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "empty.json").write_text("{}")
+    (tmp_path / "utf16.json").write_bytes("{}".encode("utf-16"))
+
+    assert await asyncio.to_thread(main, [word.format(folder=tmp_path) for word in words]) == 2
+    assert capsys.readouterr().err.endswith(f"{said}\n")
+
+
+@pytest.mark.parametrize("words", [[], ["publish"], ["publsh", "x"], ["approve", ""], ["wait", "x", "--sum", "y"]])
+def test_words_that_are_no_command_end_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: " in capsys.readouterr().err
+
+
+async def test_a_wrong_variable_ends_with_2_and_its_name_but_only_one_that_the_command_reads(here: InProcess) -> None:
+    none_of_its_business = {"LOG_LEVEL": "loud", "MARKETPLACE_URL": "nowhere", "METRICS_ADDRESS": "0.0.0.0:1"}
+    status, _, err = await here("wait", "nonesuch", **none_of_its_business)
+    assert (status, err) == (1, "There is no run with the ID nonesuch in namespace default.\n")
+    status, _, err = await here("wait", "x", PAYLOAD_ENCRYPTION_KEYS="secret")
+    assert status == 2
+    assert err.startswith("Wrong configuration: PAYLOAD_ENCRYPTION_KEYS: must be id:base64 key[,id:base64 key]")
+    status, _, err = await here("wait", "x", TEMPORAL_NAMESPACE="elsewhere")
+    assert (status, err) == (2, "There is no namespace elsewhere. Check TEMPORAL_NAMESPACE.\n")
+
+
+async def test_a_server_that_never_answers_ends_with_1_and_where_it_was_looked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worker.connection, "PATIENCE", timedelta(0))
+    nowhere = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("TEMPORAL_ADDRESS", nowhere)
+
+    assert await asyncio.to_thread(main, ["wait", "x"]) == 1
+    assert f"Temporal does not answer at {nowhere}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "example", "workflow_id"),
+    [
+        ("create", "create.json", "offer/fabrikam-linux/webstack-appliance"),
+        ("create", "create-another.json", "offer/fabrikam-linux/another-appliance"),
+        ("create", "product-ingestion/create.json", "offer/fabrikam-linux/webstack-appliance"),
+        ("publish", "update.json", "offer/fabrikam-linux/webstack-appliance"),
+        ("go-live", "go-live.json", "go-live/fabrikam-linux/webstack-appliance"),
+        ("check", "check.json", "check/fabrikam-linux/webstack-appliance"),
+    ],
+)
+def test_a_run_has_the_id_that_the_runbook_gives_it(command: str, example: str, workflow_id: str) -> None:
+    assert default_id(command, (EXAMPLES / example).read_bytes()) == workflow_id
+
+
+def test_the_command_calls_itself_what_it_was_called() -> None:
+    assert program_of("/app/cli/__main__.py") == "python -m cli"
+    assert program_of("/usr/local/bin/offer-publisher") == "offer-publisher"
+
+
+def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> None:
+    version = {"plan_id": "a|b", "version": "1.0.0"}
+    result = {
+        "publisher_id": "p",
+        "offer_id": "o",
+        "outcome": "live",
+        "images": [version] * 101,
+        "removed": [version],
+        "deprecated": [version | {"generation": "x64Gen2"}],
+        "changed": False,
+        "approved_by": "<b>dana</b>",
+    }
+    page = summary("offer/[x](y)", End(Status.WELL, result))
+    assert page.splitlines()[0] == "### ✅ p/o is live"
+    assert "| Workflow | offer/\\[x\\](y) |" in page
+    assert "| Removed | a\\|b 1.0.0 |" in page
+    assert "| Deprecated | a\\|b 1.0.0 (x64Gen2) |" in page
+    assert "and 1 more |" in page
+    assert "| Approved by | \\<b\\>dana\\</b\\> |" in page
+    assert "nothing: all of it was so already" in page
+    assert "🛑" in summary("x", End(Status.PERSON, error="GoLiveRejected: no"))
+    assert "❌" in summary("x", End(Status.REFUSED, error="InvalidInput: no"))
+    assert "is encrypted" in summary("x", End(Status.WELL, remark="Its result is encrypted."))
+
+
+def test_every_workflow_has_a_command() -> None:
+    schemas = {path.stem for path in (EXAMPLES / "schemas").iterdir()}
+    assert {kind.workflow for kind in KINDS.values()} == {name for name in schemas if name[0].isupper()}
+    assert json.loads((EXAMPLES / "schemas" / "decide_go_live.json").read_text())["title"] == "decide_go_live"

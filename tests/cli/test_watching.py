@@ -1,0 +1,136 @@
+"""What is seen of a run: on a terminal, in lines, and while Temporal or the worker is gone."""
+
+import asyncio
+import re
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+import cli.runs
+import cli.watching
+from bench.processes import free_port
+from bench.temporal_server import connected
+from cli.deciding import decide
+from cli.runs import Publication
+from cli.statuses import CommandError
+from tests.cli.command import Command, InProcess
+from tests.cli.test_releases import FAST
+from tests.desk import OFFER, Desk
+from tests.process.processes import Programs, until
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+async def test_a_watch_without_a_terminal_tells_each_piece_of_news_once_until_the_end(
+    here: InProcess, desk: Desk
+) -> None:
+    run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0") | FAST)
+    status, out, err = await here("watch", run.id)
+
+    assert (status, err) == (0, "")
+    lines = [line.partition(" ")[2] for line in out.splitlines()]
+    assert lines[0].startswith(f"{run.id}: CreateOfferAndPublish, run ")
+    assert lines[-1] == f"{desk.publisher}/{OFFER} has ended well: preview."
+    told = [line for line in lines if not line.startswith("Next look: ")]
+    assert len(told) == len(set(told))
+    assert "✔ Certification: complete" in lines
+    assert "\x1b" not in out
+
+
+async def test_a_watch_goes_on_through_continue_as_new_and_says_how_to_approve(command: Command, desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    approval = {"approvers": ["O'Neill"]}
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", approval=approval) | FAST)
+    async with command.begin("watch", run.id) as watching:
+        await watching.until(f"To approve: python -m cli approve {run.id} --approver 'O'\"'\"'Neill'")
+        assert "May approve: O'Neill, until " in watching.said()
+        handle = desk.temporal.client.get_workflow_handle(run.id)
+        for _ in range(3):  # refused: each leaves its mark in the history, which then has grown long
+            for _ in range(10):
+                await handle.signal("approve_go_live", {"approver": "eve"})
+            await handle.signal("check_now")
+            await asyncio.sleep(0.3)
+        await watching.until(", continued as run ")
+        await decide(desk.temporal.client, run.id, approve=True, approver="O'Neill", comment=None)
+        assert await watching.ended() == 0
+        assert watching.said().endswith("has ended well: live, approved by O'Neill.\n")
+
+
+async def test_a_terminal_shows_bars_the_next_look_and_the_end(command: Command, desk: Desk) -> None:
+    await desk.step("displaycertify", outcome="never")
+    polling = {"polling": {"min_interval": 600, "max_interval": 600}}
+    run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0") | polling)
+    async with command.begin("watch", run.id, terminal=True) as watching:
+        await watching.until("━━━")
+        await watching.until("Next look")
+        shown = ANSI.sub("", watching.said())
+        assert re.search(r"Next look +in (9 min \d+ s|10 min 0 s), at \d{4}-", shown)
+        assert re.search(r"▶ +Validate Pre-Requisites +[━╸╺]+ +in progress", shown), shown
+        assert re.search(r"· +Certification +━+ +not started", shown)
+        await desk.temporal.client.get_workflow_handle(run.id).terminate(reason="seen")
+        assert await watching.ended() == 8
+        assert "The run was terminated: seen." in ANSI.sub("", watching.said())
+        assert watching.said().endswith("\x1b[?25h")  # the cursor is back
+
+
+async def test_who_stops_watching_stops_nothing(command: Command, desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images() | FAST)
+    async with command.begin("watch", run.id) as watching:
+        await watching.until("To approve")
+        watching.interrupt()
+        assert await watching.ended() == -signal.SIGINT
+        assert watching.said().endswith("Interrupted. What was started goes on.\n")
+    assert (await desk.until_asked(run)).error is None
+    await run.terminate()
+
+
+async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_worker_that_never_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.runs, "ANSWERED_WITHIN", timedelta(seconds=0.7))
+    monkeypatch.setattr(cli.watching, "LOOK_EVERY", 0.2)
+    port, both = free_port(), InProcess(capsys)
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
+    with Programs(tmp_path) as programs:
+        server = programs.temporal(port)
+        client = await connected(f"127.0.0.1:{port}")
+        run = await client.start_workflow("ValidateAndGoLive", {}, id="go-live/a/b", task_queue="nobody")
+        watching = asyncio.create_task(both.begin("watch", run.id))
+        waiting = asyncio.create_task(both.begin("wait", run.id))
+        await until(lambda: both.has_said(out="Trouble: No worker says how the run stands"))
+        server.kill()
+        gone = "Temporal does not answer ("
+        await until(lambda: both.has_said(out=gone, err=gone))
+        programs.temporal(port)
+        await until(lambda: both.has_said(out="Temporal answers again\n", err="Temporal answers again.\n"))
+        await run.terminate(reason="enough")
+        assert (await watching, await waiting) == (8, 8)
+        assert both.has_said(out="The run was terminated: enough.\n", err="The run was terminated: enough.\n")
+
+
+async def test_a_decision_that_no_worker_takes_up_is_not_waited_for_without_end(server: WorkflowEnvironment) -> None:
+    run = await server.client.start_workflow("ValidateAndGoLive", {}, id="go-live/no/worker", task_queue="nobody")
+    with pytest.raises(
+        CommandError, match=r"No answer came from go-live/no/worker within 0\.5 s\. Is a worker running"
+    ):
+        await decide(server.client, run.id, approve=True, approver=None, comment=None, patience=0.5)
+    await run.terminate()
+
+
+async def test_a_look_says_what_the_marketplace_keeps_refusing(server: WorkflowEnvironment, desk: Desk) -> None:
+    await desk.fault("list_operations", {"kind": "respond", "status": 503}, times=-1)
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1") | FAST)
+    publication = await Publication.find(server.client, run.id)
+
+    async def is_in_trouble() -> bool:
+        return bool((await publication.look()).trouble)
+
+    await until(is_in_trouble)
+    (trouble,) = (await publication.look()).trouble
+    await run.terminate()
+
+    assert re.match(r"edit images, try \d+: .*503.* \(again at .* UTC\)$", trouble), trouble
