@@ -36,8 +36,8 @@ class OfferContents:
 
     @property
     def publish_id(self) -> str | None:
-        """Id of the publish that it is of, where its tree says so."""
-        return None
+        """Id of the publish that it is of, where its tree says so: what is live is of one, too."""
+        return self.tree.submission
 
     def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
         """Return which of the images it lacks as one of their image types, whatever their sources.

@@ -12,17 +12,28 @@ from datetime import datetime
 
 from marketplace.errors import PlanMissing
 from marketplace.json_text import Node, Splice, change_members, set_value, written
-from marketplace.model import Change, Deprecation, EditOutcome, Sku
+from marketplace.model import Change, Deprecation, EditOutcome, ImageVersion, Sku
 from marketplace.product_ingestion import image_rules, retention, sources
 from marketplace.product_ingestion.configurations import (
     DELETED,
     DEPRECATED,
     Configuration,
     HeldVersion,
+    configuration,
+    configurations,
     dependants,
     named,
 )
-from marketplace.product_ingestion.placements import DRAFT, Placement, Shelf, Trees, by_version, place, shelves
+from marketplace.product_ingestion.placements import (
+    DRAFT,
+    PRODUCTION,
+    Placement,
+    Shelf,
+    Trees,
+    by_version,
+    place,
+    shelves,
+)
 from marketplace.product_ingestion.references import PLAN, PRODUCT, hosted_today
 from marketplace.product_ingestion.resources import AVAILABLE, VERSIONS, Resource
 from marketplace.product_ingestion.text import append_items, array_text, edited, object_text
@@ -143,6 +154,19 @@ def as_read(slots: Trees, plan_ids: Sequence[str], *, product: str) -> list[str]
         changes, brought_back = _union(shelf, [], None, shelf.kept)
         texts.append(_configuration_text(shelf, product, changes, brought_back))
     return texts
+
+
+def gone(slots: Trees) -> list[ImageVersion]:
+    """Return the versions that are live and that the draft lacks: to publish it takes them from customers."""
+    found: list[ImageVersion] = []
+    if DRAFT not in slots or PRODUCTION not in slots:
+        return found
+    for live in configurations(slots[PRODUCTION]):
+        held = configuration(slots[DRAFT], live.plan_id)
+        if held is not None and held.base is None and live.base is None:
+            shelf = Shelf(live.plan_id, {DRAFT: held, PRODUCTION: live})
+            found += [named(live.plan_id, version.number) for version in _lacking(shelf, shelf.kept)[0]]
+    return list(dict.fromkeys(found))
 
 
 def _lacking(shelf: Shelf, slots: Iterable[Configuration]) -> tuple[list[HeldVersion], dict[int, dict[str, str]]]:

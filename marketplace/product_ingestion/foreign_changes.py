@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from marketplace.errors import ForeignChanges
-from marketplace.model import Scope
+from marketplace.model import ImageVersion, Scope
 from marketplace.product_ingestion.configurations import Configuration, configuration
 from marketplace.product_ingestion.edits import STICKY
 from marketplace.product_ingestion.references import PRODUCT, PROPERTY
@@ -35,6 +35,19 @@ def refuse(draft: Tree | None, published: Tree | None, scope: Scope, plans: Coll
         f"{change}. It was never published. Publish or revert it in Partner Center, or set "
         '"foreign_edits": "include" to publish it along.'
         for change in found(draft, published, scope, plans)
+    )
+
+
+def refuse_gone(versions: Iterable[ImageVersion]) -> None:
+    """Refuse to publish a draft that lacks image versions which are live.
+
+    Raises:
+        ForeignChanges: Names each.
+    """
+    ForeignChanges.raise_for(
+        f"{version} is live, and gone from the draft. Put it back in Partner Center, or set "
+        '"foreign_edits": "include" to publish the draft without it.'
+        for version in versions
     )
 
 

@@ -149,6 +149,7 @@ def report(
         steps=[Step(id=step_id, name=name, state=step_state, errors=said)],
         errors=[f"{name}: {message}" for message in said],
         unknown_words=list(unknown_words),
+        is_over=now.has_ended,
     )
 
 

@@ -56,7 +56,7 @@ from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number
 from marketplace.product_ingestion.resources import Tree
 from marketplace.product_ingestion.text import array_text, object_text
 from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
-from marketplace.wording import bounded, one_line
+from marketplace.wording import bounded, listed, one_line
 
 ROUNDS = 5
 """How often an edit is tried on a draft that others write too."""
@@ -318,20 +318,27 @@ class ProductIngestionMarketplace:
         Not safe to repeat without having looked: the service knows no two requests as one.
 
         Raises:
-            Conflict: Something else runs on the offer.
+            Conflict: Something else runs on the offer. Without a status: the draft lacks what is live of the plans of
+                the images, which an edit puts back; nothing was sent.
             Invalid: The draft failed the service's validation.
             ForeignChanges: Changes by others would be published along; nothing was sent.
         """
         product = await self._reader.product(offer)
-        texts: list[str] = []
-        modular = change.scope is Scope.MODULAR
-        if modular or change.foreign_edits is not ForeignEdits.INCLUDE:
-            preview = await self._reader.tree(offer, Slot.PREVIEW)
-            needed = modular or preview is None
-            production = await self._reader.tree(offer, Slot.PRODUCTION) if needed else None
+        compared = change.scope is Scope.MODULAR or change.foreign_edits is not ForeignEdits.INCLUDE
+        slots: Trees = {}
+        if compared or change.images:
+            preview = await self._reader.tree(offer, Slot.PREVIEW) if compared else None
+            production = await self._reader.tree(offer, Slot.PRODUCTION)
             # Last: what somebody writes into the draft after this read a publish of some plans takes back.
             slots = trees(await self._reader.tree(offer, Slot.DRAFT), preview, production)
-            texts = await _worked_out(offer, _to_publish, slots, change, product)
+        texts, gone = await _worked_out(offer, _to_publish, slots, change, product)
+        if gone:
+            named = listed([str(one) for one in gone])
+            raise Conflict(
+                f"publish {offer}: the draft lacks {named}, which is live, and would take it from customers; it has"
+                " to be put back first",
+                call=f"publish {offer}",
+            )
         document = _document([*texts, _submission(product, submissions.PREVIEW)])
         return await self._begin(offer, document, "publish", OperationKind.PUBLISH, attempt)
 
@@ -549,10 +556,15 @@ async def _says(offer: OfferKey, wanted: Tree, draft: Tree | None) -> bool:
     return draft is not None and await _worked_out(offer, definitions.says_the_same, wanted, draft)
 
 
-def _to_publish(slots: Trees, change: Change, product: str) -> list[str]:
-    """Return what goes along with a submission, none with one of the whole draft; refuse changes by others."""
+def _to_publish(slots: Trees, change: Change, product: str) -> tuple[list[str], list[ImageVersion]]:
+    """Return what goes along with a submission, and what is live that it would take away; refuse changes by others.
+
+    With a submission of the whole draft nothing goes along, and it takes away what the draft lacks.
+    """
     _refuse_foreign_changes(slots, change)
-    return edits.as_read(slots, change.plans, product=product) if change.scope is Scope.MODULAR else []
+    if change.scope is Scope.MODULAR:
+        return edits.as_read(slots, change.plans, product=product), []
+    return [], [one for one in edits.gone(slots) if one.plan_id in change.plans]
 
 
 def _refuse_foreign_changes(slots: Trees, change: Change) -> None:
@@ -560,6 +572,9 @@ def _refuse_foreign_changes(slots: Trees, change: Change) -> None:
         return
     published = slots.get(PREVIEW, slots.get(PRODUCTION))
     foreign_changes.refuse(slots.get(DRAFT), published, change.scope, change.plans)
+    if change.scope is Scope.WHOLE:
+        # Of the plans of the images an edit puts them back.
+        foreign_changes.refuse_gone(one for one in edits.gone(slots) if one.plan_id not in change.plans)
 
 
 def _pauses(time: timedelta) -> Iterator[timedelta]:

@@ -21,6 +21,7 @@ from marketplace.product_ingestion.references import (
     SUBMISSION,
     external_id,
     kind_of,
+    number_of,
     resource_name,
 )
 from marketplace.wording import MAX_NAME, one_line
@@ -70,9 +71,14 @@ class Resource:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a target holds: its resources, but for submissions."""
+    """What a target holds: its resources, but for submissions.
+
+    Attributes:
+        submission: The number of the submission that it is of, where it says so.
+    """
 
     resources: list[Resource] = field(repr=False)
+    submission: str | None = None
 
     @cached_property
     def by_id(self) -> dict[str, Resource]:
@@ -152,7 +158,12 @@ def read(text: str) -> Tree:
     Raises:
         ValueError: The text is not JSON, or no object with an array of resources.
     """
-    return Tree([one for one in listed(text) if one.kind != SUBMISSION])
+    root = parse(text)
+    resources = _listed(root)
+    target = _target(root)
+    named = {number_of(one.id) for one in resources if one.kind == SUBMISSION and _target(one.node) == target}
+    own = named - {None} if target else set()
+    return Tree([one for one in resources if one.kind != SUBMISSION], own.pop() if len(own) == 1 else None)
 
 
 def listed(text: str) -> list[Resource]:
@@ -161,11 +172,21 @@ def listed(text: str) -> list[Resource]:
     Raises:
         ValueError: The text is not JSON, or no object with an array of resources.
     """
-    root = parse(text)
+    return _listed(parse(text))
+
+
+def _listed(root: Node) -> list[Resource]:
     array = root.get("resources") if root.kind == "object" else None
     if array is None or array.kind != "array":
         raise ValueError("it has no array of resources")
     return [_resource(item) for item in array.items()]
+
+
+def _target(node: Node) -> str:
+    """Return the target that a tree is of, or that a submission is for."""
+    target = node.get("target")
+    where = target.get("targetType") if target is not None else None
+    return (where.string or "").casefold() if where is not None else ""
 
 
 def _resource(node: Node) -> Resource:

@@ -41,6 +41,21 @@ def test_versions_are_named_with_their_image_types() -> None:
     ]
 
 
+def test_a_slot_is_of_the_submission_that_its_own_tree_names() -> None:
+    def named(target: str, *listed: dict[str, Any]) -> str | None:
+        return OfferContents(read(text(product(), *listed, target=target))).publish_id
+
+    assert named("preview", submission("preview", "12"), submission("draft", "0")) == "12"
+    assert named("Live", submission("live", "11"), submission("preview", "12")) == "11"
+    assert named("draft", submission("draft", "0")) is None
+    assert named("preview", submission("live", "11")) is None
+    assert named("preview", submission("preview", "11"), submission("preview", "12")) is None
+    assert named("preview") is None
+    nameless = text(submission("preview", "12") | {"target": None}, target="preview")
+    for odd in (nameless, nameless.replace('"preview"', "[]"), json.dumps({"resources": [submission("draft")]})):
+        assert OfferContents(read(odd)).publish_id is None
+
+
 def test_an_image_without_a_type_needs_every_type_of_the_plans_skus() -> None:
     held = contents(version("1.0.0", "x64Gen2"), version("1.1.0", "x64Gen1", "x64Gen2"), types="x64Gen1 x64Gen2")
     assert [str(each) for each in held.missing([image("1.0.0"), image("1.1.0")])] == ["lts 1.0.0"]

@@ -126,6 +126,12 @@ def test_what_an_operation_is_reported_as(
     assert report(kind, now, *errors) == expected
 
 
+@pytest.mark.parametrize("now", Progress)
+@pytest.mark.parametrize("kind", OperationKind)
+def test_what_has_ended_is_over_a_preview_too(kind: OperationKind, now: Progress) -> None:
+    assert jobs.report("1", kind, now).is_over is (now not in {Progress.NOT_STARTED, Progress.RUNNING})
+
+
 def test_what_is_refused_for_good_was_not_turned_away() -> None:
     state, _, _, errors = report(OperationKind.GO_LIVE, Progress.FAILED, FOR_GOOD)
     assert state == "failed"

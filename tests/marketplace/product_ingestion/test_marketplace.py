@@ -478,6 +478,33 @@ async def test_the_evidence_changes_with_the_preview_only(publisher: Publisher) 
 # Publishing
 
 
+@pytest.mark.parametrize("foreign_edits", [None, ForeignEdits.INCLUDE])
+async def test_a_draft_that_lacks_what_is_live_is_not_published_before_it_is_put_back(
+    publisher: Publisher, foreign_edits: ForeignEdits | None
+) -> None:
+    await publisher.live()
+    await publisher.edit(image("4.3.0"))
+    number = await publisher.published(image("4.3.0"))
+    deleted = {"lifecycleState": "deleted"}  # as it may be, for it is not live yet
+    await publisher.by_hand.written(
+        await publisher.by_hand.changed(lambda each: each["vmImageVersions"][-1].update(deleted))
+    )
+    await publisher.go_live(number)
+    publisher.by_hand.clock.advance(5 * DAY)
+    before = await publisher.requests()
+    there = image(
+        SAMPLE_VERSION, os_vhd_url=f"https://fabrikamimages.blob.core.windows.net/vhds/webstack-4.2.0.vhd?{SAS}"
+    )
+    with pytest.raises(errors.Conflict, match=rf"the draft lacks {PLAN} 4\.3\.0, which is live") as caught:
+        await publisher.publish(there, foreign_edits=foreign_edits)
+    assert caught.value.status is None
+    assert "configure_preview" not in await publisher.calls_since(before)
+    assert (await publisher.plan(there)).changed
+    await publisher.edit(there)
+    await publisher.published(there, foreign_edits=foreign_edits)
+    assert publisher.marketplace.promotion(**await publisher.slots()).removes == []
+
+
 async def test_a_publish_that_somebody_was_faster_with_is_a_conflict(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.edit(image("4.3.0"))

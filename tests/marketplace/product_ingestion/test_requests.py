@@ -83,6 +83,24 @@ async def test_some_plans_are_published_with_all_that_they_need_as_it_was_read()
     assert service.asked_for[-2:] == ["GET resource-tree/product draft", "POST configure"]
 
 
+async def test_what_is_live_and_gone_from_the_draft_of_another_plan_is_a_change_by_others() -> None:
+    def of(target: str, *edge: dict[str, Any]) -> dict[str, str]:
+        lts = configuration(version("1.0.0"))
+        listed = (product(), plan(), plan("edge"), lts, configuration(version("1.0.0"), *edge, plan="edge"))
+        return {f"GET resource-tree/product {target}": text(*listed)}
+
+    live = of("live", version("1.1.0"), version("1.2.0"))
+    deleted = version("1.2.0", lifecycleState="deleted")
+    service = Mocked({**live, **of("preview", version("1.1.0")), **of("draft", deleted), "POST configure": ACCEPTED})
+    change = Change(images=[image("1.0.0")])
+    with pytest.raises(errors.ForeignChanges, match=r"^edge 1\.1\.0 is live, and gone from the draft\. Put it back"):
+        await service.marketplace().publish(OFFER, change, [], attempt=Attempt())
+    assert service.sent() == []
+    for allowed in ({"foreign_edits": ForeignEdits.INCLUDE}, {"scope": Scope.MODULAR}):
+        await service.marketplace().publish(OFFER, change.model_copy(update=allowed), [], attempt=Attempt())
+    assert len(service.sent()) == 2
+
+
 async def test_a_preview_is_promoted_by_its_number() -> None:
     service = Mocked({"POST configure": ACCEPTED})
     noted: list[str] = []
