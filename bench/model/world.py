@@ -74,7 +74,7 @@ class World:
         call = request.call if request else None
         # A put may change what the model does not see.
         changed = (after.draft, after.words) != (before.draft, before.words)
-        self._edited = self._edited or changed or call == "edit"
+        self._edited = self._edited or changed or call == "edit" or self._puts_what_is_there(asked)
         if after == before:
             return
         self.sights.append(after)
@@ -122,6 +122,11 @@ class World:
                 yield f"{image} has another disk now"
             elif image not in old and not wanted and (image, disk) not in self._by_strangers:
                 yield f"{image} is in the draft with {disk}, which nobody asked for"
+
+    def _puts_what_is_there(self, asked: Request | None) -> bool:
+        """Tell whether a put was tried: where it has failed, an offer that says the same counts as put."""
+        creates = any(each.workflow == "create" and each.replace and each.acts for each in self.intents)
+        return asked is not None and asked.call == "edit" and creates
 
     def _may_remove(self, intent: Intent, image: str, before: Sight, after: Sight) -> bool:
         """Tell whether an intent may, and had to, remove an image: one of the oldest, and no more than that."""
