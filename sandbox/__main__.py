@@ -7,18 +7,29 @@ import os
 import signal
 import socket
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from sandbox.clock import SpeedClock
 from sandbox.marketplace import DEFAULT_ACCOUNT, DEFAULT_TOKEN, DEFAULT_TOKEN_LIFETIME, SandboxMarketplace
 from sandbox.server import listen, server_of
+from sandbox.switches import Switches
+
+WIDTH = 90
+"""Characters of a line of help, behind what it is indented by."""
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A local marketplace to rehearse on.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox",
+        description="A local marketplace to rehearse on.",
+        epilog="\n".join(["switches, with their defaults:", *described_switches()]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8400, help="port to listen on (default: %(default)s)")
     parser.add_argument("--state", type=Path, metavar="FILE", help="keep the state here (default: in memory)")
@@ -41,9 +52,30 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="default of a switch for new publishers; the value is JSON or a word; may be repeated",
+        help="default of a switch, below, for new publishers; the value is JSON or a word; may be repeated",
     )
     return parser.parse_args(words)
+
+
+def described_switches() -> list[str]:
+    """Name each switch with its default, the values it takes, and what it is for."""
+    lines = []
+    for name, member in Switches.model_fields.items():
+        default = member.get_default(call_default_factory=True)
+        lines.append(f"  {name}={default if isinstance(default, str) else json.dumps(default)}")
+        more = [text for text in (_others(member.annotation, default), member.description) if text]
+        lines += [f"      {line}" for line in textwrap.wrap("; ".join(more), WIDTH)]
+    return lines
+
+
+def _others(annotation: object, default: object) -> str:
+    """Return what else a switch may be."""
+    others = [str(choice) for choice in _choices(annotation) if choice != default]
+    return f"or {', '.join(others)}" if others else ""
+
+
+def _choices(annotation: object) -> Sequence[object]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _switch_of(setting: str) -> tuple[str, object]:
@@ -51,6 +83,9 @@ def _switch_of(setting: str) -> tuple[str, object]:
     if not separator:
         message = f"--switch wants NAME=VALUE, not {setting!r}"
         raise ValueError(message)
+    member = Switches.model_fields.get(name)
+    if member is not None and text in _choices(member.annotation):
+        return name, text  # a word, even where it looks like a number
     try:
         return name, json.loads(text)
     except ValueError:

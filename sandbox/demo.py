@@ -236,8 +236,6 @@ def _sandbox_command(arguments: argparse.Namespace) -> list[str]:
     return [
         *(sys.executable, "-m", "sandbox", "--host", HOST, "--port", str(arguments.sandbox_port)),
         *("--state", str(arguments.state / "sandbox.json"), "--speed", str(arguments.speed)),
-        # Its clock runs weeks ahead of the one that signatures are made by.
-        *("--switch", "sas_clock=wall"),
     ]
 
 

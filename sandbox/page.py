@@ -8,13 +8,13 @@ from itertools import islice
 
 from sandbox.kinds import kind_of
 from sandbox.marketplace import LogEntry, SandboxMarketplace
+from sandbox.page_script import REFRESH_SECONDS, SCRIPT
 from sandbox.page_style import STYLE
 from sandbox.state import Offer, Operation, Publisher
 from sandbox.steps import StepView, progress_of
 
 _MOST_PUBLISHERS = 25
 _MOST_REQUESTS = 25
-_REFRESH_SECONDS = 3
 _BLOCK_TAG = re.compile(r"</?(?:p|br|div|li|ul|ol|h\d|tr|td)\b[^>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _QUERY = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
@@ -38,6 +38,9 @@ _COLOURS = {
     "failed": "bad",
 }
 _APIS = {"cloud_partner": "Cloud Partner Portal", "product_ingestion": "Product Ingestion"}
+_NOTHING_THERE = {("read_offer", 404), ("read_tree", 400), ("read_tree", 404), ("read_resource", 404)}
+"""How a read of what is not there yet, such as an empty slot, is answered: a client has to ask, nothing is wrong."""
+
 _KINDS = {"publish": "Publish", "goLive": "Go live", "cancel": "Cancel"}
 
 
@@ -54,7 +57,8 @@ def render_page(marketplace: SandboxMarketplace, now: datetime) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Marketplace sandbox</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="refresh" content="{_REFRESH_SECONDS}"><style>{STYLE}</style></head><body>'
+        f'<noscript><meta http-equiv="refresh" content="{REFRESH_SECONDS}"></noscript>'
+        f"<style>{STYLE}</style><script>{SCRIPT}</script></head><body>"
         f'<header><h1>Marketplace sandbox</h1><span class="num">{_time(now)} UTC</span>'
         f'<span class="soft">{escape(pace)}</span></header>'
         f"{body}{_requests(list(islice(reversed(marketplace.requests), _MOST_REQUESTS)))}</body></html>"
@@ -88,7 +92,7 @@ def _publisher(publisher: Publisher, now: datetime) -> str:
         for fault in publisher.faults
     )
     steps = (f"{step}: {fault.outcome or 'slow'}" for step, fault in publisher.step_faults.items())
-    offers = "".join(_offer(offer, now) for offer in reversed(publisher.offers.values()))
+    offers = "".join(_offer(publisher.id, offer, now) for offer in reversed(publisher.offers.values()))
     offers = offers or '<p class="soft">No offers.</p>'
     return (
         f"<h2>{escape(publisher.id)}</h2>"
@@ -97,11 +101,14 @@ def _publisher(publisher: Publisher, now: datetime) -> str:
     )
 
 
-def _offer(offer: Offer, now: datetime) -> str:
+def _offer(publisher_id: str, offer: Offer, now: datetime) -> str:
     last, *earlier = [_operation(operation, now) for operation in reversed(offer.operations)] or [""]
     history = f"<h4>Last operation</h4>{last}" if last else ""
     if earlier:
-        history += f'<details><summary class="soft">{len(earlier)} earlier</summary>{"".join(earlier)}</details>'
+        # By its id it is found, and left open, when the page is refreshed.
+        name = escape(f"earlier/{publisher_id}/{offer.id}")
+        count = f'<summary class="soft">{len(earlier)} earlier</summary>'
+        history += f'<details id="{name}">{count}{"".join(earlier)}</details>'
     return (
         f'<div class="card"><div class="row"><h3>{escape(offer.id)}</h3>{_badge(offer.status)}'
         f'<span class="soft small">{_APIS[offer.api]} · {escape(offer.offer_type)} · '
@@ -177,6 +184,8 @@ def _request(entry: LogEntry) -> str:
     status = entry["status"]
     answer = str(status) if status else "dropped"
     colour = "good" if isinstance(status, int) and status < 400 else "bad"  # noqa: PLR2004
+    if (entry["call"], status) in _NOTHING_THERE and not entry["faults"]:
+        answer, colour = f"{status} nothing there", ""
     offer = "/".join(str(part) for part in (entry["publisher"], entry["offer"]) if part)
     return (
         f'<tr><td class="num soft">{when}</td><td>{escape(str(entry["call"]).replace("_", " "))}</td>'

@@ -9,6 +9,7 @@ STYLE = """
 * { box-sizing:border-box }
 body { margin:0 auto; max-width:1120px; padding:24px 20px 60px; background:var(--back); color:var(--ink);
   font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif }
+.gone { opacity:.45 }
 header { display:flex; align-items:baseline; gap:14px; flex-wrap:wrap; margin-bottom:18px }
 h1 { font-size:24px; margin:0 } h2 { font-size:18px; margin:30px 0 10px } h3 { font-size:17px; margin:0 }
 h4 { font-size:12px; letter-spacing:.05em; text-transform:uppercase; color:var(--soft); margin:18px 0 6px }

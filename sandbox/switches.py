@@ -84,7 +84,9 @@ class Switches(BaseModel):
 
     # Images
     validate_sas: bool = True
-    sas_clock: Literal["sandbox", "wall"] = "sandbox"
+    sas_clock: Literal["wall", "sandbox"] = Field(
+        default="wall", description="the clock that signatures are judged by: they are made today, whatever the speed"
+    )
     sas_hosts: list[str] = ["*.blob.core.windows.net"]
     sas_min_days: float = Field(default=21, ge=0)
 

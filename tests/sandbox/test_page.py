@@ -1,5 +1,7 @@
 """The page at / and the inside view of an offer."""
 
+import httpx
+
 from tests.sandbox.sandbox_client import DAY, Client
 
 
@@ -23,15 +25,46 @@ async def test_the_page_shows_offers_steps_and_what_was_changed(client: Client) 
     ):
         assert text in page, text
     assert "SECRET" not in page
-    assert "<script" not in page
 
 
 async def test_the_page_escapes_what_users_wrote(client: Client) -> None:
     await client.switch(success_word="<script>alert(1)</script>")
     await client.published()
     page = (await client.http.get("/")).text
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
+    assert page.count("<script>") == 1  # the page's own
+    assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_a_section_is_found_again_when_the_page_is_refreshed(client: Client) -> None:
+    await client.live()
+    name = f"earlier/{client.publisher}/webstack"
+    for _ in range(2):
+        page = (await client.http.get("/")).text
+        client.clock.advance(DAY)
+        assert page.count(f'<details id="{name}">') == 1
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    assert client.publisher not in script
+    assert 'http-equiv="refresh"' in page.partition("<noscript>")[2].partition("</noscript>")[0]
+    assert page.count('http-equiv="refresh"') == 1  # it would close what is open
+
+
+async def test_a_read_of_what_is_not_there_is_shown_without_alarm(client: Client) -> None:
+    await client.put()
+    assert (await client.call("GET", "slot/Preview")).status_code == 404
+    calm = '<span class="badge ">404 nothing there</span>'
+    assert calm in _row(await client.http.get("/"), client)
+    await client.fault("read_offer", {"kind": "respond", "status": 404})
+    assert (await client.call("GET", "slot/Draft")).status_code == 404
+    assert '<span class="badge bad">404</span>' in _row(await client.http.get("/"), client)
+    assert (await client.call("GET", "operations/nonesuch")).status_code == 404
+    assert '<span class="badge bad">404</span>' in _row(await client.http.get("/"), client)
+
+
+def _row(page: httpx.Response, client: Client) -> str:
+    """Return the newest of the requests that the page shows."""
+    row = page.text.partition("<h2>Last requests</h2>")[2].split("<tr>")[2]
+    assert f"{client.publisher}/webstack" in row
+    return row
 
 
 async def test_the_inside_view_shows_slots_and_operations(client: Client) -> None:

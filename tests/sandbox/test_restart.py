@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from sandbox import ManualClock, SandboxMarketplace, SpeedClock, create_app, serve
+from sandbox.__main__ import _switch_of
+from sandbox.switches import Switches
 from tests.sandbox.sandbox_client import DAY, START, Client
 
 
@@ -119,6 +121,17 @@ def test_the_program_refuses_wrong_settings_in_one_line(words: list[str]) -> Non
         _, complaint = program.communicate(timeout=10)
     assert program.returncode == 1
     assert complaint.count("\n") == 1
+
+
+def test_the_help_names_every_switch_with_its_default_and_what_else_it_may_be() -> None:
+    with start("--help") as program:
+        said, _ = program.communicate(timeout=10)
+    assert program.returncode == 0
+    lines = [line.strip() for line in said.partition("switches, with their defaults:")[2].splitlines()]
+    defaults = Switches().model_dump(mode="json")
+    shown = [line for line in lines if line.partition("=")[0] in defaults and "=" in line]
+    assert dict(_switch_of(line) for line in shown) == defaults
+    assert "or sandbox; the clock that signatures are judged by" in said
 
 
 async def test_time_is_written_with_a_zone() -> None:

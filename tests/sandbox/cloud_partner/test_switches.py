@@ -441,15 +441,17 @@ async def test_the_sas_check_can_be_switched_off_or_widened(client: Client) -> N
     assert (await client.get("status"))["status"] == "waitingForPublisherReview"
 
 
-async def test_a_sas_may_be_judged_by_the_wall_clock(client: Client) -> None:
-    expiry = datetime.now(UTC) + timedelta(days=30)
-    text = json.dumps(client.document).replace("2199-05-01", f"{expiry:%Y-%m-%d}")
-    await client.switch(sas_clock="wall")
-    client.clock.advance(1)
-    await client.put(text)
+@pytest.mark.parametrize(("clock", "status"), [("wall", "waitingForPublisherReview"), ("sandbox", "failed")])
+async def test_a_sas_is_judged_by_the_wall_clock_unless_the_sandboxs_is_asked_for(
+    client: Client, clock: str, status: str
+) -> None:
+    begins = datetime.now(UTC) - timedelta(days=1)  # which is years ahead of the sandbox's clock
+    if clock != "wall":
+        await client.switch(sas_clock=clock)
+    await client.put(json.dumps(client.document).replace("2024-02-20", f"{begins:%Y-%m-%d}"))
     await client.publish()
     client.clock.advance(8 * DAY)
-    assert (await client.get("status"))["status"] == "waitingForPublisherReview"
+    assert (await client.get("status"))["status"] == status
 
 
 async def test_a_post_without_a_length_may_be_refused(client: Client) -> None:
