@@ -14,7 +14,7 @@
     └── Refused                      every other 4xx, and an unexpected 1xx or 3xx
 
     RuleBroken                       found by us before anything was sent
-    ├── Unguarded                    no ETag guards the draft, and others may write  write it alone
+    ├── Unguarded                    no write can be conditional, others may write  write it alone
     ├── ForeignChanges               the draft holds changes by others, which would be published along
     ├── PlanMissing                  the draft has no such plan
     ├── VersionTaken                 the version is there with another disk, or in another spelling
@@ -95,7 +95,7 @@ class RuleBroken(Exception):
 
 
 class Unguarded(RuleBroken):
-    """No ETag guards the draft, and the caller is not its only writer: another run's images could be lost."""
+    """No write can be conditional, and the caller is not the only writer: another run's images could be lost."""
 
 
 class ForeignChanges(RuleBroken):

@@ -1,9 +1,9 @@
 """JSON text read and edited in place.
 
 An offer document is edited as text: what we do not mean to change comes back byte for byte, with its member
-order, number spelling, escapes, whitespace, duplicate members and every ``&`` as it was. The API's
-documentation says that a put replaces the whole document and that the service may add members nobody has
-described; a document rebuilt from a model would lose them.
+order, number spelling, escapes, whitespace, duplicate members and every ``&`` as it was. What is sent takes the
+place of what was there, and the service may add members that nobody has described: a document rebuilt from a
+model would lose them.
 
 A `Node` is a value and where it stands in the text. Edits are `Splice` objects that `apply` makes together::
 

@@ -17,7 +17,7 @@ SHOWN_IMAGES = 100
 """How many image versions are named where there may be any number."""
 
 MAX_DATA_DISKS = 16
-"""The Cloud Partner Portal documents 15, Partner Center 16; the larger is accepted."""
+"""The documents say 15 here and 16 there; the larger is accepted."""
 
 
 def _checked_version(version: str) -> str:

@@ -1,6 +1,6 @@
 """The order of image versions.
 
-The API's documentation asks for three whole numbers, compared number by number, so that 1.10.0 is newer than
+The marketplace asks for three whole numbers, compared number by number, so that 1.10.0 is newer than
 1.9.9. Documents in the wild also hold dates (``2018.09.09``), leading zeros (``0.20200511.260``), very long
 numbers, more or fewer of them, and words.
 """

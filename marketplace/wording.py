@@ -54,8 +54,7 @@ def one_line(text: str, limit: int) -> str:
 def plain_text(html: str, limit: int) -> str:
     """Return `one_line` of HTML: tags, scripts and styles dropped, entities decoded.
 
-    The service's step messages are HTML (``messageHtml`` in its documentation of the offer status), and so
-    are the error pages of the proxies before it.
+    The service's messages may be HTML, and the error pages of the proxies before it are.
     """
     return one_line(unescape(_MARKUP.sub(_gap, html[:MAX_READ])), limit)
 
@@ -98,7 +97,7 @@ def identifier(value: object) -> str | None:
 def lowered(value: object) -> dict[str, object]:
     """Return the members of a JSON object under lower-case names; of anything else, none.
 
-    The documentation writes member names in two letter cases: Pascal in tables, camel in samples.
+    Documents and answers write the same member's name in several letter cases.
     """
     return {str(name).lower(): member for name, member in value.items()} if isinstance(value, Mapping) else {}
 

@@ -17,8 +17,9 @@ from urllib.parse import quote
 
 import httpx
 
+from marketplace.cloud_partner.headers import etag, operation_id
 from marketplace.errors import Refused
-from marketplace.http.answers import Answer, Call, Dialect, etag, json_of, operation_id, unreadable
+from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
 from marketplace.http.exchange import Observer, nobody
 from marketplace.http.pace import Pace

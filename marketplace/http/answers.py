@@ -1,7 +1,6 @@
 """What an answer of the marketplace means: the one table from HTTP outcomes to errors, and what headers say.
 
-Pure functions. The service documents its codes per call and says that an error's body is optional, so
-nothing here depends on a body's shape.
+Pure functions. An error's body is optional, say the APIs' documents, so nothing here depends on its shape.
 """
 
 import json
@@ -11,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import overload
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -27,7 +25,7 @@ from marketplace.errors import (
     Unreachable,
     Unreadable,
 )
-from marketplace.wording import MAX_READ, identifier, one_line, plain_text, sayings
+from marketplace.wording import MAX_READ, one_line, plain_text, sayings
 
 MAX_WORDS = 600
 """Characters of the service's own words in an error message."""
@@ -35,7 +33,6 @@ MAX_WORDS = 600
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 _REQUEST_ID_HEADERS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id", "client-request-id")
-_LOCATION_HEADERS = ("location", "operation-location")
 _SHORTEST_SECRET = 8
 
 _ERRORS: dict[int, type[MarketplaceError]] = {
@@ -146,8 +143,8 @@ def failure(
     403                         ``Forbidden``     the principal has no rights in the publisher
     404                         ``NotFound``      no such publisher, offer, version, operation, empty slot
     408, 429, 5xx               ``Unavailable``   with ``retry_after`` where the service names a time
-    409, 412, 423               ``Conflict``      the ETag is not the current one, or something else runs
-    422                         ``Invalid``       the draft failed validation (publish)
+    409, 412, 423               ``Conflict``      the offer changed meanwhile, or something else runs on it
+    422                         ``Invalid``       the draft failed validation
     400, 411, every other 4xx   ``Refused``       wrong for good
     no answer, or a broken one  ``Unreachable``   ``httpx.TransportError`` and what the system raises
     undecodable compression     ``Unreadable``    ``httpx.DecodingError``, also of a body that is too long
@@ -234,33 +231,6 @@ def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
         if seconds < 0:
             return None
     return timedelta(seconds=min(seconds, LONGEST_RETRY_AFTER.total_seconds()))
-
-
-def operation_id(headers: httpx.Headers) -> str | None:
-    """Return the id of the operation that an answer's ``Location`` names, ``None`` where it names none.
-
-    Three generations of the header are documented: ``Location`` with a path that ends in
-    ``/operations/{operationId}``, ``Operation-Location`` with the same as an absolute URL, and, of offers
-    that have not been migrated, ``/api/operations/{publisherId}${offerId}$2$preview``, which holds no id.
-    Only the id is taken: the address is not followed, so it does not matter which host it names.
-    """
-    for name in _LOCATION_HEADERS:
-        for location in headers.get_list(name):
-            try:
-                path = urlsplit(location.strip()).path
-            except ValueError:
-                continue
-            found = re.search(r"/operations/([^/]+)/*$", path, re.IGNORECASE)
-            operation = identifier(unquote(found[1])) if found else None
-            if operation is not None:
-                return operation
-    return None
-
-
-def etag(headers: httpx.Headers) -> str | None:
-    """Return the ETag as it was read, ``None`` where there is none that could be sent back."""
-    value = headers.get("etag", "").strip()
-    return value if re.fullmatch(r"[\x20-\x7e]{1,1024}", value) else None
 
 
 def _sentence(call: Call, answer: Answer, secret: str, dialect: Dialect) -> str:
