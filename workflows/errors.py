@@ -61,12 +61,6 @@ def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | 
         # Clipped before the advice, which would be cut otherwise.
         message = f"{what} failed. {said}"[: MAX_ERROR - len(advice)].rstrip(". ") + advice
         return final("PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed", message)
-    if report.state is OperationState.TURNED_AWAY:
-        return final(
-            "MarketplaceError",
-            f"{what} came to nothing, because something else runs on the offer or took its place:"
-            f" {'; '.join(report.errors)}. Start the run again to look at the newer one.",
-        )
     return None
 
 

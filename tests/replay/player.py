@@ -5,7 +5,7 @@ import itertools
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -14,13 +14,15 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
 from sandbox import SandboxMarketplace, serve
+from tests.apis.api import Api
 from tests.apis.cloud_partner import CloudPartner
+from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import STEPS, Desk, Recorder
-from tests.replay.stage import DANA, Scene, ended
+from tests.replay.stage import DANA, THROUGH_INGESTION, Scene, ended
 from worker.registration import data_converter, worker
 from workflows import search_attributes
 
-API = CloudPartner()
+API: Api = CloudPartner()
 QUEUE = "offer-publishing"
 GUARDED = "guarded"
 """The task queue of a worker that lets nothing go live without DANA."""
@@ -75,9 +77,21 @@ class Player:
             publisher = f"fabrikam-{next(self._numbers)}"
             self._webhooks.of[publisher] = Webhook()
             webhook = self._webhooks.of[publisher]
-            desk = Desk(API, self._temporal, self._http, self._url, QUEUE, publisher, webhook, PUBLISHING)
-            run = await scene(desk)
+            async with AsyncExitStack() as stack:
+                api, url, queue = API, self._url, QUEUE
+                if scene.__name__ in THROUGH_INGESTION:
+                    api, url, queue = await self._ingestion(stack, publisher)
+                desk = Desk(api, self._temporal, self._http, url, queue, publisher, webhook, PUBLISHING)
+                run = await scene(desk)
             return [each async for each in _histories(self._temporal.client, run.id, run.first_execution_run_id)]
+
+    async def _ingestion(self, stack: AsyncExitStack, publisher: str) -> tuple[Api, str, str]:
+        """Start a marketplace and a worker of the scene's own: no address of that API names a publisher."""
+        api, queue = ProductIngestionApi(), f"ingestion-{publisher}"
+        url = await stack.enter_async_context(serve(sandbox(account=publisher)))
+        client, marketplace = self._temporal.client, api.marketplace(self._http, url)
+        await stack.enter_async_context(worker(client, queue, marketplace, self._webhooks, identity=IDENTITY))
+        return api, url, queue
 
     async def play_all(self, scenes: Mapping[str, Scene]) -> tuple[dict[str, list[Events]], dict[str, BaseException]]:
         """Play scenes; answers with the histories of each, and with what went wrong in which."""
@@ -92,10 +106,15 @@ class Player:
         return histories, failures
 
 
+def sandbox(**options: Any) -> SandboxMarketplace:
+    """Make a marketplace where publishing takes a second."""
+    return SandboxMarketplace(default_switches={"step_durations": dict.fromkeys(STEPS, STEP_SECONDS)}, **options)
+
+
 @asynccontextmanager
 async def playing() -> AsyncIterator[Player]:
     """Start what scenes are played on: a server, a marketplace, a worker."""
-    marketplace = SandboxMarketplace(default_switches={"step_durations": dict.fromkeys(STEPS, STEP_SECONDS)})
+    marketplace = sandbox()
     webhooks = Webhooks()
     async with (
         await WorkflowEnvironment.start_local(

@@ -40,6 +40,9 @@ RECORDED: dict[str, dict[str, Scene]] = {CREATE: {}, UPDATE: {}, VALIDATE: {}, C
 PLAYED: dict[str, Scene] = {}
 """The scenes that are played and replayed within one test."""
 
+THROUGH_INGESTION: set[str] = set()
+"""Those of them whose marketplace is the Product Ingestion API."""
+
 
 def recorded(workflow: str) -> Callable[[Scene], Scene]:
     """Keep the history that a scene leaves of a workflow, under the scene's name."""
@@ -55,6 +58,12 @@ def played(play: Scene) -> Scene:
     """Play a scene anew with every test."""
     PLAYED[play.__name__] = play
     return play
+
+
+def played_through_ingestion(play: Scene) -> Scene:
+    """Play a scene anew with every test, through the Product Ingestion API."""
+    THROUGH_INGESTION.add(play.__name__)
+    return played(play)
 
 
 # Runs

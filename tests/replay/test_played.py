@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import tests.replay.trouble  # noqa: F401 - fills PLAYED
+import tests.replay.ingestion
+import tests.replay.trouble  # noqa: F401 - both fill PLAYED
 from tests.replay.player import history_of, playing
 from tests.replay.stage import PLAYED
 from tests.replay.test_replay import replayer

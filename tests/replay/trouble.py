@@ -561,6 +561,13 @@ async def canceled_while_people_are_told(desk: Desk) -> Run:
 
 
 @played
+async def production_lags_behind_somebody_elses_go_live(desk: Desk) -> Run:
+    await desk.switch(production_lag_seconds=3)
+    await desk.live("4.2.0")
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **UNATTENDED, **SELDOM)))
+
+
+@played
 async def canceled_where_the_preview_stays(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.switch(cancel_window="before_sign_off")

@@ -1,0 +1,44 @@
+"""Scenes that are played through the Product Ingestion API, where it leads a run another way than the portal."""
+
+from tests.desk import Desk, Run
+from tests.replay.stage import (
+    SELDOM,
+    UNATTENDED,
+    UPDATE,
+    VALIDATE,
+    canceled,
+    ended,
+    played_through_ingestion,
+    until_asked,
+    until_requested,
+)
+
+
+@played_through_ingestion
+async def some_plans_are_published(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    return await ended(await desk.start(UPDATE, desk.images("4.2.1", publish="modular", **SELDOM)))
+
+
+@played_through_ingestion
+async def publish_is_turned_away(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await desk.switch(contention="job")
+    await desk.fault("publish", {"kind": "stranger_publish"})
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.1", **UNATTENDED, **SELDOM)))
+
+
+@played_through_ingestion
+async def canceled_where_a_preview_cannot_be(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    return await canceled(await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM)), until_asked)
+
+
+@played_through_ingestion
+async def canceled_though_nothing_is_known_of_its_publish(desk: Desk) -> Run:
+    await desk.live("4.2.0")
+    await desk.fault("publish", {"kind": "drop"}, times=-1)
+    run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
+    await until_requested(desk, "publish")
+    await run.cancel()
+    return await ended(run)
