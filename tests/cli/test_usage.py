@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import worker.connection
 from bench.processes import free_port
 from cli.__main__ import main
-from cli.arguments import program_of
+from cli.arguments import program_of, read_arguments
 from cli.runs import End
 from cli.starting import KINDS, default_id
 from cli.statuses import Status
@@ -18,6 +19,7 @@ from cli.summary import summary
 from tests.cli.command import InProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+README = (EXAMPLES.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,14 @@ async def test_a_server_that_never_answers_ends_with_1_and_where_it_was_looked_f
 )
 def test_a_run_has_the_id_that_the_runbook_gives_it(command: str, example: str, workflow_id: str) -> None:
     assert default_id(command, (EXAMPLES / example).read_bytes()) == workflow_id
+
+
+def test_the_commands_of_the_readme_are_commands() -> None:
+    lines = [line for line in README.splitlines() if line.startswith("offer-publisher ")]
+    words = [shlex.split(line, comments=True)[1:] for line in lines]
+    read = [read_arguments("offer-publisher", each) for each in words]
+    assert {each.command for each in read} >= {"publish", "watch", "go-live", "approve", "wait", "check"}
+    assert all((EXAMPLES.parent / each.file).exists() for each in read if each.command in KINDS)
 
 
 def test_the_command_calls_itself_what_it_was_called() -> None:

@@ -1,0 +1,216 @@
+"""The pipelines of the examples: of their platforms' schemas, and carried out as far as that goes without them."""
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from bench.processes import CLEAN, ROOT
+from sandbox import SandboxMarketplace, serve
+from tests.apis.cloud_partner import CloudPartner
+from tests.cli.conftest import STEP_SECONDS
+from tests.desk import OFFER, STEPS, Desk, Recorder
+from worker.registration import worker
+
+PIPELINES = ROOT / "examples" / "pipelines"
+SCHEMAS = {"github-actions.yml": "vendor.github-workflows", "azure-pipelines.yml": "vendor.azure-pipelines"}
+VERSION = "4.2.1"
+RUN = f"go-live/fabrikam-linux/{OFFER}/{VERSION}"
+
+# What only the platforms have. The key of the vault would turn TLS on, which the tests' server has not.
+TOOLS = {
+    "az": 'echo "key-of-the-vault"',
+    "gh": 'echo "fabrikam-dana"',
+    "pipx": 'test "$1" = install',
+    "offer-publisher": f"""
+        test "$TEMPORAL_API_KEY" = key-of-the-vault && test -n "$TEMPORAL_NAMESPACE" && unset TEMPORAL_API_KEY
+        export TEMPORAL_NAMESPACE=default TEMPORAL_ADDRESS="$ADDRESS" PYTHONPATH={ROOT}
+        exec {sys.executable} -m cli "$@"
+    """,
+}
+
+
+def document(pipeline: str) -> Any:
+    return yaml.safe_load((PIPELINES / pipeline).read_text())
+
+
+def found(value: Any, name: str) -> Iterator[Any]:
+    """Find the members of a name, however deep."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if key == name:
+                yield member
+            yield from found(member, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from found(item, name)
+
+
+def test_every_pipeline_has_its_platforms_schema() -> None:
+    assert {path.name for path in PIPELINES.iterdir()} == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("pipeline", SCHEMAS)
+def test_a_pipeline_is_of_its_platforms_schema(pipeline: str) -> None:
+    check = ["-m", "check_jsonschema", "--builtin-schema", SCHEMAS[pipeline], str(PIPELINES / pipeline)]
+    checked = subprocess.run([sys.executable, *check], capture_output=True, text=True, check=False, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_no_pipeline_holds_or_stores_a_secret() -> None:
+    for pipeline in SCHEMAS:
+        assert "secrets." not in (PIPELINES / pipeline).read_text()
+    github = document("github-actions.yml")
+    assert github["permissions"] == {}
+    logins = [
+        step["with"] for step in github["jobs"]["start"]["steps"] if step.get("uses", "").startswith("azure/login@")
+    ]
+    assert logins[0].keys() == {"client-id", "tenant-id", "subscription-id"}  # a login by OIDC
+
+
+def test_the_approval_is_behind_the_protected_environment_and_nothing_else_is() -> None:
+    jobs = document("github-actions.yml")["jobs"]
+    assert {name for name, job in jobs.items() if "environment" in job} == {"approve"}
+    stages = {stage["stage"]: stage for stage in document("azure-pipelines.yml")["stages"]}
+    assert {name for name, stage in stages.items() if list(found(stage, "environment"))} == {"approve"}
+
+
+def test_no_script_has_an_expression_that_the_platform_would_paste_into_it() -> None:
+    scripts = [*found(document("github-actions.yml"), "run")]
+    for name in ("script", "inlineScript"):
+        scripts += found(document("azure-pipelines.yml"), name)
+    assert len(scripts) > 8
+    for script in scripts:
+        assert "${{" not in script
+        assert "$(" not in re.sub(r"\$\((az|gh|offer-publisher) ", "", script)
+
+
+class Platform:
+    """Carries out scripts as a platform's runner does."""
+
+    def __init__(self, folder: Path, address: str, task_queue: str) -> None:
+        self._folder = folder
+        tools = folder / "tools"
+        tools.mkdir()
+        for name, script in TOOLS.items():
+            tool = tools / name
+            tool.write_text(f"#!/bin/bash\nset -e\n{script}\n")
+            tool.chmod(0o755)
+        self._environment = CLEAN | {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "ADDRESS": address,
+            "TEMPORAL_TASK_QUEUE": task_queue,
+        }
+
+    def file(self, name: str) -> Path:
+        """Return a file that the platform gives to its scripts."""
+        return self._folder / name
+
+    async def run(self, script: str, variables: Mapping[str, str]) -> str:
+        """Run a script that succeeds."""
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-eo", "pipefail", "-c", script),
+            cwd=self._folder,
+            env=self._environment | dict(variables),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, f"{script}\n{said.decode()}"
+        return said.decode()
+
+
+@pytest.fixture
+async def platform(
+    server: WorkflowEnvironment, address: str, http: httpx.AsyncClient, webhook: Recorder, tmp_path: Path
+) -> AsyncIterator[Platform]:
+    """A platform, where the pipelines' offer has its preview and a run looks at once."""
+    durations = dict.fromkeys(STEPS, STEP_SECONDS)
+    queue = tmp_path.name
+    async with (
+        serve(SandboxMarketplace(default_switches={"step_durations": durations})) as url,
+        worker(server.client, queue, CloudPartner().marketplace(http, url), webhook),
+    ):
+        desk = Desk(CloudPartner(), server, http, url, queue, "fabrikam-linux", webhook)
+        await desk.put("4.2.0")
+        hurrying = asyncio.create_task(hurry(server))
+        yield Platform(tmp_path, address, queue)
+        hurrying.cancel()
+        assert await desk.versions("Production") == ["4.2.0", VERSION]
+
+
+async def hurry(server: WorkflowEnvironment) -> None:
+    """Let the run, which looks once a minute, look at once."""
+    while True:
+        with contextlib.suppress(RPCError):
+            await server.client.get_workflow_handle(RUN).signal("check_now")
+        await asyncio.sleep(0.2)
+
+
+def evaluated(text: str, context: Mapping[str, str]) -> str:
+    """Put values in place of expressions."""
+    return re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda expression: context[expression[1]], text)
+
+
+async def test_the_github_workflow_brings_an_image_to_production(platform: Platform) -> None:
+    workflow = document("github-actions.yml")
+    context = {
+        "inputs.version": VERSION,
+        "github.token": "token",
+        "github.server_url": "https://github.com",
+        "github.repository": "fabrikam/webstack",
+        "github.run_id": "7",
+    }
+    for name, job in workflow["jobs"].items():
+        variables = {**workflow["env"], "GITHUB_REPOSITORY": "fabrikam/webstack", "GITHUB_RUN_ID": "7"}
+        for file in ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_STEP_SUMMARY"):
+            variables[file] = str(platform.file(file))
+        for step in [step for step in job["steps"] if "run" in step]:
+            platform.file("GITHUB_OUTPUT").write_text("")
+            own = {key: evaluated(value, context) for key, value in step.get("env", {}).items()}
+            await platform.run(step["run"], variables | own)
+            if platform.file("GITHUB_ENV").exists():
+                variables |= dict(line.split("=", 1) for line in platform.file("GITHUB_ENV").read_text().splitlines())
+            for line in platform.file("GITHUB_OUTPUT").read_text().splitlines():
+                output, value = line.split("=", 1)
+                context[f"steps.{step['id']}.outputs.{output}"] = value
+        for output, value in job.get("outputs", {}).items():
+            context[f"needs.{name}.outputs.{output}"] = evaluated(value, context)
+
+    assert context["needs.start.outputs.id"] == RUN
+    summary = platform.file("GITHUB_STEP_SUMMARY").read_text()
+    assert f"fabrikam-linux/{OFFER} is live" in summary
+    assert "| Approved by | fabrikam-dana |" in summary
+
+
+async def test_the_azure_pipeline_brings_an_image_to_production(platform: Platform) -> None:
+    pipeline = document("azure-pipelines.yml")
+    context = {"parameters.version": VERSION}
+    variables = {name.upper(): evaluated(value, context) for name, value in pipeline["variables"].items()} | {
+        "SYSTEM_COLLECTIONURI": "https://dev.azure.com/fabrikam/",
+        "SYSTEM_TEAMPROJECT": "webstack",
+        "BUILD_BUILDID": "7",
+        "BUILD_ARTIFACTSTAGINGDIRECTORY": str(platform.file("")),
+    }
+    said = []
+    for stage in pipeline["stages"]:
+        for step in [step for steps in found(stage, "steps") for step in steps]:
+            script = step["inputs"]["inlineScript"] if "task" in step else step["script"]
+            said.append(await platform.run(script, variables))
+
+    assert RUN in said[2]
+    assert '"https://dev.azure.com/fabrikam/webstack/_build/results?buildId=7"' in said[4]
+    assert said[-1].endswith(f"##vso[task.uploadsummary]{platform.file('summary.md')}\n")
+    assert "| Approved by | azure-devops/marketplace |" in platform.file("summary.md").read_text()
