@@ -146,7 +146,7 @@ def _stranger_publishes(choose: Random) -> Injected:
 
 def _stranger_changes(choose: Random) -> Injected:
     """Let a stranger write into the draft what is no image version: before a read of ours, or at a write."""
-    call, after = choose.choice([("read_slot", choose.randrange(4, 12)), ("edit", 1), ("publish", 1)])
+    call, after = choose.choice([("read_slot", choose.randrange(4, 9)), ("edit", 1), ("publish", 1)])
     when = "before" if call == "publish" else choose.choice(["before", "after"])
     return [{"call": call, "after": after, "action": CHANGED_BACK | {"text": "Changed by a stranger.", "when": when}}]
 
