@@ -185,10 +185,10 @@ class Desk:
         assert answered["effect"], response.text
 
     async def stranger(self, *kinds: str, **more: object) -> None:
-        """Let somebody else edit, publish, cancel or go live, one after the other."""
+        """Let somebody else edit, change, publish, cancel or go live, one after the other."""
         for kind in kinds:
             address = f"{self.sandbox_url}/_control/offers/{self.publisher}/{OFFER}/stranger"
-            body = {"kind": f"stranger_{kind}", **(more if kind == "edit" else {})}
+            body = {"kind": f"stranger_{kind}", **(more if kind in {"edit", "change"} else {})}
             response = await self.http.post(address, json=body)
             assert response.json() == {"refused": None}, response.text
 

@@ -16,7 +16,7 @@ from marketplace.product_ingestion.marketplace import ProductIngestionMarketplac
 from sandbox import DEFAULT_TOKEN
 from sandbox.product_ingestion.ids import product_guid
 from tests.apis.api import ByHand
-from tests.desk import OFFER, SAS, SIGNER, vhd
+from tests.desk import OFFER, PLAN, SAS, SIGNER, vhd
 
 BASE = "/rp/product-ingestion"
 SCHEMAS = "https://schema.mp.microsoft.com/schema"
@@ -108,3 +108,20 @@ def version_entry(version: str, image_types: Sequence[str] = IMAGE_TYPES) -> dic
         "vmImages": [{"imageType": each, "source": source} for each in image_types],
         "lifecycleState": "generallyAvailable",
     }
+
+
+def with_plan(document: dict[str, Any], plan: str, versions: Sequence[str]) -> dict[str, Any]:
+    """Return a document with one more plan like its first."""
+    first = "lts"
+    own = [each for each in document["resources"] if each.get("plan") == {"resourceName": first}]
+    described = next(each for each in document["resources"] if each.get("resourceName") == first)
+    more = [described | {"resourceName": plan, "identity": {"externalId": plan}, "alias": plan}]
+    for each in own:
+        resource = each | {"plan": {"resourceName": plan}}
+        if CONFIGURATION in resource["$schema"]:
+            resource |= {
+                "skus": [sku | {"skuId": sku["skuId"].replace(PLAN, plan)} for sku in resource["skus"]],
+                "vmImageVersions": [version_entry(version) for version in versions],
+            }
+        more.append(resource)
+    return document | {"resources": [*document["resources"], *more]}

@@ -1,0 +1,201 @@
+"""What the Product Ingestion API's submissions and jobs add: one number for two targets, lost jobs, contention."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.desk import Desk, failure_of, progress_of
+
+pytestmark = pytest.mark.only("product-ingestion", "there are no submissions and jobs with the other API")
+
+POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
+UNATTENDED = {"approval": {"required": False}, "polling": POLLING}
+LOST = {
+    "dropped": {"kind": "drop", "when": "after"},
+    "cut off": {"kind": "truncate", "bytes": 10},
+    "502": {"kind": "respond_after", "status": 502},
+}
+
+
+async def numbers(desk: Desk) -> list[str]:
+    """Return the numbers of the submissions, oldest first."""
+    operations = (await desk.state())["operations"]
+    return list(dict.fromkeys(each["submission"] for each in operations))
+
+
+async def jobs_begun(desk: Desk, call: str) -> int:
+    """Count the requests of a call that the marketplace accepted."""
+    return sum(entry["call"] == call and entry["job_id"] is not None for entry in await desk.requests())
+
+
+# Names
+
+
+async def test_an_operation_is_called_by_the_number_of_its_submission_whichever_target_it_goes_to(desk: Desk) -> None:
+    created = await desk.run("CreateOfferAndPublish", desk.create("4.2.0"))
+    checked = await desk.run("CheckLastOperationStatus", desk.check())
+    live = await desk.run("ValidateAndGoLive", desk.images("4.2.0", **UNATTENDED))
+    checked_again = await desk.run("CheckLastOperationStatus", desk.check())
+    updated = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
+
+    first, second = await numbers(desk)
+    assert [each.operation_id for each in (created, checked, live, checked_again)] == [first] * 4
+    assert updated.operation_id == second
+    assert len(first) == len(second) == 19
+
+
+# Lost answers
+
+
+@pytest.mark.parametrize("listed_after", [0, 1800], ids=["listed at once", "listed late"])
+@pytest.mark.parametrize("action", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("call", ["put_offer", "publish", "go_live"])
+async def test_a_request_whose_answer_was_lost_is_not_sent_twice(
+    desk: Desk, call: str, action: dict[str, object], listed_after: int
+) -> None:
+    await desk.live("4.2.0")
+    await desk.switch(submission_after_seconds=listed_after)
+    await desk.fault(call, action)
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.1", **UNATTENDED))
+
+    assert result.outcome == "live"
+    assert await desk.versions("Production") == ["4.2.0", "4.2.1"]
+    assert await desk.kinds() == ["publish", "goLive", "publish", "goLive"]
+    assert await desk.effects("publish") == 2
+    assert await desk.effects("go_live") == 2
+
+
+@pytest.mark.parametrize("kept", [0, 900])
+async def test_an_operation_whose_job_the_marketplace_has_forgotten_is_followed_by_its_submission(
+    desk: Desk, kept: int
+) -> None:
+    await desk.switch(job_retention_seconds=kept)
+    await desk.live("4.2.0")
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.1", **UNATTENDED))
+
+    assert result.outcome == "live"
+    assert result.operation_id == (await numbers(desk))[-1]
+    assert await desk.kinds() == ["publish", "goLive", "publish", "goLive"]
+
+
+@pytest.mark.parametrize("shape", ["live_only", "second_live", "preview_and_live"])
+async def test_a_promoted_preview_is_neither_promoted_nor_published_again_however_it_is_listed(
+    desk: Desk, shape: str
+) -> None:
+    await desk.switch(after_go_live=shape)
+    await desk.live("4.2.0")
+    await desk.live("4.2.0", "4.2.1")
+    sent = await jobs_begun(desk, "publish") + await jobs_begun(desk, "go_live")
+    done = await desk.run("ValidateAndGoLive", desk.images("4.2.1", **UNATTENDED))
+    checked = await desk.run("CheckLastOperationStatus", desk.check())
+
+    assert (done.outcome, done.changed, checked.outcome) == ("live", False, "live")
+    assert await jobs_begun(desk, "publish") + await jobs_begun(desk, "go_live") == sent
+
+
+# Contention
+
+
+@pytest.mark.parametrize("contention", ["409", "423", "400", "job"])
+@pytest.mark.parametrize("edits", ["accept", "refuse"])
+async def test_an_operation_in_the_way_is_waited_for_however_the_marketplace_says_so(
+    desk: Desk, contention: str, edits: str
+) -> None:
+    await desk.live("4.2.0")
+    await desk.switch(contention=contention, edits_while_running=edits)
+    await desk.stranger("edit", "publish", version="4.2.5")
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.6", polling=POLLING))
+
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.5", "4.2.6"]
+    assert await desk.kinds() == ["publish", "goLive", "publish", "publish"]
+
+
+@pytest.mark.parametrize("contention", ["409", "423", "400", "job"])
+async def test_a_publish_that_others_were_faster_with_is_waited_for(desk: Desk, contention: str) -> None:
+    await desk.live("4.2.0")
+    await desk.switch(contention=contention)
+    await desk.fault("publish", {"kind": "stranger_publish"})
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
+
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
+    assert await desk.kinds() == ["publish", "goLive", "publish"]
+    assert await desk.effects("publish") == 1
+
+
+@pytest.mark.parametrize("contention", ["409", "423", "400", "job"])
+async def test_a_run_that_must_not_wait_ends_as_publish_in_progress(desk: Desk, contention: str) -> None:
+    await desk.live("4.2.0")
+    await desk.switch(contention=contention, edits_while_running="refuse")
+    await desk.stranger("edit", "publish")
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.6", if_publishing="fail"))
+
+    assert error.type == "PublishInProgress"
+    assert (await numbers(desk))[-1] in error.message
+
+
+async def test_a_stay_of_a_second_and_a_half_is_kept(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    away = {"kind": "respond", "status": 429, "headers": {"Retry-After": "1.5"}}
+    for call in ("put_offer", "publish", "list_operations", "read_slot"):
+        await desk.fault(call, away)
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
+
+    assert result.outcome == "preview"
+    asked = [entry for entry in await desk.requests() if entry["call"] == "publish"]
+    refused = next(number for number, entry in enumerate(asked) if entry["faults"])
+    first, second = (datetime.fromisoformat(entry["sandbox_time"]) for entry in asked[refused : refused + 2])
+    assert timedelta(seconds=1.5) <= second - first < timedelta(minutes=1)
+
+
+# Ends
+
+
+async def test_a_failed_certification_is_told_with_all_its_reasons_and_never_tried_again(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    messages = ["<p>No <b>agent</b>.</p>", "The disk has no footer."]
+    await desk.step("displaycertify", outcome="block", messages=messages)
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
+
+    assert error.type == "PublishFailed"
+    assert "Certification: " in error.message
+    assert "No agent." in error.message
+    assert "The disk has no footer." in error.message
+    assert await jobs_begun(desk, "publish") == 2
+
+
+async def test_a_go_live_that_failed_can_be_tried_again_by_another_run(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.step("live", outcome="fail", messages=["Region PT is full."])
+    failed = await desk.failure("ValidateAndGoLive", desk.images("4.2.0", **UNATTENDED))
+    await desk.step("live")
+    result = await desk.run("ValidateAndGoLive", desk.images("4.2.0", **UNATTENDED))
+
+    assert failed.type == "GoLiveFailed"
+    assert result.outcome == "live"
+    assert await desk.kinds() == ["publish", "goLive", "goLive"]
+
+
+@pytest.mark.parametrize("listed", ["gone", "failed", "cancelled"])
+async def test_a_publish_that_somebody_cancelled_ends_the_run_however_it_is_listed(desk: Desk, listed: str) -> None:
+    await desk.live("4.2.0")
+    await desk.switch(canceled_submission=listed)
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await desk.stranger("cancel")
+
+    assert (await failure_of(run)).type == "OperationCanceled"
+    assert await jobs_begun(desk, "publish") == 2
+
+
+async def test_a_publish_of_others_cannot_be_cancelled_and_is_waited_for(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    await desk.stranger("edit", "publish", version="4.2.5")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.6", if_publishing="cancel", polling=POLLING))
+    result = await run.result()
+
+    assert result.outcome == "preview"
+    assert await desk.operations() == [("publish", None), ("goLive", None), ("publish", None), ("publish", None)]
+    assert any("cancels jobs only" in note for note in (await progress_of(run)).notes)
+    assert await desk.effects("cancel") == 0
