@@ -369,7 +369,7 @@ class ProductIngestionMarketplace:
         """Ask for a job to be cancelled; `look` shows when it is.
 
         Raises:
-            Refused: It has ended or is too far along, or is no job.
+            Refused: It has ended or is too far along, is no job, or is none that the service knows any more.
         """
         if not operation_id.startswith(JOB_PREFIX):
             raise Refused(
@@ -377,7 +377,13 @@ class ProductIngestionMarketplace:
                 f" {one_line(operation_id, 100)} is over or was begun by somebody else; cancel it in Partner Center",
                 call=f"cancel {offer}",
             )
-        await self._calls.cancel(offer, operation_id.removeprefix(JOB_PREFIX))
+        try:
+            await self._calls.cancel(offer, operation_id.removeprefix(JOB_PREFIX))
+        except NotFound as error:
+            raise Refused(
+                f"cancel {offer}: the marketplace does not know {one_line(operation_id, 100)} any more",
+                call=f"cancel {offer}",
+            ) from error
 
     async def _edited(self, offer: OfferKey, slots: Trees, change: Change) -> tuple[list[str], EditOutcome]:
         product = await self._reader.product(offer)

@@ -587,6 +587,15 @@ async def test_a_publish_that_was_published_over_before_anybody_looked_is_over(p
     assert (report.state, report.operation_id) == (OperationState.CANCELED, handle)
 
 
+async def test_a_job_that_was_forgotten_cannot_be_cancelled(publisher: Publisher) -> None:
+    await publisher.put()
+    handle = await publisher.publish()
+    await publisher.by_hand.switch(job_retention_seconds=0)
+    publisher.by_hand.clock.advance(8 * DAY)
+    with pytest.raises(errors.Refused, match="does not know job:"):
+        await publisher.marketplace.cancel(publisher.offer, handle, [])
+
+
 async def test_a_submission_that_is_not_listed_yet_is_waited_for(publisher: Publisher) -> None:
     await publisher.put()
     await publisher.by_hand.switch(submission_after_seconds=30 * DAY)
