@@ -60,12 +60,14 @@ class Job:
 
     Attributes:
         started_at: When it began.
+        ended_at: When it ended, where it says so.
         errors: What went wrong.
         unknown_words: Status words that we do not know.
     """
 
     progress: Progress
     started_at: datetime | None
+    ended_at: datetime | None
     errors: list[Failure]
     unknown_words: list[str]
 
@@ -77,7 +79,13 @@ def read(document: object) -> Job:
     errors = failures.read(members.get("errors"))
     if state is Progress.FAILED and failures.is_cancellation(errors):
         state = Progress.CANCELED
-    return Job(progress=state, started_at=moment(members.get("jobstart")), errors=errors, unknown_words=unknown)
+    return Job(
+        progress=state,
+        started_at=moment(members.get("jobstart")),
+        ended_at=moment(members.get("jobend")),
+        errors=errors,
+        unknown_words=unknown,
+    )
 
 
 def progress(status: object, result: object) -> tuple[Progress, list[str]]:

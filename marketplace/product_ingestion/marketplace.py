@@ -177,13 +177,14 @@ class ProductIngestionMarketplace:
         operation_id: str,
         kind: OperationKind | None = None,
         *,
-        known: Sequence[str] = (),  # noqa: ARG002
+        known: Sequence[str] = (),
     ) -> OperationReport:
         """Look at one operation: at a submission by its number, or at the job that is to make it.
 
-        The report on a job that has ended is of its submission, by its number.
+        The report on a job that has ended is of its submission, by its number. Of a job that the service does not
+        know, the submissions tell that are none of those known before.
         """
-        return await self._looks.at(offer, operation_id, kind)
+        return await self._looks.at(offer, operation_id, kind, known)
 
     async def planned_edit(
         self, offer: OfferKey, change: Change, *, preview: Contents | None, production: Contents | None

@@ -7,7 +7,7 @@ the number; only the live one does. Two live entries are what is live and what g
 Pure functions over JSON of any shape.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -122,6 +122,39 @@ def is_any_since(submissions: Iterable[Submission], moment: datetime | None) -> 
     # Created may be told in whole seconds.
     begun = moment.replace(microsecond=0) if moment is not None else None
     return any(begun is not None and one.created is not None and one.created >= begun for one in submissions)
+
+
+def since(submissions: Sequence[Submission], known: Collection[str], kind: OperationKind | None) -> list[Operation]:
+    """Return the operations of a kind that are newer than those known, newest first."""
+    listed = operations(submissions)
+    running = [one for one in listed if one.state is OperationState.RUNNING]
+    ended = [one for one in listed if one.state is not OperationState.RUNNING]
+    newest_known = next((at for at, one in enumerate(ended) if one.id in known), len(ended))
+    newer = [one for one in running if one.id not in known] + ended[:newest_known]
+    return [one for one in newer if kind is None or one.kind is kind]
+
+
+def promoted(known: Iterable[str]) -> str | None:
+    """Return the number that a go-live is of, by the operations before it: that of the newest publish."""
+    return next((one for one in known if not one.endswith(LIVE_SUFFIX)), None)
+
+
+def made_between(
+    submissions: Iterable[Submission], begin: datetime | None, end: datetime | None, known: Collection[str]
+) -> Submission | None:
+    """Return the preview that a publish made which has begun and ended then: nobody else can publish meanwhile."""
+    if begin is None or end is None:
+        return None
+    begin = begin.replace(microsecond=0)  # created may be told in whole seconds
+    found = [
+        one
+        for one in submissions
+        if one.target == PREVIEW
+        and one.number not in known
+        and one.created is not None
+        and begin <= one.created <= end
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def begun_by(

@@ -8,10 +8,11 @@ import pytest
 
 from marketplace import errors
 from marketplace.model import Change, ForeignEdits, OfferDefinition, OperationKind, OperationState, Scope, Slot
-from marketplace.product_ingestion.looks import MISSED_AT_MOST
+from marketplace.product_ingestion.looks import MISSED_AT_MOST, UNKNOWN_FOR
 from marketplace.protocol import Attempt
 from tests.marketplace.product_ingestion.mocked import JOB, OFFER, Mocked, job
 from tests.marketplace.product_ingestion.offers import (
+    NOW,
     PLANS,
     P,
     configuration,
@@ -265,7 +266,57 @@ async def test_a_go_live_that_fails_certification_is_named_by_its_submission() -
     assert report.errors == ["Certification: Issues were found in certification: port 22"]
 
 
-async def test_a_job_that_has_just_begun_may_not_be_known_yet() -> None:
+@pytest.mark.parametrize("kind", [OperationKind.PUBLISH, OperationKind.GO_LIVE])
+async def test_a_job_that_is_not_known_yet_is_never_answered_from_an_older_operation(kind: OperationKind) -> None:
+    older = {"value": [entry("preview", "12"), entry("live", "11")]}
+    service = Mocked({STATUS: 404, "GET submission": older})
+    with pytest.raises(errors.Unreadable, match=r"does not know job:.*, not yet or not any more"):
+        await service.marketplace().look(OFFER, f"job:{JOB}", kind, known=["12", "11:live", "11"])
+    newer = entry("preview", "13", "running", "pending", created="2026-03-02T10:06:00Z")
+    service.answers["GET submission"] = [{"value": [newer, entry("live", "12"), entry("live", "11")]}]
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", kind, known=["12", "11:live", "11"])
+    expected = {
+        OperationKind.PUBLISH: ("13", OperationState.RUNNING),
+        OperationKind.GO_LIVE: ("12:live", OperationState.LIVE),
+    }
+    assert (report.operation_id, report.state) == expected[kind]
+
+
+async def test_of_several_new_publishes_the_first_is_that_of_a_job_that_is_not_known() -> None:
+    new = [entry("preview", "14", created="2026-03-03T00:00:00Z"), entry("live", "13"), entry("live", "12")]
+    service = Mocked({STATUS: 404, "GET submission": {"value": new}})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH, known=["12:live", "12"])
+    assert (report.operation_id, report.state) == ("13", OperationState.PREVIEW)
+
+
+async def test_a_go_live_by_others_is_never_taken_for_that_of_a_job_that_is_not_known() -> None:
+    service = Mocked({STATUS: 404, "GET submission": {"value": [entry("live", "13"), entry("live", "11")]}})
+    with pytest.raises(errors.Unreadable):
+        await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=["12", "11:live", "11"])
+
+
+@pytest.mark.parametrize("status", [404, job()])
+async def test_a_second_go_live_of_a_preview_is_not_answered_from_the_first_which_failed(status: Any) -> None:
+    failed = {"value": [entry("live", "12", "completed", "failed"), entry("live", "11")]}
+    service = Mocked({STATUS: status, "GET submission": failed})
+    known = ["12:live", "12", "11:live", "11"]
+    with pytest.raises(errors.Unreadable):
+        await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=known)
+    for words in (("running", "pending"), ("completed", "succeeded")):
+        service.answers["GET submission"] = [{"value": [entry("live", "12", *words), entry("live", "11")]}]
+        report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=known)
+        assert report.operation_id == "12:live"
+        assert report.state in {OperationState.RUNNING, OperationState.LIVE}
+
+
+async def test_a_job_that_was_turned_away_is_not_named_by_an_older_failure() -> None:
+    older = {"value": [entry("live", "11", "completed", "failed"), entry("preview", "12")]}
+    service = Mocked({STATUS: job(result="failed", errors=[IN_PROGRESS]), "GET submission": older})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=["12", "11:live"])
+    assert (report.operation_id, report.state) == (f"job:{JOB}", OperationState.TURNED_AWAY)
+
+
+async def test_what_a_process_began_it_tells_from_what_was_there_before() -> None:
     older = {"value": [entry("preview", "11")]}
     service = Mocked({"POST configure": ACCEPTED, STATUS: 404, "GET submission": older})
     marketplace = service.marketplace()
@@ -273,17 +324,57 @@ async def test_a_job_that_has_just_begun_may_not_be_known_yet() -> None:
     change = Change(foreign_edits=ForeignEdits.INCLUDE)
     handle = await marketplace.publish(OFFER, change, [], attempt=Attempt())
     assert handle is not None
-    with pytest.raises(errors.Unreadable, match=r"does not know job:.* yet"):
+    with pytest.raises(errors.Unreadable, match=r"does not know job:"):
         await marketplace.look(OFFER, handle, OperationKind.PUBLISH)
     service.answers["GET submission"] = [{"value": [entry("preview", "12", "running", "pending")]}]
     report = await marketplace.look(OFFER, handle, OperationKind.PUBLISH)
     assert (report.operation_id, report.state) == ("12", OperationState.RUNNING)
 
 
-async def test_a_forgotten_job_without_any_submission_is_said_so() -> None:
-    service = Mocked({STATUS: 404, "GET submission": {"value": [DRAFT]}})
-    with pytest.raises(errors.Refused, match="lists no submission that it may have made"):
-        await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
+@pytest.mark.parametrize("kind", [OperationKind.PUBLISH, OperationKind.GO_LIVE])
+async def test_a_job_that_is_not_known_for_long_is_over_where_it_was_a_publish(kind: OperationKind) -> None:
+    times = iter(NOW + number * UNKNOWN_FOR / (MISSED_AT_MOST + 1) for number in range(100))
+    service = Mocked({STATUS: 404, "GET submission": {"value": [entry("preview", "12")]}})
+    marketplace = service.marketplace(clock=lambda: next(times))
+    for _ in range(MISSED_AT_MOST + 1):
+        with pytest.raises(errors.Unreadable, match="look at the offer in Partner Center if this lasts"):
+            await marketplace.look(OFFER, f"job:{JOB}", kind, known=["12"])
+    if kind is OperationKind.PUBLISH:
+        report = await marketplace.look(OFFER, f"job:{JOB}", kind, known=["12"])
+        assert (report.operation_id, report.state) == (f"job:{JOB}", OperationState.CANCELED)
+    else:
+        with pytest.raises(errors.Unreadable):
+            await marketplace.look(OFFER, f"job:{JOB}", kind, known=["12"])
+
+
+@pytest.mark.parametrize(
+    ("created", "known", "named"),
+    [
+        ("2026-03-02T10:05:41Z", [], "12"),
+        ("2026-03-02T12:05:41Z", [], "12"),
+        ("2026-03-02T12:05:42Z", [], "13"),
+        ("2026-03-02T10:05:40Z", [], "13"),
+        (None, [], "13"),
+        ("2026-03-02T10:05:41Z", ["12"], "13"),
+    ],
+)
+async def test_what_was_created_while_a_publish_ran_is_its_own_and_else_it_is_asked(
+    created: str | None, known: list[str], named: str
+) -> None:
+    outcome = {"resources": [submission("preview", "13")]}
+    listed = {"value": [DRAFT, entry("preview", "13"), entry("preview", "12", created=created)]}
+    ended = job(jobEnd="2026-03-02T12:05:41.500Z")
+    service = Mocked({STATUS: ended, OUTCOME: outcome, "GET submission": listed})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH, known=known)
+    assert report.operation_id == named
+    assert (OUTCOME in service.asked_for) is (named == "13")
+
+
+async def test_a_go_live_that_is_done_takes_two_requests() -> None:
+    service = Mocked({STATUS: job(), "GET submission": {"value": [entry("live", "12")]}})
+    report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=["12", "11:live"])
+    assert (report.operation_id, report.state) == ("12:live", OperationState.LIVE)
+    assert service.asked_for == [STATUS, "GET product", "GET submission"]
 
 
 async def test_a_publish_that_is_not_listed_any_more_counts_as_cancelled() -> None:
