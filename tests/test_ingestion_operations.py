@@ -47,7 +47,7 @@ async def test_an_operation_is_called_by_the_number_of_its_submission_whichever_
 # Lost answers
 
 
-@pytest.mark.parametrize("listed_after", [0, 1800], ids=["listed at once", "listed late"])
+@pytest.mark.parametrize("listed_after", [0, 240], ids=["listed at once", "listed late"])
 @pytest.mark.parametrize("action", LOST.values(), ids=LOST)
 @pytest.mark.parametrize("call", ["put_offer", "publish", "go_live"])
 async def test_a_request_whose_answer_was_lost_is_not_sent_twice(

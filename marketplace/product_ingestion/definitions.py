@@ -181,9 +181,14 @@ def _same_resource(ours: Resource, definition: Tree, theirs: Resource, draft: Tr
             here = definition.plan_named(_written(ours, name)) or draft.plan_named(_written(ours, name))
             if here != draft.plan_named(_written(theirs, name)):
                 return False
-        elif name not in theirs.members or not _same(value, theirs.members[name]):
+        elif name not in theirs.members or not _same(_word(name, value), _word(name, theirs.members[name])):
             return False
     return True
+
+
+def _word(name: str, value: Any) -> Any:
+    """Return a member's value; the service tells the types of assets in either letter case."""
+    return value.casefold() if name == "type" and isinstance(value, str) else value
 
 
 def _same(ours: Any, theirs: Any) -> bool:
