@@ -20,6 +20,8 @@ class Api(Protocol):
         calls: How the sandbox names each call.
         guards_drafts: Whether drafts have ETags, unless the sandbox is told otherwise.
         names_publishers: Whether its addresses say whose an offer is.
+        cancels_all: Whether every publish can be cancelled until it is live; else one that is a preview already cannot,
+            nor can one whose job is not known.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Api(Protocol):
     calls: Mapping[Call, str]
     guards_drafts: bool
     names_publishers: bool
+    cancels_all: bool
 
     def offer_id(self, publisher: str) -> str:
         """Return the id of the one offer of a publisher."""
@@ -50,10 +53,6 @@ class Api(Protocol):
 
     def manners(self, choose: Random) -> dict[str, Any]:
         """Choose switches where the marketplace has been seen to behave in more than one way."""
-        ...
-
-    def can_cancel(self, operation_id: str) -> bool:
-        """Tell whether an operation of this id can be cancelled by who began it."""
         ...
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:

@@ -29,6 +29,7 @@ class CloudPartner:
     }
     guards_drafts = True
     names_publishers = True
+    cancels_all = True
 
     def offer_id(self, _publisher: str) -> str:
         """Return the same for every publisher."""
@@ -72,10 +73,6 @@ class CloudPartner:
     def manners(self, _choose: Random) -> dict[str, Any]:
         """Choose nothing: which ETags there are depends on the story."""
         return {}
-
-    def can_cancel(self, _operation_id: str) -> bool:
-        """Any can: the request names the offer."""
-        return True
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:
         """Return the last publish before it."""

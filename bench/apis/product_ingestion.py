@@ -50,6 +50,7 @@ class ProductIngestion:
     }
     guards_drafts = False
     names_publishers = False
+    cancels_all = False
 
     def offer_id(self, publisher: str) -> str:
         """Return an id that no other publisher has."""
@@ -84,10 +85,6 @@ class ProductIngestion:
     def manners(self, choose: Random) -> dict[str, Any]:
         """Choose each of what has been seen."""
         return {name: choose.choice(values) for name, values in _MANNERS.items()}
-
-    def can_cancel(self, operation_id: str) -> bool:
-        """Only jobs can; where the answer to a publish was lost, its job is not known."""
-        return operation_id.startswith("job:")
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:
         """Return the submission that it named."""

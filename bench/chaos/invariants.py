@@ -235,11 +235,13 @@ def _orphans(evidence: Evidence) -> Iterator[str]:
         if evidence.ends[run.id][-1:] != ["canceled"]:
             continue
         for chain in evidence.of_run(run.id):
+            asked = [each.answered for each in activities(chain) if each.name == "cancel_operation" and each.answered]
+            if not evidence.story.api.cancels_all and any(each["state"] == "refused" for each in asked):
+                continue
             for activity in activities(chain):
                 if activity.name == "publish" and activity.answered and activity.answered["ours"]:
-                    answered = activity.answered["operation_id"]
-                    operation = evidence.operation(answered)
-                    if evidence.story.api.can_cancel(answered) and outcomes.get(str(operation)) != "canceled":
+                    operation = evidence.operation(activity.answered["operation_id"])
+                    if outcomes.get(str(operation)) != "canceled":
                         yield f"cancelled {run.id} left {operation} {outcomes.get(str(operation))}"
 
 

@@ -169,6 +169,18 @@ def _a_version_is_old(life: Life) -> bool:
     )
 
 
+def _changes_what_is_published(life: Life) -> bool:
+    """Tell whether a whole offer has another disk for a version that was published."""
+    creates = life.intent.workflow == "create" and life.intent.replace
+    return creates and any(
+        slot.get(image, disk) != disk
+        for sight in life.sights
+        for slot in (sight.preview, sight.production)
+        if slot is not None
+        for image, disk in life.images.items()
+    )
+
+
 def _leaves_out_what_is_published(life: Life) -> bool:
     """Tell whether a whole offer lacks a version that was published, where that has to be said of each."""
     creates = life.intent.workflow == "create" and life.intent.replace and not life.world.rules.versions_grow
@@ -254,6 +266,6 @@ _REASONS: Mapping[str, Sequence[Callable[[Life], bool]]] = {
     "OperationCanceled": (_its_publish_was_cancelled,),
     "GoLiveFailed": (_its_go_live_failed,),
     "GoLiveRejected": (_it_was_rejected,),
-    "ValidationFailed": (_its_draft_was_refused,),
+    "ValidationFailed": (_its_draft_was_refused, _changes_what_is_published),
     "MarketplaceError": (_there_was_nothing_to_promote,),
 }
