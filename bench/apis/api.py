@@ -20,8 +20,8 @@ class Api(Protocol):
         calls: How the sandbox names each call.
         guards_drafts: Whether drafts have ETags, unless the sandbox is told otherwise.
         names_publishers: Whether its addresses say whose an offer is.
-        cancels_all: Whether every publish can be cancelled until it is live; else one that is a preview already cannot,
-            nor can one whose job is not known.
+        cancels_all: Whether every publish can be cancelled until it is live; else one that is a preview already
+            cannot, nor can one whose job is not known.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """What has to hold, whatever went wrong: pure functions from evidence to findings."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -231,18 +231,21 @@ def _orphans(evidence: Evidence) -> Iterator[str]:
     outcomes = {operation["id"]: operation["outcome"] for operation in evidence.offer["operations"]}
     if evidence.offer["status"] == "running":
         yield f"the marketplace is still busy with the offer: {outcomes}"
+    yield from _left_by_cancelled(evidence, outcomes)
+
+
+def _left_by_cancelled(evidence: Evidence, outcomes: Mapping[str, str | None]) -> Iterator[str]:
+    """What a cancelled run published is cancelled, unless the marketplace refused where it may."""
     for run in evidence.story.runs:
-        if evidence.ends[run.id][-1:] != ["canceled"]:
-            continue
-        for chain in evidence.of_run(run.id):
+        for chain in evidence.of_run(run.id) if evidence.ends[run.id][-1:] == ["canceled"] else ():
             asked = [each.answered for each in activities(chain) if each.name == "cancel_operation" and each.answered]
             if not evidence.story.api.cancels_all and any(each["state"] == "refused" for each in asked):
                 continue
             for activity in activities(chain):
                 if activity.name == "publish" and activity.answered and activity.answered["ours"]:
-                    operation = evidence.operation(activity.answered["operation_id"])
-                    if outcomes.get(str(operation)) != "canceled":
-                        yield f"cancelled {run.id} left {operation} {outcomes.get(str(operation))}"
+                    operation = str(evidence.operation(activity.answered["operation_id"]))
+                    if outcomes.get(operation) != "canceled":
+                        yield f"cancelled {run.id} left {operation} {outcomes.get(operation)}"
 
 
 def _one_run(evidence: Evidence) -> Iterator[str]:
