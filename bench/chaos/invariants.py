@@ -155,8 +155,10 @@ def _twice(evidence: Evidence) -> Iterator[str]:
             yield f"{count} times {call} had an effect, {most} are wanted"
     published: str | None = None
     contents = {each["id"]: each["fingerprint"] for each in evidence.offer["operations"]}
+    # Who starts the creation of an offer again asks for it to be put and published once more.
+    anew: set[Call] = {"cancel", "edit"} if _started_again(evidence, "CreateOfferAndPublish") else {"cancel"}
     for entry in evidence.requests:
-        if "stranger_publish" in entry["faults"] or (entry["effect"] and entry["call"] == "cancel"):
+        if "stranger_publish" in entry["faults"] or (entry["effect"] and entry["call"] in anew):
             published = None
         elif entry["effect"] and entry["call"] == "publish":
             content = contents[entry["operation_id"]]
@@ -174,8 +176,15 @@ def _too_few(evidence: Evidence) -> Iterator[str]:
 
 def _bounds(evidence: Evidence) -> Iterator[tuple[Call, int, int]]:
     """Yield how often each call has to have an effect: at least, and at most."""
-    yield ("publish", *evidence.story.publishes)
+    fewest, most = evidence.story.publishes
+    yield "publish", fewest, most + _started_again(evidence, "CreateOfferAndPublish")
     yield ("go_live", *evidence.story.go_lives)
+
+
+def _started_again(evidence: Evidence, workflow: str) -> int:
+    """Count how often a person started runs of a workflow again."""
+    runs = (run for run in evidence.story.runs if run.workflow == workflow)
+    return sum(max(len(evidence.ends[run.id]) - 1, 0) for run in runs)
 
 
 def _approved(evidence: Evidence) -> Iterator[str]:
