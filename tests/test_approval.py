@@ -18,11 +18,18 @@ from workflows.search_attributes import IMAGE_VERSIONS, OFFER_ID, PUBLISH_STAGE,
 DANA = "dana@fabrikam.example"
 APPROVERS = {"approvers": [DANA, "lee@fabrikam.example"]}
 
+THE_SAME = pytest.mark.only("cloud-partner", "who decides, and when, is the same for both")
+
 APPROVE: dict[str, Any] = {"approve": True, "approver": DANA}
 
 
 @pytest.mark.parametrize(
-    "sent", [[], [None], [{}], [{"approver": DANA, "comment": "fine"}]], ids=["nothing", "null", "empty", "named"]
+    "sent",
+    [
+        *(pytest.param(sent, id=name, marks=THE_SAME) for name, sent in (("nothing", []), ("null", [None]))),
+        pytest.param([{}], id="empty", marks=THE_SAME),
+        pytest.param([{"approver": DANA, "comment": "fine"}], id="named"),
+    ],
 )
 async def test_a_signal_approves_going_live(desk: Desk, sent: list[object]) -> None:
     await desk.preview("4.2.0")
@@ -38,6 +45,7 @@ async def test_a_signal_approves_going_live(desk: Desk, sent: list[object]) -> N
     assert await desk.versions("Production") == ["4.2.0"]
 
 
+@THE_SAME
 async def test_an_update_approves_and_answers_with_the_decision(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval=APPROVERS))
@@ -67,6 +75,7 @@ async def test_a_signal_with_start_approves_before_there_is_a_preview(desk: Desk
     assert await desk.versions("Production") == ["4.2.0", "4.2.1"]
 
 
+@THE_SAME
 async def test_an_update_with_start_approves_before_there_is_a_preview(desk: Desk) -> None:
     await desk.live("4.2.0")
     start: WithStartWorkflowOperation[Any, PublicationResult] = WithStartWorkflowOperation(
@@ -104,6 +113,7 @@ async def test_an_update_while_the_images_are_published_holds_for_them(desk: Des
     assert desk.told(run) == ["live"]
 
 
+@THE_SAME
 async def test_a_decision_does_not_keep_a_run_of_wrong_input_from_failing(desk: Desk) -> None:
     start: WithStartWorkflowOperation[Any, PublicationResult] = WithStartWorkflowOperation(
         "ValidateAndGoLive",
@@ -123,6 +133,7 @@ async def test_a_decision_does_not_keep_a_run_of_wrong_input_from_failing(desk: 
     assert error.type == "InvalidInput"
 
 
+@THE_SAME
 async def test_whoever_may_not_decide_is_told_and_ignored(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval=APPROVERS))
@@ -147,6 +158,7 @@ async def test_whoever_may_not_decide_is_told_and_ignored(desk: Desk) -> None:
     assert (await run.result()).approved_by == "LEE@fabrikam.example"
 
 
+@THE_SAME
 async def test_an_early_approval_by_somebody_else_is_told_once_the_run_knows_who_may(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start(
@@ -162,6 +174,7 @@ async def test_an_early_approval_by_somebody_else_is_told_once_the_run_knows_who
     assert (await run.result()).approved_by == DANA
 
 
+@THE_SAME
 async def test_the_first_decision_stands(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval=APPROVERS))
@@ -178,6 +191,7 @@ async def test_the_first_decision_stands(desk: Desk) -> None:
     assert any("a rejection was ignored" in note for note in (await progress_of(run)).notes)
 
 
+@THE_SAME
 async def test_a_malformed_update_is_refused_with_the_members_that_are_wrong(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT1H"}))
@@ -217,6 +231,7 @@ async def test_a_rejection_fails_the_run_with_who_and_why(desk: Desk, *, early: 
     assert desk.told(run)[-1] == "failed"
 
 
+@THE_SAME
 async def test_an_update_that_rejects_is_answered_before_the_run_fails(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
@@ -229,6 +244,7 @@ async def test_an_update_that_rejects_is_answered_before_the_run_fails(desk: Des
     assert "somebody who gave no name" in error.message
 
 
+@THE_SAME
 async def test_a_run_that_was_rejected_before_it_published_publishes_nothing(desk: Desk) -> None:
     await desk.live("4.2.0")
     published = await desk.effects("publish")
@@ -238,6 +254,7 @@ async def test_a_run_that_was_rejected_before_it_published_publishes_nothing(des
     assert await desk.effects("publish") == published
 
 
+@THE_SAME
 async def test_nobody_deciding_ends_the_run_at_the_time_that_was_given(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT36H"}))
@@ -252,9 +269,10 @@ async def test_nobody_deciding_ends_the_run_at_the_time_that_was_given(desk: Des
     assert abs(described.close_time - asked.approval.until) < timedelta(minutes=1)
     assert timedelta(hours=36) <= described.close_time - described.start_time < timedelta(hours=36, minutes=1)
     assert await desk.effects("go_live") == 0
-    assert desk.told(run) == ["awaiting_approval", "failed"]
+    assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "awaiting_approval", "failed"]
 
 
+@THE_SAME
 async def test_a_run_that_needs_no_approval_ignores_one(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"required": False}))
@@ -308,6 +326,7 @@ async def _attributes(desk: Desk, run: str) -> tuple[object, ...]:
     return tuple(found.get(key) for key in (PUBLISHER_ID, OFFER_ID, PUBLISH_STAGE, IMAGE_VERSIONS))
 
 
+@THE_SAME
 @pytest.mark.parametrize("status", [500, 404, None])
 async def test_a_webhook_that_fails_never_fails_the_run(desk: Desk, status: int | None) -> None:
     await desk.preview("4.2.0")
@@ -335,6 +354,7 @@ class Release:
         return below
 
 
+@THE_SAME
 async def test_people_are_told_of_a_run_below_a_workflow_of_their_own(desk: Desk) -> None:
     await desk.preview("4.2.0")
     client, name = desk.temporal.client, f"{desk.publisher}/release"
@@ -349,6 +369,7 @@ async def test_people_are_told_of_a_run_below_a_workflow_of_their_own(desk: Desk
     assert desk.told(promotion) == ["awaiting_approval", "live"]
 
 
+@THE_SAME
 async def test_a_decision_on_a_run_that_has_failed_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT1H"}))

@@ -13,6 +13,7 @@ from typing import NoReturn
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
+from activities.announcements import Announcer
 from marketplace.errors import MarketplaceError
 from marketplace.http.credentials import Credentials
 from marketplace.http.pace import Pace
@@ -24,7 +25,7 @@ from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
 from worker.sharing import share
-from worker.webhook import HttpWebhook
+from worker.webhook import webhook_of
 
 logger = logging.getLogger("worker")
 
@@ -97,10 +98,12 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
                 client,
                 settings.temporal_task_queue,
                 marketplace_of(settings, http, credentials, pace, observation.requests),
-                HttpWebhook(http, settings.notify_webhook_url) if settings.notify_webhook_url else None,
+                webhook_of(settings, http),
+                write=Announcer(settings.notify_format, settings.temporal_ui_url).write,
                 requests_per_second=rate,
                 publishers=settings.marketplace_publishers,
                 approvers=settings.go_live_approvers,
+                tracing=observation.interceptors,
             ),
         ):
             logger.info(

@@ -14,6 +14,10 @@ from temporalio.worker import (
 
 from workflows import measuring
 from workflows.messages import PublicationResult
+from workflows.notify import Notify
+from workflows.write_draft import WriteDraft
+
+INTERNAL = {WriteDraft.__name__, Notify.__name__}
 
 
 class MeasuredRuns(Interceptor):
@@ -29,7 +33,7 @@ class MeasuredRuns(Interceptor):
 
 class _MeasuredRuns(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
-        if workflow.info().parent is not None:
+        if workflow.info().workflow_type in INTERNAL:
             return await super().execute_workflow(input)
         try:
             result = await super().execute_workflow(input)

@@ -1,22 +1,26 @@
-"""How a worker is watched from outside: its runtime, and what `METRICS_ADDRESS` serves."""
+"""How a worker is watched from outside: its runtime, what `METRICS_ADDRESS` serves, and traces."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 from temporalio.client import Client
 from temporalio.runtime import Runtime
+from temporalio.worker import Interceptor
 
-from marketplace.http.exchange import Observer, nobody
+from marketplace.http.exchange import Exchange, Observer, nobody
 from worker.census import Census
 from worker.endpoint import Endpoint
 from worker.measured_requests import MeasuredRequests
 from worker.readiness import Readiness
-from worker.settings import Settings
+from worker.settings import Settings, SettingsError
 from worker.telemetry import exporting_runtime, runtime
+
+if TYPE_CHECKING:
+    from worker.tracing import Tracing
 
 Watcher: TypeAlias = Callable[[Client], Coroutine[Any, Any, None]]
 """Watches a worker that works, until it is cancelled."""
@@ -30,20 +34,34 @@ class Observation:
         runtime: What the client is connected with.
         requests: Is told of each request to the marketplace.
         watchers: Run beside the worker.
+        interceptors: Trace runs and activities.
     """
 
     runtime: Runtime
     requests: Observer = nobody
     watchers: Sequence[Watcher] = ()
+    interceptors: Sequence[Interceptor] = ()
 
 
 @asynccontextmanager
 async def observed(settings: Settings) -> AsyncIterator[Observation]:
-    """Serve what `METRICS_ADDRESS` promises, from before the worker is connected until it has ended.
+    """Begin to watch, before the worker is connected, until it has ended.
 
     Raises:
-        SettingsError: Nobody can listen there.
+        SettingsError: Nobody can listen at `METRICS_ADDRESS`, or what traces is not installed.
     """
+    async with _measured(settings) as measured, _traced(settings) as tracing:
+        if tracing is None:
+            yield measured
+        else:
+            yield replace(
+                measured, requests=both(measured.requests, tracing.requests), interceptors=[tracing.interceptor]
+            )
+
+
+@asynccontextmanager
+async def _measured(settings: Settings) -> AsyncIterator[Observation]:
+    """Serve what `METRICS_ADDRESS` promises."""
     if settings.metrics_address is None:
         yield Observation(runtime())
         return
@@ -58,3 +76,30 @@ async def observed(settings: Settings) -> AsyncIterator[Observation]:
                 MeasuredRequests(meter, settings.marketplace_api),
                 [partial(readiness.watch, task_queue=queue, scrape=endpoint.scrape), Census(meter, queue).watch],
             )
+
+
+@asynccontextmanager
+async def _traced(settings: Settings) -> "AsyncIterator[Tracing | None]":
+    """Trace where OpenTelemetry's own variables say where to."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        yield None
+        return
+    try:
+        from worker.tracing import exporting  # noqa: PLC0415 - loaded where it is wanted
+    except ImportError as error:
+        raise SettingsError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: tracing needs a package that is not installed, {error.name}:"
+            " pip install 'offer-publisher[tracing]'"
+        ) from error
+    async with exporting(settings.marketplace_api) as tracing:
+        yield tracing
+
+
+def both(one: Observer, other: Observer) -> Observer:
+    """Tell both."""
+
+    def observe(exchange: Exchange) -> None:
+        one(exchange)
+        other(exchange)
+
+    return observe

@@ -19,7 +19,7 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from activities.notifications import NotificationActivities, Webhook
+from activities.notifications import Notification, NotificationActivities, Webhook, as_json
 from activities.offers import OfferActivities
 from activities.operations import OperationActivities
 from marketplace.protocol import Marketplace
@@ -30,6 +30,7 @@ from worker.measured_runs import MeasuredRuns
 from workflows.check_last_operation_status import CheckLastOperationStatus
 from workflows.create_offer_and_publish import CreateOfferAndPublish
 from workflows.inputs import several
+from workflows.notify import Notify
 from workflows.update_offer_and_publish import UpdateOfferAndPublish
 from workflows.validate_and_go_live import ValidateAndGoLive
 from workflows.write_draft import WriteDraft
@@ -40,6 +41,7 @@ WORKFLOWS: list[type] = [
     ValidateAndGoLive,
     CheckLastOperationStatus,
     WriteDraft,
+    Notify,
 ]
 
 DRAIN = timedelta(seconds=30)
@@ -68,7 +70,10 @@ before it is sent. By default the SDK may keep it for seconds."""
 
 
 def activities(
-    marketplace: Marketplace, webhook: Webhook | None = None, approvers: Sequence[str] = ()
+    marketplace: Marketplace,
+    webhook: Webhook | None = None,
+    approvers: Sequence[str] = (),
+    write: Callable[[Notification, str], str] = as_json,
 ) -> list[Callable[..., Any]]:
     """Return the activities, on one marketplace client and one webhook."""
     offers = OfferActivities(marketplace, approvers)
@@ -82,7 +87,7 @@ def activities(
         operations.cancel_operation,
         operations.look,
         operations.verify_live,
-        NotificationActivities(webhook).notify,
+        NotificationActivities(webhook, write).notify,
     ]
 
 
@@ -105,6 +110,8 @@ def worker(
     requests_per_second: float | None = None,
     publishers: Sequence[str] = (),
     approvers: Sequence[str] = (),
+    write: Callable[[Notification, str], str] = as_json,
+    tracing: Sequence[Interceptor] = (),
     **options: Any,
 ) -> Worker:
     """Make a worker.
@@ -117,6 +124,8 @@ def worker(
         requests_per_second: What the marketplace is asked at most, by all workers of the task queue together.
         publishers: Whose offers are acted on; empty: everybody's.
         approvers: Without one of them nothing goes live, whatever the input of a run says; empty: the input counts.
+        write: Returns what the webhook gets.
+        tracing: Interceptors that trace.
         options: More of `temporalio.worker.Worker`.
     """
     rate: dict[str, Any] = {}
@@ -130,9 +139,10 @@ def worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=activities(marketplace, webhook, approvers),
+        activities=activities(marketplace, webhook, approvers, write),
         workflow_runner=ContextFreeRunner(),
         interceptors=[
+            *tracing,
             *interceptors(),
             MeasuredRuns(),
             # Local activities pass the task queue by, where publishers take turns and its rate is shared.

@@ -17,11 +17,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from activities.announcements import Format
 from marketplace.model import PublisherId
 from worker.encryption import KEY_SIZES
 
 MAX_PORT = 65535
 MAX_NAME = 254
+SHORTEST_SECRET = 16
 
 
 class SettingsError(Exception):
@@ -39,11 +41,11 @@ def _web_address(address: str) -> str:
     return address
 
 
-def _marketplace_address(address: str) -> str:
+def _plain_address(address: str) -> str:
     url = httpx.URL(_web_address(address))
     if url.userinfo or url.query or url.fragment:
-        # It is logged, and API paths are put behind it.
-        raise ValueError("must have neither a user nor a query: the access token has its own variable")
+        # It is shown, and paths are put behind it.
+        raise ValueError("must have neither a user nor a query")
     return address
 
 
@@ -97,7 +99,7 @@ class Settings(BaseSettings):
 
     temporal_task_queue: str = "offer-publishing"
     marketplace_api: Literal["cloud-partner", "product-ingestion"] = "cloud-partner"
-    marketplace_url: Annotated[str, AfterValidator(_marketplace_address)] | None = None
+    marketplace_url: Annotated[str, AfterValidator(_plain_address)] | None = None
     marketplace_schema_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(-preview\d{1,3})?$")] | None = None
     marketplace_publishers: Annotated[Names, AfterValidator(_publishers)] = ()
     marketplace_access_token: SecretStr | None = None
@@ -106,8 +108,13 @@ class Settings(BaseSettings):
     azure_storage_account_keys: SecretStr | None = None
     go_live_approvers: Annotated[Names, AfterValidator(_people)] = ()
     notify_webhook_url: SecretStr | None = None
+    notify_format: Format = Format.JSON
+    notify_secret: SecretStr | None = None
+    temporal_ui_url: Annotated[str, AfterValidator(_plain_address)] | None = None
     payload_encryption_keys: SecretStr | None = None
     metrics_address: Annotated[str, AfterValidator(_listening_address)] | None = None
+    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(_plain_address)] | None = None
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
 
@@ -139,6 +146,16 @@ class Settings(BaseSettings):
         if keys is not None:
             read_encryption_keys(keys)
         return keys
+
+    @field_validator("notify_secret")
+    @classmethod
+    def _secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is None:
+            return None
+        text = secret.get_secret_value().strip()  # one read from a file ends with a line break
+        if len(text) < SHORTEST_SECRET:
+            raise ValueError(f"must be a secret of at least {SHORTEST_SECRET} characters")
+        return SecretStr(text)
 
     @field_validator("notify_webhook_url")
     @classmethod

@@ -1,7 +1,7 @@
 """The decision on going live: who may take it, what it holds for, and when it has to be taken again."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from marketplace.wording import listed, one_line
     from workflows.errors import final
     from workflows.messages import GoLiveDecision, PublishStage, ValidateAndGoLiveInput
-    from workflows.people import notify
+    from workflows.people import AWAITING_APPROVAL, notify
     from workflows.publication import SignOff
     from workflows.stages import Stages
 
@@ -103,7 +103,7 @@ class Approval:
     def reopen(self, why: str) -> None:
         """Ask again: what was approved is not what would go live."""
         self.sign_off.decision = None
-        self.sign_off.until = None
+        self.sign_off.until, self.sign_off.reminders = None, 0
         self.sign_off.reopened = why
         self._logbook.log(f"approval is needed again: {why}")
         self._logbook.note(f"approval is needed again: {why}")
@@ -179,16 +179,37 @@ class Approval:
         if entering:
             await notify(
                 self._logbook,
-                "awaiting_approval",
+                AWAITING_APPROVAL,
                 f"The preview of {self._stages.offer} is ready. Look at it, then approve or reject going live.",
             )
         summary = f"Approval to go live, by {who}; until {until:%Y-%m-%d %H:%M} UTC"
-        if await self._stages.waiting.until(until, summary, lambda: self.sign_off.decision is not None, ends=True):
-            raise final(
-                "ApprovalTimedOut",
-                f"{self._stages.offer}: nobody decided on going live within {self._wanted.approval.timeout}. The"
-                " preview stays as it is: start the run again to ask again.",
+        while True:
+            reminders = [until - before for before in _reminders(self._wanted.approval.timeout)]
+            moment = next(iter(reminders[self.sign_off.reminders :]), until)
+            if not await self._stages.waiting.until(
+                moment, summary, lambda: self.sign_off.decision is not None, ends=moment == until
+            ):
+                return
+            now = self._stages.waiting.now
+            if now >= until:
+                raise final(
+                    "ApprovalTimedOut",
+                    f"{self._stages.offer}: nobody decided on going live within {self._wanted.approval.timeout}. The"
+                    " preview stays as it is: start the run again to ask again.",
+                )
+            self.sign_off.reminders = sum(each <= now for each in reminders)
+            await notify(
+                self._logbook,
+                AWAITING_APPROVAL,
+                f"The preview of {self._stages.offer} still waits for somebody to approve or reject going live. The"
+                f" run gives up at {until:%Y-%m-%d %H:%M} UTC.",
+                reminder=self.sign_off.reminders,
             )
+
+
+def _reminders(timeout: timedelta) -> tuple[timedelta, timedelta]:
+    """Return how long before the end people are reminded: halfway to it, and shortly before it."""
+    return timeout / 2, min(timeout / 8, timedelta(days=1))
 
 
 def _is_younger(published: Operation | None, decision: GoLiveDecision | None) -> bool:

@@ -64,6 +64,11 @@ NOTIFY = ActivityConfig(
     retry_policy=RetryPolicy(maximum_attempts=5),
 )
 
+NOTIFY_FOR_DAYS = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(initial_interval=timedelta(minutes=1), maximum_interval=timedelta(hours=1)),
+)
+
 ONE_ATTEMPT = RetryPolicy(maximum_attempts=1)
 
 LOCAL_ATTEMPT = timedelta(seconds=2)

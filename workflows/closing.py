@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.errors import MAX_ERROR, application_error, final
     from workflows.logbook import Logbook
     from workflows.messages import PublishStage
-    from workflows.people import notify
+    from workflows.people import FAILED, notify
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def closing(logbook: Logbook) -> AsyncIterator[None]:
         reason = _writer_cancelled() if is_cancelled_exception(error) else application_error(error)
         logbook.publication.error = one_line(f"{reason.type}: {reason.message}", MAX_ERROR)
         logbook.stage(PublishStage.FAILED)
-        await notify(logbook, "failed", f"{workflow.info().workflow_type} failed. {logbook.publication.error}")
+        await notify(logbook, FAILED, f"{workflow.info().workflow_type} failed. {logbook.publication.error}")
         await workflow.wait_condition(workflow.all_handlers_finished)
         # Without the errors it came through: each repeats the message, and the CLI prints them all.
         raise reason from None

@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.approval import Approval
     from workflows.errors import final
     from workflows.messages import Outcome, PublicationResult, ValidateAndGoLiveInput
-    from workflows.people import notify
+    from workflows.people import LIVE, notify
     from workflows.stages import PreviewChangedError, Stages
 
 
@@ -97,7 +97,8 @@ class GoingLive:
         result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)
         if result.changed:
             what = listed([str(image) for image in images])
-            await notify(self._stages.logbook, "live", f"{self._wanted.key} is live: {what}.")
+            by = f", approved by {self._approval.approver}" if self._approval.approver else ""
+            await notify(self._stages.logbook, LIVE, f"{self._wanted.key} is live{by}: {what}.")
         return result.model_copy(update={"approved_by": self._approval.approver})
 
 

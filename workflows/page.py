@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 
 from marketplace.model import ImageVersion, StepState
@@ -83,13 +84,21 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> list[str]:
 
 
 def _command(workflow_id: str, namespace: str, approval: ApprovalProgress) -> list[str]:
-    """Write the command that approves, for a shell; an option a line, for the UI wraps no code."""
-    decision = {"approve": True, "approver": approval.approvers[0] if approval.approvers else "YOUR NAME"}
+    """Write the command that approves; an option a line, for the UI wraps no code."""
+    first, *options = approve_command(workflow_id, namespace, approval.approvers)
+    return " \\\n".join([f"    {first}", *(f"      {option}" for option in options)]).split("\n")
+
+
+def approve_command(workflow_id: str, namespace: str, approvers: Sequence[str]) -> list[str]:
+    """Return the parts of the command that approves, for a shell: the program and its options."""
+    decision = {"approve": True, "approver": approvers[0] if approvers else "YOUR NAME"}
     options = [("--namespace", namespace)] if namespace != DEFAULT_NAMESPACE else []
     options += [("--workflow-id", workflow_id), ("--name", "decide_go_live")]
     options += [("--input", json.dumps(decision, ensure_ascii=False))]
-    lines = [f"      {name} {shlex.quote(one_line(value, MAX_TEXT))}" for name, value in options]
-    return " \\\n".join(["    temporal workflow update execute", *lines]).split("\n")
+    return [
+        "temporal workflow update execute",
+        *(f"{name} {shlex.quote(one_line(value, MAX_TEXT))}" for name, value in options),
+    ]
 
 
 def plain(text: str) -> str:

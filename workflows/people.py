@@ -1,20 +1,57 @@
-"""Notifies people outside Temporal: when a run awaits approval, fails, or is live."""
+"""Notifies people outside Temporal: when a run awaits approval, fails, or is live.
+
+A run tries for some seconds. What the webhook does not take by then is left to a short internal run, which tries for
+days: the run itself goes on, or ends.
+"""
 
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
     from workflows.calls import NOTIFY, at_once, short, within
     from workflows.logbook import Logbook
+    from workflows.page import approve_command
 
 AT_ONCE = timedelta(seconds=1)
+FOR_DAYS = timedelta(days=3)
+
+AWAITING_APPROVAL = "awaiting_approval"
+FAILED = "failed"
+LIVE = "live"
 
 
-async def notify(logbook: Logbook, event: str, text: str) -> None:
-    """Post to the webhook, if there is one. A webhook that fails does not stop the run."""
+async def notify(logbook: Logbook, event: str, text: str, *, reminder: int = 0) -> None:
+    """Post to the webhook, if there is one. A webhook that fails does not stop the run.
+
+    Args:
+        logbook: Shows how the run stands.
+        event: What happened.
+        text: The same for a person, and what to do now.
+        reminder: Of an approval that is awaited: which reminder this is.
+    """
+    notification = _notification(logbook, event, text, reminder)
+    try:
+        await _post(notification)
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+            logbook.note(f"nobody was notified: {error.cause}")
+        else:
+            later = await _post_later(notification)
+            logbook.note(f"nobody was notified yet: {error.cause}; {later} tries for {FOR_DAYS.days} days")
+
+
+def what(notification: Notification) -> str:
+    """Say for the UI what a notification is about."""
+    return short(f"Notify people: {notification.event.replace('_', ' ')}")
+
+
+def _notification(logbook: Logbook, event: str, text: str, reminder: int) -> Notification:
     info, publication = workflow.info(), logbook.publication
     notification = Notification(
         event=event,
@@ -24,20 +61,37 @@ async def notify(logbook: Logbook, event: str, text: str) -> None:
         images=publication.images,
         workflow_id=info.workflow_id,
         run_id=info.run_id,
+        reminder=reminder,
     )
-    try:
-        await _post(notification)
-    except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
-        logbook.note(f"nobody was notified: {error.cause}")
+    sign_off = publication.sign_off
+    if sign_off is None or event == FAILED:
+        return notification
+    told = {name: getattr(sign_off.promotion, name) for name in ("adds", "removes", "deprecates", "changes")}
+    if event == LIVE:
+        told["approved_by"] = sign_off.decision.approver if sign_off.decision is not None else None
+    else:
+        told["approvers"], told["until"] = sign_off.approvers, sign_off.until
+        told["command"] = " ".join(approve_command(info.workflow_id, info.namespace, sign_off.approvers))
+    return notification.model_copy(update=told)
 
 
 async def _post(notification: Notification) -> None:
     """Post within the workflow task, which costs one event; where that fails, as an activity that people can see."""
-    what = short(f"Notify people: {notification.event.replace('_', ' ')}")
     try:
-        await at_once(NotificationActivities.notify, notification, AT_ONCE, what)
+        await at_once(NotificationActivities.notify, notification, AT_ONCE, what(notification))
     except ApplicationError:
-        patiently = within(timedelta(minutes=2), NOTIFY, what)
+        patiently = within(timedelta(minutes=2), NOTIFY, what(notification))
         await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)
+
+
+async def _post_later(notification: Notification) -> str:
+    """Leave it to a run of its own; return that run's ID."""
+    later = f"internal/notify/{workflow.uuid4()}"
+    await workflow.start_child_workflow(
+        "Notify",
+        notification,
+        id=later,
+        parent_close_policy=ParentClosePolicy.ABANDON,
+        static_summary=short(f"{what(notification)}, for {notification.workflow_id}"),
+    )
+    return later

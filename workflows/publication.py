@@ -76,6 +76,7 @@ class SignOff(State):
         approved: Id of the publish that the decision is on; ``None`` for an approval before there was a preview.
         preview_awaited: Whether the run had to wait for a preview that it did not publish itself.
         until: When the run gives up waiting for a decision.
+        reminders: How often people were reminded that it is awaited.
         reopened: Why an approval that was given does not hold any more.
         promotion: What going live would do, as it was shown last.
     """
@@ -87,6 +88,7 @@ class SignOff(State):
     approved: str | None = None
     preview_awaited: bool = False
     until: datetime | None = None
+    reminders: int = 0
     reopened: str | None = None
     promotion: Promotion = Promotion()
 

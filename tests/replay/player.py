@@ -40,16 +40,19 @@ Events: TypeAlias = list[dict[str, Any]]
 
 
 class Webhook(Recorder):
-    """A webhook that takes its time."""
+    """A webhook that takes its time, and is away at first for some posts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds = 0.0
+        self.away = 0
 
     async def post(self, body: str) -> int | None:
         """Keep what it gets."""
         await asyncio.sleep(self.seconds)
-        return await super().post(body)
+        answered = await super().post(body)
+        self.away -= 1
+        return 503 if self.away >= 0 else answered
 
 
 class Webhooks:

@@ -1,10 +1,12 @@
 """The scenes whose histories are kept: the ways that runs out there may be on. Each is named for what it keeps."""
 
 from tests.desk import OFFER, Desk, Run
+from tests.replay.player import Webhook
 from tests.replay.stage import (
     CHECK,
     CREATE,
     DANA,
+    NOTIFY,
     OFTEN,
     ONLY_WHEN_ASKED,
     SELDOM,
@@ -556,7 +558,35 @@ async def refuses_to_be_started_by_itself(desk: Desk) -> Run:
     return await ended(await desk.start(WRITE, {"time": "PT1M"}))
 
 
+# The internal run that tells people later
+
+
+@recorded(NOTIFY)
+async def tells_people_once_their_webhook_is_back(desk: Desk) -> Run:
+    return await _live_while_nobody_is_told(desk)
+
+
+@recorded(NOTIFY)
+async def gives_up_where_the_webhook_refuses_for_good(desk: Desk) -> Run:
+    desk.webhook.status = 404
+    return await _live_while_nobody_is_told(desk)
+
+
+@recorded(NOTIFY)
+async def refuses_to_notify_by_itself(desk: Desk) -> Run:
+    notification = {"event": "live", "text": "All is well.", "workflow_id": "nonesuch", "run_id": "nonesuch"}
+    return await ended(await desk.start(NOTIFY, notification))
+
+
 # What scenes have in common
+
+
+async def _live_while_nobody_is_told(desk: Desk) -> Run:
+    """Go live while the webhook is away, for all that the run itself tries."""
+    assert isinstance(desk.webhook, Webhook)
+    await desk.preview("4.2.0")
+    desk.webhook.away = 6
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
 async def _looks_when_it_is_asked_to(desk: Desk, run: Run) -> Run:

@@ -19,12 +19,13 @@ from workflows.messages import Progress, PublicationResult, PublishStage
 
 Scene: TypeAlias = Callable[[Desk], Awaitable[Run]]
 
-CREATE, UPDATE, VALIDATE, CHECK, WRITE = (
+CREATE, UPDATE, VALIDATE, CHECK, WRITE, NOTIFY = (
     "CreateOfferAndPublish",
     "UpdateOfferAndPublish",
     "ValidateAndGoLive",
     "CheckLastOperationStatus",
     "WriteDraft",
+    "Notify",
 )
 SELDOM: dict[str, Any] = {"polling": {"min_interval": "PT1S", "max_interval": "PT1S"}}
 """Whatever was followed has ended when it is looked at for the second time, unless it is held."""
@@ -34,7 +35,14 @@ ONLY_WHEN_ASKED: dict[str, Any] = {"polling": {"min_interval": "PT1H", "max_inte
 UNATTENDED: dict[str, Any] = {"approval": {"required": False}}
 DANA = "dana@fabrikam.example"
 
-RECORDED: dict[str, dict[str, Scene]] = {CREATE: {}, UPDATE: {}, VALIDATE: {}, CHECK: {}, WRITE: {}}
+RECORDED: dict[str, dict[str, Scene]] = {
+    CREATE: {},
+    UPDATE: {},
+    VALIDATE: {},
+    CHECK: {},
+    WRITE: {},
+    NOTIFY: {},
+}
 """The scenes whose histories are kept, by workflow."""
 
 PLAYED: dict[str, Scene] = {}

@@ -1,0 +1,70 @@
+"""What becomes of a notification while the webhook is away: a run of its own tries for days."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.workflow import ActivityConfig
+
+from tests.desk import Desk, Run, progress_of
+from tests.process.processes import until
+from workflows import calls, people
+from workflows.search_attributes import OFFER_ID, PUBLISHER_ID
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch, real_desk: Desk) -> Iterator[None]:
+    """Let seconds stand for days."""
+    once = ActivityConfig(retry_policy=RetryPolicy(maximum_attempts=1))
+    often = ActivityConfig(retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.2), backoff_coefficient=1))
+    monkeypatch.setattr(people, "NOTIFY", calls.NOTIFY | once)
+    monkeypatch.setattr(calls, "NOTIFY_FOR_DAYS", calls.NOTIFY_FOR_DAYS | often)
+    yield
+    real_desk.webhook.status = 200
+
+
+async def gone_live(desk: Desk) -> Run:
+    """Go live while the webhook is away."""
+    await desk.preview("4.2.0")
+    desk.webhook.status = 503
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
+    assert (await run.result()).outcome == "live"
+    return run
+
+
+async def later(desk: Desk, run: Run) -> WorkflowHandle[Any, Any]:
+    """Return the run that tries for days, as the run that has ended names it."""
+    [note] = [note for note in (await progress_of(run)).notes if "nobody was notified yet" in note]
+    assert "the webhook answered 503; internal/notify/" in note
+    return desk.temporal.client.get_workflow_handle(note.split("; ")[1].split()[0])
+
+
+async def test_a_webhook_that_was_away_gets_it_all_the_same_and_holds_nobody_up(real_desk: Desk) -> None:
+    run = await gone_live(real_desk)
+    trying = await later(real_desk, run)
+    attributes = (await trying.describe()).typed_search_attributes
+    assert [attributes.get(key) for key in (PUBLISHER_ID, OFFER_ID)] == [None, None]
+    tries = len(real_desk.told(run))
+    await until(lambda: len(real_desk.told(run)) > tries + 1)
+    real_desk.webhook.status = 200
+    await trying.result()
+
+    delivered = [body for body in real_desk.webhook.bodies if body["workflow_id"] == run.id][-1]
+    assert (delivered["event"], delivered["run_id"]) == ("live", run.first_execution_run_id)
+
+
+async def test_a_webhook_that_stays_away_is_given_up_in_the_end(
+    real_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "FOR_DAYS", timedelta(seconds=2))
+    trying = await later(real_desk, await gone_live(real_desk))
+    with pytest.raises(WorkflowFailureError) as failed:
+        await trying.result()
+
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == "NotificationFailed"
+    assert failed.value.cause.message == "nobody was notified: NotificationFailed: the webhook answered 503"

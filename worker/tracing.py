@@ -1,0 +1,213 @@
+"""Traces, where `OTEL_EXPORTER_OTLP_ENDPOINT` is set: from the start of a run to the marketplace's answers.
+
+The SDK's interceptor traces a run for whoever started it with a trace of their own. The CLI has none: then every span
+would be a trace by itself. So such a run gets the trace that its ID names: all that is done for it, by whichever
+worker, before and after it continued as new, is one trace, whose ID is that of its first run without the dashes.
+
+Imported only where traces are wanted: OpenTelemetry's packages take their time.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Tracer, get_current_span
+from opentelemetry.util.types import Attributes
+from temporalio import workflow
+from temporalio.contrib.opentelemetry import TracingInterceptor, TracingWorkflowInboundInterceptor
+from temporalio.worker import Interceptor, WorkflowInterceptorClassInput
+
+from marketplace.http.exchange import Exchange
+from marketplace.sas import redacted
+
+NAME = "offer-publisher"
+NANOSECONDS = 1_000_000_000
+
+
+class Tracing:
+    """What traces a worker.
+
+    Attributes:
+        interceptor: Traces runs and activities.
+        requests: Traces the requests that activities send.
+    """
+
+    def __init__(self, exporter: SpanExporter, api: str) -> None:
+        """Trace.
+
+        Args:
+            exporter: Where spans go.
+            api: The value of ``MARKETPLACE_API``.
+        """
+        ids = _Ids()
+        self._provider = TracerProvider(resource=_resource(), id_generator=ids)
+        self._provider.add_span_processor(BatchSpanProcessor(_Redacted(exporter)))
+        tracer = self._provider.get_tracer(NAME)
+        self.interceptor: Interceptor = _Runs(tracer, ids)
+        self.requests: Callable[[Exchange], None] = _Requests(tracer, api)
+
+    def shutdown(self) -> None:
+        """Export what is left, and trace nothing more."""
+        self._provider.shutdown()
+
+
+@asynccontextmanager
+async def exporting(api: str) -> AsyncIterator[Tracing]:
+    """Send spans to where OpenTelemetry's own variables say, and what is left in the end."""
+    tracing = Tracing(OTLPSpanExporter(), api)
+    try:
+        yield tracing
+    finally:
+        await asyncio.to_thread(tracing.shutdown)
+
+
+def _resource() -> Resource:
+    """Name the service, unless OpenTelemetry's own variables do."""
+    named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return Resource.create({} if named else {"service.name": NAME})
+
+
+class _Ids(RandomIdGenerator):
+    """Gives IDs by chance, but for the first span of a run."""
+
+    def __init__(self) -> None:
+        self._of_run: ContextVar[SpanContext | None] = ContextVar("of_run", default=None)
+
+    @contextmanager
+    def of(self, span: SpanContext) -> Iterator[None]:
+        """Give a span's IDs."""
+        token = self._of_run.set(span)
+        try:
+            yield
+        finally:
+            self._of_run.reset(token)
+
+    def generate_trace_id(self) -> int:
+        """Return the ID of a trace."""
+        span = self._of_run.get()
+        return span.trace_id if span is not None else super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        """Return the ID of a span."""
+        span = self._of_run.get()
+        return span.span_id if span is not None else super().generate_span_id()
+
+
+class _Runs(TracingInterceptor):
+    def __init__(self, tracer: Tracer, ids: _Ids) -> None:
+        super().__init__(tracer, always_create_workflow_spans=True)
+        self._ids = ids
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: A002 - the SDK's name
+    ) -> type[TracingWorkflowInboundInterceptor]:
+        super().workflow_interceptor_class(input)
+        return _Run
+
+    def _completed_workflow_span(self, params: Any) -> dict[str, Any] | None:
+        """Make the span with which a run begins the one that all others of its trace are below."""
+        run_id = str(params.attributes["temporalRunID"])
+        if not params.name.startswith("RunWorkflow:") or params.context != _trace_of(run_id):
+            return super()._completed_workflow_span(params)
+        above = get_current_span(self.text_map_propagator.extract(params.context)).get_span_context()
+        with self._ids.of(above):
+            span = self.tracer.start_span(
+                params.name, Context(), attributes=params.attributes, start_time=params.time_ns, kind=params.kind
+            )
+        span.end(params.time_ns)
+        return dict(params.context)
+
+
+class _Run(TracingWorkflowInboundInterceptor):
+    def _load_workflow_context_carrier(self) -> dict[str, Any]:
+        """Return the trace of whoever started the run, or that of the run itself."""
+        return super()._load_workflow_context_carrier() or _trace_of(workflow.info().first_execution_run_id)
+
+
+def _trace_of(run_id: str) -> dict[str, Any]:
+    """Return the context of the trace that a run's ID names, as W3C writes it."""
+    span = hashlib.sha256(run_id.encode()).hexdigest()[:16]
+    return {"traceparent": f"00-{UUID(run_id).hex}-{span}-01"}
+
+
+class _Requests:
+    def __init__(self, tracer: Tracer, api: str) -> None:
+        self._tracer, self._api = tracer, api
+
+    def __call__(self, exchange: Exchange) -> None:
+        began = int(exchange.began * NANOSECONDS)
+        span = self._tracer.start_span(
+            f"{exchange.method} {exchange.call.name}",
+            kind=SpanKind.CLIENT,
+            start_time=began,
+            attributes={
+                "http.request.method": exchange.method,
+                "server.address": exchange.host,
+                "marketplace.api": self._api,
+                "marketplace.call": str(exchange.call),
+                "marketplace.waited_seconds": exchange.waited,
+            },
+        )
+        if exchange.status is not None:
+            span.set_attribute("http.response.status_code", exchange.status)
+        if exchange.failure is not None:
+            span.set_attribute("error.type", exchange.failure)
+        for header, value in exchange.ids.items():
+            span.set_attribute(f"http.response.header.{header}", [value])
+        if exchange.failure is not None or (exchange.status or 0) >= 400:  # noqa: PLR2004 - HTTP's errors
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(began + int(exchange.took * NANOSECONDS))
+
+
+class _Redacted(SpanExporter):
+    """Passes spans on without the signatures that an error of a program might quote."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        """Pass on to an exporter."""
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export spans."""
+        return self._exporter.export([_redacted(span) for span in spans])
+
+    def shutdown(self) -> None:
+        """Shut down."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Export what is left."""
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _redacted(span: ReadableSpan) -> ReadableSpan:
+    description = span.status.description
+    return ReadableSpan(
+        name=redacted(span.name),
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_without_secrets(span.attributes),
+        events=[Event(event.name, _without_secrets(event.attributes), event.timestamp) for event in span.events],
+        links=span.links,
+        kind=span.kind,
+        status=Status(span.status.status_code, redacted(description) if description else None),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _without_secrets(attributes: Attributes) -> Attributes:
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in (attributes or {}).items()}

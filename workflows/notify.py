@@ -1,0 +1,29 @@
+"""The internal workflow `Notify`: tells people what they could not be told at once, for days."""
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.notifications import Notification, NotificationActivities
+    from workflows.calls import NOTIFY_FOR_DAYS, within
+    from workflows.errors import final
+    from workflows.inputs import NOTHING, read
+    from workflows.people import FOR_DAYS, what
+
+
+@workflow.defn
+class Notify:
+    """Post a notification until it is taken; see `workflows.people`. Whom it is about has gone on, or has ended."""
+
+    @workflow.run
+    async def run(self, request: RawValue = NOTHING) -> None:
+        """Take a `Notification`. Only the run that it is about starts it."""
+        if workflow.info().parent is None:
+            raise final("InvalidInput", "Notify is a part of the other workflows. Start one of them instead.")
+        notification = read(Notification, request)
+        patiently = within(FOR_DAYS, NOTIFY_FOR_DAYS, what(notification))
+        try:
+            await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)
+        except ActivityError as error:
+            raise final("NotificationFailed", f"nobody was notified: {error.cause}") from None
