@@ -111,7 +111,7 @@ class ProductIngestionMarketplace:
         self._tenant_id = tenant_id
         self._clock = clock
         self._pause = pause
-        self._reader = Reader(calls)
+        self._reader = Reader(calls, clock)
         self._looks = Looks(calls, self._reader, clock)
 
     @property

@@ -1,6 +1,10 @@
 """Reads an offer: which product its id stands for, the trees of its targets, its submissions."""
 
 from asyncio import to_thread
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from marketplace.errors import MarketplaceError, NotFound, Refused, Unreadable
 from marketplace.model import OfferKey, Slot
@@ -20,6 +24,24 @@ _OF_NO_USE = "is not supported"
 """What the service says of offers that this API does not know, with the status of a target that was never reached."""
 
 
+JUST_NOW = timedelta(seconds=5)
+"""How long a list says which targets were never reached, while nothing runs that could reach them."""
+
+
+@dataclass(frozen=True)
+class _List:
+    """A list of submissions, and when it was read, by whom and of what."""
+
+    reader: "Reader"
+    offer_id: str
+    at: datetime
+    submissions: Sequence[Submission]
+
+
+_last: ContextVar[_List | None] = ContextVar("_last", default=None)
+"""What the activity at hand has listed last: another one may be of another time."""
+
+
 class Reader:
     """Reads offers.
 
@@ -27,8 +49,9 @@ class Reader:
     operations were seen last. No call names a publisher: to whom an offer belongs the credentials tell.
     """
 
-    def __init__(self, calls: ProductIngestion) -> None:
+    def __init__(self, calls: ProductIngestion, clock: Callable[[], datetime]) -> None:
         self._calls = calls
+        self._clock = clock
         self._products: dict[str, str] = {}
         self._listed: dict[str, frozenset[str]] = {}
 
@@ -107,11 +130,18 @@ class Reader:
             ) from None
 
     async def _was_reached(self, offer: OfferKey, slot: Slot) -> bool:
-        """Return whether a target holds something; a preview that was promoted may be cleared."""
-        ended_well = [one for one in await self.submissions(offer) if one.progress is Progress.SUCCEEDED]
-        live = {one.number for one in ended_well if one.target == submissions.LIVE}
-        previews = {one.number for one in ended_well if one.target == submissions.PREVIEW}
-        return bool(live if slot is Slot.PRODUCTION else previews - live)
+        """Return whether a target holds something, as the submissions say."""
+        # Two witnesses that agree are enough.
+        return self._may_have_been_reached(offer, slot) and _reached(await self.submissions(offer), slot)
+
+    def _may_have_been_reached(self, offer: OfferKey, slot: Slot) -> bool:
+        last = _last.get()
+        if last is None or last.reader is not self or last.offer_id != offer.offer_id:
+            return True
+        is_old = not timedelta(0) <= self._clock() - last.at <= JUST_NOW
+        return (
+            is_old or any(not one.progress.has_ended for one in last.submissions) or _reached(last.submissions, slot)
+        )
 
     async def _has_draft(self, offer: OfferKey) -> bool:
         """Return whether there is a draft: single resources are shown from drafts only."""
@@ -148,12 +178,21 @@ class Reader:
             self._products.pop(offer.offer_id, None)
             items = await self._calls.submissions(offer, await self.product(offer))
         listed = submissions.read(items)
+        _last.set(_List(self, offer.offer_id, self._clock(), listed))
         self._listed[offer.offer_id] = frozenset(each.id for each in submissions.operations(listed))
         return listed
 
     def seen(self, offer: OfferKey) -> frozenset[str]:
         """Return the ids of the operations that the last read showed."""
         return self._listed.get(offer.offer_id, frozenset())
+
+
+def _reached(listed: Sequence[Submission], slot: Slot) -> bool:
+    """Tell whether a target holds something; a preview that was promoted may be cleared."""
+    ended_well = [one for one in listed if one.progress is Progress.SUCCEEDED]
+    live = {one.number for one in ended_well if one.target == submissions.LIVE}
+    previews = {one.number for one in ended_well if one.target == submissions.PREVIEW}
+    return bool(live if slot is Slot.PRODUCTION else previews - live)
 
 
 def _unconfirmed(refusal: MarketplaceError, why: str) -> Unreadable:

@@ -30,6 +30,7 @@ async def service() -> AsyncIterator[tuple[httpx.AsyncClient, ManualClock, str]]
 @pytest.fixture
 def publisher(service: tuple[httpx.AsyncClient, ManualClock, str]) -> Publisher:
     http, clock, address = service
+    begun = clock._now
     stranger = IngestionClient(http, clock, f"client-{next(_numbers)}")
 
     async def pause(time: timedelta) -> None:
@@ -39,7 +40,7 @@ def publisher(service: tuple[httpx.AsyncClient, ManualClock, str]) -> Publisher:
         ProductIngestion(http, FixedToken(SecretStr(stranger.token)), url=f"{address}{BASE}"),
         signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}),
         tenant_id=TENANT,
-        clock=lambda: NOW,
+        clock=lambda: NOW + (clock._now - begun),
         pause=pause,
     )
     return Publisher(marketplace, stranger)

@@ -1,6 +1,8 @@
 """What is sent, body by body, and what is done about answers that the sandbox does not play."""
 
+import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -194,6 +196,50 @@ async def test_a_tree_that_is_nested_without_end_is_unreadable() -> None:
         await Mocked({"GET resource-tree/product draft": tree}).marketplace().read_slot(OFFER, Slot.DRAFT)
 
 
+@pytest.mark.parametrize(
+    ("listed", "age", "lists"),
+    [
+        ([DRAFT], 0, 1),
+        ([DRAFT], 5, 1),
+        ([DRAFT], 6, 2),
+        ([DRAFT], -1, 2),
+        ([entry("preview", "12")], 0, 1),
+        ([entry("preview", "12", "running", "pending")], 0, 2),
+    ],
+)
+async def test_that_a_target_was_never_reached_is_not_asked_again_where_it_was_just_said(
+    listed: list[object], age: float, lists: int
+) -> None:
+    times = [NOW]
+    service = Mocked({"GET resource-tree/product live": 404, "GET submission": {"value": listed}})
+    marketplace = service.marketplace(clock=lambda: times[-1])
+    await marketplace.operations(OFFER)
+    times.append(NOW + timedelta(seconds=age))
+    assert await marketplace.read_slot(OFFER, Slot.PRODUCTION) is None
+    assert service.asked_for.count("GET submission") == lists
+
+
+async def test_that_a_target_was_reached_is_asked_again() -> None:
+    service = Mocked({"GET resource-tree/product live": 404, "GET submission": {"value": [entry("live", "12")]}})
+    marketplace = service.marketplace()
+    await marketplace.operations(OFFER)
+    with pytest.raises(errors.Unreadable, match="submissions say that there is one"):
+        await marketplace.read_slot(OFFER, Slot.PRODUCTION)
+    assert service.asked_for.count("GET submission") == 2
+
+
+async def test_what_another_activity_listed_says_nothing_of_a_target() -> None:
+    service = Mocked({"GET resource-tree/product live": 404, "GET submission": {"value": [DRAFT]}})
+    marketplace = service.marketplace()
+    await asyncio.create_task(marketplace.operations(OFFER))
+    await asyncio.create_task(marketplace.read_slot(OFFER, Slot.PRODUCTION))
+    await marketplace.operations(OFFER)
+    await asyncio.create_task(marketplace.read_slot(OFFER, Slot.PRODUCTION))  # a part of this one
+    assert service.asked_for.count("GET submission") == 3
+    await service.marketplace().read_slot(OFFER, Slot.PRODUCTION)
+    assert service.asked_for.count("GET submission") == 4
+
+
 # Looking
 
 
@@ -333,12 +379,13 @@ async def test_what_a_process_began_it_tells_from_what_was_there_before() -> Non
 
 @pytest.mark.parametrize("kind", [OperationKind.PUBLISH, OperationKind.GO_LIVE])
 async def test_a_job_that_is_not_known_for_long_is_over_where_it_was_a_publish(kind: OperationKind) -> None:
-    times = iter(NOW + number * UNKNOWN_FOR / (MISSED_AT_MOST + 1) for number in range(100))
+    now = NOW
     service = Mocked({STATUS: 404, "GET submission": {"value": [entry("preview", "12")]}})
-    marketplace = service.marketplace(clock=lambda: next(times))
+    marketplace = service.marketplace(clock=lambda: now)
     for _ in range(MISSED_AT_MOST + 1):
         with pytest.raises(errors.Unreadable, match="look at the offer in Partner Center if this lasts"):
             await marketplace.look(OFFER, f"job:{JOB}", kind, known=["12"])
+    now += UNKNOWN_FOR
     if kind is OperationKind.PUBLISH:
         report = await marketplace.look(OFFER, f"job:{JOB}", kind, known=["12"])
         assert (report.operation_id, report.state) == (f"job:{JOB}", OperationState.CANCELED)
