@@ -100,6 +100,7 @@ def edit(
     image_rules.refuse_taken(placements)
     added = [one for one in placements if one.present is None]
     renewed, warnings = image_rules.renewals(placements, now)
+    warnings += image_rules.deprecated(placements)
     new = [one for one in added if one.published is None]
     warnings += image_rules.refuse_unreadable_disks([*new, *renewed], now)
     texts: list[str] = []

@@ -152,5 +152,16 @@ def renewals(placements: Iterable[Placement], now: datetime) -> tuple[list[Place
     return renewed, warnings
 
 
+def deprecated(placements: Iterable[Placement]) -> list[str]:
+    """Say which images are there and deprecated: being asked for does not bring them back to customers."""
+    found = ((one, one.present or one.published) for one in placements)
+    return [
+        f"{one.image.image_version}: it is there, but deprecated, and stays so. Restore it in Partner Center if "
+        "customers should find it."
+        for one, held in found
+        if held is not None and not held[0].is_active
+    ]
+
+
 def _shown(version: ImageVersion) -> str:
     return one_line(str(version), 2 * MAX_NAME)

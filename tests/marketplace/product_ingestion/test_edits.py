@@ -59,6 +59,14 @@ def test_a_version_that_is_there_with_the_same_source_is_left_alone() -> None:
     assert edit(there, image("1.0.0")) == ([], EditOutcome())
 
 
+def test_an_image_that_is_there_and_deprecated_is_told() -> None:
+    there = configuration(version("1.0.0", lifecycleState="deprecated"), version("1.1.0"))
+    written, outcome = edit(slots(there, there, there), image("1.0.0"), image("1.1.0"))
+    assert written == []
+    [warning] = outcome.warnings
+    assert warning.startswith("lts 1.0.0: it is there, but deprecated, and stays so. Restore it in Partner Center")
+
+
 def test_data_disks_are_written_by_their_numbers() -> None:
     disks = [DataDisk(lun=2, vhd_url=url("b")), DataDisk(lun=0, vhd_url=url("a"))]
     [written], _ = edit(slots(configuration(version("1.0.0"))), image("1.1.0", data_disks=disks))
