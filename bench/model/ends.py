@@ -133,7 +133,11 @@ def _looked(*states: tuple[str, str]) -> Callable[[Life], bool]:
 
 
 def _was_never_published(life: Life) -> bool:
-    return life.intent.workflow == "check" and any(not sight.operations for sight in life.last)
+    if life.intent.workflow != "check":
+        return False
+    hidden = CAME_TO_NOTHING if life.world.rules.forgets else set[str]()
+    closed = life.world.closed if life.world.rules.forgets else set[str]()
+    return any(all(each.state in hidden or each.id in closed for each in sight.operations) for sight in life.last)
 
 
 def _there_is_no_offer(life: Life) -> bool:

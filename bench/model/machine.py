@@ -78,7 +78,7 @@ _SWITCHES: dict[Api, Sequence[dict[str, Any]]] = {
 }
 _RULES = {
     CLOUD_PARTNER: Rules(),
-    PRODUCT_INGESTION: Rules(versions_grow=False, cancels_all=False, newest_of_draft_stays=True),
+    PRODUCT_INGESTION: Rules(versions_grow=False, cancels_all=False, newest_of_draft_stays=True, forgets=True),
 }
 _TROUBLE: dict[str, dict[str, Any]] = {
     "answers 503": {"kind": "respond", "status": 503},

@@ -101,11 +101,13 @@ class Rules:
         cancels_all: Whether all that a run published can be cancelled; else only what still runs, if the answer to
             its request was not lost.
         newest_of_draft_stays: Whether the newest in the draft is never removed to make room.
+        forgets: Whether the marketplace shows nothing of what has been cancelled or was followed by another.
     """
 
     versions_grow: bool = True
     cancels_all: bool = True
     newest_of_draft_stays: bool = False
+    forgets: bool = False
 
 
 @dataclass(frozen=True)
