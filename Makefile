@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m
 
 # What a caller's shell says about a real Temporal or Azure must not reach the tests.
-THEIRS = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENCRYPTION_KEYS NOTIFY_WEBHOOK_URL \
+THEIRS = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENCRYPTION_KEYS NOTIFY_% GO_LIVE_APPROVERS OTEL_% \
   METRICS_ADDRESS LOG_LEVEL LOG_FORMAT,$(.VARIABLES))
 
 help: ## Say what can be made
@@ -63,8 +63,8 @@ clients: .venv/dev-installed .bench/released-clients/installed.txt ## Publish wi
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.released_clients $(ARGS)
 
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
-	@$(LOCK) --extra sandbox pyproject.toml --output-file requirements.txt
-	@$(LOCK) --extra sandbox --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+	@$(LOCK) --extra sandbox --extra tracing pyproject.toml --output-file requirements.txt
+	@$(LOCK) --extra sandbox --extra tracing --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
 
 # From the public index, whatever this machine is set up to use: a lock is for everybody.
 LOCK = $(RUN) uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -1,9 +1,15 @@
 """What a worker shows of itself to who watches it: as a process, beside a real server."""
 
+import asyncio
+
 import httpx
+import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from temporalio.client import Client, WorkflowFailureError
 
 from bench.processes import free_port
-from tests.process.processes import Programs, until, until_working
+from tests.process.processes import Programs, Publisher, until, until_working
 
 
 async def test_a_worker_lives_but_is_not_ready_from_twenty_seconds_after_temporal_is_gone(
@@ -42,4 +48,57 @@ async def test_a_worker_that_waits_for_temporal_lives_and_is_not_ready(
         answers = [(await http.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics")]
 
     assert answers == [200, 503, 200]
+    assert worker.stop() == 0
+
+
+async def test_what_a_worker_traces_arrives_where_opentelemetrys_variables_say(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    received: list[ExportTraceServiceRequest] = []
+
+    async def take(request: web.Request) -> web.Response:
+        assert request.headers["x-team"] == "release"
+        received.append(ExportTraceServiceRequest.FromString(await request.read()))
+        return web.Response()
+
+    app, port = web.Application(), free_port()
+    app.router.add_post("/v1/traces", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    worker = programs.worker(
+        address,
+        publisher.url,
+        publisher.name,
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+        OTEL_EXPORTER_OTLP_HEADERS="x-team=release",
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment=test",
+    )
+    await until_working(worker)
+    start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
+    run = await client.start_workflow("CheckLastOperationStatus", start, id=publisher.name, task_queue=publisher.name)
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+    assert await asyncio.to_thread(worker.stop) == 0  # what is left is sent then
+    await runner.cleanup()
+
+    resources = [each for request in received for each in request.resource_spans]
+    said = {entry.key: entry.value.string_value for each in resources for entry in each.resource.attributes}
+    spans = {span.name for each in resources for scope in each.scope_spans for span in scope.spans}
+    assert (said["service.name"], said["deployment.environment"]) == ("offer-publisher", "test")
+    assert {"RunWorkflow:CheckLastOperationStatus", "RunActivity:look", "GET list_operations"} <= spans
+
+
+async def test_nobody_who_takes_the_traces_disturbs_no_run(
+    programs: Programs, client: Client, address: str, publisher: Publisher
+) -> None:
+    worker = programs.worker(
+        address, publisher.url, publisher.name, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", LOG_FORMAT="json"
+    )
+    await until_working(worker)
+    start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
+    run = await client.start_workflow("CheckLastOperationStatus", start, id=publisher.name, task_queue=publisher.name)
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+
     assert worker.stop() == 0
