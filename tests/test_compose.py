@@ -58,7 +58,7 @@ def test_every_image_is_pinned_in_one_place_to_a_version() -> None:
     foreign = {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
     assert set(foreign.values()) == set(COMPOSE["x-images"].values())
     for image in COMPOSE["x-images"].values():
-        assert re.search(r":\d+\.\d+", image), image
+        assert re.search(r":v?\d+\.\d+", image), image
     text = (ROOT / "docker-compose.yml").read_text()
     assert all(text.count(image) == 1 for image in COMPOSE["x-images"].values())
     assert "latest" not in text
@@ -76,7 +76,7 @@ def test_the_stack_runs_the_server_and_ui_versions_of_the_demo() -> None:
 
 def test_ports_are_published_on_the_loopback_address_only() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published.keys() == {"temporal", "ui", "sandbox"}
+    assert published.keys() == {"temporal", "ui", "sandbox", "prometheus", "grafana"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
@@ -97,13 +97,22 @@ def test_every_setting_of_the_worker_reaches_it() -> None:
 
 
 def test_data_lies_in_named_volumes() -> None:
-    mounts = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", [])}
-    assert mounts == set(COMPOSE["volumes"]) == {"postgres", "sandbox"}
+    mounts = [v.split(":") for s in SERVICES.values() for v in s.get("volumes", [])]
+    named = {source for source, *_ in mounts if not source.startswith("./")}
+    assert named == set(COMPOSE["volumes"]) == {"postgres", "sandbox", "prometheus"}
+    for source, _, *mode in (mount for mount in mounts if mount[0].startswith("./")):
+        assert (ROOT / source).exists(), source
+        assert mode == ["ro"], source
 
 
-def test_only_the_sandbox_waits_for_its_profile_and_nothing_needs_it() -> None:
-    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"sandbox"}
-    assert not any("sandbox" in gates(name) for name in SERVICES)
+def test_only_what_a_profile_names_waits_for_it_and_nothing_needs_that() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {
+        "sandbox": ["sandbox"],
+        "prometheus": ["observability"],
+        "grafana": ["observability"],
+    }
+    assert not any(profiles.keys() & gates(name) for name in SERVICES)
     assert SERVICES["worker"]["environment"]["MARKETPLACE_URL"] is None  # the real one unless set
 
 

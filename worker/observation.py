@@ -67,7 +67,7 @@ async def _measured(settings: Settings) -> AsyncIterator[Observation]:
         return
     measured, exporter = exporting_runtime()
     queue, meter = settings.temporal_task_queue, measured.metric_meter
-    readiness = Readiness()
+    readiness = Readiness(meter)
     async with aiohttp.ClientSession() as session:
         endpoint = Endpoint(session, exporter, readiness.objection)
         async with endpoint.listening(settings.metrics_address):

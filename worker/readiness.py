@@ -17,6 +17,7 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.common import MetricMeter
 from temporalio.service import RPCError, RPCStatusCode
 
 LOOK_EVERY = timedelta(seconds=4)
@@ -33,7 +34,14 @@ A_POLL_CAME_BACK = re.compile(rb"^temporal_workflow_task_queue_poll_(?:empty|suc
 class Readiness:
     """Watches a worker; it is not ready before it is watched."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, meter: MetricMeter = MetricMeter.noop, clock: Callable[[], float] = time.monotonic) -> None:
+        """Create the metric.
+
+        Args:
+            meter: The runtime's.
+            clock: Seconds that pass.
+        """
+        self._ready = meter.create_gauge("offer_publisher_ready", "Whether the worker polls Temporal with success")
         self._clock = clock
         self._answered_at: float | None = None
         self._polled_at: float | None = None
@@ -65,9 +73,11 @@ class Readiness:
                     self._answered_at = self._clock()
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     self.polled(await scrape())
+                self._ready.set(self.objection() is None)
                 await asyncio.sleep(LOOK_EVERY.total_seconds())
         finally:
             self._answered_at = None
+            self._ready.set(0)
 
     def polled(self, metrics: bytes) -> None:
         """Take note of the polls that have come back."""

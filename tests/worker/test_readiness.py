@@ -73,7 +73,7 @@ async def looked_at(temporal: Temporal, times: int = 2) -> None:
 
 async def test_a_worker_is_ready_while_temporal_answers_and_from_twenty_seconds_after_it_did_last_is_not() -> None:
     clock, temporal = Clock(), Temporal()
-    ready = Readiness(clock)
+    ready = Readiness(clock=clock)
     assert ready.objection() == "the worker does not work yet, or not any more"
     async with watched(ready, temporal, nothing):
         await looked_at(temporal)
@@ -95,7 +95,7 @@ async def test_a_worker_is_ready_while_temporal_answers_and_from_twenty_seconds_
 async def test_a_server_that_only_refuses_to_describe_the_task_queue_is_there() -> None:
     clock, temporal = Clock(), Temporal()
     temporal.refusal = RPCStatusCode.PERMISSION_DENIED
-    ready = Readiness(clock)
+    ready = Readiness(clock=clock)
     async with watched(ready, temporal, nothing):
         await looked_at(temporal)
         assert ready.objection() is None
@@ -103,7 +103,7 @@ async def test_a_server_that_only_refuses_to_describe_the_task_queue_is_there() 
 
 async def test_a_worker_whose_polls_do_not_come_back_is_not_ready() -> None:
     clock, temporal = Clock(), Temporal()
-    ready = Readiness(clock)
+    ready = Readiness(clock=clock)
     came_back = 0
 
     async def scrape() -> bytes:
@@ -126,7 +126,7 @@ async def test_a_worker_whose_polls_do_not_come_back_is_not_ready() -> None:
 
 async def test_a_scrape_that_fails_ends_no_watch() -> None:
     clock, temporal = Clock(), Temporal()
-    ready = Readiness(clock)
+    ready = Readiness(clock=clock)
 
     async def scrape() -> bytes:
         raise aiohttp.ClientConnectionError
