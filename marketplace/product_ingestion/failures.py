@@ -6,7 +6,7 @@ resource that each is about. ``details`` may be missing, or be an object in plac
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from marketplace.errors import Conflict, Invalid, MarketplaceError, NotFound, Refused, Unavailable
@@ -24,7 +24,8 @@ MAX_STAGE = 60
 _VALIDATION = frozenset({"schemavalidationerror", "invalidresource", "businessvalidationerror"})
 FULL = "collectionlimitexceeded"
 _CONTENTION = frozenset({"locked", "productlocked"})
-"""``conflict`` and ``invalidState`` are none of them: what is refused for good bears these codes too."""
+_CONFLICT = frozenset({"conflict", "invalidstate"})
+"""The codes of contention, and of what is refused for good as well."""
 
 _CANCELED = frozenset({"operationcanceled", "operationcancelled"})
 _TRANSIENT = frozenset({"internalservererror", "serviceunavailable", "requesttimeout", "toomanyrequests"})
@@ -133,11 +134,21 @@ def is_certification(failures: Iterable[Failure]) -> bool:
 def is_contention(failures: Iterable[Failure]) -> bool:
     """Tell whether something else runs on the offer, or was published over what is to go live."""
     failures = list(failures)
-    codes = _codes(failures)
-    if FULL in codes or not _VALIDATION.isdisjoint(codes) or is_certification(failures):
+    if _is_permanent(failures):
         return False
     messages = (each.message for one in failures for each in one.every())
-    return not _CONTENTION.isdisjoint(codes) or any(map(_SAYS_CONTENTION.search, messages))
+    return not _CONTENTION.isdisjoint(_codes(failures)) or any(map(_SAYS_CONTENTION.search, messages))
+
+
+def may_be_contention(failures: Iterable[Failure]) -> bool:
+    """Tell whether it is contention where the submissions show what was in the way."""
+    failures = list(failures)
+    return not _is_permanent(failures) and not _CONFLICT.isdisjoint(_codes(failures))
+
+
+def _is_permanent(failures: Sequence[Failure]) -> bool:
+    codes = _codes(failures)
+    return FULL in codes or not _VALIDATION.isdisjoint(codes) or is_certification(failures)
 
 
 def error_of(failures: Iterable[Failure]) -> type[MarketplaceError]:

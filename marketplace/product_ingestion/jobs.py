@@ -125,6 +125,7 @@ def report(
     errors: Sequence[Failure] = (),
     otherwise: str = "",
     made_submission: bool = False,
+    in_the_way: bool = False,
     unknown_words: Sequence[str] = (),
 ) -> OperationReport:
     """Return how far an operation is, with its one step.
@@ -137,10 +138,12 @@ def report(
         otherwise: What is said of a failure without errors.
         made_submission: Whether it has made a submission. What has failed after that was not turned away, whatever
             its errors say.
+        in_the_way: Whether something is seen that may have been in its way.
         unknown_words: Status words that we do not know.
     """
     reached = state(kind, now)
-    if reached is OperationState.FAILED and not made_submission and failures.is_contention(errors):
+    in_the_way = failures.is_contention(errors) or (in_the_way and failures.may_be_contention(errors))
+    if reached is OperationState.FAILED and in_the_way and not made_submission:
         reached = OperationState.TURNED_AWAY
     failed = reached in {OperationState.FAILED, OperationState.TURNED_AWAY}
     said = (

@@ -143,9 +143,10 @@ class Looks:
             return await self._at_unknown_job(offer, operation_id, kind, number, before)
         if job.progress is Progress.SUCCEEDED:
             return await self._at_made(offer, job_id, job, kind, number, known)
-        listed: list[Submission] = []
+        everything: list[Submission] = []
         if kind is None or job.progress.has_ended:
-            listed = _none_of(known, await self._reader.submissions(offer))
+            everything = await self._reader.submissions(offer)
+        listed = _none_of(known, everything)
         if kind is None:
             running = next((one.kind for one in listed if not one.progress.has_ended), OperationKind.PUBLISH)
             begun_now = submissions.begun_by(listed, None, job.started_at)
@@ -161,6 +162,7 @@ class Looks:
             job.progress,
             errors=job.errors,
             made_submission=has_made,
+            in_the_way=_is_in_the_way(everything, number),
             unknown_words=job.unknown_words,
         )
 
@@ -256,6 +258,12 @@ class Looks:
             " and lists no submission that it may have made; look at the offer in Partner Center if this lasts",
             call=f"look at {offer}",
         )
+
+
+def _is_in_the_way(listed: Sequence[Submission], promoted: str | None) -> bool:
+    """Tell whether something runs, or what was to be promoted does not wait for it any more."""
+    waits = submissions.awaits_sign_off(listed) and any(one.number == promoted for one in listed)
+    return any(not one.progress.has_ended for one in listed) or (promoted is not None and not waits)
 
 
 def _none_of(known: Collection[str], listed: Iterable[Submission]) -> list[Submission]:

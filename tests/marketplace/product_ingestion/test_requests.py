@@ -29,7 +29,7 @@ from tests.marketplace.product_ingestion.offers import (
     text,
     version,
 )
-from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, IN_PROGRESS
+from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, FOR_GOOD, IN_PROGRESS, INVALID
 from tests.marketplace.product_ingestion.test_submissions import DRAFT, entry
 
 NUMBER = "1152921505690009876"
@@ -360,6 +360,27 @@ async def test_a_job_that_was_turned_away_is_not_named_by_an_older_failure() -> 
     service = Mocked({STATUS: job(result="failed", errors=[IN_PROGRESS]), "GET submission": older})
     report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=["12", "11:live"])
     assert (report.operation_id, report.state) == (f"job:{JOB}", OperationState.TURNED_AWAY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed", "state"),
+    [
+        (OperationKind.PUBLISH, [entry("preview", "12")], "failed"),
+        (OperationKind.PUBLISH, [entry("preview", "13", "running", "pending")], "turned_away"),
+        (OperationKind.GO_LIVE, [entry("preview", "12")], "failed"),
+        (OperationKind.GO_LIVE, [entry("live", "11")], "turned_away"),
+        (OperationKind.GO_LIVE, [entry("preview", "13")], "turned_away"),
+        (OperationKind.GO_LIVE, [entry("preview", "12", "completed", "failed")], "turned_away"),
+        (OperationKind.GO_LIVE, [entry("live", "12"), entry("preview", "12")], "turned_away"),
+    ],
+)
+async def test_a_conflict_without_known_words_is_contention_where_something_is_in_the_way(
+    kind: OperationKind, listed: list[object], state: str
+) -> None:
+    for error, expected in ((FOR_GOOD, state), (INVALID, "failed"), (CERTIFICATION, "failed")):
+        service = Mocked({STATUS: job(result="failed", errors=[error]), "GET submission": {"value": listed}})
+        report = await service.marketplace().look(OFFER, f"job:{JOB}", kind, known=["12", "11:live", "11"])
+        assert (report.operation_id, report.state) == (f"job:{JOB}", expected)
 
 
 async def test_what_a_process_began_it_tells_from_what_was_there_before() -> None:
