@@ -12,6 +12,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from bench.apis import Call
 from bench.chaos.evidence import (
+    Activity,
     Chain,
     Evidence,
     History,
@@ -191,15 +192,8 @@ def _approved(evidence: Evidence) -> Iterator[str]:
     """Every go-live was approved in the history of a run, for the very publish that it promoted."""
     for entry in evidence.effects("go_live"):
         operation = entry["operation_id"]
-        askers = [
-            (chain, activity)
-            for chain in evidence.chains
-            for activity in activities(chain)
-            if activity.name == "go_live"
-            and activity.answered
-            and evidence.operation(activity.answered["operation_id"]) == operation
-        ]
         promoted = evidence.story.api.promoted_by(operation, evidence.offer["operations"])
+        askers = _askers(evidence, operation, promoted)
         if not any(
             activity.given["approved_publish"] == promoted
             and _was_approved(evidence, chain, activity.scheduled, promoted)
@@ -208,8 +202,22 @@ def _approved(evidence: Evidence) -> Iterator[str]:
             asked = [activity.given["approved_publish"] for _, activity in askers]
             yield f"{operation} promoted {promoted}, which nobody approved; asked for was {asked}"
         for chain, activity in askers:
-            if activity.answered["ours"] and not any(approvals(chain)):
+            if activity.answered and activity.answered["ours"] and not any(approvals(chain)):
                 yield f"{chain.workflow_id} went live unapproved"
+
+
+def _askers(evidence: Evidence, go_live: str, promoted: str | None) -> list[tuple[Chain, Activity]]:
+    """Return which activities answered with a go-live; of one whose answer died with its worker, which asked for it."""
+    asked = [(chain, each) for chain in evidence.chains for each in activities(chain) if each.name == "go_live"]
+    answered = [
+        (chain, each)
+        for chain, each in asked
+        if each.answered and evidence.operation(each.answered["operation_id"]) == go_live
+    ]
+    unanswered = [
+        (chain, each) for chain, each in asked if not each.answered and each.given["approved_publish"] == promoted
+    ]
+    return answered or unanswered
 
 
 def _was_approved(evidence: Evidence, chain: Chain, scheduled: Place, promoted: str | None) -> bool:
