@@ -207,7 +207,7 @@ def _approved(evidence: Evidence) -> Iterator[str]:
 
 
 def _askers(evidence: Evidence, go_live: str, promoted: str | None) -> list[tuple[Chain, Activity]]:
-    """Return which activities answered with a go-live; of one whose answer died with its worker, which asked for it."""
+    """Return which activities answered with a go-live; where the answer died with a worker, which asked for it."""
     asked = [(chain, each) for chain in evidence.chains for each in activities(chain) if each.name == "go_live"]
     answered = [
         (chain, each)
