@@ -8,6 +8,8 @@ from temporalio.common import RawValue
 
 from tests.desk import Desk, progress_of
 
+pytestmark = pytest.mark.only("cloud-partner", "what is sent to a run is read alike, whatever it is about")
+
 
 def payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding}, data=data))

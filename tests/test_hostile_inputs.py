@@ -41,6 +41,8 @@ GALLERY = (
     f"/subscriptions/{TENANT}/resourceGroups/images/providers/Microsoft.Compute/galleries/fabrikam"
     "/images/web/versions/4.2.2"
 )
+pytestmark = pytest.mark.only("cloud-partner", "what is sent to a run is read alike, whatever it is about")
+
 _POLLING = {"min_interval": "PT1M", "max_interval": 1800}
 _OFFER = {"publisher_id": "fabrikam", "offer_id": "web", "polling": _POLLING, "deadline": "P21D"}
 _IMAGES: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What the Product Ingestion API's drafts add: foreign edits, parts of an offer, deprecation, images of many kinds."""
+"""What the Product Ingestion API's drafts add: foreign edits, parts of offers, deprecation, images of many kinds."""
 
 import json
 from typing import Any

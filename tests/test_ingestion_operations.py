@@ -1,6 +1,7 @@
 """What the Product Ingestion API's submissions and jobs add: one number for two targets, lost jobs, contention."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.desk import Desk, failure_of, progress_of
 pytestmark = pytest.mark.only("product-ingestion", "there are no submissions and jobs with the other API")
 
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
-UNATTENDED = {"approval": {"required": False}, "polling": POLLING}
+UNATTENDED: dict[str, Any] = {"approval": {"required": False}, "polling": POLLING}
 LOST = {
     "dropped": {"kind": "drop", "when": "after"},
     "cut off": {"kind": "truncate", "bytes": 10},

@@ -23,6 +23,8 @@ from workflows.messages import (
     ValidateAndGoLiveInput,
 )
 
+pytestmark = pytest.mark.only("cloud-partner", "what is sent to a run is read alike, whatever it is about")
+
 SECRET = "sv=2022&sig=TOPSECRET"
 VHD = f"https://images.blob.core.windows.net/vhds/web.vhd?{SECRET}"
 OFFER: dict[str, Any] = {"publisher_id": "fabrikam", "offer_id": "web"}

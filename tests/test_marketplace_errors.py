@@ -14,7 +14,10 @@ SECRET = f"{SAS}SECRET"
 SAYS = f"The gears are stuck. Bearer {DEFAULT_TOKEN} https://x.example/a.vhd?{SECRET}"
 WORDS = {"body": f'{{"error": {{"code": "Stuck", "message": "{SAYS}"}}}}'}
 WRITES = ["put_offer", "publish", "go_live"]
-READS = ["read_slot", "list_operations", "look", "offer_status"]
+READS = ["read_slot", "list_operations", "look"]
+ON_PORTAL = pytest.mark.only("cloud-partner", "there the status of an offer is a call of its own")
+ON_INGESTION = pytest.mark.only("product-ingestion", "it has no such call")
+THE_SAME = pytest.mark.only("cloud-partner", "what a status means is read in one place for both")
 
 ONCE: dict[str, dict[str, object]] = {
     "401": {"kind": "respond", "status": 401, **WORDS},
@@ -30,13 +33,24 @@ ONCE: dict[str, dict[str, object]] = {
     "500 after": {"kind": "respond_after", "status": 500, **WORDS},
 }
 
+SAME = ("401", "412", "500", "503", "truncated", "dropped before")
+
 LASTING = {each: ONCE[each] for each in ("409", "503", "html with 200", "dropped before")}
 
 FOR_GOOD = {"401": "NotAuthorized", "403": "NotAuthorized", "422": "ValidationFailed", "400": "MarketplaceError"}
 
 
-@pytest.mark.parametrize("action", ONCE.values(), ids=ONCE)
-@pytest.mark.parametrize("calls", [["put_offer"], ["publish"], ["go_live"], READS], ids=[*WRITES, "reads"])
+@pytest.mark.parametrize(
+    "action", [pytest.param(action, id=name, marks=[THE_SAME] * (name in SAME)) for name, action in ONCE.items()]
+)
+@pytest.mark.parametrize(
+    "calls",
+    [
+        *(pytest.param([call], id=call) for call in WRITES),
+        pytest.param([*READS, "offer_status"], id="reads", marks=ON_PORTAL),
+        pytest.param(READS, id="reads", marks=ON_INGESTION),
+    ],
+)
 async def test_a_failure_that_passes_costs_time_and_nothing_else(
     desk: Desk, calls: list[str], action: dict[str, object]
 ) -> None:
@@ -55,8 +69,15 @@ async def test_a_failure_that_passes_costs_time_and_nothing_else(
     assert {entry["call"] for entry in await desk.requests() if entry["faults"]} == set(calls)
 
 
-@pytest.mark.parametrize("status", FOR_GOOD)
-@pytest.mark.parametrize("call", [*WRITES, *READS])
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [
+        *((call, status) for call in [*WRITES, *READS] for status in ("403", "422")),
+        *(pytest.param("publish", status, marks=THE_SAME) for status in ("400", "401")),
+        *(pytest.param("read_slot", status, marks=THE_SAME) for status in ("400", "401")),
+        *(pytest.param("offer_status", status, marks=ON_PORTAL) for status in ("403", "422")),
+    ],
+)
 async def test_a_failure_that_stays_ends_the_run_at_once_and_says_why(
     desk: Desk, call: str, status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -92,7 +113,8 @@ async def test_a_service_that_stays_out_of_order_is_given_up_at_the_deadline(
     assert f"{desk.publisher}/webstack-appliance" in error.message
     assert "Start the run again" in error.message
     tries = [entry for entry in await desk.requests() if entry["faults"]]
-    assert 3 < len(tries) < 50
+    # Where operations are listed late, a request that may have had its effect is not sent again for long.
+    assert desk.per_api(3, 0) < len(tries) < 50
     assert await desk.effects("publish") == 1
 
 
@@ -110,6 +132,7 @@ async def test_a_write_that_has_its_effect_but_never_says_so_is_recognised(desk:
     assert await desk.effects("go_live") == 1
 
 
+@pytest.mark.only("cloud-partner", "with the other API an offer has no draft while nothing is changed")
 async def test_a_missing_draft_is_an_offer_that_is_not_there(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.fault("read_slot", {"kind": "respond", "status": 404, **WORDS}, times=-1, slot="Draft")
@@ -119,7 +142,13 @@ async def test_a_missing_draft_is_an_offer_that_is_not_there(desk: Desk) -> None
     assert f"{desk.publisher}/webstack-appliance" in error.message
 
 
-@pytest.mark.parametrize("call", [*WRITES, "look"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        *WRITES,
+        pytest.param("look", marks=pytest.mark.only("cloud-partner", "with the other API jobs are forgotten")),
+    ],
+)
 async def test_an_offer_deleted_meanwhile_ends_the_run(desk: Desk, call: str) -> None:
     await desk.preview("4.2.0")
     await desk.fault(call, {"kind": "respond", "status": 404, **WORDS}, times=-1)
@@ -138,7 +167,9 @@ async def test_the_patience_that_the_service_asks_for_is_kept(desk: Desk, call: 
     asked = [entry for entry in await desk.requests() if entry["call"] == call]
     refused = next(number for number, entry in enumerate(asked) if entry["faults"])
     first, second = (datetime.fromisoformat(entry["sandbox_time"]) for entry in asked[refused : refused + 2])
-    assert timedelta(minutes=30) <= second - first < timedelta(minutes=40)
+    # What may have had its effect is not sent again before the marketplace has had the time to list it.
+    settled = timedelta(minutes=40) if (call, status) == desk.per_api((), ("publish", 503)) else timedelta()
+    assert timedelta(minutes=30) <= second - first - settled < timedelta(minutes=40)
 
 
 async def test_a_token_that_expires_in_the_middle_does_not_end_the_run_in_any_secret(
