@@ -1,6 +1,7 @@
 """What a test needs to act as a release engineer, and to arrange what the marketplace does."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
@@ -55,68 +56,14 @@ class Recorder:
         return self.status
 
 
-class Desk:
-    """A release engineer's desk: one publisher, the sandbox's controls, and Temporal."""
+class Shop(ABC):
+    """A publisher's place at the marketplace: what somebody does there by hand, and the sandbox's controls."""
 
-    def __init__(
-        self,
-        api: Api,
-        temporal: WorkflowEnvironment,
-        http: httpx.AsyncClient,
-        sandbox_url: str,
-        task_queue: str,
-        publisher: str,
-        webhook: Recorder,
-        publishing: timedelta = timedelta(minutes=21),
-    ) -> None:
+    def __init__(self, api: Api, http: httpx.AsyncClient, sandbox_url: str, publisher: str) -> None:
         self.api = api
-        self.publishing = publishing
-        self.temporal = temporal
         self.http = http
         self.sandbox_url = sandbox_url
-        self.task_queue = task_queue
         self.publisher = publisher
-        self.webhook = webhook
-        self._runs = 0
-
-    # Temporal
-
-    async def start(self, workflow: str, start: object, *, workflow_id: str | None = None, **options: Any) -> Run:
-        """Start a workflow by name, as the CLI does, with any JSON."""
-        self._runs += 1
-        return await self.temporal.client.start_workflow(
-            workflow,
-            start,
-            id=workflow_id or f"{self.publisher}/{workflow}-{self._runs}",
-            task_queue=self.task_queue,
-            result_type=PublicationResult,
-            **options,
-        )
-
-    async def run(self, workflow: str, start: object, **options: Any) -> PublicationResult:
-        """Start a workflow and skip time until it has ended."""
-        return await (await self.start(workflow, start, **options)).result()
-
-    async def failure(self, workflow: str, start: object, **options: Any) -> ApplicationError:
-        """Run a workflow that fails; answers with the error that the contract promises."""
-        return await failure_of(await self.start(workflow, start, **options))
-
-    async def until(self, run: Run, ready: Callable[[Progress], bool], *, minutes: int = 120) -> Progress:
-        """Let time pass, minute by minute, until the run's progress is as wanted."""
-        for _ in range(minutes):
-            progress = await progress_of(run)
-            if ready(progress):
-                return progress
-            await self.temporal.sleep(timedelta(minutes=1))
-        raise AssertionError(f"it never was: {progress}")
-
-    async def until_asked(self, run: Run) -> Progress:
-        """Let time pass until the run asks for approval."""
-        return await self.until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
-
-    def told(self, run: Run) -> list[str]:
-        """Return the events that people were told of a run."""
-        return [body["event"] for body in self.webhook.bodies if body["workflow_id"] == run.id]
 
     def per_api(self, portal: Value, ingestion: Value) -> Value:
         """Return what is so with the API at hand."""
@@ -155,9 +102,9 @@ class Desk:
         await self.publish()
         await self.let_publish()
 
+    @abstractmethod
     async def let_publish(self) -> None:
         """Let pass what publishing takes until the preview waits for sign-off."""
-        await self.temporal.sleep(self.publishing)
 
     async def put(self, *versions: str, document: dict[str, Any] | None = None) -> None:
         """Write a whole offer by hand."""
@@ -245,6 +192,69 @@ class Desk:
         address = f"{self.sandbox_url}/_control/publishers/{self.publisher}/{path}"
         response = await self.http.request(method, address, json=body)
         assert response.is_success, response.text
+
+
+class Desk(Shop):
+    """A release engineer's desk: one publisher, the sandbox's controls, and Temporal."""
+
+    def __init__(
+        self,
+        api: Api,
+        temporal: WorkflowEnvironment,
+        http: httpx.AsyncClient,
+        sandbox_url: str,
+        task_queue: str,
+        publisher: str,
+        webhook: Recorder,
+        publishing: timedelta = timedelta(minutes=21),
+    ) -> None:
+        super().__init__(api, http, sandbox_url, publisher)
+        self.publishing = publishing
+        self.temporal = temporal
+        self.task_queue = task_queue
+        self.webhook = webhook
+        self._runs = 0
+
+    async def let_publish(self) -> None:
+        """Let pass what publishing takes until the preview waits for sign-off."""
+        await self.temporal.sleep(self.publishing)
+
+    async def start(self, workflow: str, start: object, *, workflow_id: str | None = None, **options: Any) -> Run:
+        """Start a workflow by name, as the CLI does, with any JSON."""
+        self._runs += 1
+        return await self.temporal.client.start_workflow(
+            workflow,
+            start,
+            id=workflow_id or f"{self.publisher}/{workflow}-{self._runs}",
+            task_queue=self.task_queue,
+            result_type=PublicationResult,
+            **options,
+        )
+
+    async def run(self, workflow: str, start: object, **options: Any) -> PublicationResult:
+        """Start a workflow and skip time until it has ended."""
+        return await (await self.start(workflow, start, **options)).result()
+
+    async def failure(self, workflow: str, start: object, **options: Any) -> ApplicationError:
+        """Run a workflow that fails; answers with the error that the contract promises."""
+        return await failure_of(await self.start(workflow, start, **options))
+
+    async def until(self, run: Run, ready: Callable[[Progress], bool], *, minutes: int = 120) -> Progress:
+        """Let time pass, minute by minute, until the run's progress is as wanted."""
+        for _ in range(minutes):
+            progress = await progress_of(run)
+            if ready(progress):
+                return progress
+            await self.temporal.sleep(timedelta(minutes=1))
+        raise AssertionError(f"it never was: {progress}")
+
+    async def until_asked(self, run: Run) -> Progress:
+        """Let time pass until the run asks for approval."""
+        return await self.until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
+
+    def told(self, run: Run) -> list[str]:
+        """Return the events that people were told of a run."""
+        return [body["event"] for body in self.webhook.bodies if body["workflow_id"] == run.id]
 
 
 async def failure_of(run: Run) -> ApplicationError:
