@@ -1,0 +1,67 @@
+"""The worker's log: whose line it is, and no secret in it."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+
+from tests.desk import SAS
+from worker.logs import set_up_logging
+
+RUN = {"workflow_id": "go-live/fabrikam/webstack", "run_id": "0199-run", "workflow_type": "ValidateAndGoLive"}
+ACTIVITY = {"activity_type": "publish", "workflow_id": "go-live/fabrikam/webstack", "workflow_run_id": "0199-run"}
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+def line(capsys: pytest.CaptureFixture[str], form: Literal["text", "json"], message: str, **extra: object) -> str:
+    """Return what is written of a record."""
+    set_up_logging("INFO", form)
+    logging.getLogger("temporalio.workflow").info(message, extra=extra)
+    return capsys.readouterr().err.rstrip("\n")
+
+
+def test_a_line_of_text_ends_with_the_ids_of_its_run(capsys: pytest.CaptureFixture[str]) -> None:
+    written = line(capsys, "text", "fabrikam/webstack: going live", temporal_workflow=RUN)
+
+    assert written.endswith(
+        "INFO     temporalio.workflow: fabrikam/webstack: going live (go-live/fabrikam/webstack, 0199-run)"
+    )
+
+
+def test_a_line_of_an_activity_names_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    written = line(capsys, "text", "it failed", temporal_activity=ACTIVITY)
+
+    assert written.endswith("it failed (publish, go-live/fabrikam/webstack, 0199-run)")
+
+
+def test_another_line_ends_with_its_message(capsys: pytest.CaptureFixture[str]) -> None:
+    assert line(capsys, "text", "Stopped").endswith("temporalio.workflow: Stopped")
+
+
+def test_json_holds_offer_and_ids_as_members(capsys: pytest.CaptureFixture[str]) -> None:
+    written = json.loads(line(capsys, "json", "going live", temporal_workflow=RUN, offer="fabrikam/webstack"))
+
+    assert (written["message"], written["offer"], written["temporal_workflow"]) == (
+        "going live",
+        "fabrikam/webstack",
+        RUN,
+    )
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_line_holds_a_signature(capsys: pytest.CaptureFixture[str], form: Literal["text", "json"]) -> None:
+    written = line(capsys, form, f"refused: https://images.example/1.vhd?{SAS}", temporal_workflow=RUN)
+
+    assert "INVENTED" not in written
+    assert "images.example/1.vhd" in written
