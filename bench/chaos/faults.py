@@ -60,6 +60,7 @@ class Kind:
         apis: The APIs that it is played through.
         modular: Whether half of the runs publish the plans of their images only.
         hit_by: Tells which requests it hit, where it is none of the sandbox's faults.
+        held_for: Seconds until a request that was hit is in the marketplace's log.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Kind:
     apis: tuple[Api, ...] = tuple(APIS.values())
     modular: bool = False
     hit_by: Callable[[dict[str, Any]], bool] | None = None
+    held_for: float = 0
 
     @property
     def own_workers(self) -> bool:
@@ -238,7 +240,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("connection dropped after the effect", _hitting({"kind": "drop", "when": "after"}, writes=2, reads=3)),
     Kind("answer cut off", _hitting({"kind": "truncate", "bytes": 12}, writes=2, reads=3)),
     # One at a time: while a publish request is held here, others would publish the same draft, from begin to end.
-    Kind("stall beyond the timeout", _stall, shapes=("release", "rejected")),
+    Kind("stall beyond the timeout", _stall, shapes=("release", "rejected"), held_for=32),
     Kind(
         "token withdrawn",
         _hitting({"kind": "expire_tokens"}, writes=0, reads=1, times=1),
