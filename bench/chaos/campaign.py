@@ -79,7 +79,7 @@ class Campaign:
             async with trouble_for(cell, Random(f"{self.seed} {kind.name} trouble")):  # noqa: S311 - repeatable
                 await asyncio.gather(*(play(cell, story) for story in stories))
             took = time.monotonic() - began
-            await asyncio.sleep(max(kind.held_for - took, 0))
+            await asyncio.sleep(kind.held_for)
             evidence = await gather(cell)
             row = row_of(kind, evidence, took)
             for each in evidence:
