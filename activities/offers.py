@@ -363,12 +363,13 @@ class OfferActivities:
             except (Refused, Conflict) as refusal:
                 return await self._refused(survey, offer, refusal)
             removed, deprecated = edit.removed, edit.deprecated
-            if repeated and not (edit.removed or edit.deprecated):
-                deprecated = request.would_deprecate
-            if request.would_remove and repeated and not (edit.removed or edit.deprecated):
+            if repeated and not (removed or deprecated) and (request.would_remove or request.would_deprecate):
+                # Where the images came from somebody else, no room was made: the draft says what was done.
                 draft = await self._marketplace.read_slot(offer, Slot.DRAFT)
                 held = {(each.plan_id, each.version) for each in draft.versions} if draft is not None else set()
                 removed = [each for each in request.would_remove if (each.plan_id, each.version) not in held]
+                withdrawn = self._marketplace.promotion(draft, production).deprecates
+                deprecated = [each for each in request.would_deprecate if each in withdrawn]
         return DraftWritten(
             survey=_with(survey, in_draft=True),
             known_operations=edit.operations,
