@@ -31,7 +31,6 @@ _MARKUP = re.compile(
 )
 _BEARER = re.compile(r"\b(bearer\s+)[^\s\"',;<>]+", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[\w-]{5,}(\.[\w-]*){0,4}")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,199}")
 
 _MESSAGE = ("message", "messagehtml", "value", "error_description", "errormessage", "detail", "description")
 _NESTED = ("error", "odata.error", "errors", "details", "innererror", "messages", "modelstate")
@@ -87,11 +86,6 @@ def sayings(body: object) -> list[str]:
         if len(said) == MAX_SAYINGS:
             break
     return list(said)
-
-
-def identifier(value: object) -> str | None:
-    """Return ``value`` where it is an id that can stand in a URL and in a log, ``None`` otherwise."""
-    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def lowered(value: object) -> dict[str, object]:

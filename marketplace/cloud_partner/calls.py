@@ -13,12 +13,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 import httpx
 
 from marketplace.cloud_partner.headers import etag, operation_id
 from marketplace.errors import Refused
+from marketplace.http.addresses import segment
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
 from marketplace.http.exchange import Observer, nobody
@@ -266,9 +266,4 @@ def _offer_path(offer: OfferKey, *rest: str) -> str:
 
 
 def _path(*segments: str) -> str:
-    return "/".join(["/api/publishers", *map(_segment, segments)])
-
-
-def _segment(text: str) -> str:
-    # A segment of dots would be taken for a way up, and leave the publisher.
-    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="", errors="replace")
+    return "/".join(["/api/publishers", *map(segment, segments)])

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from marketplace.wording import identifier
+from marketplace.cloud_partner.operations import identifier
 
 _LOCATION_HEADERS = ("location", "operation-location")
 

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from marketplace.cloud_partner.status import is_of_another_kind, kind_of, settled
 from marketplace.model import Operation, OperationKind, OperationState
-from marketplace.wording import identifier, lowered
+from marketplace.wording import lowered
 
 _MOMENT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d*))?\s*(?:(Z)|([+-])(\d\d):?(\d\d))?",
     re.ASCII | re.IGNORECASE,
 )
 _MICROSECOND_DIGITS = 6
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~-]{0,199}")
 
 
 def operations(body: object) -> list[Operation]:
@@ -33,6 +34,11 @@ def operations(body: object) -> list[Operation]:
         if operation is not None:
             found.setdefault(operation.id, operation)
     return _newest_first(list(found.values()))
+
+
+def identifier(value: object) -> str | None:
+    """Return ``value`` where it is an id that can stand in a URL and in a log, ``None`` otherwise."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def moment(text: object) -> datetime | None:

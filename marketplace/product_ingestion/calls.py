@@ -8,11 +8,12 @@ repeating the request once with a new token. Nothing else is retried. What answe
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
 from marketplace.errors import Refused
+from marketplace.http.addresses import segment
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
 from marketplace.http.exchange import Observer, nobody
@@ -94,7 +95,7 @@ class ProductIngestion:
         call = _call("read_tree", f"read the {target} of", offer)
         query = {"targetType": target}
         answer = await self._send(
-            call, "GET", f"resource-tree/product/{_segment(product)}", query=query, limit=MAX_DOCUMENT_BYTES
+            call, "GET", f"resource-tree/product/{segment(product)}", query=query, limit=MAX_DOCUMENT_BYTES
         )
         if not isinstance(json_of(call, answer), dict):
             raise unreadable(call, answer, "is not a tree of resources")
@@ -107,18 +108,18 @@ class ProductIngestion:
             NotFound: There is none, or no draft at all.
         """
         call = _call("read_resource", f"read {one_line(durable_id, 300)} of", offer)
-        path = "/".join(_segment(part) for part in durable_id.split("/"))
+        path = "/".join(segment(part) for part in durable_id.split("/"))
         return await self._object(call, path, limit=MAX_DOCUMENT_BYTES)
 
     async def submissions(self, offer: OfferKey, product: str) -> list[object]:
         """Return the active submissions, of all pages: ``GET submission/…``."""
         call = _call("list_submissions", "list the submissions of", offer)
-        return await self._list(call, f"submission/{_segment(product)}", {})
+        return await self._list(call, f"submission/{segment(product)}", {})
 
     async def submission(self, offer: OfferKey, product: str, number: str) -> object:
         """Return a submission: ``GET submission/…/<number>``."""
         call = _call("read_submission", f"look at submission {one_line(number, 100)} of", offer)
-        return await self._object(call, f"submission/{_segment(product)}/{_segment(number)}")
+        return await self._object(call, f"submission/{segment(product)}/{segment(number)}")
 
     async def configure(self, offer: OfferKey, document: str, *, verb: str) -> str | None:
         """Ask for a document's resources to be as it says, and for submissions: ``POST configure``.
@@ -146,7 +147,7 @@ class ProductIngestion:
     async def job(self, offer: OfferKey, job: str) -> object:
         """Return a job's status document: ``GET configure/<job>/status``."""
         call = _call("read_job", f"look at job {one_line(job, 100)} of", offer)
-        return await self._object(call, f"configure/{_segment(job)}/status")
+        return await self._object(call, f"configure/{segment(job)}/status")
 
     async def job_resources(self, offer: OfferKey, job: str) -> object:
         """Return the resources with which a job succeeded: ``GET configure/<job>``.
@@ -155,7 +156,7 @@ class ProductIngestion:
             NotFound: It has not ended, or has failed.
         """
         call = _call("read_job_resources", f"read the outcome of job {one_line(job, 100)} of", offer)
-        return await self._object(call, f"configure/{_segment(job)}", limit=MAX_DOCUMENT_BYTES)
+        return await self._object(call, f"configure/{segment(job)}", limit=MAX_DOCUMENT_BYTES)
 
     async def cancel(self, offer: OfferKey, job: str) -> None:
         """Ask for a job to be cancelled: ``POST configure/<job>/cancel``.
@@ -164,7 +165,7 @@ class ProductIngestion:
             Refused: It has ended, or is too far along.
         """
         call = _call("cancel_job", f"cancel job {one_line(job, 100)} of", offer)
-        await self._send(call, "POST", f"configure/{_segment(job)}/cancel", content=b"", timeout=WRITE_TIMEOUT)
+        await self._send(call, "POST", f"configure/{segment(job)}/cancel", content=b"", timeout=WRITE_TIMEOUT)
 
     async def _object(self, call: Call, path: str, limit: int = MAX_ANSWER_BYTES) -> object:
         answer = await self._send(call, "GET", path, limit=limit)
@@ -235,8 +236,3 @@ def _next_page(page: Mapping[str, object], query: Mapping[str, str]) -> Mapping[
 
 def _call(name: str, verb: str, offer: OfferKey) -> Call:
     return Call(verb, offer.publisher_id, offer.offer_id, name)
-
-
-def _segment(text: str) -> str:
-    # A segment of dots would be taken for a way up.
-    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="", errors="replace")

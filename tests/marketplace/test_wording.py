@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.wording import identifier, one_line, plain_text, sayings
+from marketplace.wording import one_line, plain_text, sayings
 
 SIGNATURE = "hunter2Signature%2Bx%3D"
 JSON = st.recursive(
@@ -97,8 +97,3 @@ def test_any_json_is_survived(body: object) -> None:
 @given(st.text(alphabet="<>!-[]/a&;#x\"'= ", max_size=60))
 def test_any_html_is_survived(html: str) -> None:
     assert plain_text(html, 40).isprintable()
-
-
-@pytest.mark.parametrize("value", [None, 7, "", "a/b", "..", "a b", "a$b", "x" * 201, "é", "a\n"])
-def test_what_cannot_stand_in_a_url_is_no_id(value: object) -> None:
-    assert identifier(value) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.cloud_partner.operations import moment, operations
+from marketplace.cloud_partner.operations import identifier, moment, operations
 from marketplace.model import OperationKind, OperationState
 
 
@@ -162,3 +162,8 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_makes_a_list(body: object) -> None:
     assert len({operation.id for operation in operations(body)}) == len(operations(body))
+
+
+@pytest.mark.parametrize("value", [None, 7, "", "a/b", "..", "a b", "a$b", "x" * 201, "é", "a\n"])
+def test_what_cannot_stand_in_a_url_is_no_id(value: object) -> None:
+    assert identifier(value) is None
