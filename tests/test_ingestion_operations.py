@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
 
-from tests.desk import Desk, failure_of, progress_of
+from tests.desk import Desk, Run, failure_of, progress_of
 
 pytestmark = pytest.mark.only("product-ingestion", "there are no submissions and jobs with the other API")
 
@@ -48,8 +50,11 @@ async def test_an_operation_is_called_by_the_number_of_its_submission_whichever_
 # Lost answers
 
 
-@pytest.mark.parametrize("listed_after", [0, 240], ids=["listed at once", "listed late"])
-@pytest.mark.parametrize("action", LOST.values(), ids=LOST)
+@pytest.mark.parametrize(
+    ("action", "listed_after"),
+    [(LOST["cut off"], 0), (LOST["dropped"], 240), (LOST["502"], 240)],
+    ids=["cut off", "dropped, listed late", "502, listed late"],
+)
 @pytest.mark.parametrize("call", ["put_offer", "publish", "go_live"])
 async def test_a_request_whose_answer_was_lost_is_not_sent_twice(
     desk: Desk, call: str, action: dict[str, object], listed_after: int
@@ -97,8 +102,9 @@ async def test_a_promoted_preview_is_neither_promoted_nor_published_again_howeve
 # Contention
 
 
-@pytest.mark.parametrize("contention", ["409", "423", "400", "job"])
-@pytest.mark.parametrize("edits", ["accept", "refuse"])
+@pytest.mark.parametrize(
+    ("contention", "edits"), [("409", "accept"), *((each, "refuse") for each in ("409", "423", "400", "job"))]
+)
 async def test_an_operation_in_the_way_is_waited_for_however_the_marketplace_says_so(
     desk: Desk, contention: str, edits: str
 ) -> None:
@@ -125,10 +131,9 @@ async def test_a_publish_that_others_were_faster_with_is_waited_for(desk: Desk, 
     assert await desk.effects("publish") == 1
 
 
-@pytest.mark.parametrize("contention", ["409", "423", "400", "job"])
-async def test_a_run_that_must_not_wait_ends_as_publish_in_progress(desk: Desk, contention: str) -> None:
+async def test_a_run_that_must_not_wait_ends_as_publish_in_progress(desk: Desk) -> None:
     await desk.live("4.2.0")
-    await desk.switch(contention=contention, edits_while_running="refuse")
+    await desk.switch(edits_while_running="refuse")
     await desk.stranger("edit", "publish")
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.6", if_publishing="fail"))
 
@@ -200,3 +205,35 @@ async def test_a_publish_of_others_cannot_be_cancelled_and_is_waited_for(desk: D
     assert await desk.operations() == [("publish", None), ("goLive", None), ("publish", None), ("publish", None)]
     assert any("cancels jobs only" in note for note in (await progress_of(run)).notes)
     assert await desk.effects("cancel") == 0
+
+
+async def cancelled(run: Run) -> None:
+    """Cancel a run, and wait until it has ended so."""
+    await run.cancel()
+    with pytest.raises(WorkflowFailureError) as ended:
+        await run.result()
+    assert isinstance(ended.value.cause, CancelledError), repr(ended.value.cause)
+
+
+async def test_a_cancelled_run_cancels_the_job_of_its_publish(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await cancelled(run)
+
+    assert await desk.effects("cancel") == 1
+    assert await desk.operations() == [("publish", None), ("goLive", None), ("publish", "canceled")]
+
+
+async def test_a_cancel_that_comes_too_late_for_the_marketplace_is_said_to_be_so(desk: Desk) -> None:
+    await desk.live("4.2.0")
+    await desk.switch(cancel_window="sign_off_only")
+    run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
+    await desk.until(run, lambda progress: bool(progress.steps))
+    await cancelled(run)
+
+    notes = (await progress_of(run)).notes
+    assert any("too far along" in note for note in notes), notes
+    assert any("The preview stays" in note for note in notes), notes
+    assert await desk.effects("cancel") == 0
+    assert await desk.kinds() == ["publish", "goLive", "publish"]
