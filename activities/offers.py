@@ -319,7 +319,10 @@ class OfferActivities:
         except NotFound:
             raise refusal from None
         now = survey.model_copy(update={"operations": operations})
-        if survey.running is None and now.running is None:
+        known = set(survey.known_operations)
+        # Of a put nothing was surveyed before.
+        came_and_went = bool(known) and not set(now.known_operations) <= known
+        if survey.running is None and now.running is None and not came_and_went:
             raise refusal
         return DraftWritten(survey=now, known_operations=now.known_operations, refused=str(refusal))
 

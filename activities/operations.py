@@ -229,6 +229,9 @@ class OperationActivities:
                 after = await self._marketplace.operations(offer)
                 came_and_went = next((each for each in after if each.id not in known), None)
                 in_the_way = await self._running(offer, after) or in_the_way or came_and_went
+                if in_the_way is None and refusal.status is None:
+                    # Nothing was sent: the draft lacks what is live. A survey finds out, and puts it back.
+                    raise _in_progress(offer, str(refusal)) from refusal
                 if in_the_way is None:
                     raise
                 raise _in_progress(
@@ -317,12 +320,13 @@ class OperationActivities:
             self._check_approver(request)
             await self._check_preview(request, operations)
             attempt = trail.attempt(FIRST_LOOK)
+            known = [*request.known_operations, *(operation.id for operation in operations)]
             trail.sends()
             try:
                 named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)
             except (Refused, Conflict):
                 operations = await self._marketplace.operations(offer)
-                begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+                begun = _newest_since(operations, known, OperationKind.GO_LIVE)
                 begun = begun or _promotion_of(operations, request.approved_publish)
                 if begun is None:
                     await self._check_preview(request, operations)
@@ -389,7 +393,9 @@ class OperationActivities:
                     return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL)
                 operation_id = begun.id
             nothing_to_cancel = CancelAnswer(state=CancelState.NOTHING_TO_CANCEL, operation_id=operation_id)
-            report = await self._marketplace.look(offer, operation_id, OperationKind.PUBLISH)
+            report = await self._marketplace.look(
+                offer, operation_id, OperationKind.PUBLISH, known=request.known_operations
+            )
             if report.state not in _CANCELABLE or not await self._is_newest(offer, operation_id):
                 return nothing_to_cancel
             if await self._is_canceled(offer, report):
@@ -400,7 +406,9 @@ class OperationActivities:
             except (Refused, Conflict) as refusal:
                 refused = refusal
             if refused is not None or report.state is OperationState.PREVIEW:
-                report = await self._marketplace.look(offer, operation_id, OperationKind.PUBLISH)
+                report = await self._marketplace.look(
+                    offer, operation_id, OperationKind.PUBLISH, known=request.known_operations
+                )
                 if await self._is_canceled(offer, report):
                     return nothing_to_cancel
             if refused is not None and report.state in _CANCELABLE:

@@ -64,7 +64,8 @@ class GoingLive:
         publication = self._stages.publication
         if survey is not None:
             publish_id = survey.last_publish.id if survey.last_publish is not None else None
-            known = survey.known_operations
+            # A survey may name the newest operation only, which a later one may have taken from the list.
+            known = list(dict.fromkeys([*survey.known_operations, *(publication.known_operations or [])]))
         else:
             publish_id = publication.published.operation_id if publication.published is not None else None
             known = [*([publish_id] if publish_id else []), *(publication.known_operations or [])]

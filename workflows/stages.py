@@ -225,7 +225,11 @@ class Stages:
             **_asked(wanted),
         )
         written = await self._draft.write(DraftWrite(edit=request, time=self.waiting.time_left()))
-        return self._existing(written.survey)
+        survey = self._existing(written.survey)
+        if set(written.known_operations) <= set(survey.known_operations):
+            return survey
+        # What began while the draft was written may carry the images already: they are not published again.
+        return await self._survey_once_shown(wanted)
 
     async def put(self, definition: Callable[[], OfferDefinition], *, replace: bool) -> Survey:
         """Survey the offer, and put it where that is not done yet and nothing runs.

@@ -291,7 +291,7 @@ async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_tod
     address: str,
     marketplace_url: str,
 ) -> None:
-    queue = f"upgrade-{end.name}"
+    queue = f"upgrade-{end.name.lower()}"
     environment = worker_environment(address, marketplace_url, queue) | KEYS
     before = programs.python("-m", "worker", environment=environment, folder=older)
     await until_working(before)
