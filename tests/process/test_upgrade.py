@@ -34,7 +34,7 @@ from tests.desk import Desk, Recorder, Run
 from tests.process.processes import Programs, lease, until, until_working, worker_environment
 
 PROJECT = Path(__file__).parents[2]
-OLDEST = "0ae650510eb13d6e3693289eb07592b2d804554d"
+OLDEST = "26d5eda3421c197d14d709e91e993daa4fb05e4e"
 """The commit whose runs the worker of today has to finish."""
 
 NONE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
