@@ -30,6 +30,7 @@ NEVER_IN_A_HISTORY = {
     r"^class OfferActivities": "the work of an activity is not done again",
     r"^def _(with|until_published)\(": "likewise",
     r"return Change\($": "likewise",
+    r"return await self\._survey_once_shown\(wanted\)$": "somebody would have to publish while the draft is written",
     r"def _last_note": "it is told after a hundred rounds",
     r"if survey.preview_of == published.operation_id": "somebody would have to publish other plans just before us",
     r"!= \"OperationTimedOut\":\n\s+raise$": "likewise: Production would have to become unreadable for good",
