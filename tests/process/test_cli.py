@@ -181,7 +181,7 @@ async def test_a_cancelled_run_cancels_its_operation(shell: Shell, publisher: Pu
 
 # What acts on the marketplace or tells people, with an input that a workflow might have given.
 ACTS: dict[str, dict[str, Any]] = {
-    "put_offer": {"document": "{}", "replace": True, "sole_writer": True},
+    "put_offer": {"definition": {"member": "offer", "text": "{}"}, "replace": True, "sole_writer": True},
     "edit_images": {"images": [], "sole_writer": True},
     "publish": {"known_operations": []},
     "go_live": {"known_operations": [], "approved_publish": "op-1"},

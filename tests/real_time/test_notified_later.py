@@ -54,7 +54,7 @@ async def test_a_webhook_that_was_away_gets_it_all_the_same_and_holds_nobody_up(
     await trying.result()
 
     delivered = [body for body in real_desk.webhook.bodies if body["workflow_id"] == run.id][-1]
-    assert (delivered["event"], delivered["run_id"]) == ("live", run.first_execution_run_id)
+    assert delivered["event"] == "live"
 
 
 async def test_a_webhook_that_stays_away_is_given_up_in_the_end(
