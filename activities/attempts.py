@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
-from marketplace.protocol import Attempt
+from marketplace.protocol import SETTLE, Attempt
 
 Answer = TypeVar("Answer")
 
@@ -35,8 +35,8 @@ class Trail:
         self.waited = WAITED in marks
         self.handle = next((mark for mark in marks if mark not in {SENT, WAITED}), None)
 
-    def attempt(self, settle: timedelta) -> Attempt:
-        """Return what the marketplace is told of the earlier attempts.
+    def attempt(self, settle: timedelta = SETTLE) -> Attempt:
+        """Return what the marketplace needs to know of the earlier attempts.
 
         Args:
             settle: How long a request whose answer was lost may take to show.

@@ -81,7 +81,7 @@ def application_error(error: errors.MarketplaceError | errors.RuleBroken, attemp
 def _spread(attempt: int) -> timedelta:
     """Return some time beyond what the service asked for, or all that it sent away would come back together.
 
-    With every try it may be longer: a crowd that keeps being sent away comes back ever more thinly.
+    With every attempt it may be longer: a crowd that keeps being sent away comes back ever more thinly.
     """
     return random.uniform(0, 1) * min(timedelta(seconds=2 ** min(attempt, 30)), MOST_SPREAD)  # noqa: S311 - no secret
 

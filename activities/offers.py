@@ -27,7 +27,7 @@ from marketplace.model import (
     Slot,
     WhenFull,
 )
-from marketplace.protocol import Contents, Marketplace
+from marketplace.protocol import SETTLE, Contents, Marketplace
 
 PRECONDITION_FAILED = 412
 """The draft changed between our read and our write: somebody else was faster."""
@@ -150,7 +150,7 @@ class PutOfferRequest(Fact):
     definition: OfferDefinition
     replace: bool
     sole_writer: bool = False
-    settle: timedelta = timedelta(minutes=2)
+    settle: timedelta = SETTLE
 
 
 class EditRequest(SurveyRequest):
@@ -171,7 +171,7 @@ class EditRequest(SurveyRequest):
     sole_writer: bool = False
     would_remove: list[ImageVersion] = []
     would_deprecate: list[ImageVersion] = []
-    settle: timedelta = timedelta(minutes=2)
+    settle: timedelta = SETTLE
 
 
 class DraftWritten(Fact):

@@ -29,7 +29,7 @@ from marketplace.model import (
     Promotion,
     Slot,
 )
-from marketplace.protocol import Marketplace
+from marketplace.protocol import SETTLE, Marketplace
 
 PUBLISH_IN_PROGRESS = "PublishInProgress"
 PREVIEW_CHANGED = "PreviewChanged"
@@ -56,7 +56,7 @@ class PublishRequest(ChangeRequest):
     known_operations: list[str]
     notification_emails: list[str] = []
     ask_to_join: bool = False
-    settle: timedelta = timedelta(minutes=2)
+    settle: timedelta = SETTLE
 
 
 class StartedOperation(Fact):
@@ -103,7 +103,7 @@ class CancelRequest(Fact):
     operation_id: str | None
     known_operations: list[str] = []
     notification_emails: list[str] = []
-    settle: timedelta = timedelta(minutes=2)
+    settle: timedelta = SETTLE
 
 
 class CancelState(StrEnum):
@@ -244,7 +244,7 @@ class OperationActivities:
             return StartedOperation(operation_id=named, ours=named not in known)
 
     async def _send_publish(self, request: PublishRequest, trail: Trail) -> str | None:
-        attempt = trail.attempt(request.settle)
+        attempt = trail.attempt()
         trail.sends()
         try:
             return await self._marketplace.publish(
@@ -296,8 +296,8 @@ class OperationActivities:
     async def go_live(self, request: GoLiveRequest) -> StartedOperation:
         """Promote the approved preview.
 
-        Safe to repeat: a repeated try reads the operations first, and a go-live that is new since
-        ``known_operations`` is the one that an earlier try started.
+        Safe to repeat: a repeated attempt reads the operations first, and a go-live that is new since
+        ``known_operations`` is the one that an earlier attempt started.
 
         Raises:
             ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more, or somebody
@@ -319,7 +319,7 @@ class OperationActivities:
                 return StartedOperation(operation_id=begun.id, ours=True)
             self._check_approver(request)
             await self._check_preview(request, operations)
-            attempt = trail.attempt(FIRST_LOOK)
+            attempt = trail.attempt()
             known = [*request.known_operations, *(operation.id for operation in operations)]
             trail.sends()
             try:
@@ -423,7 +423,7 @@ class OperationActivities:
             return CancelAnswer(state=CancelState.REQUESTED, operation_id=operation_id)
 
     async def _is_canceled(self, offer: OfferKey, report: OperationReport) -> bool:
-        """Tell whether a preview was cancelled whose operation, ended by sign-off, will never say so."""
+        """Return whether a preview was cancelled whose operation, ended by sign-off, will never say so."""
         return report.state is OperationState.PREVIEW and not await self._marketplace.awaits_sign_off(
             offer, otherwise=True
         )

@@ -24,6 +24,10 @@ KNOWN_OPERATIONS = 5
 """How many of the newest operations are remembered: whatever stands before them in the list is new."""
 
 
+SETTLE = timedelta(minutes=2)
+"""How long a request whose answer was lost may take to show, unless the caller says otherwise."""
+
+
 def _forgotten(*_marks: str) -> None:
     """Remember nothing: for callers that never repeat a request."""
 
@@ -44,7 +48,7 @@ class Attempt:
     repeated: bool = False
     sent: bool = False
     handle: str | None = None
-    settle: timedelta = timedelta(minutes=2)
+    settle: timedelta = SETTLE
     sends: Callable[[], None] = _forgotten
     note: Callable[[str], None] = _forgotten
 

@@ -31,5 +31,5 @@ class WriteDraft:
                 return await publish(wanted.publish, wanted.time)
             return await call(wanted, ALONE)
         except FailureError as error:
-            await heed_cancellation()  # whatever became of the try that was under way
+            await heed_cancellation()  # whatever became of the attempt that was under way
             raise application_error(error) from None
