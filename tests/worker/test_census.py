@@ -20,7 +20,7 @@ from worker.registration import data_converter
 from workflows import search_attributes
 from workflows.search_attributes import PUBLISH_STAGE
 
-ENTERED = datetime.now(UTC) - timedelta(days=3)
+AGE = timedelta(days=3)
 
 
 @workflow.defn
@@ -35,7 +35,7 @@ class Waits:
 
     @workflow.query
     def progress(self) -> dict[str, str]:
-        return {"stage": self.says, "since": ENTERED.isoformat()}
+        return {"stage": self.says, "since": (datetime.now(UTC) - AGE).isoformat()}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ async def test_each_run_is_asked_once_and_a_young_one_never(
 
     async def entered(_client: Any, run: Any, stage: str) -> datetime:
         asked.append(stage)
-        return ENTERED
+        return datetime.now(UTC) - AGE
 
     monkeypatch.setattr(census, "_entered", entered)
     counting = Census(Runtime(telemetry=TelemetryConfig()).metric_meter, runs)

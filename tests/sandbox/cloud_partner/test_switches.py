@@ -3,13 +3,16 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from sandbox import ManualClock, SandboxMarketplace, serve
 from sandbox.switches import Switches
-from tests.sandbox.sandbox_client import DAY, HOUR, VM, Client
+from tests.sandbox.sandbox_client import DAY, HOUR, START, VM, Client
 
 
 async def test_an_unknown_switch_is_refused_by_name(client: Client) -> None:
@@ -441,11 +444,19 @@ async def test_the_sas_check_can_be_switched_off_or_widened(client: Client) -> N
     assert (await client.get("status"))["status"] == "waitingForPublisherReview"
 
 
+@pytest.fixture
+async def early() -> AsyncIterator[Client]:
+    """A sandbox whose clock no other test has moved."""
+    clock = ManualClock(START)
+    async with serve(SandboxMarketplace(clock=clock)) as address, httpx.AsyncClient(base_url=address) as http:
+        yield Client(http, clock, "early")
+
+
 @pytest.mark.parametrize(("clock", "status"), [("wall", "waitingForPublisherReview"), ("sandbox", "failed")])
 async def test_a_sas_is_judged_by_the_wall_clock_unless_the_sandboxs_is_asked_for(
-    client: Client, clock: str, status: str
+    early: Client, clock: str, status: str
 ) -> None:
-    begins = datetime.now(UTC) - timedelta(days=1)  # which is years ahead of the sandbox's clock
+    client, begins = early, datetime.now(UTC) - timedelta(days=1)  # which is years ahead of the sandbox's clock
     if clock != "wall":
         await client.switch(sas_clock=clock)
     await client.put(json.dumps(client.document).replace("2024-02-20", f"{begins:%Y-%m-%d}"))
