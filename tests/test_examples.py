@@ -18,6 +18,7 @@ EXAMPLE_OF = {
     "go-live.json": "ValidateAndGoLive",
     "check.json": "CheckLastOperationStatus",
     "product-ingestion/create.json": "CreateOfferAndPublish",
+    "product-ingestion/create-another.json": "CreateOfferAndPublish",
     "product-ingestion/update.json": "UpdateOfferAndPublish",
     "product-ingestion/update-gallery.json": "UpdateOfferAndPublish",
     "product-ingestion/update-several-types.json": "UpdateOfferAndPublish",
@@ -58,7 +59,7 @@ def test_an_example_holds_no_secret(example: str) -> None:
     assert "sig=" not in text
 
 
-@pytest.mark.parametrize("example", sorted(set(EXAMPLE_OF) - {"create-another.json"}))
+@pytest.mark.parametrize("example", [each for each in EXAMPLE_OF if not each.endswith("create-another.json")])
 def test_an_example_is_about_the_one_sample_offer(example: str) -> None:
     given = cast("Addressed", model_of(example).model_validate_json((EXAMPLES / example).read_text()))
     assert str(given.key) == "fabrikam-linux/webstack-appliance"
