@@ -16,7 +16,7 @@ from marketplace.cloud_partner.documents import says_the_same
 from marketplace.cloud_partner.offer_disks import NO_OFFER, check_disks, with_signed_disks
 from marketplace.cloud_partner.operations import operations as listed_operations
 from marketplace.cloud_partner.plans import HeldImage
-from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unguarded, Unreadable
+from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unreadable
 from marketplace.model import (
     SHOWN_IMAGES,
     Change,
@@ -36,10 +36,7 @@ from marketplace.model import (
     added,
 )
 from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
-from marketplace.wording import bounded
-
-ROUNDS = 5
-"""How often a write is tried on a draft that others write too; after that the last conflict is raised."""
+from marketplace.writing import ROUNDS, merged, newest_ids, unguarded
 
 LAST_ONE_WINS = "*"
 
@@ -161,7 +158,7 @@ class CloudPartnerMarketplace:
                     continue
             # After the put, which takes minutes: what somebody began meanwhile is of the old draft. For our own
             # creation of an earlier try too: a publish of ours comes later.
-            known = await self._newest_ids(offer) if draft is not None else []
+            known = newest_ids(await self.operations(offer)) if draft is not None else []
             return PutOutcome(known, images, warnings)
         raise AssertionError("unreachable")
 
@@ -195,7 +192,7 @@ class CloudPartnerMarketplace:
             draft = await self._portal.read_offer(offer)
             text, edit = await to_thread(self._edited, offer, draft, change, preview, production)
             if not edit.changed:
-                return _merged(done, edit, await self._newest_ids(offer))
+                return merged(done, edit, newest_ids(await self.operations(offer)))
             _refuse_unguarded(offer, draft, sole_writer=sole_writer)
             try:
                 attempt.sends()
@@ -206,8 +203,8 @@ class CloudPartnerMarketplace:
                     raise
                 continue
             if draft.etag is not None:
-                return _merged(done, edit, await self._newest_ids(offer))
-            done = _merged(done, edit)
+                return merged(done, edit, newest_ids(await self.operations(offer)))
+            done = merged(done, edit)
         raise Conflict(
             f"edit {offer}: the images were overwritten {ROUNDS} times by somebody else, and the marketplace"
             " sends no ETag that would prevent it",
@@ -389,9 +386,6 @@ class CloudPartnerMarketplace:
             return await self.operations(offer)
         return []
 
-    async def _newest_ids(self, offer: OfferKey) -> list[str]:
-        return [operation.id for operation in await self.operations(offer)][:KNOWN_OPERATIONS]
-
     def _ready(self, offer: OfferKey, document: str, draft: OfferDocument | None) -> tuple[str, list[str]]:
         """Return the document as it can be sent, and what a person should know of its disks."""
         stored = draft.text if draft else NO_OFFER
@@ -422,23 +416,12 @@ def _held(contents: Contents | None) -> list[HeldImage]:
 
 def _refuse_unguarded(offer: OfferKey, draft: OfferDocument | None, *, sole_writer: bool) -> None:
     if not sole_writer and (draft is None or draft.etag is None):
-        raise Unguarded(f"{offer}: the marketplace gives no ETag that would guard the draft against other writers")
+        raise unguarded(offer)
 
 
 def _rounds() -> Iterator[bool]:
     """Yield, for every round, whether it is the last."""
     yield from (number == ROUNDS for number in range(1, ROUNDS + 1))
-
-
-def _merged(done: EditOutcome, edit: EditOutcome, operations: Sequence[str] = ()) -> EditOutcome:
-    """Return what two rounds did together, each fact once."""
-    return EditOutcome(
-        added=list(dict.fromkeys([*done.added, *edit.added])),
-        removed=list(dict.fromkeys([*done.removed, *edit.removed])),
-        renewed=list(dict.fromkeys([*done.renewed, *edit.renewed])),
-        warnings=bounded([*done.warnings, *edit.warnings]),
-        operations=list(operations),
-    )
 
 
 def _unreadable_offer(offer: OfferKey, error: ValueError) -> Unreadable:

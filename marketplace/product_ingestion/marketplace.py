@@ -22,7 +22,6 @@ from marketplace.errors import (
     Refused,
     RuleBroken,
     Unavailable,
-    Unguarded,
     Unreadable,
 )
 from marketplace.json_text import written
@@ -55,11 +54,9 @@ from marketplace.product_ingestion.reading import Reader
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number_of, schema
 from marketplace.product_ingestion.resources import Tree
 from marketplace.product_ingestion.text import array_text, object_text
-from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
+from marketplace.protocol import Attempt, Contents, PutOutcome
 from marketplace.wording import bounded, listed, one_line
-
-ROUNDS = 5
-"""How often an edit is tried on a draft that others write too."""
+from marketplace.writing import ROUNDS, merged, newest_ids, unguarded
 
 FIRST_PAUSE = timedelta(seconds=0.2)
 LONGEST_PAUSE = timedelta(seconds=15)
@@ -240,18 +237,18 @@ class ProductIngestionMarketplace:
             texts, edit = await self._edited(offer, trees(draft, _tree(preview), _tree(production)), change)
             if not edit.changed:
                 warnings = _warnings(job)
-                return _merged(done, edit, await self._newest_ids(offer), warnings)
+                return merged(done, edit, newest_ids(await self.operations(offer)), warnings)
             if job is not None and job.progress is not Progress.SUCCEEDED:
                 raise _failure(offer, "edit", job)
             if not sole_writer:
-                raise _unguarded(offer)
+                raise unguarded(offer)
             if number == ROUNDS:
                 break
             if not await _same(offer, draft, await self._reader.tree(offer, Slot.DRAFT)):
                 job = None
                 continue
             job = await self._written(offer, _document(texts), "edit", attempt, is_done)
-            done = _merged(done, edit)
+            done = merged(done, edit)
             if job is None and not await self._shows(is_done, attempt.settle):
                 # It may still be to come: nothing else is sent in this attempt.
                 raise _failure(offer, "edit", job)
@@ -298,7 +295,7 @@ class ProductIngestionMarketplace:
                 return None
         text, warnings = await _worked_out(offer, self._ready, definition.text, wanted, slots or {})
         if not sole_writer:
-            raise _unguarded(offer)
+            raise unguarded(offer)
         job = await self._written(offer, text, "put", attempt, is_done)
         if job is None or job.progress is not Progress.SUCCEEDED:
             if not await (self._shows(is_done, attempt.settle) if job is None else is_done()):
@@ -415,7 +412,7 @@ class ProductIngestionMarketplace:
         """
         draft = await self._draft_if_any(offer)
         held = await _worked_out(offer, OfferContents(draft if draft is not None else wanted).prepare)
-        known = [] if is_new else await self._newest_ids(offer)
+        known = [] if is_new else newest_ids(await self.operations(offer))
         images = [one.model_copy(update={"generation": None}) for one in held.versions]
         return PutOutcome(known, list(dict.fromkeys(images)), bounded(warnings))
 
@@ -519,9 +516,6 @@ class ProductIngestionMarketplace:
             return await self._reader.tree(offer, Slot.DRAFT)
         return None
 
-    async def _newest_ids(self, offer: OfferKey) -> list[str]:
-        return [operation.id for operation in await self.operations(offer)][:KNOWN_OPERATIONS]
-
     def _signed(self, image: Image, now: datetime) -> Image:
         disks = [
             disk.model_copy(update={"vhd_url": self._sign(disk.vhd_url, now) or disk.vhd_url})
@@ -619,10 +613,6 @@ def _unpublished(images: Sequence[Image], *slots: Contents | None) -> list[Image
     return list(dict.fromkeys(missing))
 
 
-def _unguarded(offer: OfferKey) -> Unguarded:
-    return Unguarded(f"{offer}: the marketplace gives no ETag that would guard the draft against other writers")
-
-
 def _told(job: Job) -> str:
     return one_line("; ".join(failures.told(job.errors)) or "no reason given", MAX_WORDS)
 
@@ -650,17 +640,3 @@ def _failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
     if error is Invalid:
         sentence += " - mend the offer's draft, or what was asked for, and start the run again"
     return error(sentence, call=call, status=_CONFLICT if error is Conflict else None)
-
-
-def _merged(
-    done: EditOutcome, edit: EditOutcome, operations: Sequence[str] = (), warnings: Sequence[str] = ()
-) -> EditOutcome:
-    """Return what two rounds did together, each fact once."""
-    return EditOutcome(
-        added=list(dict.fromkeys([*done.added, *edit.added])),
-        removed=list(dict.fromkeys([*done.removed, *edit.removed])),
-        deprecated=list(dict.fromkeys([*done.deprecated, *edit.deprecated])),
-        renewed=list(dict.fromkeys([*done.renewed, *edit.renewed])),
-        warnings=bounded([*done.warnings, *edit.warnings, *warnings]),
-        operations=list(operations),
-    )
