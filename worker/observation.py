@@ -89,7 +89,7 @@ async def _traced(settings: Settings) -> "AsyncIterator[Tracing | None]":
     except ImportError as error:
         raise SettingsError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT: tracing needs a package that is not installed, {error.name}:"
-            " pip install 'offer-publisher[tracing]'"
+            " pip install '.[tracing]' in the folder of the project"
         ) from error
     async with exporting(settings.marketplace_api) as tracing:
         yield tracing
