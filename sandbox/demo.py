@@ -50,7 +50,7 @@ SERVER_TUNING = (
 )
 
 # What a caller's shell says about a real Temporal, marketplace or Azure must not reach the demo.
-THEIRS = ("TEMPORAL_", "MARKETPLACE_", "AZURE_", "PAYLOAD_", "NOTIFY_", "METRICS_", "LOG_")
+THEIRS = ("TEMPORAL_", "MARKETPLACE_", "AZURE_", "GO_LIVE_", "PAYLOAD_", "NOTIFY_", "METRICS_", "OTEL_", "LOG_")
 
 
 def main(words: Sequence[str] | None = None) -> int:
