@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli.statuses import CommandError, Status
 from worker.connection import connect
-from worker.settings import Settings, SettingsError
+from worker.settings import Settings, wrong_setting
 
 SHARED = ("temporal_task_queue", "payload_encryption_keys")
 
@@ -53,9 +53,7 @@ def read_settings() -> Settings:
     try:
         return _Shared.model_validate(given)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        variable = str(wrong["loc"][0]).upper()
-        raise SettingsError(f"{variable}: {wrong['msg'].removeprefix('Value error, ')}") from None
+        raise wrong_setting(error) from None
 
 
 async def connected(settings: Settings) -> Client:

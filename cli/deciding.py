@@ -16,16 +16,13 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.connection import PASSING
-from cli.runs import ENCRYPTED, described, readable
+from cli.runs import ENCRYPTED, MAX_SAID, TRY_AGAIN, described, readable
 from cli.statuses import CommandError
 from marketplace.wording import one_line
 
 DECIDES = "ValidateAndGoLive"
 PATIENCE = 60.0
 """Seconds within which a worker must have taken the decision."""
-
-TRY_AGAIN = 1.0
-MAX_SAID = 3000
 
 
 class Answer(NamedTuple):

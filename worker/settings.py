@@ -184,9 +184,13 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        variable = str(wrong["loc"][0]).upper()
-        raise SettingsError(f"{variable}: {wrong['msg'].removeprefix('Value error, ')}") from None
+        raise wrong_setting(error) from None
+
+
+def wrong_setting(error: ValidationError) -> SettingsError:
+    """Name the first variable that is wrong, and why."""
+    wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return SettingsError(f"{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}")
 
 
 def read_encryption_keys(secret: SecretStr) -> dict[str, bytes]:
