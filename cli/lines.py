@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from cli.runs import End, Look
-from cli.telling import MARKS, Row, ending, rows, step_errors, step_name, step_text
+from cli.telling import Row, ending, rows, step_errors, step_name, step_text
+from workflows.page import MARKS
 
 
 class Lines:

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from cli.runs import End, Look
 from cli.statuses import Status
-from cli.telling import MARKS, Row, ending, rows, step_errors, step_name, step_text
+from cli.telling import Row, ending, rows, step_errors, step_name, step_text
 from marketplace.model import Step, StepState
+from workflows.page import MARKS
 
 BAR = 30
 A_SECOND = 4

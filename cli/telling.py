@@ -11,15 +11,6 @@ from marketplace.model import ImageVersion, Step, StepState
 from marketplace.wording import listed, one_line
 from workflows.messages import ApprovalProgress, Progress, PublishStage
 
-MARKS = {
-    StepState.COMPLETE: "✔",
-    StepState.IN_PROGRESS: "▶",
-    StepState.WAITING_FOR_SIGN_OFF: "✋",
-    StepState.WAITING_FOR_APPROVAL: "▶",
-    StepState.BLOCKED: "✘",
-    StepState.REJECTED: "✘",
-    StepState.CANCELED: "✘",
-}
 SHOWN_IMAGES = 10
 SHOWN_NOTES = 5
 MAX_TEXT = 2000

@@ -10,7 +10,7 @@ from marketplace.model import ImageVersion, StepState
 from marketplace.wording import listed, one_line
 from workflows.messages import ApprovalProgress, Progress, PublishStage
 
-_MARKS = {
+MARKS = {
     StepState.COMPLETE: "✔",
     StepState.IN_PROGRESS: "▶",
     StepState.WAITING_FOR_SIGN_OFF: "✋",
@@ -43,7 +43,7 @@ def page(progress: Progress, workflow_id: str, namespace: str = "default") -> st
         for step in progress.steps:
             percent = f", {step.percent} %" if step.state is StepState.IN_PROGRESS and step.percent else ""
             state = step.state.replace("_", " ")
-            lines.append(f"| {_MARKS.get(step.state, '·')}{_GAP}| {plain(step.name)}{_GAP}| {state}{percent} |")
+            lines.append(f"| {MARKS.get(step.state, '·')}{_GAP}| {plain(step.name)}{_GAP}| {state}{percent} |")
     if progress.next_look:
         lines += [
             "",
