@@ -12,6 +12,7 @@ from temporalio.workflow import ActivityConfig
 
 from tests.desk import Desk, Run, progress_of
 from tests.process.processes import until
+from tests.real_time.held_desk import POLLING
 from workflows import calls, people
 from workflows.search_attributes import OFFER_ID, PUBLISHER_ID
 
@@ -31,7 +32,8 @@ async def gone_live(desk: Desk) -> Run:
     """Go live while the webhook is away."""
     await desk.preview("4.2.0")
     desk.webhook.status = 503
-    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
+    start = desk.images("4.2.0", polling=POLLING)
+    run = await desk.start("ValidateAndGoLive", start, start_signal="approve_go_live")
     assert (await run.result()).outcome == "live"
     return run
 
