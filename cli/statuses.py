@@ -24,7 +24,7 @@ MEANINGS = {
     Status.REFUSED: "the run was refused, nothing was sent to the marketplace",
     Status.MARKETPLACE: "the marketplace said no",
     Status.PERSON: "a person said no, or nobody decided",
-    Status.NOT_AUTHORIZED: "the marketplace does not know the worker, or gives it no rights",
+    Status.NOT_AUTHORIZED: "no rights at the marketplace, or by the worker's own policy",
     Status.TIMED_OUT: "the marketplace took longer than the deadline",
     Status.CANCELED: "the run was cancelled or terminated",
 }
