@@ -14,7 +14,7 @@ A `Node` is a value and where it stands in the text. Edits are `Splice` objects 
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -167,6 +167,16 @@ def parse(text: str) -> Node:
 def written(value: Any) -> str:
     """Return ``value`` as JSON text, with every character that needs no escape as it is."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def array_text(items: Iterable[str]) -> str:
+    """Return an array of JSON texts."""
+    return f"[{', '.join(items)}]"
+
+
+def object_text(members: Mapping[str, str]) -> str:
+    """Return an object of JSON texts by name."""
+    return "{" + ", ".join(f"{written(key)}: {text}" for key, text in members.items()) + "}"
 
 
 def set_value(node: Node, replacement: str) -> Splice:

@@ -88,6 +88,11 @@ def sayings(body: object) -> list[str]:
     return list(said)
 
 
+def encodable(text: str) -> str:
+    """Return text with halves of characters, which JSON can escape and nothing else can write, as question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def lowered(value: object) -> dict[str, object]:
     """Return the members of a JSON object under lower-case names; of anything else, none.
 

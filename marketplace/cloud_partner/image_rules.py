@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from marketplace import sas
 from marketplace.cloud_partner.placements import HeldByPlan, Placement, other_spellings, same_version
-from marketplace.cloud_partner.plans import Disk, HeldImage, Plan, disks_of, given_disks, order
+from marketplace.cloud_partner.plans import HeldImage, Plan, disks_of, order
+from marketplace.disks import given_disks, sas_problems
 from marketplace.errors import PlanFull, RuleBroken, VersionTaken
 from marketplace.model import Image, ImageVersion, WhenFull
 from marketplace.versions import SortKey, sort_key
@@ -159,7 +159,8 @@ def refuse_unreadable_disks(images: Iterable[Image], now: datetime) -> list[str]
                 f"{image.image_version}: it has {_counted(len(image.data_disks))}; some pages of the "
                 f"marketplace's documentation allow {_DATA_DISKS_OF_OLD} only."
             )
-        found = sas_problems(image.image_version, given_disks(image), now)
+        name = one_line(str(image.image_version), _MAX_VERSION)
+        found = sas_problems(name, given_disks(image), now)
         errors += found.errors
         warnings += found.warnings
     RuleBroken.raise_for(errors)
@@ -214,44 +215,26 @@ def make_room(
     return dropped
 
 
+def named(held: HeldImage) -> str:
+    """Return an image version of a document for a person, as one bounded line."""
+    place = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
+    return one_line(str(place), _MAX_VERSION)
+
+
 def _taken(image: Image, held: HeldImage, where: str) -> str:
     ours, theirs = disks_of(image), held.disks
     other = next((disk for disk in theirs if disk not in ours), theirs[0] if theirs else "")
     return (
-        f"{_named(held)} is there{where} with other disks: it has {_counted(len(theirs) - 1)} "
+        f"{named(held)} is there{where} with other disks: it has {_counted(len(theirs) - 1)} "
         f"and {one_line(other, _MAX_DISK)}. A version never changes its disks; give the new image a new version."
     )
 
 
 def _respelled(image: Image, held: HeldImage, where: str) -> str:
     return (
-        f"{_named(held)} is there{where}, and {image.version} is the same number in another spelling. Spell the "
+        f"{named(held)} is there{where}, and {image.version} is the same number in another spelling. Spell the "
         "version as it is there, or give the new image a greater one."
     )
-
-
-def _named(held: HeldImage) -> str:
-    place = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
-    return one_line(str(place), _MAX_VERSION)
-
-
-def sas_problems(version: ImageVersion, disks: Iterable[Disk], now: datetime) -> sas.Problems:
-    """Say what is wrong with the SAS of an image's disks; that there is none is an error."""
-    image = one_line(str(version), _MAX_VERSION)
-    said = sas.Problems()
-    for disk in disks:
-        name = one_line(disk.title, MAX_NAME)
-        if sas.unsigned(disk.url):
-            account = one_line(sas.account(disk.url), MAX_NAME)
-            said.errors.append(
-                f"{image}: the URL of {name} has no SAS, and the worker has no key of the storage account "
-                f"{account} to make one. Add a SAS to the URL, or set AZURE_STORAGE_ACCOUNT_KEYS={account}=<key> "
-                "for the worker."
-            )
-        found = sas.problems(disk.url, now)
-        said.errors.extend(f"{image}: the SAS of {name}: {problem}." for problem in found.errors)
-        said.warnings.extend(f"{image}: the SAS of {name}: {problem}." for problem in found.warnings)
-    return said
 
 
 def _published(plan_id: str, slots: Slots) -> list[HeldImage]:

@@ -6,15 +6,16 @@ by the image versions added, dropped and renewed, and by nothing else.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from marketplace import sas
 from marketplace.cloud_partner import image_rules
 from marketplace.cloud_partner.placements import Placement, by_plan, place, places_in_slot, same_version
-from marketplace.cloud_partner.plans import VIRTUAL_MACHINE, HeldImage, Plan, given_disks, order, read
-from marketplace.json_text import Splice, apply, change_members, set_value, written
+from marketplace.cloud_partner.plans import VIRTUAL_MACHINE, HeldImage, Plan, order, read
+from marketplace.disks import given_disks, no_better
+from marketplace.json_text import Splice, apply, array_text, change_members, object_text, set_value, written
 from marketplace.model import EditOutcome, Image, ImageVersion, WhenFull
 from marketplace.wording import MAX_NAME, bounded, one_line
 
@@ -157,10 +158,7 @@ def _renewals(
         if all(sas.usable(disk.url, now) for disk in given_disks(one.image)):
             renewed.append(one)
         else:
-            warnings.append(
-                f"{one.image.image_version}: it is in the draft with a SAS that does not work, or not for three "
-                "weeks more, and the one given is no better; the service may fail to copy the disks."
-            )
+            warnings.append(no_better(one.image.image_version))
     return renewed, warnings
 
 
@@ -173,7 +171,7 @@ def _changes_of(plan: Plan, added: Iterable[Placement], gone: Sequence[str], now
         if shelf.node and shelf.node.kind == "object":
             splices += change_members(shelf.node, remove=gone, add=new)
         elif new and shelf.key:
-            text = _object_text(dict(new))
+            text = object_text(dict(new))
             if shelf.node:
                 splices.append(set_value(shelf.node, text))
             else:
@@ -202,7 +200,7 @@ def _entry_text(one: Placement, now: datetime) -> str:
             node = newest.node.get(key) if newest else None
             if node and node.kind == kind:
                 members[key] = node.text
-    return _object_text(members)
+    return object_text(members)
 
 
 def _data_disks_text(image: Image, plan: Plan) -> str:
@@ -216,11 +214,7 @@ def _data_disks_text(image: Image, plan: Plan) -> str:
         f"{url_key}: {written(disk.vhd_url)}}}"
         for disk in sorted(image.data_disks, key=lambda disk: disk.lun)
     ]
-    return f"[{', '.join(items)}]"
-
-
-def _object_text(members: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{written(key)}: {text}" for key, text in members.items()) + "}"
+    return array_text(items)
 
 
 def _new_urls(one: Placement) -> list[Splice]:

@@ -16,13 +16,13 @@ from marketplace.cloud_partner.documents import says_the_same
 from marketplace.cloud_partner.offer_disks import NO_OFFER, check_disks, with_signed_disks
 from marketplace.cloud_partner.operations import operations as listed_operations
 from marketplace.cloud_partner.plans import HeldImage
+from marketplace.disks import signed
 from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unreadable
 from marketplace.model import (
     SHOWN_IMAGES,
     Change,
     Deprecation,
     EditOutcome,
-    Image,
     OfferDefinition,
     OfferKey,
     Operation,
@@ -67,7 +67,7 @@ class CloudPartnerMarketplace:
             clock: The present time, for the validity of SAS.
         """
         self._portal = portal
-        self._signer = signer
+        self._signer = signer or sas.Signer({})
         self._clock = clock
 
     @property
@@ -232,15 +232,16 @@ class CloudPartnerMarketplace:
         preview: Contents | None,
         production: Contents | None,
     ) -> tuple[str, EditOutcome]:
+        now = self._clock()
         try:
             return held.edit(
                 draft.text,
-                [self._signed(image) for image in change.images],
+                [signed(image, lambda url: self._signer.signed(url, now)) for image in change.images],
                 preview=_held(preview),
                 production=_held(production),
                 when_full=change.when_full,
                 limit=change.limit,
-                now=self._clock(),
+                now=now,
             )
         except ValueError as error:
             raise _unreadable_offer(offer, error) from None
@@ -391,23 +392,10 @@ class CloudPartnerMarketplace:
         stored = draft.text if draft else NO_OFFER
         now = self._clock()
         try:
-            text = with_signed_disks(document, lambda url: self._sign(url, now), stored=stored)
+            text = with_signed_disks(document, lambda url: self._signer.signed(url, now), stored=stored)
             return text, check_disks(text, now, stored=stored)
         except ValueError as error:  # the draft: that of the document was met before
             raise _unreadable_offer(offer, error) from None
-
-    def _signed(self, image: Image) -> Image:
-        now = self._clock()
-        disks = [
-            disk.model_copy(update={"vhd_url": self._sign(disk.vhd_url, now) or disk.vhd_url})
-            for disk in image.data_disks
-        ]
-        given = image.os_vhd_url
-        os_vhd_url = given and (self._sign(given, now) or given)
-        return image.model_copy(update={"os_vhd_url": os_vhd_url, "data_disks": disks})
-
-    def _sign(self, url: str, now: datetime) -> str | None:
-        return self._signer.signed(url, now) if self._signer else None
 
 
 def _held(contents: Contents | None) -> list[HeldImage]:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Hashable
 from datetime import datetime
 
 from marketplace import sas
-from marketplace.cloud_partner.image_rules import sas_problems
-from marketplace.cloud_partner.plans import Disk, Entry, read
+from marketplace.cloud_partner.image_rules import named
+from marketplace.cloud_partner.plans import Entry, identity, read
+from marketplace.disks import addressed, sas_problems
 from marketplace.errors import RuleBroken
 from marketplace.json_text import Splice, apply, set_value
-from marketplace.model import ImageVersion
 from marketplace.wording import MAX_NAME, bounded, one_line
 
 NO_OFFER = "{}"
@@ -42,12 +42,12 @@ def with_signed_disks(document: str, sign: Callable[[str], str | None], *, store
     splices: list[Splice] = []
     for entry in read(document).entries():
         there = settled.get(_key(entry))
-        texts = {disk.identity: disk.node.text for disk in there.disks if disk.node} if there else {}
-        for disk in _addressed(entry):
+        texts = {identity(disk): disk.node.text for disk in there.disks if disk.node} if there else {}
+        for disk in addressed(entry.disks):
             if disk.node is None or not sas.unsigned(disk.url):
                 continue
             if there:
-                splices.append(set_value(disk.node, texts[disk.identity]))
+                splices.append(set_value(disk.node, texts[identity(disk)]))
             elif signed := sign(disk.url):
                 splices.append(set_value(disk.node, json.dumps(signed)))
     return apply(document, splices)
@@ -72,16 +72,15 @@ def check_disks(document: str, now: datetime, *, stored: str = NO_OFFER) -> list
     errors: list[str] = []
     warnings: list[str] = []
     for entry in read(document).entries():
-        held, disks = entry.held, _addressed(entry)
-        version = ImageVersion(plan_id=held.plan_id, version=held.version, generation=held.generation)
+        name, disks = named(entry.held), addressed(entry.disks)
         if _key(entry) not in settled:
-            found = sas_problems(version, disks, now)
+            found = sas_problems(name, disks, now)
             errors += found.errors
         else:
-            found = sas_problems(version, [disk for disk in disks if not sas.unsigned(disk.url)], now)
+            found = sas_problems(name, [disk for disk in disks if not sas.unsigned(disk.url)], now)
             warnings += found.errors
             warnings += [
-                f"{one_line(str(version), 2 * MAX_NAME)}: the URL of {one_line(disk.title, MAX_NAME)} stays "
+                f"{one_line(name, 2 * MAX_NAME)}: the URL of {one_line(disk.title, MAX_NAME)} stays "
                 "without a SAS, as the draft has it."
                 for disk in disks
                 if sas.unsigned(disk.url)
@@ -98,7 +97,3 @@ def _settled(stored: str) -> dict[Hashable, Entry]:
 def _key(entry: Entry) -> Hashable:
     held = entry.held
     return held.plan_id, held.version, held.generation, *held.disks
-
-
-def _addressed(entry: Entry) -> list[Disk]:
-    return [disk for disk in entry.disks if disk.url.lower().startswith(("https://", "http://"))]

@@ -11,13 +11,15 @@ Plans and maps of another shape than documented are passed over.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from marketplace import sas
+from marketplace.disks import OS, Disk, given_disks
 from marketplace.json_text import Member, Node, parse
 from marketplace.model import Fact, Image
 from marketplace.versions import SortKey, sort_key
+from marketplace.wording import encodable
 
 VIRTUAL_MACHINE = "microsoft-azure-virtualmachines"
 CORE_VM = "microsoft-azure-corevm"
@@ -29,7 +31,6 @@ _CORE_VM_MAP = "vmImagesPublicAzure"
 _MAPS = frozenset({"vmImages", _CORE_VM_MAP})
 _GENERATIONS = "diskGenerations"
 _MAP_OF_TYPE = {VIRTUAL_MACHINE: f"{VIRTUAL_MACHINE}.vmImages", CORE_VM: f"{CORE_VM}.{_CORE_VM_MAP}"}
-_OS = "os"
 
 
 class HeldImage(Fact):
@@ -47,30 +48,14 @@ class HeldImage(Fact):
 
 
 @dataclass(frozen=True)
-class Disk:
-    """A disk of an image version.
+class HeldDisk(Disk):
+    """A disk as a document has it.
 
     Attributes:
-        place: ``"os"``, or a data disk's logical unit number; of one without a number its index.
-        url: Where it is, with its SAS; empty where the document does not say.
-        node: The string that ``url`` was read from.
         spelling: A data disk's number and URL as members of an object; their names are not documented.
     """
 
-    place: str
-    url: str = field(repr=False)
-    node: Node | None = None
     spelling: tuple[Member, Member] | None = None
-
-    @property
-    def title(self) -> str:
-        """What a person calls the disk."""
-        return "the OS disk" if self.place == _OS else f"the data disk at lun {self.place}"
-
-    @property
-    def identity(self) -> str:
-        """The disk as an item of `HeldImage.disks`."""
-        return f"{self.place} {sas.address(self.url)}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +64,7 @@ class Entry:
 
     held: HeldImage
     node: Node
-    disks: list[Disk]
+    disks: list[HeldDisk]
 
 
 @dataclass(frozen=True)
@@ -205,11 +190,6 @@ def is_image_map(key: str) -> bool:
     return _last_part(key) in _MAPS
 
 
-def given_disks(image: Image) -> list[Disk]:
-    """Return the disks of an image that somebody asks for."""
-    return [Disk(_OS, image.os_vhd_url or ""), *(Disk(str(disk.lun), disk.vhd_url) for disk in image.data_disks)]
-
-
 def disks_of(image: Image) -> list[str]:
     """Return the image's disks as `HeldImage.disks` has them."""
     return identities(given_disks(image))
@@ -217,18 +197,18 @@ def disks_of(image: Image) -> list[str]:
 
 def identities(disks: Iterable[Disk]) -> list[str]:
     """Return disks as `HeldImage.disks` has them: that of the system first, the others by number."""
-    found = sorted((disk.place != _OS, len(disk.place), disk.place, disk.identity) for disk in disks)
-    return [identity for *_, identity in found]
+    found = sorted((disk.rank, identity(disk)) for disk in disks)
+    return [each for _, each in found]
+
+
+def identity(disk: Disk) -> str:
+    """Return a disk as an item of `HeldImage.disks`."""
+    return f"{disk.place} {sas.address(disk.url)}"
 
 
 def order(version: str) -> tuple[SortKey, str]:
     """Sort by version, equally new ones alphabetically."""
     return sort_key(version), version
-
-
-def encodable(text: str) -> str:
-    """Replace halves of characters that JSON can escape and nothing else can write."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _generations(plan: Node) -> Iterator[Node]:
@@ -258,14 +238,14 @@ def _map_member(holder: Node, offer_type: str | None) -> Member | None:
     )
 
 
-def _disks(entry: Node) -> list[Disk]:
+def _disks(entry: Node) -> list[HeldDisk]:
     """Return an entry's disks; one without an address still counts."""
     details = entry.get("lunVhdDetails")
     items = details.items() if details else []
-    return [_disk(_OS, entry.get("osVhdUrl")), *(_data_disk(index, item) for index, item in enumerate(items))]
+    return [_disk(OS, entry.get("osVhdUrl")), *(_data_disk(index, item) for index, item in enumerate(items))]
 
 
-def _data_disk(index: int, item: Node) -> Disk:
+def _data_disk(index: int, item: Node) -> HeldDisk:
     """Find a data disk's lun and address among the members of an object whose shape is not documented."""
     luns = [one for one in item.members() if re.fullmatch("[0-9]+", _scalar(one.value))]
     urls = [one for one in item.members() if re.match("https?://", _string(one.value) or "", re.IGNORECASE)]
@@ -275,9 +255,9 @@ def _data_disk(index: int, item: Node) -> Disk:
     return _disk(place, url.value if url else item, (lun, url) if lun and url else None)
 
 
-def _disk(place: str, node: Node | None, spelling: tuple[Member, Member] | None = None) -> Disk:
+def _disk(place: str, node: Node | None, spelling: tuple[Member, Member] | None = None) -> HeldDisk:
     url = _string(node)
-    return Disk(place, encodable(url or ""), node if url is not None else None, spelling)
+    return HeldDisk(place, encodable(url or ""), node if url is not None else None, spelling)
 
 
 def _string(node: Node | None) -> str | None:

@@ -13,7 +13,7 @@ from marketplace.product_ingestion import sources
 from marketplace.product_ingestion.resources import AVAILABLE, VERSIONS, Resource, Tree
 from marketplace.product_ingestion.sources import Source
 from marketplace.versions import SortKey, sort_key
-from marketplace.wording import MAX_NAME, one_line
+from marketplace.wording import MAX_NAME, encodable, one_line
 
 DEPRECATED = "deprecated"
 DELETED = "deleted"
@@ -73,14 +73,9 @@ class Configuration:
     @cached_property
     def versions(self) -> list[HeldVersion]:
         """The image versions, in their order."""
-        array = self.array
-        return [found for item in (array.items() if array else ()) if (found := _version(item)) is not None]
-
-    @cached_property
-    def array(self) -> Node | None:
-        """The list of image versions as it is written, ``None`` where there is no list."""
-        node = self.resource.node.get(VERSIONS)
-        return node if node is not None and node.kind == "array" else None
+        array = self.resource.node.get(VERSIONS)
+        items = array.items() if array is not None else ()
+        return [found for item in items if (found := _version(item)) is not None]
 
     @cached_property
     def skus(self) -> list[Sku]:
@@ -201,5 +196,4 @@ def _version(item: Node) -> HeldVersion | None:
 
 def _string(node: Node | None) -> str | None:
     found = node.string if node is not None else None
-    # Halves of characters, which JSON can escape and nothing else can write.
-    return found if found is None or found.isascii() else found.encode("utf-8", "replace").decode()
+    return encodable(found) if found is not None else None

@@ -11,14 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from marketplace import sas
+from marketplace.disks import addressed, sas_problems
 from marketplace.errors import RuleBroken
 from marketplace.json_text import Splice, apply, change_members, parse, set_value, written
 from marketplace.product_ingestion.configurations import Configuration, HeldImage, HeldVersion, configuration, named
-from marketplace.product_ingestion.image_rules import sas_problems
 from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION, Shelf, Trees
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, external_id, schema
 from marketplace.product_ingestion.resources import Resource, Tree, listed
-from marketplace.product_ingestion.sources import Disk
 from marketplace.versions import sort_key
 from marketplace.wording import MAX_NAME, bounded, one_line
 from marketplace.wording import listed as shown_names
@@ -123,7 +122,7 @@ def with_signed_disks(text: str, definition: Tree, slots: Trees, sign: Callable[
     for one, version, image in _images(definition, slots):
         there = _settled(slots, one, version, image)
         texts = {disk.place: disk.node.text for disk in there.source.disks if disk.node} if there is not None else {}
-        for disk in _addressed(image):
+        for disk in addressed(image.source.disks):
             if disk.node is None or not sas.unsigned(disk.url):
                 continue
             if there is not None:
@@ -152,7 +151,8 @@ def check_disks(definition: Tree, slots: Trees, now: datetime) -> list[str]:
     for one, version, image in _images(definition, slots):
         if _settled(slots, one, version, image) is not None:
             continue
-        found = sas_problems(named(one.plan_id, version.number, image.image_type), _addressed(image), now)
+        name = one_line(str(named(one.plan_id, version.number, image.image_type)), 2 * MAX_NAME)
+        found = sas_problems(name, addressed(image.source.disks), now)
         errors += found.errors
         warnings += found.warnings
     RuleBroken.raise_for(errors)
@@ -235,7 +235,3 @@ def _settled(
         if found is not None and found[1].source.same(image.source):
             return found[1]
     return None
-
-
-def _addressed(image: HeldImage) -> list[Disk]:
-    return [disk for disk in image.source.disks if disk.url.lower().startswith(("https://", "http://"))]

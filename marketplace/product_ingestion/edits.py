@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from marketplace.errors import PlanMissing
-from marketplace.json_text import Node, Splice, change_members, set_value, written
+from marketplace.json_text import Node, Splice, array_text, change_members, object_text, set_value, written
 from marketplace.model import Change, Deprecation, EditOutcome, ImageVersion, Sku
 from marketplace.product_ingestion import image_rules, retention, sources
 from marketplace.product_ingestion.configurations import (
@@ -36,7 +36,7 @@ from marketplace.product_ingestion.placements import (
 )
 from marketplace.product_ingestion.references import PLAN, PRODUCT, hosted_today
 from marketplace.product_ingestion.resources import AVAILABLE, VERSIONS, Resource
-from marketplace.product_ingestion.text import append_items, array_text, edited, object_text
+from marketplace.product_ingestion.text import append_items, edited
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import bounded, listed
 

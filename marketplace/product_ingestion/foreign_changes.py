@@ -115,8 +115,4 @@ def _came_along(held: Configuration, was: Configuration) -> set[str]:
 
 
 def _types(held: Configuration) -> set[str]:
-    return {image.image_type for version in _there(held) for image in version.images}
-
-
-def _there(held: Configuration) -> Iterable[Any]:
-    return (version for version in held.versions if version.is_there)
+    return {image.image_type for version in held.versions if version.is_there for image in version.images}

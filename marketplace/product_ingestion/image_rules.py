@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from marketplace import sas
+from marketplace.disks import no_better, sas_problems
 from marketplace.errors import RuleBroken, VersionTaken
 from marketplace.model import Image, ImageVersion
 from marketplace.product_ingestion.configurations import Configuration, HeldVersion, named
 from marketplace.product_ingestion.placements import DRAFT, Placement
-from marketplace.product_ingestion.sources import Disk, Source
+from marketplace.product_ingestion.sources import Source
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import MAX_NAME, one_line
 
@@ -104,30 +105,11 @@ def refuse_unreadable_disks(placements: Iterable[Placement], now: datetime) -> l
     said = sas.Problems()
     images = {(one.shelf.plan_id, one.image.version, one.image.generation): one for one in placements}
     for one in images.values():
-        found = sas_problems(one.image.image_version, one.source.disks, now)
+        found = sas_problems(_shown(one.image.image_version), one.source.disks, now)
         said.errors.extend(found.errors)
         said.warnings.extend(found.warnings)
     RuleBroken.raise_for(said.errors)
     return said.warnings
-
-
-def sas_problems(version: ImageVersion, disks: Iterable[Disk], now: datetime) -> sas.Problems:
-    """Say what is wrong with the SAS of an image's disks; that there is none is an error."""
-    image = _shown(version)
-    said = sas.Problems()
-    for disk in disks:
-        title = one_line(disk.title, MAX_NAME)
-        if sas.unsigned(disk.url):
-            account = one_line(sas.account(disk.url), MAX_NAME)
-            said.errors.append(
-                f"{image}: the URL of {title} has no SAS, and the worker has no key of the storage account "
-                f"{account} to make one. Add a SAS to the URL, or set AZURE_STORAGE_ACCOUNT_KEYS={account}=<key> "
-                "for the worker."
-            )
-        found = sas.problems(disk.url, now)
-        said.errors.extend(f"{image}: the SAS of {title}: {problem}." for problem in found.errors)
-        said.warnings.extend(f"{image}: the SAS of {title}: {problem}." for problem in found.warnings)
-    return said
 
 
 def renewals(placements: Iterable[Placement], now: datetime) -> tuple[list[Placement], list[str]]:
@@ -145,10 +127,7 @@ def renewals(placements: Iterable[Placement], now: datetime) -> tuple[list[Place
         if all(sas.usable(disk.url, now) for disk in one.source.disks):
             renewed.append(one)
         else:
-            warnings.append(
-                f"{one.image.image_version}: it is in the draft with a SAS that does not work, or not for three "
-                "weeks more, and the one given is no better; the service may fail to copy the disks."
-            )
+            warnings.append(no_better(one.image.image_version))
     return renewed, warnings
 
 

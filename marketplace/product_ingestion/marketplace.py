@@ -14,6 +14,7 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from marketplace import sas
+from marketplace.disks import signed
 from marketplace.errors import (
     Conflict,
     Invalid,
@@ -24,7 +25,7 @@ from marketplace.errors import (
     Unavailable,
     Unreadable,
 )
-from marketplace.json_text import written
+from marketplace.json_text import array_text, object_text, written
 from marketplace.model import (
     JOB_PREFIX,
     Change,
@@ -53,7 +54,6 @@ from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION,
 from marketplace.product_ingestion.reading import Reader
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number_of, schema
 from marketplace.product_ingestion.resources import Tree
-from marketplace.product_ingestion.text import array_text, object_text
 from marketplace.protocol import Attempt, Contents, PutOutcome
 from marketplace.wording import bounded, listed, one_line
 from marketplace.writing import ROUNDS, merged, newest_ids, unguarded
@@ -104,7 +104,7 @@ class ProductIngestionMarketplace:
             pause: Waits between two looks at an edit's job.
         """
         self._calls = calls
-        self._signer = signer
+        self._signer = signer or sas.Signer({})
         self._tenant_id = tenant_id
         self._clock = clock
         self._pause = pause
@@ -389,9 +389,9 @@ class ProductIngestionMarketplace:
 
     def _edit(self, slots: Trees, change: Change, product: str) -> tuple[list[str], EditOutcome]:
         now = self._clock()
-        images = [self._signed(image, now) for image in change.images]
-        signed = change.model_copy(update={"images": images})
-        edited = edits.edit(slots, signed, product=product, tenant_id=self._tenant_id, now=now)
+        images = [signed(image, lambda url: self._signer.signed(url, now)) for image in change.images]
+        wanted = change.model_copy(update={"images": images})
+        edited = edits.edit(slots, wanted, product=product, tenant_id=self._tenant_id, now=now)
         _refuse_foreign_changes(slots, change)
         return edited
 
@@ -399,9 +399,9 @@ class ProductIngestionMarketplace:
         """Return a definition as it can be sent, and what a person should know of its disks."""
         now = self._clock()
         left_out = definitions.refuse_left_out(wanted, slots)
-        signed = definitions.with_signed_disks(text, wanted, slots, lambda url: self._sign(url, now))
-        warnings = definitions.check_disks(definitions.resources_of(signed), slots, now)
-        return definitions.completed(signed), [*left_out, *warnings]
+        text = definitions.with_signed_disks(text, wanted, slots, lambda url: self._signer.signed(url, now))
+        warnings = definitions.check_disks(definitions.resources_of(text), slots, now)
+        return definitions.completed(text), [*left_out, *warnings]
 
     async def _put(
         self, offer: OfferKey, wanted: Tree, warnings: Sequence[str], *, is_new: bool = False
@@ -515,18 +515,6 @@ class ProductIngestionMarketplace:
         with suppress(NotFound):
             return await self._reader.tree(offer, Slot.DRAFT)
         return None
-
-    def _signed(self, image: Image, now: datetime) -> Image:
-        disks = [
-            disk.model_copy(update={"vhd_url": self._sign(disk.vhd_url, now) or disk.vhd_url})
-            for disk in image.data_disks
-        ]
-        given = image.os_vhd_url
-        os_vhd_url = given and (self._sign(given, now) or given)
-        return image.model_copy(update={"os_vhd_url": os_vhd_url, "data_disks": disks})
-
-    def _sign(self, url: str, now: datetime) -> str | None:
-        return self._signer.signed(url, now) if self._signer else None
 
 
 async def _worked_out(

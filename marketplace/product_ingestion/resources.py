@@ -133,7 +133,7 @@ class Tree:
     @cached_property
     def configurations(self) -> dict[str, Resource]:
         """The technical configurations by the external ids of their plans."""
-        of_core_vm = bool(self.product and self.product.node.get("type") and _is_core_vm(self.product))
+        of_core_vm = self.product is not None and _decoded(self.product.node.get("type")) == "coreVirtualMachine"
         usual = CORE_CONFIGURATION if of_core_vm else CONFIGURATION
         found: dict[str, Resource] = {}
         for one in self.resources:
@@ -259,10 +259,6 @@ def _by_value(number: Number) -> str:
 
 def _sorted(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
-
-
-def _is_core_vm(product: Resource) -> bool:
-    return bool(_decoded(product.node.get("type")) == "coreVirtualMachine")
 
 
 def _decoded(node: Node | None) -> Any:

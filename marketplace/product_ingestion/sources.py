@@ -1,35 +1,13 @@
 """Where the disks of an image come from: blobs named by SAS addresses, or an image version of a gallery."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from marketplace import sas
-from marketplace.json_text import Node, written
+from marketplace.disks import OS, Disk, given_disks
+from marketplace.json_text import Node, array_text, object_text, written
 from marketplace.model import Image
-from marketplace.product_ingestion.text import array_text, object_text
 from marketplace.wording import MAX_NAME, one_line
-
-_OS = "os"
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A disk of an image.
-
-    Attributes:
-        place: ``"os"``, or a data disk's logical unit number.
-        url: Where it is, with its SAS.
-        node: The string that ``url`` was read from.
-    """
-
-    place: str
-    url: str = field(repr=False)
-    node: Node | None = None
-
-    @property
-    def title(self) -> str:
-        """What a person calls the disk."""
-        return "the OS disk" if self.place == _OS else f"the data disk at lun {self.place}"
 
 
 @dataclass(frozen=True)
@@ -83,8 +61,7 @@ def wanted(image: Image, tenant_id: str | None) -> Source:
     if image.gallery_image_id is not None:
         tenant = image.gallery_tenant_id or tenant_id
         return Source(gallery=image.gallery_image_id.lower(), tenant=tenant.lower() if tenant else None)
-    disks = [Disk(str(disk.lun), disk.vhd_url) for disk in image.data_disks]
-    return Source(disks=_in_order([Disk(_OS, image.os_vhd_url or ""), *disks]))
+    return Source(disks=_in_order(given_disks(image)))
 
 
 def read(source: Node | None) -> Source:
@@ -102,7 +79,7 @@ def read(source: Node | None) -> Source:
         return Source(other=_string(source.get("sourceType")) or "none")
     array = source.get("dataDisks")
     found = [_data_disk(index, item) for index, item in enumerate(array.items() if array is not None else ())]
-    return Source(disks=_in_order([Disk(_OS, uri.string, uri), *found]))
+    return Source(disks=_in_order([Disk(OS, uri.string, uri), *found]))
 
 
 def text(image: Image, tenant_id: str | None) -> str:
@@ -131,7 +108,7 @@ def _data_disk(index: int, item: Node) -> Disk:
 
 
 def _in_order(disks: Iterable[Disk]) -> tuple[Disk, ...]:
-    return tuple(sorted(disks, key=lambda disk: (disk.place != _OS, len(disk.place), disk.place)))
+    return tuple(sorted(disks, key=lambda disk: disk.rank))
 
 
 def _string(node: Node | None) -> str | None:

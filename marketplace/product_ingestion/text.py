@@ -1,8 +1,8 @@
 """JSON text put together of pieces of other texts, each as it is written there."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from marketplace.json_text import Node, Splice, apply, written
+from marketplace.json_text import Node, Splice, apply, array_text
 
 
 def edited(node: Node, splices: Iterable[Splice]) -> str:
@@ -23,13 +23,3 @@ def append_items(array: Node, items: Sequence[str]) -> list[Splice]:
     if len(there) > 1:
         comma = source[there[-2].end : there[-1].start]
     return [Splice(there[-1].end, there[-1].end, "".join(comma + item for item in items))]
-
-
-def array_text(items: Iterable[str]) -> str:
-    """Return an array of JSON texts."""
-    return f"[{', '.join(items)}]"
-
-
-def object_text(members: Mapping[str, str]) -> str:
-    """Return an object of JSON texts by name."""
-    return "{" + ", ".join(f"{written(key)}: {text}" for key, text in members.items()) + "}"
