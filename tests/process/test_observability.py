@@ -55,7 +55,7 @@ async def metrics_url(shared: Programs, address: str, client: Client, marketplac
         publisher.url,
         publisher.name,
         METRICS_ADDRESS=url.removeprefix("http://"),
-        NOTIFY_WEBHOOK_URL="http://127.0.0.1:1/",
+        NOTIFY_WEBHOOK_URL=f"{publisher.url}/nonesuch",  # refused at once, where silence would be waited out
         AZURE_STORAGE_ACCOUNT_KEYS="fabrikamimages=aW52ZW50ZWQ=",
     )
     await until_working(worker)

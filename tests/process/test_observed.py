@@ -93,7 +93,12 @@ async def test_nobody_who_takes_the_traces_disturbs_no_run(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(
-        address, publisher.url, publisher.name, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", LOG_FORMAT="json"
+        address,
+        publisher.url,
+        publisher.name,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+        LOG_FORMAT="json",
     )
     await until_working(worker)
     start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
