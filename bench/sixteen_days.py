@@ -75,7 +75,7 @@ async def play(server: str) -> None:
         data_converter=data_converter(), test_server_existing_path=server
     ) as temporal:
         await _register_search_attributes(temporal.client)
-        sandbox = SandboxMarketplace(clock=TemporalClock(temporal), default_switches={"sas_clock": "wall"})
+        sandbox = SandboxMarketplace(clock=TemporalClock(temporal))
         async with serve(sandbox) as url, httpx.AsyncClient() as http:
             portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
             marketplace = CloudPartnerMarketplace(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))

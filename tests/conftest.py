@@ -84,10 +84,7 @@ def publisher() -> str:
 @pytest.fixture
 async def sandbox_url(temporal: WorkflowEnvironment, publisher: str) -> AsyncIterator[str]:
     """The sandbox, on the Temporal server's clock."""
-    switches = {
-        "sas_clock": "wall",  # signatures are made today, while this clock runs weeks ahead
-        "step_durations": dict.fromkeys(STEPS, 300.0),
-    }
+    switches = {"step_durations": dict.fromkeys(STEPS, 300.0)}
     marketplace = SandboxMarketplace(clock=TemporalClock(temporal), default_switches=switches, account=publisher)
     async with serve(marketplace) as url:
         yield url

@@ -173,7 +173,7 @@ class Stack:
         """Start the sandbox."""
         return self.start(
             *(sys.executable, "-m", "sandbox", "--port", str(self.sandbox_port), "--speed", str(SPEED)),
-            *("--switch", "sas_clock=wall", "--switch", f"step_durations={json.dumps(DURATIONS)}"),
+            *("--switch", f"step_durations={json.dumps(DURATIONS)}"),
         )
 
     def start_worker(

@@ -261,7 +261,7 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
         # It would tell of every look that was held until nobody wanted it any more.
         runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))),
     )
-    switches = {"sas_clock": "wall", "step_durations": dict.fromkeys(_STEPS, STEP_SECONDS)}
+    switches = {"step_durations": dict.fromkeys(_STEPS, STEP_SECONDS)}
     marketplace = WatchedMarketplace(clock=clock, default_switches=switches)
     url = await stack.enter_async_context(serve(marketplace))
     http = await stack.enter_async_context(httpx.AsyncClient(event_hooks={"request": [_name_sender]}))

@@ -86,7 +86,7 @@ async def held(
 ) -> AsyncIterator[tuple[str, str, SpeedClock]]:
     """The address of a marketplace whose steps take minutes, the task queue of a worker on it, and its clock."""
     clock = SpeedClock()
-    switches = {"sas_clock": "wall", "step_durations": dict.fromkeys(STEPS, 300.0)}
+    switches = {"step_durations": dict.fromkeys(STEPS, 300.0)}
     marketplace = SandboxMarketplace(clock=clock, default_switches=switches)
     async with serve(marketplace) as url, worker(real_temporal.client, "held", client_of(http, url), webhook):
         yield url, "held", clock
