@@ -36,7 +36,7 @@ class Api(Protocol):
     """One of the APIs that present the marketplace."""
 
     def place_of(self, marketplace: SandboxMarketplace, call: str, request: Request, body: bytes) -> Place:
-        """Tell what a request is about."""
+        """Return what a request is about."""
         ...
 
     def check(self, visit: Visit) -> None:

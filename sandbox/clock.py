@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the sandbox's time; asynchronous so that a test may ask another server for it."""
+    """The sandbox's time; asynchronous so that a test may ask another server for it."""
 
     async def now(self) -> datetime:
         """The present, with a time zone."""

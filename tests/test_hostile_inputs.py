@@ -220,7 +220,7 @@ def test_bytes_that_pass_for_our_own_count_of_values_are_refused() -> None:
 
 
 async def has_begun(run: Run) -> bool:
-    """Tell whether the run has got over its first task, well or badly."""
+    """Return whether the run has got over its first task, well or badly."""
     return (await run.describe()).status != 1 or any(
         event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
         for event in (await run.fetch_history()).events

@@ -76,7 +76,7 @@ def recoveries(evidence: Evidence) -> list[float]:
 
 
 def _is_step(event: HistoryEvent) -> bool:
-    """Tell whether a worker did something, or the run began or ended."""
+    """Return whether a worker did something, or the run began or ended."""
     return event.event_type in {
         EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
         EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
@@ -221,7 +221,7 @@ def _askers(evidence: Evidence, go_live: str, promoted: str | None) -> list[tupl
 
 
 def _was_approved(evidence: Evidence, chain: Chain, scheduled: Place, promoted: str | None) -> bool:
-    """Tell whether someone approved before: nobody who was asked can have approved what had not begun yet."""
+    """Return whether someone approved before: nobody who was asked can have approved what had not begun yet."""
     given = [(place, event) for place, event in approvals(chain) if place < scheduled]
     asked = min(asked_for_approval(chain), default=scheduled)
     began = next(

@@ -156,13 +156,13 @@ async def _until(moment: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def _publishes_again(cell: Cell, story: Story) -> bool:
-    """Tell whether an operation after the offer's first has begun."""
+    """Return whether an operation after the offer's first has begun."""
     offer = await cell.offer(story)
     return offer is not None and len(offer["operations"]) > 1 and offer["operations"][-1]["outcome"] is None
 
 
 async def _have_queued_up(cell: Cell, story: Story, runs: Sequence[Run]) -> bool:
-    """Tell whether all wait that will: their images are in the draft, where that takes any."""
+    """Return whether all wait that will: their images are in the draft, where that takes any."""
     if not all(cell.ends.get(run.id) for run in runs if run.leaves == "nothing" or run.person in CANCELS):
         return False
     return story.refuses_edits or all(
@@ -265,7 +265,7 @@ async def _end(cell: Cell, story: Story, run: Run, handle: WorkflowHandle[Any, A
 
 
 async def _how(handle: WorkflowHandle[Any, Any], status: WorkflowExecutionStatus | None) -> str:
-    """Tell how a run ended: its outcome, its error's type, or the status itself."""
+    """Return how a run ended: its outcome, its error's type, or the status itself."""
     if status is WorkflowExecutionStatus.COMPLETED:
         return str((await handle.result(rpc_timeout=timedelta(seconds=10)))["outcome"])
     if status is WorkflowExecutionStatus.FAILED:
@@ -296,14 +296,14 @@ async def _decide(cell: Cell, run: Run, handle: WorkflowHandle[Any, Any]) -> Non
 
 
 async def _is_to_be_cancelled(cell: Cell, story: Story, run: Run) -> bool:
-    """Tell whether the moment has come: the operation to be cancelled runs, or the image waits for the next one."""
+    """Return whether the moment has come: the operation to be cancelled runs, or the image waits for the next one."""
     if run.person == "cancels in the queue" and not story.refuses_edits:
         return await _is_in_draft(cell, story, run)
     return run.person != "cancels" or await _publishes_again(cell, story)
 
 
 async def _writes(cell: Cell, story: Story, run: Run) -> bool:
-    """Tell whether a run, or the internal run that does so for it, writes the draft now."""
+    """Return whether a run, or the internal run that does so for it, writes the draft now."""
     seen = await cell.client.get_workflow_handle(run.id).describe()
     if any(each.activity_type.name == "edit_images" for each in seen.raw_description.pending_activities):
         return True

@@ -120,7 +120,7 @@ class Story:
 
 
 def refuses_edits(switches: Mapping[str, Any]) -> bool:
-    """Tell whether a marketplace takes no edits while an operation runs."""
+    """Return whether a marketplace takes no edits while an operation runs."""
     return switches.items() >= REFUSING_EDITS.items()
 
 

@@ -101,13 +101,13 @@ async def _kill_workers(cell: Cell, *, away: float = 0) -> None:
 
 
 async def _is_held(cell: Cell, story: Story) -> bool:
-    """Tell whether the sandbox holds the answer to the write: then its fault has been taken."""
+    """Return whether the sandbox holds the answer to the write: then its fault has been taken."""
     faults = await cell.control("GET", f"publishers/{story.publisher}/faults")
     return not faults and bool(story.injected)
 
 
 async def _is_pending(cell: Cell, story: Story) -> bool:
-    """Tell whether a worker has begun with the activity and, with its first read slowed down, not yet written."""
+    """Return whether a worker has begun with the activity and, with its first read slowed down, not yet written."""
     return any(
         each.activity_type.name == cell.kind.at and each.HasField("last_started_time")
         for seen in await _open_runs(cell, story)

@@ -19,7 +19,7 @@ _VERSION = {"api-version": "2017-10-31"}
 
 
 def has_settled(operation: dict[str, Any]) -> bool:
-    """Tell from an operation's document whether there is anything to wait for."""
+    """Return whether an operation's document says that there is nothing left to wait for."""
     return operation["status"] == "completed" or any(
         step["status"] == "waitingForPublisherReview" for step in operation["steps"]
     )

@@ -81,7 +81,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _play(stand: Rig, api: Api, number: int, steps: int, console: Console) -> bool:
-    """Play through one API; tell whether nothing was found."""
+    """Play through one API; return whether nothing was found."""
     tally = Tally()
     found: str | None = None
     batch = 0

@@ -57,7 +57,7 @@ class Life:
 
 
 def complaints(intent: Intent, outcome: str, world: World, since: int) -> Iterator[str]:
-    """Tell what about an intent's end must not be.
+    """Say what about an intent's end must not be.
 
     Args:
         intent: The intent.
@@ -86,7 +86,7 @@ def _cannot_be_cancelled(operation: Operation, world: World) -> bool:
 
 
 def _the_images_are_there(life: Life) -> bool:
-    """Tell whether the preview holds the images, or Production does already."""
+    """Return whether the preview holds the images, or Production does already."""
     slots = (slot for sight in life.last for slot in (sight.preview, sight.production))
     return life.intent.workflow in {"create", "update"} and any(holds(slot, life.images) for slot in slots)
 
@@ -105,7 +105,7 @@ def _production_holds_what_was_approved(life: Life) -> bool:
 
 
 def _was_replaced(life: Life) -> bool:
-    """Tell whether somebody replaced the draft that an intent had put, or made room in it: the last one wins."""
+    """Return whether somebody replaced the draft that an intent had put, or made room in it: the last one wins."""
     creates = [each for each in life.world.intents if each.workflow == "create"]
     others = any((each.replace or each.remove_oldest) and each is not life.intent for each in life.world.intents)
     put = next((at for at, sight in enumerate(life.sights) if holds(sight.draft, life.images)), len(life.sights))
@@ -114,7 +114,7 @@ def _was_replaced(life: Life) -> bool:
 
 
 def _joined_another(life: Life) -> bool:
-    """Tell whether an intent that created the offer followed a publish that another asked for.
+    """Return whether an intent that created the offer followed a publish that another asked for.
 
     It takes the marketplace's word that this is a publish of its own draft, and does not look at the preview.
     """
@@ -174,7 +174,7 @@ def _a_version_is_old(life: Life) -> bool:
 
 
 def _changes_what_is_published(life: Life) -> bool:
-    """Tell whether a whole offer has another disk for a version that was published."""
+    """Return whether a whole offer has another disk for a version that was published."""
     creates = life.intent.workflow == "create" and life.intent.replace
     return creates and any(
         slot.get(image, disk) != disk
@@ -186,7 +186,7 @@ def _changes_what_is_published(life: Life) -> bool:
 
 
 def _leaves_out_what_is_published(life: Life) -> bool:
-    """Tell whether a whole offer lacks a version that was published, where that has to be said of each."""
+    """Return whether a whole offer lacks a version that was published, where that has to be said of each."""
     creates = life.intent.workflow == "create" and life.intent.replace and not life.world.rules.versions_grow
     return creates and any(
         not set(slot) <= set(life.images)

@@ -338,7 +338,7 @@ class PublishingMachine(RuleBasedStateMachine):
         self._done(intent)
 
     def _decides(self, intent: Intent, who: str | None, *, approve: bool) -> bool:
-        """Tell whether a decision has to be taken; if so, it stands."""
+        """Return whether a decision has to be taken; if so, it stands."""
         if not intent.may_decide(who):
             return False
         approves = intent.shown
@@ -349,7 +349,7 @@ class PublishingMachine(RuleBasedStateMachine):
         return True
 
     async def _decided(self, intent: Intent, who: str | None, *, approve: bool, update: bool) -> bool | None:
-        """Send a decision; tell whether it was taken, where there is an answer."""
+        """Send a decision; return whether it was taken, where there is an answer."""
         handle = self.handles[intent.name]
         if not update:
             await handle.signal("approve_go_live" if approve else "reject_go_live", {"approver": who})

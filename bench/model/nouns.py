@@ -173,7 +173,7 @@ class Intent:
         return self.workflow in {"update", "promote"}
 
     def may_decide(self, who: str | None) -> bool:
-        """Tell whether this person may decide, now."""
+        """Return whether this person may decide, now."""
         asked = self.workflow == "promote" and self.approval and self.decision is None
         return asked and not self.cancelled and (not self.approvers or who in self.approvers)
 
@@ -189,7 +189,7 @@ def version_of(image: str) -> tuple[int, ...]:
 
 
 def holds(slot: Images | None, images: Images) -> bool:
-    """Tell whether a slot holds images, with their own disks."""
+    """Return whether a slot holds images, with their own disks."""
     return slot is not None and all(slot.get(image) == disk for image, disk in images.items())
 
 

@@ -56,7 +56,7 @@ class World:
         self.intents.append(intent)
 
     def promoted(self, intent: Intent) -> bool:
-        """Tell whether an intent may have gone live."""
+        """Return whether an intent may have gone live."""
         return any(intent in willing for willing in self._go_lives.values())
 
     def seen(self, after: Sight, request: Request | None = None) -> Iterator[str]:
@@ -124,12 +124,12 @@ class World:
                 yield f"{image} is in the draft with {disk}, which nobody asked for"
 
     def _puts_what_is_there(self, asked: Request | None) -> bool:
-        """Tell whether a put was tried: where it has failed, an offer that says the same counts as put."""
+        """Return whether a put was tried: where it has failed, an offer that says the same counts as put."""
         creates = any(each.workflow == "create" and each.replace and each.acts for each in self.intents)
         return asked is not None and asked.call == "edit" and creates
 
     def _may_remove(self, intent: Intent, image: str, before: Sight, after: Sight) -> bool:
-        """Tell whether an intent may, and had to, remove an image: one of the oldest, and no more than that."""
+        """Return whether an intent may, and had to, remove an image: one of the oldest, and no more than that."""
         plan = plan_of(image)
         over = max(too_many(intent, plan, before), 0)
         room = len(of_plan(after.draft, plan) - after.deprecated) >= intent.limit
@@ -137,7 +137,7 @@ class World:
         return willing and room and image in removable(intent, plan, before, self.rules)[:over]
 
     def _replaces(self, draft: Images, put: Request) -> bool:
-        """Tell whether an intent put the draft as a whole; a stranger may have added to it at the same moment."""
+        """Return whether an intent put the draft as a whole; a stranger may have added to it at the same moment."""
         creates = [each for each in self.intents if each.workflow == "create" and each.open]
         return any(each.images == draft or (put.stranger and holds(draft, each.images)) for each in creates)
 
@@ -161,12 +161,12 @@ class World:
             yield f"{who} published {operation.name}, which repeats {last.name}"
 
     def _may_be_overwritten(self, intent: Intent) -> bool:
-        """Tell whether others may take an intent's images out of the draft before it is published."""
+        """Return whether others may take an intent's images out of the draft before it is published."""
         others = (each for each in self.intents if each is not intent)
         return any(each.remove_oldest or (each.workflow == "create" and each.replace) for each in others)
 
     def _came_to_nothing(self, publish: Operation, sight: Sight) -> bool:
-        """Tell whether nothing came of a publish: it, or the go-live of it, failed or was cancelled."""
+        """Return whether nothing came of a publish: it, or the go-live of it, failed or was cancelled."""
         later = sight.operations[sight.operations.index(publish) :]
         return any(each.state in CAME_TO_NOTHING or each.id in self.closed for each in later)
 
@@ -196,7 +196,7 @@ class World:
 
 
 def _is_published(sight: Sight, intent: Intent) -> bool:
-    """Tell whether there was nothing to publish: the images are there, or on their way to Production."""
+    """Return whether there was nothing to publish: the images are there, or on their way to Production."""
     going_live = (each for each in sight.operations if each.kind == "go_live" and each.state in BUSY)
     if any(holds(each.content, intent.images) for each in going_live):
         return True
@@ -216,14 +216,14 @@ def _may_go_live(intent: Intent, content: Images) -> bool:
 
 
 def _clears_the_way(intent: Intent, operation: Operation, sight: Sight) -> bool:
-    """Tell whether an intent may cancel what is in its way: never what is a publish of its own images."""
+    """Return whether an intent may cancel what is in its way: never what is a publish of its own images."""
     its_own = bool(intent.images) and operation.content == sight.draft and holds(operation.content, intent.images)
     willing = intent.edits and intent.acts and intent.if_publishing == "cancel"
     return willing and operation.asked_by != intent.name and not its_own
 
 
 def _each_has_its_own(wishes: Mapping[str, Sequence[Intent]]) -> bool:
-    """Tell whether every go-live can be given an intent that no other has."""
+    """Return whether every go-live can be given an intent that no other has."""
     given: dict[str, str] = {}
 
     def give(go_live: str, tried: set[str]) -> bool:

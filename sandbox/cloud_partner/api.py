@@ -35,7 +35,7 @@ class CloudPartnerApi:
     """The Cloud Partner Portal API."""
 
     def place_of(self, _marketplace: SandboxMarketplace, call: str, request: Request, _body: bytes) -> Place:
-        """Tell what a request is about; its address says so."""
+        """Return what a request is about; its address says so."""
         parameters = request.path_params
         slot = str(parameters.get("slot", "Draft")) if call == "read_offer" else None
         return Place(call, str(parameters["publisher"]), parameters.get("offer"), slot)

@@ -39,7 +39,7 @@ class ProductIngestionApi:
     """The Product Ingestion API."""
 
     def place_of(self, marketplace: SandboxMarketplace, call: str, request: Request, body: bytes) -> Place:
-        """Tell what a request is about: addresses name products and jobs, but no publisher."""
+        """Return what a request is about: addresses name products and jobs, but no publisher."""
         account = account_of(bearer_of(request.headers))
         nowhere = Place(call, account or marketplace.account)
         parameters, query = request.path_params, query_of(request)

@@ -61,7 +61,7 @@ class Api(Protocol):
         ...
 
     def writes(self, request: httpx.Request) -> bool:
-        """Tell whether a request is one that writes to a draft, or publishes."""
+        """Return whether a request is one that writes to a draft, or publishes."""
         ...
 
     def put(self, publisher: str, document: dict[str, Any]) -> ByHand:

@@ -41,7 +41,7 @@ class CloudPartner:
         return {"offer": document}
 
     def writes(self, request: httpx.Request) -> bool:
-        """Tell whether a request writes to a draft."""
+        """Return whether a request writes to a draft."""
         return request.method == "PUT" and "/api/publishers/" in request.url.path
 
     def put(self, publisher: str, document: dict[str, Any]) -> ByHand:

@@ -59,7 +59,7 @@ class ProductIngestionApi:
         return {"publisher_id": publisher, "configure": document}
 
     def writes(self, request: httpx.Request) -> bool:
-        """Tell whether a request is one of the API's only write."""
+        """Return whether a request is one of the API's only write."""
         return request.method == "POST" and request.url.path.endswith("/configure")
 
     def put(self, _publisher: str, document: dict[str, Any]) -> ByHand:

@@ -52,7 +52,7 @@ class InProcess:
         return await asyncio.to_thread(main, words)
 
     def has_said(self, out: str = "", err: str = "") -> bool:
-        """Tell whether what was begun has written something."""
+        """Return whether what was begun has written something."""
         more = self._capture.readouterr()
         self._out += more.out
         self._err += more.err

@@ -125,7 +125,7 @@ async def until_working(worker: Program) -> None:
 
 
 async def in_flight(run: WorkflowHandle[Any, Any], activity: str) -> bool:
-    """Tell whether a worker has begun with an activity and not ended it; where there is no such run yet, none has."""
+    """Return whether a worker has begun with an activity and not ended it; where there is no such run yet, none has."""
     try:
         pending = (await run.describe()).raw_description.pending_activities
     except RPCError as error:
@@ -157,7 +157,7 @@ class Publisher:
         await self.control("POST", "faults", {"call": call, "action": {"kind": "delay", "seconds": seconds}})
 
     def is_delaying(self) -> bool:
-        """Tell whether the request that was to take its time has come."""
+        """Return whether the request that was to take its time has come."""
         return httpx.get(f"{self.url}/_control/publishers/{self.name}/faults").text == "[]"
 
     def requests(self, call: str | None = None) -> list[dict[str, Any]]:

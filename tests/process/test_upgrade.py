@@ -330,7 +330,7 @@ async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_tod
 
 
 async def nothing_is_in_flight(client: Client, queue: str) -> bool:
-    """Tell whether the worker waits, like all of its runs."""
+    """Return whether the worker waits, like all of its runs."""
     async for run in client.list_workflows(f'TaskQueue="{queue}" AND ExecutionStatus="Running"'):
         described = (await client.get_workflow_handle(run.id).describe()).raw_description
         started = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED

@@ -384,10 +384,10 @@ async def test_a_cancelled_run_cancels_its_publish_once_and_the_next_run_publish
 
 
 def is_ours(progress: Progress) -> bool:
-    """Tell whether the run follows an operation that it began."""
+    """Return whether the run follows an operation that it began."""
     return progress.operation is not None and progress.operation.ours and bool(progress.steps)
 
 
 def asks_again(progress: Progress) -> bool:
-    """Tell whether the run says that it will ask again to cancel, as it was refused."""
+    """Return whether the run says that it will ask again to cancel, as it was refused."""
     return any("asked again" in note for note in progress.notes)

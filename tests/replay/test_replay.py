@@ -166,6 +166,6 @@ async def test_a_timer_more_is_noticed_wherever_it_is_started(name: str, monkeyp
 
 
 async def is_noticed(replayer: Replayer, history: WorkflowHistory) -> bool:
-    """Tell whether a history does not fit the workflow as it is now."""
+    """Return whether a history does not fit the workflow as it is now."""
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return isinstance(result.replay_failure, workflow.NondeterminismError)
