@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 import httpx
 
 from marketplace.cloud_partner.headers import etag, operation_id
-from marketplace.errors import Refused
 from marketplace.http.addresses import segment
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
@@ -31,6 +30,7 @@ from marketplace.http.sender import (
     WRITE_TIMEOUT,
     Headers,
     Sender,
+    encoded,
 )
 from marketplace.model import OfferKey, Slot
 from marketplace.wording import one_line
@@ -145,10 +145,7 @@ class Portal:
         """
         call = _call("put_offer", "put", offer)
         headers = {"If-Match": if_match} if if_match is not None else {}
-        try:
-            content = document.encode()
-        except UnicodeEncodeError:
-            raise Refused(f"{call}: the document holds half a character", call=str(call)) from None
+        content = encoded(call, document)
         await self._send(call, "PUT", _offer_path(offer), content=content, headers=headers, timeout=PUT_TIMEOUT)
 
     async def status(self, offer: OfferKey) -> object:
@@ -240,7 +237,7 @@ def _with_if_match(happened: Answer | Exception, headers: Headers) -> Headers | 
 
 
 def _wants_if_match(happened: Answer | Exception) -> bool:
-    """Tell whether a call was refused because it had no ``If-Match``.
+    """Return whether a call was refused because it had no ``If-Match``.
 
     One page of the documentation asks for it on every call, no other page lists it for any but a PUT. Sent
     always it could turn the 404 of a missing offer into a 412, so it is sent when it is asked for. A refusal

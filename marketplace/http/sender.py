@@ -14,7 +14,7 @@ from typing import TypeAlias, cast
 
 import httpx
 
-from marketplace.errors import Unauthorized
+from marketplace.errors import Refused, Unauthorized
 from marketplace.http.answers import (
     Answer,
     Call,
@@ -95,7 +95,6 @@ class Sender:
         headers: Mapping[str, str] = {},
         timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
         limit: int = MAX_ANSWER_BYTES,
-        needed: bool | None = None,
         amended: Amended | None = None,
     ) -> Answer:
         """Send a request; once more where the module's docstring says so.
@@ -109,10 +108,8 @@ class Sender:
             headers: Further headers.
             timeout: How long each part of the exchange may take.
             limit: Bytes that are read of a success.
-            needed: Whether the body of a success is needed to the last byte; ``None``: of a GET only.
             amended: Says whether, and with which headers, the request is sent once more.
         """
-        needed = method == "GET" if needed is None else needed
         token = await self._credentials.token()
         renewed = False
         while True:
@@ -124,7 +121,7 @@ class Sender:
                 headers={**headers, **_headers(call, token, content)},
                 timeout=timeout,
             )
-            happened = await self._exchange(call, request, limit, needed=needed)
+            happened = await self._exchange(call, request, limit)
             if isinstance(happened, Answer):
                 happened = without(happened, token)
             more = amended(happened, headers) if amended is not None else None
@@ -144,7 +141,7 @@ class Sender:
             raise unreadable(call, happened, f"is a page, perhaps of a gateway: {plain_text(happened.text, 120)}")
         return happened
 
-    async def _exchange(self, call: Call, request: httpx.Request, limit: int, *, needed: bool) -> Answer | Exception:
+    async def _exchange(self, call: Call, request: httpx.Request, limit: int) -> Answer | Exception:
         """Return the answer to one request, or what came in its place."""
         async with AsyncExitStack() as stack:
             came = time.monotonic()
@@ -158,7 +155,7 @@ class Sender:
                 response = await self._client.send(request, stream=True, follow_redirects=False)
                 stack.push_async_callback(response.aclose)
                 status, headers = response.status_code, response.headers
-                text = await _text(request, response, limit, needed=needed)
+                text = await _text(request, response, limit)
                 failed = None
                 return Answer(status, headers, text)
             except (httpx.RequestError, httpx.InvalidURL, UnicodeError, OSError) as error:
@@ -183,9 +180,21 @@ class Sender:
                 )
 
 
-async def _text(request: httpx.Request, response: httpx.Response, limit: int, *, needed: bool) -> str:
-    """Return the body as text; of a success whose body is needed the whole, else what can be had of it."""
-    needed = needed and response.is_success
+def encoded(call: Call, document: str) -> bytes:
+    """Return a document as it is sent.
+
+    Raises:
+        Refused: It holds half a character, which JSON can escape and no request can carry.
+    """
+    try:
+        return document.encode()
+    except UnicodeEncodeError:
+        raise Refused(f"{call}: the document holds half a character", call=str(call)) from None
+
+
+async def _text(request: httpx.Request, response: httpx.Response, limit: int) -> str:
+    """Return the body as text: of a GET that succeeded the whole, of any other answer what can be had of it."""
+    needed = request.method == "GET" and response.is_success
     body = bytearray()
     try:
         async for piece in _unpacked(request, response, limit if needed else MAX_ERROR_BYTES):

@@ -12,13 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from marketplace.errors import Refused
 from marketplace.http.addresses import segment
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
 from marketplace.http.exchange import Observer, nobody
 from marketplace.http.pace import Pace
-from marketplace.http.sender import MAX_ANSWER_BYTES, MAX_DOCUMENT_BYTES, READ_TIMEOUT, WRITE_TIMEOUT, Sender
+from marketplace.http.sender import MAX_ANSWER_BYTES, MAX_DOCUMENT_BYTES, READ_TIMEOUT, WRITE_TIMEOUT, Sender, encoded
 from marketplace.model import OfferKey
 from marketplace.product_ingestion import failures
 from marketplace.wording import lowered, one_line
@@ -136,10 +135,7 @@ class ProductIngestion:
             The job's id.
         """
         call = _call("configure", verb, offer)
-        try:
-            content = document.encode()
-        except UnicodeEncodeError:
-            raise Refused(f"{call}: the document holds half a character", call=str(call)) from None
+        content = encoded(call, document)
         answer = await self._send(call, "POST", "configure", content=content, timeout=WRITE_TIMEOUT)
         found = _JOB.search(answer.text)
         return found[1] if found else None
