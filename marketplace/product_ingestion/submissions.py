@@ -86,7 +86,7 @@ def operations(submissions: Sequence[Submission]) -> list[Operation]:
 
 
 def awaits_sign_off(submissions: Sequence[Submission]) -> bool:
-    """Tell whether the newest preview is ready and has not been promoted, nor is being promoted."""
+    """Return whether the newest preview is ready and has not been promoted, nor is being promoted."""
     newest = next((one for one in submissions if one.target == PREVIEW), None)
     promoted = {
         one.number
@@ -113,15 +113,13 @@ def find(submissions: Iterable[Submission], operation_id: str) -> Submission | N
 
 
 def is_superseded(submissions: Iterable[Submission], number: str) -> bool:
-    """Tell whether the offer was published again after a submission: then it need not be listed any more."""
+    """Return whether the offer was published again after a submission: then it need not be listed any more."""
     return any(one.newness > _newness(number) for one in submissions)
 
 
 def is_any_since(submissions: Iterable[Submission], moment: datetime | None) -> bool:
-    """Tell whether one was created since a moment."""
-    # Created may be told in whole seconds.
-    begun = moment.replace(microsecond=0) if moment is not None else None
-    return any(begun is not None and one.created is not None and one.created >= begun for one in submissions)
+    """Return whether one was created since a moment."""
+    return bool(_created_since(submissions, moment))
 
 
 def since(submissions: Sequence[Submission], known: Collection[str], kind: OperationKind | None) -> list[Operation]:
@@ -145,14 +143,10 @@ def made_between(
     """Return the preview that a publish made which has begun and ended then: nobody else can publish meanwhile."""
     if begin is None or end is None:
         return None
-    begin = begin.replace(microsecond=0)  # created may be told in whole seconds
     found = [
         one
-        for one in submissions
-        if one.target == PREVIEW
-        and one.number not in known
-        and one.created is not None
-        and begin <= one.created <= end
+        for one in _created_since(submissions, begin)
+        if one.target == PREVIEW and one.number not in known and one.created is not None and one.created <= end
     ]
     return found[0] if len(found) == 1 else None
 
@@ -165,14 +159,20 @@ def begun_by(
     A promoted one may have kept the time of its publish: then the one that runs counts, or else the newest.
     """
     of_kind = [one for one in submissions if kind is None or one.kind is kind]
-    # Created may be told in whole seconds.
-    begun = since.replace(microsecond=0) if since is not None else None
-    after = [one for one in of_kind if begun is not None and one.created is not None and one.created >= begun]
+    after = _created_since(of_kind, since)
     if after:
         return min(after, key=lambda one: one.created or datetime.max.replace(tzinfo=UTC))
-    if kind is OperationKind.PUBLISH and begun is not None:
+    if kind is OperationKind.PUBLISH and since is not None:
         return None
     return next((one for one in of_kind if not one.progress.has_ended), next(iter(of_kind), None))
+
+
+def _created_since(submissions: Iterable[Submission], moment: datetime | None) -> list[Submission]:
+    """Return the submissions created since a moment; none where it is not known."""
+    if moment is None:
+        return []
+    begun = moment.replace(microsecond=0)  # created may be told in whole seconds
+    return [one for one in submissions if one.created is not None and one.created >= begun]
 
 
 def _newness(number: str) -> tuple[int, str]:
