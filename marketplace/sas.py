@@ -88,7 +88,7 @@ def redacted(text: str) -> str:
 
 
 def unsigned(url: str) -> bool:
-    """Tell whether a URL has no query at all: a disk that our worker is asked to sign."""
+    """Return whether a URL has no query at all: a disk that our worker is asked to sign."""
     try:
         return not urlsplit(url).query
     except ValueError:
@@ -133,7 +133,7 @@ def problems(url: str, now: datetime) -> Problems:
 
 
 def usable(url: str, now: datetime) -> bool:
-    """Tell whether a URL has a SAS that works and goes on working for three weeks."""
+    """Return whether a URL has a SAS that works and goes on working for three weeks."""
     if unsigned(url) or problems(url, now).errors:
         return False
     expiry = _moment(_parameters(url).get("se", ""))

@@ -23,7 +23,7 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 def says_the_same(wanted: str, stored: str) -> bool:
-    """Tell whether ``stored`` says what ``wanted`` says, as far as the service keeps what it is told.
+    """Return whether ``stored`` says what ``wanted`` says, as far as the service keeps what it is told.
 
     Every member of ``wanted`` has to be in ``stored`` with an equal value, where
 

@@ -176,8 +176,8 @@ class CloudPartnerMarketplace:
 
         Where the service gives no ETag the last writer wins: the caller has to be the only one of ours, and
         for the sake of strangers the draft is read once more after the write and the images applied again if
-        one of them is missing. The operations are read last: what somebody began
-        while the write took its minutes is of the old draft.
+        one of them is missing. The operations are read last: what somebody began while the write took its
+        minutes is of the old draft.
 
         Safe to repeat: an image that is there already is left alone.
 
@@ -269,12 +269,12 @@ class CloudPartnerMarketplace:
         """Return the offer's operations, newest first, a running one before all; empty if never published.
 
         Whether an offer that was never published has a list, or none, is not documented: where there is none
-        the offer's status tells.
+        the offer's status is asked.
 
         Raises:
             NotFound: There is no such offer.
-            Refused: The service lists no operations of an offer that was published. Without the list nothing
-                tells whether a publish or a go-live that was asked for has begun.
+            Refused: The service lists no operations of an offer that was published. Nothing else shows whether
+                a publish or a go-live that was asked for has begun.
         """
         try:
             return await to_thread(listed_operations, await self._portal.submissions(offer))
@@ -310,7 +310,7 @@ class CloudPartnerMarketplace:
         return Standing(operations=operations, awaits_sign_off=newest.state is OperationState.PREVIEW)
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
-        """Tell whether the offer's status, or its sign-off step, says that the preview waits."""
+        """Return whether the offer's status, or its sign-off step, says that the preview waits."""
         offer_status = await self._portal.status(offer)
         return status.awaits_sign_off(offer_status) or (otherwise and not status.no_publish_waits(offer_status))
 

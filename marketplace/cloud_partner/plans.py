@@ -186,7 +186,7 @@ def read(document: str) -> Offer:
 
 
 def is_image_map(key: str) -> bool:
-    """Tell whether a member of that name is a map of image versions."""
+    """Return whether a member of that name is a map of image versions."""
     return _last_part(key) in _MAPS
 
 

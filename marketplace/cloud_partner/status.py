@@ -97,7 +97,7 @@ def kind_of(document: object) -> OperationKind | None:
 
 
 def is_of_another_kind(document: object) -> bool:
-    """Tell whether an operation is said to be neither a publish nor a go-live, such as one that cancels another."""
+    """Return whether an operation is said to be neither a publish nor a go-live, such as one that cancels another."""
     return _letters(lowered(document).get("submissiontype")) not in {"", _EITHER_KIND, *_KINDS}
 
 
@@ -125,7 +125,7 @@ def settled(kind: OperationKind, word: object) -> OperationState:
 
 
 def awaits_sign_off(offer_status: object) -> bool:
-    """Tell whether an offer's status document says that the preview waits for the publisher.
+    """Return whether an offer's status document says that the preview waits for the publisher.
 
     Either the offer's word says it, or the word of its sign-off step: the overall word may still be
     ``running`` then. Nothing is read into ``succeeded``, which the documentation's own sample shows with
@@ -138,7 +138,7 @@ def awaits_sign_off(offer_status: object) -> bool:
 
 
 def no_publish_waits(offer_status: object) -> bool:
-    """Tell whether an offer's status document says that its last publish was cancelled, or that nothing has begun.
+    """Return whether an offer's status document says that its last publish was cancelled, or that nothing has begun.
 
     The portal's documentation has the status fall back to the beginning when a publish is cancelled.
     """
@@ -147,7 +147,7 @@ def no_publish_waits(offer_status: object) -> bool:
 
 
 def never_published(offer_status: object) -> bool:
-    """Tell whether an offer's status document says that nothing was published yet."""
+    """Return whether an offer's status document says that nothing was published yet."""
     document = the_document(offer_status) or {}
     return meaning(document.get("status")) is StepState.NOT_STARTED and not _steps(document)
 
@@ -190,7 +190,7 @@ def report(operation_id: str, kind: OperationKind, operation: object, offer_stat
 
 
 def may_wait_for_sign_off(publish: OperationReport) -> bool:
-    """Tell whether the offer's status may speak of this publish, which does not itself say that it waits.
+    """Return whether the offer's status may speak of this publish, which does not itself say that it waits.
 
     The operation's document may lack the sign-off step. But right after a publish the offer's status may
     still be of the preview before; the new operation shows it by its steps.

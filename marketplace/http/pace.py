@@ -12,11 +12,11 @@ class Pace:
     """Lets so many requests pass that no second sees more arrive at the marketplace than are allowed.
 
     There are as many places as requests are allowed in a second. A request takes one before it is sent, and the
-    place is free again a second after it has arrived. When that was nobody tells: before its answer came, or within
+    place is free again a second after it has arrived. Nobody says when that was: before its answer came, or within
     `ON_THE_WAY` where the service thinks for minutes. So requests may be held up anywhere, and none are bunched; the
     price is that of a service that takes 0.2 s to answer a sixth of what it allows is not used.
 
-    Who came first goes first. Nobody passes before it is said how many share what is allowed.
+    Who came first goes first. Nobody passes until `share` has said how many share what is allowed.
     """
 
     def __init__(self, requests_per_second: float) -> None:

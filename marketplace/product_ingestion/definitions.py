@@ -1,6 +1,6 @@
 """A whole offer as a person defines it: the API's own ``configure`` document, sent to the letter.
 
-Only disks without a SAS get one.
+All that is added are the schema, where it names none, and a SAS for disks without one.
 
 It may create an offer, or change one: what it does not name stays. A technical configuration replaces the one that is
 there, with all its image versions.
@@ -160,7 +160,7 @@ def check_disks(definition: Tree, slots: Trees, now: datetime) -> list[str]:
 
 
 def says_the_same(definition: Tree, draft: Tree) -> bool:
-    """Tell whether a draft says what a definition says, as far as the service keeps what it is told.
+    """Return whether a draft says what a definition says, as far as the service keeps what it is told.
 
     Every member of every resource has to be there with an equal value; the draft may have further members and further
     resources, but no further items of an array. References count by what they name, secrets not at all.

@@ -106,12 +106,12 @@ def reasons(failures: Iterable[Failure]) -> list[str]:
 
 
 def is_full(failures: Iterable[Failure]) -> bool:
-    """Tell whether a collection holds as much as it may."""
+    """Return whether a collection holds as much as it may."""
     return FULL in _codes(failures)
 
 
 def is_cancellation(failures: Iterable[Failure]) -> bool:
-    """Tell whether somebody cancelled what was asked for."""
+    """Return whether somebody cancelled what was asked for."""
     return not _CANCELED.isdisjoint(_codes(failures))
 
 
@@ -127,12 +127,12 @@ def stage(failures: Iterable[Failure]) -> str | None:
 
 
 def is_certification(failures: Iterable[Failure]) -> bool:
-    """Tell whether certification found issues: permanent, whatever the outermost code says."""
+    """Return whether certification found issues: permanent, whatever the outermost code says."""
     return any(_CERTIFICATION.fullmatch(each.message) for one in failures for each in one.every())
 
 
 def is_contention(failures: Iterable[Failure]) -> bool:
-    """Tell whether something else runs on the offer, or was published over what is to go live."""
+    """Return whether something else runs on the offer, or was published over what is to go live."""
     failures = list(failures)
     if _is_permanent(failures):
         return False
@@ -141,7 +141,7 @@ def is_contention(failures: Iterable[Failure]) -> bool:
 
 
 def may_be_contention(failures: Iterable[Failure]) -> bool:
-    """Tell whether it is contention where the submissions show what was in the way."""
+    """Return whether it is contention where the submissions show what was in the way."""
     failures = list(failures)
     return not _is_permanent(failures) and not _CONFLICT.isdisjoint(_codes(failures))
 

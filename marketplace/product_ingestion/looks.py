@@ -261,7 +261,7 @@ class Looks:
 
 
 def _is_in_the_way(listed: Sequence[Submission], promoted: str | None) -> bool:
-    """Tell whether something runs, or what was to be promoted does not wait for it any more."""
+    """Return whether something runs, or what was to be promoted does not wait for it any more."""
     waits = submissions.awaits_sign_off(listed) and any(one.number == promoted for one in listed)
     return any(not one.progress.has_ended for one in listed) or (promoted is not None and not waits)
 

@@ -165,7 +165,7 @@ class ProductIngestionMarketplace:
         return submissions.standing(await self._reader.submissions(offer))
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:  # noqa: ARG002
-        """Tell whether the preview is ready and was not promoted: the list always says it."""
+        """Return whether the preview is ready and was not promoted: the list always says it."""
         return submissions.awaits_sign_off(await self._reader.submissions(offer))
 
     async def look(
@@ -532,7 +532,7 @@ async def _worked_out(
 
 
 async def _same(offer: OfferKey, before: Tree | None, after: Tree | None) -> bool:
-    """Tell whether two reads of the draft say the same."""
+    """Return whether two reads of the draft say the same."""
 
     def digests() -> list[str | None]:
         return [OfferContents(tree).evidence if tree is not None else None for tree in (before, after)]

@@ -45,8 +45,8 @@ _last: ContextVar[_List | None] = ContextVar("_last", default=None)
 class Reader:
     """Reads offers.
 
-    Remembered are which product an offer's id stands for, until the service does not know that any more, and which
-    operations were seen last. No call names a publisher: to whom an offer belongs the credentials tell.
+    It remembers which product an offer's id stands for, until the service does not know that any more, and which
+    operations were seen last. No call names a publisher: the credentials decide whose offers are seen.
     """
 
     def __init__(self, calls: ProductIngestion, clock: Callable[[], datetime]) -> None:
@@ -188,7 +188,7 @@ class Reader:
 
 
 def _reached(listed: Sequence[Submission], slot: Slot) -> bool:
-    """Tell whether a target holds something; a preview that was promoted may be cleared."""
+    """Return whether a target holds something; a preview that was promoted may be cleared."""
     ended_well = [one for one in listed if one.progress is Progress.SUCCEEDED]
     live = {one.number for one in ended_well if one.target == submissions.LIVE}
     previews = {one.number for one in ended_well if one.target == submissions.PREVIEW}

@@ -27,7 +27,7 @@ class Source:
     other: str | None = None
 
     def same(self, another: "Source") -> bool:
-        """Tell whether two sources are one: disks by their addresses without SAS, gallery images by their ids.
+        """Return whether two sources are one: disks by their addresses without SAS, gallery images by their ids.
 
         A tenant counts where both name one.
         """
