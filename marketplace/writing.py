@@ -1,6 +1,7 @@
 """What the writes of a draft have in common, whichever API carries them."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from marketplace.errors import Unguarded
 from marketplace.model import EditOutcome, OfferKey, Operation
@@ -9,6 +10,25 @@ from marketplace.wording import bounded
 
 ROUNDS = 5
 """How often a write is tried on a draft that others write too."""
+
+
+MAX_NAMED = 1000
+"""How many removed, and how many deprecated versions are named."""
+
+Named = TypeVar("Named")
+
+
+def first(versions: Sequence[Named], what: str, warnings: list[str]) -> list[Named]:
+    """Return as many versions as a result names, and warn first of all where there are more.
+
+    Args:
+        versions: The versions.
+        what: What became of them: ``"removed"`` or ``"deprecated"``.
+        warnings: Gets the warning.
+    """
+    if len(versions) > MAX_NAMED:
+        warnings.insert(0, f"{len(versions):,} versions were {what}; the result names the first {MAX_NAMED:,}.")
+    return list(versions[:MAX_NAMED])
 
 
 def merged(

@@ -18,9 +18,7 @@ from marketplace.disks import given_disks, no_better
 from marketplace.json_text import Splice, apply, array_text, change_members, object_text, set_value, written
 from marketplace.model import EditOutcome, Image, ImageVersion, WhenFull
 from marketplace.wording import MAX_NAME, bounded, one_line
-
-MAX_REMOVED = 1000
-"""How many removed versions are named."""
+from marketplace.writing import first
 
 VERSIONS_PER_PLAN = 8
 """What the API's documentation allows a plan of a virtual machine offer; core VM plans hold many more."""
@@ -130,13 +128,11 @@ def edit(
     for plan in {id(one.plan): one.plan for one in added}.values():
         splices += _changes_of(plan, added, dropped.get(plan.plan_id, []), now)
     gone = [(plan_id, version) for plan_id, versions in dropped.items() for version in versions]
-    if len(gone) > MAX_REMOVED:
-        warnings.insert(0, f"{len(gone):,} versions were removed; the result names the first {MAX_REMOVED:,}.")
     outcome = EditOutcome(
         added=list(dict.fromkeys(one.image.image_version for one in added)),
         removed=[
             ImageVersion(plan_id=plan_id, version=one_line(version, MAX_NAME))
-            for plan_id, version in gone[:MAX_REMOVED]
+            for plan_id, version in first(gone, "removed", warnings)
         ],
         renewed=list(dict.fromkeys(one.image.image_version for one in renewed)),
         warnings=bounded(warnings),

@@ -39,12 +39,10 @@ from marketplace.product_ingestion.resources import AVAILABLE, VERSIONS, Resourc
 from marketplace.product_ingestion.text import append_items, edited
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import bounded, listed
+from marketplace.writing import first
 
 STICKY = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
 """Capabilities that cannot be taken back once published; a draft may show them as off all the same."""
-
-MAX_REMOVED = 1000
-"""How many removed and deprecated versions are named."""
 
 READ_ONLY = frozenset({"validations"})
 
@@ -129,8 +127,8 @@ def edit(
         deprecated += [(plan_id, version) for version in room.deprecated]
     outcome = EditOutcome(
         added=list(dict.fromkeys([*(one.image.image_version for one in added), *(named(*each) for each in brought)])),
-        removed=[named(*each) for each in removed[:MAX_REMOVED]],
-        deprecated=[named(*each) for each in deprecated[:MAX_REMOVED]],
+        removed=[named(*each) for each in first(removed, "removed", warnings)],
+        deprecated=[named(*each) for each in first(deprecated, "deprecated", warnings)],
         renewed=list(dict.fromkeys(one.image.image_version for one in renewed)),
         warnings=bounded(warnings),
     )
