@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from sandbox import DEFAULT_TOKEN, ManualClock
+from tests.sandbox.controls import Controls
 
 START = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
 SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-02-20T00%3A00%3A00Z&se=2199-05-01T00%3A00%3A00Z&sig=SECRET%2Bsig"
@@ -73,12 +74,12 @@ def offer_document(publisher: str, offer: str = "webstack", versions: tuple[str,
     }
 
 
-class Client:
+class Client(Controls):
     """One publisher's view of the sandbox, its API and its control API."""
 
     def __init__(self, http: httpx.AsyncClient, clock: ManualClock, publisher: str) -> None:
         """Use the connection for one publisher."""
-        self.http, self.clock, self.publisher = http, clock, publisher
+        super().__init__(http, clock, publisher)
         self.offer = f"/api/publishers/{publisher}/offers/webstack"
         self.document = offer_document(publisher)
 
@@ -124,31 +125,6 @@ class Client:
         assert response.status_code == 202, response.text
         self.clock.advance(4 * DAY)
         return str(response.headers["Location"]).split("/operations/")[1].split("?")[0]
-
-    async def control(self, method: str, path: str, body: object = None) -> httpx.Response:
-        """Call the control API of this publisher."""
-        return await self.http.request(method, f"/_control/publishers/{self.publisher}/{path}", json=body)
-
-    async def switch(self, **changes: object) -> None:
-        """Set switches."""
-        response = await self.control("PUT", "switches", changes)
-        assert response.status_code == 200, response.text
-
-    async def fault(self, call: str, action: dict[str, object], **options: object) -> None:
-        """Ask for a fault."""
-        response = await self.control("POST", "faults", {"call": call, "action": action, **options})
-        assert response.status_code == 201, response.text
-
-    async def step(self, step: str, **fault: object) -> None:
-        """Ask for a step to fail."""
-        response = await self.control("PUT", f"steps/{step}", fault)
-        assert response.status_code == 200, response.text
-
-    async def requests(self) -> list[dict[str, Any]]:
-        """The log."""
-        response = await self.http.get("/_control/requests", params={"publisher": self.publisher})
-        entries: list[dict[str, Any]] = response.json()
-        return entries
 
     def with_versions(self, *versions: str) -> dict[str, Any]:
         """The document with exactly these image versions."""

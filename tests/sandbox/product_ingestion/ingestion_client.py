@@ -2,13 +2,14 @@
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from sandbox import DEFAULT_TOKEN, ManualClock
+from tests.sandbox.controls import Controls
 
 BASE = "/rp/product-ingestion"
 SCHEMA = "https://schema.mp.microsoft.com/schema"
@@ -56,11 +57,11 @@ def leaves(errors: Any) -> list[str]:
     return found
 
 
-class IngestionClient:
+class IngestionClient(Controls):
     """One publisher's view of the sandbox, its API and its control API."""
 
     def __init__(self, http: httpx.AsyncClient, clock: ManualClock, publisher: str) -> None:
-        self.http, self.clock, self.publisher = http, clock, publisher
+        super().__init__(http, clock, publisher)
         self.token = f"{DEFAULT_TOKEN}@{publisher}"
         self.sample = copy.deepcopy(SAMPLE)
         self.product = ""
@@ -186,25 +187,6 @@ class IngestionClient:
             await self.changed(lambda each: each["vmImageVersions"].extend(map(version_entry, versions)))
         )
 
-    async def control(self, method: str, path: str, body: object = None) -> httpx.Response:
-        """Call the control API of this publisher."""
-        return await self.http.request(method, f"/_control/publishers/{self.publisher}/{path}", json=body)
-
-    async def switch(self, **changes: object) -> None:
-        """Set switches."""
-        response = await self.control("PUT", "switches", changes)
-        assert response.status_code == 200, response.text
-
-    async def fault(self, call: str, action: dict[str, object], **options: object) -> None:
-        """Ask for a fault."""
-        response = await self.control("POST", "faults", {"call": call, "action": action, **options})
-        assert response.status_code == 201, response.text
-
-    async def step(self, step: str, **fault: object) -> None:
-        """Ask for a step to fail."""
-        response = await self.control("PUT", f"steps/{step}", fault)
-        assert response.status_code == 200, response.text
-
     async def stranger(self, kind: str, **options: object) -> str | None:
         """Let somebody else act; answers with why it was refused."""
         path = f"/_control/offers/{self.publisher}/{OFFER}/stranger"
@@ -217,9 +199,3 @@ class IngestionClient:
         """Look at the offer from within."""
         view: dict[str, Any] = (await self.http.get(f"/_control/offers/{self.publisher}/{OFFER}")).json()
         return view
-
-    async def requests(self) -> Sequence[dict[str, Any]]:
-        """The log."""
-        response = await self.http.get("/_control/requests", params={"publisher": self.publisher})
-        entries: list[dict[str, Any]] = response.json()
-        return entries
