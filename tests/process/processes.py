@@ -125,7 +125,7 @@ async def until_working(worker: Program) -> None:
 
 
 async def in_flight(run: WorkflowHandle[Any, Any], activity: str) -> bool:
-    """Return whether a worker has begun with an activity and not ended it; where there is no such run yet, none has."""
+    """Return whether a worker has begun with an activity and not ended it; none has where there is no run yet."""
     try:
         pending = (await run.describe()).raw_description.pending_activities
     except RPCError as error:
