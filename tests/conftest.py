@@ -4,9 +4,11 @@ All of it is new for each test, which takes a third of a second: the server that
 when a run ends with an activity in flight, and no test may be another's bad luck.
 """
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 
 import httpx
 import hypothesis
@@ -81,13 +83,24 @@ def publisher() -> str:
     return f"publisher-{next(_numbers)}"
 
 
+@pytest.fixture(scope="session")
+async def endings() -> AsyncIterator[list[asyncio.Task[None]]]:
+    """What ends while the next test runs already: to stop, the sandbox waits a fifth of a second for nothing."""
+    tasks: list[asyncio.Task[None]] = []
+    yield tasks
+    await asyncio.gather(*tasks)
+
+
 @pytest.fixture
-async def sandbox_url(temporal: WorkflowEnvironment, publisher: str) -> AsyncIterator[str]:
+async def sandbox_url(
+    temporal: WorkflowEnvironment, publisher: str, endings: list[asyncio.Task[None]]
+) -> AsyncIterator[str]:
     """The sandbox, on the Temporal server's clock."""
     switches = {"step_durations": dict.fromkeys(STEPS, 300.0)}
     marketplace = SandboxMarketplace(clock=TemporalClock(temporal), default_switches=switches, account=publisher)
-    async with serve(marketplace) as url:
-        yield url
+    serving = AsyncExitStack()
+    yield await serving.enter_async_context(serve(marketplace))
+    endings.append(asyncio.create_task(serving.aclose()))
 
 
 @pytest.fixture(scope="session")
