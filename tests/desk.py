@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from marketplace.model import ImageVersion
@@ -40,7 +42,8 @@ class TemporalClock:
         self._last = datetime.now(UTC)
 
     async def now(self) -> datetime:
-        self._last = (await self._temporal.get_current_time()).astimezone(UTC)
+        with suppress(RPCError):  # a sandbox that stops after the server asks for the time once more
+            self._last = (await self._temporal.get_current_time()).astimezone(UTC)
         return self._last
 
 

@@ -35,6 +35,12 @@ def application_error(error: BaseException) -> ApplicationError:
     return final("MarketplaceError", str(reason))
 
 
+def last_attempt(error: ActivityError) -> BaseException | None:
+    """Return what the last attempt of an activity failed with, also where the time for more attempts is used up."""
+    cause = error.cause
+    return (cause.cause or cause) if isinstance(cause, TemporalTimeoutError) else cause
+
+
 def refused_for_good(error: BaseException) -> bool:
     """Whether the marketplace answered that it will not do it; otherwise it may have begun all the same."""
     cause = error.cause if isinstance(error, ActivityError | ChildWorkflowError) else None

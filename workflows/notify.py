@@ -7,7 +7,7 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
     from workflows.calls import NOTIFY_FOR_DAYS, within
-    from workflows.errors import final
+    from workflows.errors import final, last_attempt
     from workflows.inputs import NOTHING, read
     from workflows.people import FOR_DAYS, what
 
@@ -26,4 +26,4 @@ class Notify:
         try:
             await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)
         except ActivityError as error:
-            raise final("NotificationFailed", f"nobody was notified: {error.cause}") from None
+            raise final("NotificationFailed", f"nobody was notified: {last_attempt(error)}") from None

@@ -13,6 +13,7 @@ from temporalio.workflow import ParentClosePolicy
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
     from workflows.calls import NOTIFY, at_once, short, within
+    from workflows.errors import last_attempt
     from workflows.logbook import Logbook
     from workflows.page import approve_command
 
@@ -43,7 +44,7 @@ async def notify(logbook: Logbook, event: str, text: str, *, reminder: int = 0) 
             logbook.note(f"nobody was notified: {error.cause}")
         else:
             later = await _post_later(notification)
-            logbook.note(f"nobody was notified yet: {error.cause}; {later} tries for {FOR_DAYS.days} days")
+            logbook.note(f"nobody was notified yet: {last_attempt(error)}; {later} tries for {FOR_DAYS.days} days")
 
 
 def what(notification: Notification) -> str:
