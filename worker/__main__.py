@@ -86,6 +86,7 @@ async def _start(settings: Settings, runtime: Runtime) -> Client:
 async def _work(client: Client, settings: Settings, stop: asyncio.Event, observation: Observation) -> None:
     credentials = credentials_of(settings)
     rate = settings.marketplace_requests_per_second
+    version = settings.deployment_version()
     pace = Pace(rate) if rate is not None else None
     asides = [asyncio.create_task(_warn_without(credentials))]
     if pace is not None:
@@ -104,6 +105,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
                 publishers=settings.marketplace_publishers,
                 approvers=settings.go_live_approvers,
                 tracing=observation.interceptors,
+                deployment_version=version,
             ),
         ):
             logger.info(
@@ -112,6 +114,14 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
                 client.namespace,
                 url_of(settings),
             )
+            if version is not None:
+                logger.info(
+                    "It has runs to work on while its version is the current one: temporal worker deployment"
+                    " set-current-version --namespace %s --deployment-name %s --build-id %s",
+                    client.namespace,
+                    version.deployment_name,
+                    version.build_id,
+                )
             watching = [asyncio.create_task(watch(client)) for watch in observation.watchers]
             asides += watching
             await stop.wait()

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, PayloadCodec
 from temporalio.worker import (
@@ -15,6 +16,7 @@ from temporalio.worker import (
     Interceptor,
     PollerBehaviorAutoscaling,
     Worker,
+    WorkerDeploymentConfig,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
@@ -112,6 +114,7 @@ def worker(
     approvers: Sequence[str] = (),
     write: Callable[[Notification, str], str] = as_json,
     tracing: Sequence[Interceptor] = (),
+    deployment_version: WorkerDeploymentVersion | None = None,
     **options: Any,
 ) -> Worker:
     """Make a worker.
@@ -126,6 +129,7 @@ def worker(
         approvers: Without one of them nothing goes live, whatever the input of a run says; empty: the input counts.
         write: Returns what the webhook gets.
         tracing: Interceptors that trace.
+        deployment_version: The version of a worker deployment that this worker is of; ``None``: it is of none.
         options: More of `temporalio.worker.Worker`.
     """
     rate: dict[str, Any] = {}
@@ -134,6 +138,17 @@ def worker(
             "max_concurrent_activities": min(max(round(requests_per_second * AT_WORK), 1), MOST_AT_WORK),
             # Eager activities pass the task queue by, and with it those that wait there.
             "disable_eager_activity_execution": True,
+        }
+    versioning: dict[str, Any] = {}
+    if deployment_version is not None:
+        # Runs move to the current version. They last for weeks, and new workers replay what old ones began. Pinned
+        # to the version that began them they would keep every old worker, its defects and its credentials, for weeks.
+        versioning = {
+            "deployment_config": WorkerDeploymentConfig(
+                version=deployment_version,
+                use_worker_versioning=True,
+                default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+            )
         }
     return Worker(
         client,
@@ -160,6 +175,7 @@ def worker(
         # After a worker was killed its runs are taken over this soon.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         **rate,
+        **versioning,
         **options,
     )
 

@@ -2,6 +2,7 @@
 
 import base64
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -13,9 +14,11 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from temporalio.common import WorkerDeploymentVersion
 
 from activities.announcements import Format
 from marketplace.model import PublisherId
@@ -79,6 +82,19 @@ def _publishers(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
+def _deployment_name(name: str) -> str:
+    # Temporal keeps a worker with a dot or a colon here waiting for ever, and says nothing.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9/_-]{0,99}", name):
+        raise ValueError("must be at most 100 letters, digits, hyphens, underscores and slashes")
+    return name
+
+
+def _build_id(build_id: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9./:@+_-]{0,99}", build_id):
+        raise ValueError("must be at most 100 letters, digits and characters of ./:@+_-")
+    return build_id
+
+
 def _separated(value: object) -> object:
     """Take a list apart at its commas."""
     if not isinstance(value, str):
@@ -98,6 +114,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
     temporal_task_queue: str = "offer-publishing"
+    temporal_deployment_name: Annotated[str, AfterValidator(_deployment_name)] | None = None
+    temporal_deployment_build_id: Annotated[
+        Annotated[str, AfterValidator(_build_id)] | None, Field(validate_default=True)
+    ] = None
     marketplace_api: Literal["cloud-partner", "product-ingestion"] = "cloud-partner"
     marketplace_url: Annotated[str, AfterValidator(_plain_address)] | None = None
     marketplace_schema_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(-preview\d{1,3})?$")] | None = None
@@ -122,6 +142,16 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, level: Any) -> Any:
         return level.upper() if isinstance(level, str) else level
+
+    @field_validator("temporal_deployment_build_id")
+    @classmethod
+    def _both_or_none(cls, build_id: str | None, info: ValidationInfo) -> str | None:
+        name = info.data.get("temporal_deployment_name", "a wrong one")
+        if name is not None and build_id is None:
+            raise ValueError("has to be set where TEMPORAL_DEPLOYMENT_NAME is")
+        if name is None and build_id is not None:
+            raise ValueError("has no meaning without TEMPORAL_DEPLOYMENT_NAME")
+        return build_id
 
     @field_validator("marketplace_access_token")
     @classmethod
@@ -163,6 +193,11 @@ class Settings(BaseSettings):
         if url is not None:
             _web_address(url.get_secret_value())
         return url
+
+    def deployment_version(self) -> WorkerDeploymentVersion | None:
+        """Return the version of the worker deployment that this worker is of."""
+        name, build_id = self.temporal_deployment_name, self.temporal_deployment_build_id
+        return WorkerDeploymentVersion(name, build_id) if name is not None and build_id is not None else None
 
     def storage_account_keys(self) -> dict[str, str]:
         """Return storage account → key."""

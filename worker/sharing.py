@@ -51,25 +51,43 @@ async def share(pace: Pace, client: Client, task_queue: str) -> None:
 
 
 async def count_workers(client: Client, task_queue: str) -> int:
-    """Count who asked for work lately.
+    """Count the workers of all versions that asked for work lately.
 
     Raises:
         RPCError: The server cannot be asked, or refuses.
     """
-    queue = await client.workflow_service.describe_task_queue(
+    seen = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
             task_queue=TaskQueue(name=task_queue),
-            # Otherwise who asks one of its partitions may not show for a minute.
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    routed = seen.versioning_info
+    versions = {
+        f"{version.deployment_name}:{version.build_id}"
+        for version in (
+            routed.current_deployment_version,
+            routed.ramping_deployment_version,
+            *(poller.deployment_options for poller in seen.pollers),
+        )
+        if version.deployment_name
+    }
+    # A worker that asks one of the queue's partitions may not show for a minute, unless each partition is asked. That
+    # has to be told the versions.
+    everywhere = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=task_queue),
             api_mode=DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED,
-            versions=TaskQueueVersionSelection(unversioned=True),
+            versions=TaskQueueVersionSelection(unversioned=True, build_ids=sorted(versions)),
             task_queue_types=[TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW],
             report_pollers=True,
         )
     )
-    kinds = [kind for version in queue.versions_info.values() for kind in version.types_info.values()]
+    kinds = [kind for version in everywhere.versions_info.values() for kind in version.types_info.values()]
     last: dict[str, datetime] = {}
-    for poller in chain(queue.pollers, *(kind.pollers for kind in kinds)):
+    for poller in chain(seen.pollers, *(kind.pollers for kind in kinds)):
         asked = poller.last_access_time.ToDatetime(UTC)
         last[poller.identity] = max(asked, last.get(poller.identity, asked))
     # By the server's clock alone: ours may be another.

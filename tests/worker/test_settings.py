@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from temporalio.common import WorkerDeploymentVersion
 
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
@@ -58,6 +59,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "TEMPORAL_TASK_QUEUE": "mine",
+        "TEMPORAL_DEPLOYMENT_NAME": "release/offer-publisher",
+        "TEMPORAL_DEPLOYMENT_BUILD_ID": "1.4.0-9f3c2b1",
         "MARKETPLACE_API": "product-ingestion",
         "MARKETPLACE_URL": "http://127.0.0.1:8400/below/a/path",
         "MARKETPLACE_SCHEMA_VERSION": "2022-03-01-preview5",
@@ -85,6 +88,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(given) == sorted(VARIABLES)
     assert settings.storage_account_keys() == {"one": "a2V5MQ==", "two": "a2V5Mg=="}
     assert list(settings.encryption_keys()) == ["new", "old"]
+    assert settings.deployment_version() == WorkerDeploymentVersion("release/offer-publisher", "1.4.0-9f3c2b1")
     assert settings.marketplace_publishers == ["fabrikam-linux", "contoso"]
     assert settings.go_live_approvers == ["dana@fabrikam.example", "Lee of Release"]
     assert settings.marketplace_requests_per_second == 0.5
@@ -96,6 +100,11 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("TEMPORAL_DEPLOYMENT_NAME", "hunter2.release"),
+        ("TEMPORAL_DEPLOYMENT_NAME", "hunter2:release"),
+        ("TEMPORAL_DEPLOYMENT_NAME", "__hunter2"),
+        ("TEMPORAL_DEPLOYMENT_BUILD_ID", "hunter2 1"),
+        ("TEMPORAL_DEPLOYMENT_BUILD_ID", "hunter2" * 20),
         ("MARKETPLACE_API", "hunter2"),
         ("MARKETPLACE_SCHEMA_VERSION", "hunter2"),
         ("MARKETPLACE_SCHEMA_VERSION", "2022-03-01-preview"),
@@ -153,3 +162,21 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_only(
     assert "\n" not in said
     assert "hunter2" not in said
     assert "invalid literal" not in said
+
+
+@pytest.mark.parametrize(
+    ("set_alone", "said"),
+    [
+        ("TEMPORAL_DEPLOYMENT_NAME", "has to be set where TEMPORAL_DEPLOYMENT_NAME is"),
+        ("TEMPORAL_DEPLOYMENT_BUILD_ID", "has no meaning without TEMPORAL_DEPLOYMENT_NAME"),
+    ],
+)
+def test_of_a_deployment_both_the_name_and_the_build_id_are_set_or_none(
+    monkeypatch: pytest.MonkeyPatch, set_alone: str, said: str
+) -> None:
+    assert read_settings().deployment_version() is None
+    monkeypatch.setenv(set_alone, "offers")
+    with pytest.raises(SettingsError) as wrong:
+        read_settings()
+
+    assert str(wrong.value) == f"TEMPORAL_DEPLOYMENT_BUILD_ID: {said}"
