@@ -64,15 +64,10 @@ async def count_workers(client: Client, task_queue: str) -> int:
         )
     )
     routed = seen.versioning_info
-    versions = {
-        f"{version.deployment_name}:{version.build_id}"
-        for version in (
-            routed.current_deployment_version,
-            routed.ramping_deployment_version,
-            *(poller.deployment_options for poller in seen.pollers),
-        )
-        if version.deployment_name
-    }
+    named = [(p.deployment_options.deployment_name, p.deployment_options.build_id) for p in seen.pollers]
+    for version in (routed.current_deployment_version, routed.ramping_deployment_version):
+        named.append((version.deployment_name, version.build_id))
+    versions = sorted({f"{name}:{build_id}" for name, build_id in named if name})
     # A worker that asks one of the queue's partitions may not show for a minute, unless each partition is asked. That
     # has to be told the versions.
     everywhere = await client.workflow_service.describe_task_queue(
@@ -80,7 +75,7 @@ async def count_workers(client: Client, task_queue: str) -> int:
             namespace=client.namespace,
             task_queue=TaskQueue(name=task_queue),
             api_mode=DescribeTaskQueueMode.DESCRIBE_TASK_QUEUE_MODE_ENHANCED,
-            versions=TaskQueueVersionSelection(unversioned=True, build_ids=sorted(versions)),
+            versions=TaskQueueVersionSelection(unversioned=True, build_ids=versions),
             task_queue_types=[TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW],
             report_pollers=True,
         )
