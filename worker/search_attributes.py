@@ -1,13 +1,16 @@
 """Makes sure that the server knows the search attributes; runs on a server without them would hang."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from workflows import search_attributes
+
+CLOUD = (".tmprl.cloud", ".api.temporal.io")
+"""How Temporal Cloud's names end. It takes search attributes from its own tools only."""
 
 
 class SearchAttributesError(Exception):
@@ -27,9 +30,8 @@ async def ensure_search_attributes(client: Client) -> None:
     if wrong:
         raise SearchAttributesError(
             f"Namespace {client.namespace} has search attributes of another type: {', '.join(sorted(wrong))}."
-            f" Needed are {', '.join(f'{name}={_type(kind)}' for name, kind in wanted.items())}. After making sure"
-            f" that nobody uses them: temporal operator search-attribute remove --namespace {client.namespace}"
-            f" {' '.join(f'--name {name}' for name in sorted(wrong))}, then start the worker again."
+            f" Needed are {', '.join(f'{name}={_type(kind)}' for name, kind in wanted.items())}."
+            f" {_mend(client, sorted(wrong))}, then start the worker again."
         )
     missing = {name: kind for name, kind in wanted.items() if name not in held}
     if not missing:
@@ -40,7 +42,10 @@ async def ensure_search_attributes(client: Client) -> None:
         )
     except RPCError as error:
         if error.status is not RPCStatusCode.ALREADY_EXISTS:  # by another worker, a moment ago
-            raise _refused(client.namespace, missing, error) from error
+            raise SearchAttributesError(
+                f"Namespace {client.namespace} lacks search attributes, and this worker may not add them"
+                f" ({error.message.rstrip('.')}). {_add(client, missing)}"
+            ) from error
 
 
 async def _held(client: Client, wanted: Mapping[str, "IndexedValueType.ValueType"]) -> dict[str, int]:
@@ -52,8 +57,7 @@ async def _held(client: Client, wanted: Mapping[str, "IndexedValueType.ValueType
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise SearchAttributesError(
-                f"There is no namespace {client.namespace}. Check TEMPORAL_NAMESPACE, or create it:"
-                f" temporal operator namespace create --namespace {client.namespace} --retention 720h"
+                f"There is no namespace {client.namespace}. Check TEMPORAL_NAMESPACE, {_create(client)}"
             ) from error
         return {name: kind for name, kind in wanted.items() if await _is_searchable(client, name)}
     return dict(listed.custom_attributes)
@@ -68,17 +72,43 @@ async def _is_searchable(client: Client, name: str) -> bool:
     return True
 
 
-def _refused(
-    namespace: str, missing: Mapping[str, "IndexedValueType.ValueType"], error: RPCError
-) -> SearchAttributesError:
+def _add(client: Client, missing: Mapping[str, "IndexedValueType.ValueType"]) -> str:
+    if _is_cloud(client):
+        wanted = " ".join(f"--sa {name}={_type(kind)}" for name, kind in missing.items())
+        return (
+            "Let an administrator of the namespace add them in Temporal Cloud's UI, or run:"
+            f" tcld namespace search-attributes add --namespace {client.namespace} {wanted}"
+        )
     commands = " && ".join(
-        f"temporal operator search-attribute create --namespace {namespace} --name {name} --type {_type(kind)}"
+        f"temporal operator search-attribute create --namespace {client.namespace} --name {name} --type {_type(kind)}"
         for name, kind in missing.items()
     )
-    return SearchAttributesError(
-        f"Namespace {namespace} lacks search attributes, and this worker may not add them"
-        f" ({error.message.rstrip('.')}). Let somebody who may run: {commands}"
+    return f"Let somebody who may run: {commands}"
+
+
+def _mend(client: Client, wrong: Sequence[str]) -> str:
+    if _is_cloud(client):
+        return (
+            "After making sure that nobody uses them, give each another name: tcld namespace search-attributes rename"
+            f" --namespace {client.namespace} --existing-name {wrong[0]} --new-name Other{wrong[0]}"
+        )
+    return (
+        "After making sure that nobody uses them: temporal operator search-attribute remove"
+        f" --namespace {client.namespace} {' '.join(f'--name {name}' for name in wrong)}"
     )
+
+
+def _create(client: Client) -> str:
+    if _is_cloud(client):
+        return "whose form is NAME.ACCOUNT, or create it in Temporal Cloud's UI"
+    return f"or create it: temporal operator namespace create --namespace {client.namespace} --retention 720h"
+
+
+def _is_cloud(client: Client) -> bool:
+    """Return whether the address, or the server's name where it is reached through another, is Temporal Cloud's."""
+    config = client.service_client.config
+    server = config.tls.domain if isinstance(config.tls, TLSConfig) else None
+    return any(name.endswith(CLOUD) for name in (config.target_host.rpartition(":")[0], server or ""))
 
 
 def _type(kind: "IndexedValueType.ValueType") -> str:

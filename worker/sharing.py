@@ -64,10 +64,10 @@ async def count_workers(client: Client, task_queue: str) -> int:
         )
     )
     routed = seen.versioning_info
-    named = [(p.deployment_options.deployment_name, p.deployment_options.build_id) for p in seen.pollers]
-    for version in (routed.current_deployment_version, routed.ramping_deployment_version):
-        named.append((version.deployment_name, version.build_id))
-    versions = sorted({f"{name}:{build_id}" for name, build_id in named if name})
+    current, ramping = routed.current_deployment_version, routed.ramping_deployment_version
+    named = {(p.deployment_options.deployment_name, p.deployment_options.build_id) for p in seen.pollers}
+    named |= {(current.deployment_name, current.build_id), (ramping.deployment_name, ramping.build_id)}
+    versions = sorted(f"{name}:{build_id}" for name, build_id in named if name)
     # A worker that asks one of the queue's partitions may not show for a minute, unless each partition is asked. That
     # has to be told the versions.
     everywhere = await client.workflow_service.describe_task_queue(

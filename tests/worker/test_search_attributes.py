@@ -10,7 +10,7 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from temporalio.testing import WorkflowEnvironment
 
 from worker.registration import data_converter
@@ -120,3 +120,47 @@ async def test_a_namespace_that_is_not_there_is_named(server: WorkflowEnvironmen
     client = Client(server.client.service_client, namespace="nonesuch", data_converter=data_converter())
     with pytest.raises(SearchAttributesError, match=r"TEMPORAL_NAMESPACE.*namespace create --namespace nonesuch"):
         await ensure_search_attributes(client)
+
+
+async def test_on_temporal_cloud_the_advice_is_of_its_own_tools(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace,
+            search_attributes={"OfferId": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
+        )
+    )
+    refuse(monkeypatch, client, "add_search_attributes")
+    config = client.service_client.config
+    for address, tls in (
+        ("release.f45a2.tmprl.cloud:7233", True),
+        ("eu-west-1.aws.api.temporal.io:7233", True),
+        ("vpce-0123.example:7233", TLSConfig(domain="release.f45a2.tmprl.cloud")),
+    ):
+        monkeypatch.setattr(config, "target_host", address)
+        monkeypatch.setattr(config, "tls", tls)
+        with pytest.raises(SearchAttributesError) as refused:
+            await ensure_search_attributes(client)
+
+        command = f"tcld namespace search-attributes add --namespace {client.namespace} --sa PublisherId=Keyword"
+        assert command in str(refused.value)
+        assert "--sa ImageVersions=KeywordList" in str(refused.value)
+        assert "OfferId" not in str(refused.value)
+        assert "temporal operator" not in str(refused.value)
+
+
+async def test_on_temporal_cloud_nothing_is_removed_or_created_with_the_operator_s_commands(
+    client: Client, server: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace, search_attributes={"OfferId": IndexedValueType.INDEXED_VALUE_TYPE_INT}
+        )
+    )
+    monkeypatch.setattr(client.service_client.config, "target_host", "release.f45a2.tmprl.cloud:7233")
+    with pytest.raises(SearchAttributesError, match=r"search-attributes rename .*--existing-name OfferId"):
+        await ensure_search_attributes(client)
+    nowhere = Client(server.client.service_client, namespace="nonesuch", data_converter=data_converter())
+    with pytest.raises(SearchAttributesError, match=r"NAME\.ACCOUNT"):
+        await ensure_search_attributes(nowhere)
