@@ -1,9 +1,9 @@
-"""The disks of images, as both APIs name them: an address with a SAS, and a place in the image."""
+"""Disks of images, as both APIs describe them: a place in the image, and an address with a SAS."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from marketplace import sas
 from marketplace.json_text import Node
@@ -14,14 +14,30 @@ OS = "os"
 """The place of the operating system's disk."""
 
 
+class DiskAddress(NamedTuple):
+    """A disk without its SAS. Two of them are equal where they name the same disk in the same place.
+
+    Attributes:
+        place: See `Disk`.
+        address: The URL without its SAS; see `marketplace.sas.address`.
+    """
+
+    place: str
+    address: str
+
+    def __str__(self) -> str:
+        """Describe the disk for a person."""
+        return f"{_title(self.place)} {self.address}"
+
+
 @dataclass(frozen=True)
 class Disk:
     """A disk of an image version.
 
     Attributes:
-        place: ``"os"``, or a data disk's logical unit number; of one without a number its index.
-        url: Where it is, with its SAS; empty where the document does not say.
-        node: The string that ``url`` was read from.
+        place: ``"os"``, or the logical unit number of a data disk. A data disk without a number has its index.
+        url: The address with its SAS. Empty where the document has none.
+        node: The JSON string that ``url`` was read from.
     """
 
     place: str
@@ -30,25 +46,36 @@ class Disk:
 
     @property
     def title(self) -> str:
-        """What a person calls the disk."""
-        return "the OS disk" if self.place == OS else f"the data disk at lun {self.place}"
+        """The disk as a person calls it."""
+        return _title(self.place)
 
     @property
     def rank(self) -> tuple[bool, int, str]:
-        """What it is sorted by: the disk of the system comes first, the others by number."""
+        """The sort key: the OS disk first, data disks by number."""
         return self.place != OS, len(self.place), self.place
+
+    @property
+    def without_sas(self) -> DiskAddress:
+        """The disk without its SAS."""
+        return DiskAddress(self.place, sas.address(self.url))
 
 
 AnyDisk = TypeVar("AnyDisk", bound=Disk)
 
 
 def given_disks(image: Image) -> list[Disk]:
-    """Return the disks of an image that somebody asks for."""
+    """Return the disks of an image from an input."""
     return [Disk(OS, image.os_vhd_url or ""), *(Disk(str(disk.lun), disk.vhd_url) for disk in image.data_disks)]
 
 
-def addressed(disks: Iterable[AnyDisk]) -> list[AnyDisk]:
-    """Return the disks that have an http(s) URL; what else is in the place of one is left to the service."""
+def addresses(disks: Iterable[Disk]) -> list[DiskAddress]:
+    """Return disks without their SAS: the OS disk first, data disks by number."""
+    found = sorted((disk.rank, disk.without_sas) for disk in disks)
+    return [each for _, each in found]
+
+
+def with_http_url(disks: Iterable[AnyDisk]) -> list[AnyDisk]:
+    """Return the disks that have an http(s) URL. The service judges any other value."""
     return [disk for disk in disks if disk.url.lower().startswith(("https://", "http://"))]
 
 
@@ -65,32 +92,36 @@ def signed(image: Image, sign: Callable[[str], str | None]) -> Image:
 
 
 def sas_problems(image: str, disks: Iterable[Disk], now: datetime) -> sas.Problems:
-    """Say what is wrong with the SAS of an image's disks; that there is none is an error.
+    """Return what is wrong with the SAS of an image's disks. A missing SAS is an error.
 
     Args:
         image: The image, as a person is shown it.
         disks: Its disks.
         now: The present time, with a time zone.
     """
-    said = sas.Problems()
+    problems = sas.Problems()
     for disk in disks:
         title = one_line(disk.title, MAX_NAME)
         if sas.unsigned(disk.url):
             account = one_line(sas.account(disk.url), MAX_NAME)
-            said.errors.append(
+            problems.errors.append(
                 f"{image}: the URL of {title} has no SAS, and the worker has no key of the storage account "
                 f"{account} to make one. Add a SAS to the URL, or set AZURE_STORAGE_ACCOUNT_KEYS={account}=<key> "
                 "for the worker."
             )
         found = sas.problems(disk.url, now)
-        said.errors.extend(f"{image}: the SAS of {title}: {problem}." for problem in found.errors)
-        said.warnings.extend(f"{image}: the SAS of {title}: {problem}." for problem in found.warnings)
-    return said
+        problems.errors.extend(f"{image}: the SAS of {title}: {problem}." for problem in found.errors)
+        problems.warnings.extend(f"{image}: the SAS of {title}: {problem}." for problem in found.warnings)
+    return problems
 
 
-def no_better(image: ImageVersion) -> str:
-    """Say that the draft has an image with a SAS of no use, and that the one given is of none either."""
+def no_better_sas(image: ImageVersion) -> str:
+    """Return the warning for an image whose SAS should be renewed when the given SAS is no better."""
     return (
-        f"{image}: it is in the draft with a SAS that does not work, or not for three weeks more, and the one given "
-        "is no better; the service may fail to copy the disks."
+        f"{image}: its SAS in the draft does not work or expires within three weeks, and the one given is no better. "
+        "The service may fail to copy the disks. Give a SAS that is valid for longer."
     )
+
+
+def _title(place: str) -> str:
+    return "the OS disk" if place == OS else f"the data disk at lun {place}"

@@ -1,26 +1,26 @@
-"""What can go wrong with the marketplace, as a tree.
+"""The errors of the marketplace.
 
 ::
 
-    MarketplaceError                 anything the service, or the way to it, did
-    ├── Unreachable                  no answer: refused, broken, timed out          try again
-    ├── Unavailable                  429, 5xx; ``retry_after`` when the service said try again
-    ├── Unreadable                   a success whose body is not what is documented  try again
-    ├── Unauthorized                 401, also after a new token                    a person must act
-    ├── Forbidden                    403                                            a person must act
+    MarketplaceError                 the service, or the connection to it, failed
+    ├── Unreachable                  no answer: refused, broken, timed out           try again
+    ├── Unavailable                  429 or 5xx; ``retry_after`` if it was given      try again
+    ├── Unreadable                   a success with an undocumented body             try again
+    ├── Unauthorized                 401, also after a new token                     a person must act
+    ├── Forbidden                    403                                             a person must act
     ├── NotFound                     404
-    ├── Conflict                     409, 412, 423: somebody else was first         read again, apply again
+    ├── Conflict                     409, 412, 423: somebody else was first          read again, apply again
     ├── Invalid                      422: the draft failed the service's validation
-    └── Refused                      every other 4xx, and an unexpected 1xx or 3xx
+    └── Refused                      any other 4xx, and an unexpected 1xx or 3xx
 
-    RuleBroken                       found by us before anything was sent
-    ├── Unguarded                    no write can be conditional, others may write  write it alone
-    ├── ForeignChanges               the draft holds changes by others, which would be published along
+    RuleBroken                       found before anything was sent
+    ├── Unguarded                    writes are not conditional, others may write    write as the sole writer
+    ├── ForeignChanges               a publish would include changes by others
     ├── PlanMissing                  the draft has no such plan
-    ├── VersionTaken                 the version is there with another disk, or in another spelling
+    ├── VersionTaken                 the version exists with another disk, or in another spelling
     └── PlanFull                     the plan holds as many versions as it may
 
-Messages never hold a token or the signature of a SAS.
+No message contains a token or the signature of a SAS.
 """
 
 from collections.abc import Iterable
@@ -30,12 +30,12 @@ from marketplace.wording import bounded
 
 
 class MarketplaceError(Exception):
-    """The marketplace did not do what it was asked.
+    """A call to the marketplace failed.
 
     Attributes:
-        call: What was asked, for a person: ``"publish fabrikam/webstack"``.
+        call: The call in a person's words: ``"publish fabrikam/webstack"``.
         status: The HTTP status, ``None`` when there was no answer.
-        retry_after: How long the service asked us to stay away.
+        retry_after: How long the service asked us to wait.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class MarketplaceError(Exception):
 
 
 class Unreachable(MarketplaceError):
-    """No answer came: connection refused, broken, or timed out. The call may have had its effect."""
+    """There was no answer: connection refused, broken, or timed out. The call may have had its effect."""
 
 
 class Unavailable(MarketplaceError):
-    """429 or 5xx: the service asks for patience. The call may have had its effect."""
+    """429 or 5xx: the service cannot answer now. The call may have had its effect."""
 
 
 class Unreadable(MarketplaceError):
-    """The service said yes, but its answer is cut off or of another shape than documented."""
+    """The call succeeded, but the answer is cut off or not what is documented."""
 
 
 class Unauthorized(MarketplaceError):
@@ -64,11 +64,11 @@ class Unauthorized(MarketplaceError):
 
 
 class Forbidden(MarketplaceError):
-    """403: the token is fine, but its principal has no rights in this publisher."""
+    """403: the token is valid, but its principal has no rights in this publisher."""
 
 
 class NotFound(MarketplaceError):
-    """404: no such publisher, offer, version, operation, or nothing in that slot yet."""
+    """404: there is no such publisher, offer, version or operation, or the slot is empty."""
 
 
 class Conflict(MarketplaceError):
@@ -76,34 +76,34 @@ class Conflict(MarketplaceError):
 
 
 class Invalid(MarketplaceError):
-    """422: the draft failed the service's validation; the message carries its words."""
+    """422: the draft failed the service's validation. The message has the service's words."""
 
 
 class Refused(MarketplaceError):
-    """Another 4xx: the service will not do this, however often it is asked."""
+    """Another 4xx: the service would refuse the same request again."""
 
 
 class RuleBroken(Exception):
-    """A rule of the marketplace that we checked ourselves; nothing was sent."""
+    """A rule of the marketplace is broken. Nothing was sent."""
 
     @classmethod
     def raise_for(cls, sentences: Iterable[str]) -> None:
-        """Raise with a line for each of the first sentences; nothing happens where there is none."""
+        """Raise the error with one line for each of the first sentences. Do nothing if there are no sentences."""
         lines = bounded(sentences)
         if lines:
             raise cls("\n".join(lines))
 
 
 class Unguarded(RuleBroken):
-    """No write can be conditional, and the caller is not the only writer: another run's images could be lost."""
+    """The write is not conditional, and the caller is not the sole writer. Another run's images could be lost."""
 
 
 class ForeignChanges(RuleBroken):
-    """The draft holds changes by others that were never published and are no image versions."""
+    """The draft has unpublished changes by others, apart from image versions."""
 
 
 class PlanMissing(RuleBroken):
-    """The draft has no plan of that id (or none of that generation)."""
+    """The draft has no plan with that ID, or the plan does not have the generation."""
 
 
 class VersionTaken(RuleBroken):
@@ -111,4 +111,4 @@ class VersionTaken(RuleBroken):
 
 
 class PlanFull(RuleBroken):
-    """The plan holds as many versions as it may, and none may be dropped."""
+    """The plan holds as many versions as it may, and not enough of them may be removed."""

@@ -1,11 +1,10 @@
-"""JSON text read and edited in place.
+"""JSON text that is read and edited in place.
 
-An offer document is edited as text: what we do not mean to change comes back byte for byte, with its member
-order, number spelling, escapes, whitespace, duplicate members and every ``&`` as it was. What is sent takes the
-place of what was there, and the service may add members that nobody has described: a document rebuilt from a
-model would lose them.
+An offer document is edited as text. Everything that is not meant to change stays as it is, byte for byte: member
+order, number spelling, escapes, whitespace and duplicate members. A write replaces the whole document, and the
+service may add undocumented members. A document rebuilt from a model would lose them.
 
-A `Node` is a value and where it stands in the text. Edits are `Splice` objects that `apply` makes together::
+A `Node` is a value and its place in the text. Edits are `Splice` objects, which `apply` makes together::
 
     root = parse(text)
     splices = change_members(root, remove=["eTag"], add=[("id", written("webstack"))])
@@ -19,7 +18,7 @@ from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 MAX_PARTS = 100_000
-"""Members of one object, or items of one array: each becomes a node."""
+"""The most members of one object, or items of one array. Each becomes a node."""
 
 Part = TypeVar("Part")
 
@@ -28,7 +27,7 @@ _KINDS = {"{": "object", "[": "array", '"': "string", "t": "boolean", "f": "bool
 
 
 class Number(str):
-    """A number as it is spelled: no digit is lost, and none can be too many for a conversion."""
+    """A number in its spelling. No digit is lost, and there is no limit on digits."""
 
     __slots__ = ()
 
@@ -39,7 +38,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse_constant)
 
-# Only tells where a value ends: what it makes of numbers and objects takes no memory.
+# Used to find the end of a value. The values that it creates take no memory.
 _MEASURE = json.JSONDecoder(parse_int=bool, parse_float=bool, parse_constant=_refuse_constant, object_pairs_hook=bool)
 
 
@@ -62,12 +61,12 @@ class Node:
         self._items: list[Node] | None = None
 
     def __repr__(self) -> str:
-        """Say where, not what: the text may hold the signature of a SAS."""
+        """Return the place without the text, which may contain the signature of a SAS."""
         return f"Node({self.kind} at {self.start}:{self.end})"
 
     @property
     def text(self) -> str:
-        """The value exactly as it is written."""
+        """The text of the value."""
         return self.source[self.start : self.end]
 
     @property
@@ -77,16 +76,16 @@ class Node:
 
     @property
     def value(self) -> Any:
-        """The value decoded; numbers as `Number`, of duplicate members the last."""
+        """The decoded value. Numbers are `Number`, and the last of duplicate members counts."""
         return _decoded(self.source, self.start)[0]
 
     @property
     def string(self) -> str | None:
-        """The decoded string, ``None`` when the value is anything else."""
+        """The decoded string, ``None`` for any other value."""
         return str(self.value) if self.kind == "string" else None
 
     def members(self) -> list["Member"]:
-        """Return the members of an object in their order, duplicates too; none for any other value.
+        """Return the members of an object in their order, with duplicates. Any other value has no members.
 
         Raises:
             ValueError: There are more than `MAX_PARTS`.
@@ -96,7 +95,7 @@ class Node:
         return self._members
 
     def items(self) -> list["Node"]:
-        """Return the items of an array; none for any other value.
+        """Return the items of an array. Any other value has no items.
 
         Raises:
             ValueError: There are more than `MAX_PARTS`.
@@ -106,7 +105,7 @@ class Node:
         return self._items
 
     def get(self, key: str) -> "Node | None":
-        """Return the value of a member: of duplicates the last one, as JSON readers do."""
+        """Return the value of a member. The last of duplicate members counts, as for any JSON reader."""
         return next((member.value for member in reversed(self.members()) if member.key == key), None)
 
     def _read_members(self) -> "Iterable[Member]":
@@ -143,7 +142,7 @@ class Member(NamedTuple):
 
 
 class Splice(NamedTuple):
-    """A piece of text to be replaced; an insertion where ``start`` equals ``end``."""
+    """A replacement for a piece of text. It is an insertion if ``start`` equals ``end``."""
 
     start: int
     end: int
@@ -151,11 +150,11 @@ class Splice(NamedTuple):
 
 
 def parse(text: str) -> Node:
-    """Return the value that ``text`` holds. A byte order mark and whitespace around it are accepted.
+    """Return the value of a JSON text. A byte order mark and surrounding whitespace are accepted.
 
     Raises:
-        ValueError: The text is not JSON, holds ``NaN`` or ``Infinity``, is nested too deeply, or goes on
-            after its value. The message says where; it never quotes the text.
+        ValueError: The text is not JSON, has ``NaN`` or ``Infinity``, is nested too deeply, or goes on after its
+            value. The message says where, and never quotes the text.
     """
     start = _skip(text, 1 if text.startswith("\ufeff") else 0)
     end = _end(text, start)
@@ -165,7 +164,7 @@ def parse(text: str) -> Node:
 
 
 def written(value: Any) -> str:
-    """Return ``value`` as JSON text, with every character that needs no escape as it is."""
+    """Return ``value`` as JSON text without unneeded escapes."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
@@ -175,26 +174,25 @@ def array_text(items: Iterable[str]) -> str:
 
 
 def object_text(members: Mapping[str, str]) -> str:
-    """Return an object of JSON texts by name."""
+    """Return an object of JSON texts."""
     return "{" + ", ".join(f"{written(key)}: {text}" for key, text in members.items()) + "}"
 
 
 def set_value(node: Node, replacement: str) -> Splice:
-    """Return the edit that writes ``replacement`` (JSON text) in the place of a value."""
+    """Return the edit that replaces a value with a JSON text."""
     return Splice(node.start, node.end, replacement)
 
 
 def change_members(node: Node, *, remove: Collection[str] = (), add: Sequence[tuple[str, str]] = ()) -> list[Splice]:
     """Return the edits that remove members from an object and add members at its end.
 
-    A removed member takes its comma along. An added one is separated from the member before it as that member
-    is from what is before it, so an indented document stays indented. What is added by one edit and removed
-    by another leaves the text as it was.
+    A removed member takes its comma with it. An added member copies the separator before the last member, which keeps
+    an indented document indented. Removing an added member restores the original text.
 
     Args:
         node: An object.
-        remove: Names of members to remove, each with all its duplicates.
-        add: Names and values (JSON text) of members to add, in this order.
+        remove: The names of members to remove, with all duplicates.
+        add: The names and JSON texts of members to add, in this order.
 
     Raises:
         ValueError: ``node`` is not an object.
@@ -218,15 +216,35 @@ def change_members(node: Node, *, remove: Collection[str] = (), add: Sequence[tu
     return splices
 
 
+def append_items(array: Node, items: Sequence[str]) -> list[Splice]:
+    """Return the edit that adds JSON texts at the end of an array. They copy the separator of the last item."""
+    if not items:
+        return []
+    there = array.items()
+    if not there:
+        return [Splice(array.start, array.end, array_text(items))]
+    source = array.source
+    comma = "," + source[array.start + 1 : there[0].start]
+    if len(there) > 1:
+        comma = source[there[-2].end : there[-1].start]
+    return [Splice(there[-1].end, there[-1].end, "".join(comma + item for item in items))]
+
+
+def edited(node: Node, splices: Iterable[Splice]) -> str:
+    """Return the text of a value with edits made. Their indexes are those of the whole text."""
+    moved = [Splice(one.start - node.start, one.end - node.start, one.replacement) for one in splices]
+    return apply(node.text, moved)
+
+
 def apply(text: str, splices: Iterable[Splice]) -> str:
-    """Return ``text`` with all edits made; their indexes are those of ``text``.
+    """Return ``text`` with all edits made. Their indexes are those of ``text``.
 
     Raises:
         ValueError: Two edits overlap.
     """
     pieces: list[str] = []
     done = 0
-    # Insertions sort before a removal that begins at the same place, and keep their order among themselves.
+    # Insertions come before a removal at the same place, and keep their order.
     for splice in sorted(splices, key=lambda each: (each.start, each.end)):
         if splice.start < done:
             raise ValueError(f"two edits overlap at character {splice.start}")
@@ -236,7 +254,7 @@ def apply(text: str, splices: Iterable[Splice]) -> str:
 
 
 def _addition(node: Node, kept: Member | None, add: Sequence[tuple[str, str]]) -> Splice:
-    """Insert members after ``kept``, or at the beginning of an object that keeps none."""
+    """Insert members after ``kept``, or at the start of an object that keeps no member."""
     source, members = node.source, node.members()
     colon, comma, index = ": ", ", ", node.start + 1
     if members:
@@ -263,11 +281,11 @@ def _end(text: str, index: int) -> int:
 
 
 def _decoded(text: str, index: int, decoder: json.JSONDecoder = _DECODER) -> tuple[Any, int]:
-    """Decode the value at ``index``, and say where it ends."""
+    """Return the decoded value at ``index``, and where it ends."""
     try:
         return decoder.raw_decode(text, index)
     except json.JSONDecodeError as error:
-        # Not chained: the error carries the whole document along.
+        # Not chained, because the original error contains the whole document.
         raise ValueError(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -275,12 +293,12 @@ def _decoded(text: str, index: int, decoder: json.JSONDecoder = _DECODER) -> tup
 
 def _skip(text: str, index: int) -> int:
     if text[index : index + 1] not in " \t\n\r":
-        return index  # the usual case, without the price of a match
+        return index  # the common case, without a regular expression
     found = _WHITESPACE.match(text, index)
     return found.end() if found else index
 
 
 def _next(text: str, end: int) -> int:
-    """Return where the next item or member begins after one that ends at ``end``, or the closing bracket."""
+    """Return the index of the item or member after the one that ends at ``end``, or of the closing bracket."""
     index = _skip(text, end)
     return _skip(text, index + 1) if text[index] == "," else index

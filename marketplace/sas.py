@@ -1,8 +1,8 @@
-"""Shared access signatures (SAS) of disks: what they allow, what must not be shown of them, and new ones.
+"""Shared access signatures (SAS) of disks: checking, redacting and signing.
 
-A VHD is named by a URL whose query is the permission to read it. What the marketplace wants of it, after its
-documentation of VHD addresses: a SAS of the container (``sr=c``) that may read and list (``sp=rl``), valid
-since a day at least and for three weeks more, both given with their time of day.
+The query of a VHD's URL is the permission to read it. According to its documentation, the marketplace requires a SAS
+of the container (``sr=c``) that may read and list (``sp=rl``). It must have been valid for at least a day, and stay
+valid for three more weeks. Both times need a time of day.
 """
 
 import base64
@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 RECOMMENDED_VALIDITY = timedelta(weeks=3)
-"""What is left of a SAS should be at least this; certification alone takes days."""
+"""How long a SAS should still be valid. Certification alone takes days."""
 
 RECOMMENDED_AGE = timedelta(days=1)
-"""A SAS should be valid since this long, so that no clock of the service is behind it."""
+"""How long ago the validity of a SAS should have started, because clocks of the service may be slow."""
 
 SIGNED_VALIDITY = timedelta(days=92)
-"""How long a SAS of ours is valid: longer than any certification and approval."""
+"""How long a SAS from `Signer` is valid: longer than any certification and approval."""
 
 _PARAMETERS = re.compile(
     "sv|sr|sig|st|se|sp|spr|sip|si|ss|srt|sdd|ses|scid|tn|spk|srk|epk|erk|srh|srq|saoid|suoid|sduoid|"
@@ -30,8 +30,8 @@ _PARAMETERS = re.compile(
 
 _EQUALS = r"(?:=|%(?:25)*3D|\\+u003D|\\+x3D|&#x0*3D;|&#0*61;|&equals;|\\*[\"']\s*:\s*\[?\s*\\*[\"'])"
 _SIGNATURE_CHARACTER = r"(?:[A-Za-z0-9+/=%_.~*$-]|\\+u[0-9A-F]{4}|\\+x[0-9A-F]{2}|\\+/|&#x?[0-9A-F]+;|&equals;)"
-# "sig" within a longer word counts too: what stands before it may be the end of an escape, such as `%3Fsig`
-# or `\nsig`, and a signature shown is worse than a word hidden.
+# "sig" counts inside a longer word too. The characters before it may be the end of an escape, such as `%3Fsig` or
+# `\nsig`. Hiding a word is better than showing a signature.
 _SIGNATURE = re.compile(f"(sig{_EQUALS}){_SIGNATURE_CHARACTER}+", re.IGNORECASE)
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
@@ -43,11 +43,11 @@ _BLOB_HOST = re.compile(
 
 @dataclass(frozen=True)
 class Problems:
-    """What is wrong with a SAS, in words for a person that never hold its signature.
+    """Problems of a SAS, in words for a person that never contain the signature.
 
     Attributes:
-        errors: The service cannot read the disk with it.
-        warnings: It works now, and not the way or not as long as the service asks for.
+        errors: Why the service cannot read the disk with it.
+        warnings: Where it does not meet the service's requirements, although it works now.
     """
 
     errors: list[str] = field(default_factory=list)
@@ -55,11 +55,11 @@ class Problems:
 
 
 def address(url: str) -> str:
-    """Return a disk's address without its SAS, which tells whether two URLs name the same disk.
+    """Return a disk's URL without its SAS. Two URLs name the same disk if their addresses are equal.
 
-    Scheme and host in lower case, the path with its escapes in one spelling, and of the query what is not
-    part of a SAS: a ``snapshot`` or ``versionid`` is another disk. Credentials in front of the host are
-    dropped. Text that is no URL comes back as it is, signatures hidden.
+    Scheme and host are in lower case, and escapes have one spelling. The query keeps what is not part of a SAS, since
+    another ``snapshot`` or ``versionid`` is another disk. Credentials in front of the host are dropped. Text that is
+    not a URL is returned as it is, with signatures redacted.
     """
     try:
         parts = urlsplit(url)
@@ -79,16 +79,16 @@ def address(url: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return ``text`` with the signature of every SAS in it replaced by ``REDACTED``.
+    """Return ``text`` with the signature of every SAS replaced by ``REDACTED``.
 
-    For free text: URLs plain, percent-encoded (once or more), HTML-escaped or JSON-escaped, and ``sig`` as a
-    member of an object, in any letter case. Where the end of a signature cannot be told, more is hidden.
+    Finds signatures in URLs that are plain, percent-encoded (also repeatedly), HTML-escaped or JSON-escaped, and in
+    objects with a member ``sig``, in any letter case. Where the end of a signature is unclear, more text is redacted.
     """
     return _SIGNATURE.sub(r"\1REDACTED", text)
 
 
 def unsigned(url: str) -> bool:
-    """Return whether a URL has no query at all: a disk that our worker is asked to sign."""
+    """Return whether a URL has no query. The worker is asked to sign such a disk."""
     try:
         return not urlsplit(url).query
     except ValueError:
@@ -96,7 +96,7 @@ def unsigned(url: str) -> bool:
 
 
 def account(url: str) -> str:
-    """Return the storage account of a disk's URL; of an unusual host its first part."""
+    """Return the storage account in a disk's URL: the first part of the host."""
     try:
         return (urlsplit(url).hostname or "").split(".")[0]
     except ValueError:
@@ -104,7 +104,7 @@ def account(url: str) -> str:
 
 
 def problems(url: str, now: datetime) -> Problems:
-    """Check a SAS against what the marketplace asks for, and the clock. An unsigned URL has no problems here.
+    """Check a SAS against the marketplace's requirements and the clock. An unsigned URL has no problems here.
 
     A SAS that refers to a stored access policy (``si``) may leave permissions and times to the policy.
 
@@ -120,20 +120,20 @@ def problems(url: str, now: datetime) -> Problems:
         found.errors.append("sig (the signature) is missing")
     resource, permissions = values.get("sr", ""), values.get("sp")
     if resource not in {"c", "b"}:
-        said = f"is {_shown(resource)}" if resource else "is missing"
-        found.errors.append(f"sr (what the SAS is for) {said}; make a SAS of the container, sr=c")
+        problem = f"is {_shown(resource)}" if resource else "is missing"
+        found.errors.append(f"sr (what the SAS is for) {problem}; make a SAS of the container, sr=c")
     if permissions is not None or "si" not in values:
         lacking = [letter for letter in ("rl" if resource == "c" else "r") if letter not in (permissions or "")]
         if lacking:
-            said = f"{_shown(permissions)} lacks {' and '.join(lacking)}" if permissions else "is missing"
-            found.errors.append(f"sp (permissions) {said}; use sp=rl")
+            problem = f"{_shown(permissions)} lacks {' and '.join(lacking)}" if permissions else "is missing"
+            found.errors.append(f"sp (permissions) {problem}; use sp=rl")
     _check_start(values, now, found)
     _check_expiry(values, now, found)
     return found
 
 
 def usable(url: str, now: datetime) -> bool:
-    """Return whether a URL has a SAS that works and goes on working for three weeks."""
+    """Return whether a URL has a SAS that works now and for three more weeks."""
     if unsigned(url) or problems(url, now).errors:
         return False
     expiry = _moment(_parameters(url).get("se", ""))
@@ -141,16 +141,16 @@ def usable(url: str, now: datetime) -> bool:
 
 
 class Signer:
-    """Makes the SAS of disks whose storage account's key we hold, so that no input needs to hold a secret."""
+    """Signs disks of storage accounts whose keys the worker has. Inputs then need no secrets."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
-        """Take the keys.
+        """Create a signer.
 
         Args:
-            keys: Storage account to its key (base64), as ``AZURE_STORAGE_ACCOUNT_KEYS`` gives them.
+            keys: The base64 keys by storage account, from ``AZURE_STORAGE_ACCOUNT_KEYS``.
 
         Raises:
-            ValueError: A key is not base64; the message names the account only.
+            ValueError: A key is not base64. The message names only the account.
         """
         for name, key in keys.items():
             try:
@@ -166,15 +166,15 @@ class Signer:
     def signed(self, url: str, now: datetime) -> str | None:
         """Return ``url`` with a SAS of its container that may read and list.
 
-        Valid from a day ago until 92 days from now, in whole seconds UTC.
+        The SAS is valid from a day ago until 92 days from now, in whole seconds UTC.
 
         Args:
             url: A disk's URL.
             now: The present time, with a time zone.
 
         Returns:
-            ``None`` when the URL has a query already, or is not of an account whose key we hold. Only Azure's
-            own hosts count: a SAS of ours must not be written into the address of somebody else's server.
+            ``None`` if the URL has a query already, or the account's key is unknown. Only hosts of Azure count,
+            because no SAS must be sent to somebody else's server.
         """
         try:
             parts = urlsplit(url)
@@ -183,7 +183,7 @@ class Signer:
             return None
         if parts.query or not host or host[1] not in self._keys:
             return None
-        # Imported here: it takes most of a second, and few workers sign.
+        # Imported here because it takes most of a second, and few workers sign.
         from azure.storage.blob import generate_container_sas  # noqa: PLC0415
 
         folders = unquote(parts.path).lstrip("/").split("/")
@@ -237,7 +237,7 @@ def _check_time_of_day(name: str, text: str, found: Problems) -> None:
 
 
 def _parameters(url: str) -> dict[str, str]:
-    """Return the query's parameters, names in lower case, of duplicates the first."""
+    """Return the query's parameters under lower-case names. The first of duplicates counts."""
     values: dict[str, str] = {}
     for part in url.partition("#")[0].partition("?")[2].split("&"):
         name, _, value = part.partition("=")
@@ -246,7 +246,7 @@ def _parameters(url: str) -> dict[str, str]:
 
 
 def _moment(text: str) -> datetime | None:
-    """Read a time as SAS tools write it: without seconds, with fractions, an offset, encoded twice."""
+    """Read a time in any form that SAS tools write, such as without seconds, with an offset, or encoded twice."""
     text = unquote(text).strip()
     # An offset's plus sign may have been decoded as a space.
     text = re.sub(r" (?=\d\d:?\d\d$)", "+", text)
@@ -262,7 +262,7 @@ def _shown(text: str | None) -> str:
 
 
 def _spelled(text: str) -> str:
-    """Return a path or parameter with its escapes in one spelling: none where none is needed."""
+    """Return a path or parameter with one spelling of escapes, and without unneeded ones."""
 
     def escape(found: re.Match[str]) -> str:
         character = chr(int(found[1], 16))

@@ -1,6 +1,6 @@
-"""What the service says, made fit for a person: one clean line, bounded, without secrets.
+"""Text of the service for a person: one clean line, bounded, without secrets.
 
-Everything here is a pure function over text or JSON that somebody else wrote, so none of them raises.
+Pure functions over text or JSON from elsewhere. They accept any input.
 """
 
 import json
@@ -11,9 +11,9 @@ from html import unescape
 from marketplace.sas import redacted
 
 MAX_READ = 20_000
-"""Characters of a message that are looked at: a person reads a few hundred."""
+"""How many characters of a message are read. A person reads a few hundred."""
 
-MAX_SAYINGS = 20
+MAX_SENTENCES = 20
 MAX_LISTED = 20
 MAX_NAME = 80
 MAX_DEPTH = 8
@@ -21,9 +21,9 @@ MAX_DEPTH = 8
 _INLINE = frozenset(
     {"a", "abbr", "b", "code", "em", "font", "i", "s", "small", "span", "strong", "sub", "sup", "tt", "u"}
 )
-"""Tags that do not part a word; any other becomes a space."""
+"""Tags that may stand inside a word. Any other tag becomes a space."""
 
-# The library's HTML parser takes seconds for 20,000 characters of unclosed tags; this takes one pass.
+# The standard library's HTML parser takes seconds for 20,000 characters of unclosed tags. This takes one pass.
 _MARKUP = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*+>|\Z)"
     r"|</?(?P<tag>[a-z][a-z0-9:-]*+)[^<>]*+>|<[!?][^<>]*+>",
@@ -37,10 +37,10 @@ _NESTED = ("error", "odata.error", "errors", "details", "innererror", "messages"
 
 
 def one_line(text: str, limit: int) -> str:
-    """Return ``text`` as one line of at most ``limit`` printable characters, its secrets replaced.
+    """Return ``text`` as one line of at most ``limit`` printable characters, with secrets replaced.
 
-    Control characters, marks that turn the writing direction and lone surrogates (which no JSON payload can
-    carry) are dropped; a line that was cut ends with an ellipsis.
+    Control characters, marks of the writing direction and lone surrogates are dropped. No JSON payload can carry a
+    lone surrogate. A line that was cut off ends with an ellipsis.
     """
     text = text[:MAX_READ]
     if not text.isprintable():
@@ -51,52 +51,52 @@ def one_line(text: str, limit: int) -> str:
 
 
 def plain_text(html: str, limit: int) -> str:
-    """Return `one_line` of HTML: tags, scripts and styles dropped, entities decoded.
+    """Return HTML as one line, without tags, scripts and styles; see `one_line`.
 
-    The service's messages may be HTML, and the error pages of the proxies before it are.
+    Messages of the service may be HTML, and the error pages of proxies are.
     """
     return one_line(unescape(_MARKUP.sub(_gap, html[:MAX_READ])), limit)
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names for a sentence: each one bounded line, the first 20, and how many there are more."""
+    """Return the first 20 names for a sentence, each as one bounded line, and the number of further names."""
     more = [f"{len(names) - MAX_LISTED} more"] if len(names) > MAX_LISTED else []
     return ", ".join([*(one_line(name, MAX_NAME) for name in names[:MAX_LISTED]), *more])
 
 
 def bounded(sentences: Iterable[str]) -> list[str]:
-    """Return the first 20 different sentences, and one that says how many there are more."""
+    """Return the first 20 distinct sentences, and one with the number of further sentences."""
     found = list(dict.fromkeys(sentences))
     more = [f"… and {len(found) - MAX_LISTED} more."] if len(found) > MAX_LISTED else []
     return [*found[:MAX_LISTED], *more]
 
 
-def sayings(body: object) -> list[str]:
+def error_sentences(body: object) -> list[str]:
     """Return the sentences of a JSON error body, outermost first, each as ``"<code>: <message>"``.
 
-    Documented is ``{"error": {"code", "message"}}``, and that a body may be missing or be anything else.
-    Other Azure services answer with ``{"message"}``, ``{"Message"}``, ``{"errors": [...]}``, OData's
-    ``{"odata.error": {"message": {"value"}}}``, lists and bare strings: all of these are read.
+    The documented body is ``{"error": {"code", "message"}}``, but it may be missing or different. Other Azure
+    services answer with ``{"message"}``, ``{"Message"}``, ``{"errors": [...]}``, lists, bare strings, and OData's
+    ``{"odata.error": {"message": {"value"}}}``. All of these are read.
     """
-    said: dict[str, None] = {}
-    for saying in _said(body, 0):
-        line = plain_text(saying, MAX_READ)
+    found: dict[str, None] = {}
+    for sentence in _sentences(body, 0):
+        line = plain_text(sentence, MAX_READ)
         if line:
-            said[line] = None
-        if len(said) == MAX_SAYINGS:
+            found[line] = None
+        if len(found) == MAX_SENTENCES:
             break
-    return list(said)
+    return list(found)
 
 
 def encodable(text: str) -> str:
-    """Return text with halves of characters, which JSON can escape and nothing else can write, as question marks."""
+    """Return text with lone surrogates, which JSON can escape and UTF-8 cannot encode, as question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def lowered(value: object) -> dict[str, object]:
-    """Return the members of a JSON object under lower-case names; of anything else, none.
+def lower_keys(value: object) -> dict[str, object]:
+    """Return the members of a JSON object under lower-case names, and no members for any other value.
 
-    Documents and answers write the same member's name in several letter cases.
+    Documents and answers write the name of one member in several letter cases.
     """
     return {str(name).lower(): member for name, member in value.items()} if isinstance(value, Mapping) else {}
 
@@ -111,23 +111,23 @@ def _printable(character: str) -> str:
     return " " if character.isspace() or character <= "\x9f" else ""
 
 
-def _said(body: object, depth: int) -> Iterator[str]:
+def _sentences(body: object, depth: int) -> Iterator[str]:
     if depth > MAX_DEPTH or body is None:
         return
     if isinstance(body, str):
         yield body
     elif isinstance(body, list):
-        for item in body[:MAX_SAYINGS]:
-            yield from _said(item, depth + 1)
+        for item in body[:MAX_SENTENCES]:
+            yield from _sentences(item, depth + 1)
     elif isinstance(body, Mapping):
-        yield from _said_by_object(lowered(body), depth)
+        yield from _object_sentences(lower_keys(body), depth)
     else:
         yield json.dumps(body)
 
 
-def _said_by_object(members: dict[str, object], depth: int) -> Iterator[str]:
+def _object_sentences(members: dict[str, object], depth: int) -> Iterator[str]:
     found = next((members[name] for name in _MESSAGE if members.get(name)), None)
-    message = found if isinstance(found, str) else "; ".join(_said(found, depth + 1))
+    message = found if isinstance(found, str) else "; ".join(_sentences(found, depth + 1))
     subject = [
         str(members[name])
         for name in ("code", "errorcode", "target")
@@ -137,9 +137,9 @@ def _said_by_object(members: dict[str, object], depth: int) -> Iterator[str]:
     if message or subject:
         yield ": ".join([*subject, *([message] if message else [])])
     for nested in known:
-        yield from _said(nested, depth + 1)
+        yield from _sentences(nested, depth + 1)
     if not (message or subject or known):
-        # The members are what the messages are about: {"plans[0].skuTitle": ["is required"]}.
-        for name, nested in list(members.items())[:MAX_SAYINGS]:
-            for saying in _said(nested, depth + 1):
-                yield f"{name}: {saying}"
+        # The names of the members are the subjects of the messages: {"plans[0].skuTitle": ["is required"]}.
+        for name, nested in list(members.items())[:MAX_SENTENCES]:
+            for sentence in _sentences(nested, depth + 1):
+                yield f"{name}: {sentence}"

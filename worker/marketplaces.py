@@ -7,7 +7,7 @@ import httpx
 from marketplace.cloud_partner import calls as cloud_partner
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.http.credentials import Credentials, EntraCredentials, FixedToken
-from marketplace.http.exchange import Observer, nobody
+from marketplace.http.exchange import Observer, ignore
 from marketplace.http.pace import Pace
 from marketplace.product_ingestion import calls as product_ingestion
 from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
@@ -47,7 +47,7 @@ def marketplace_of(
     http: httpx.AsyncClient,
     credentials: Credentials,
     pace: Pace | None = None,
-    observe: Observer = nobody,
+    observe: Observer = ignore,
 ) -> Marketplace:
     """Return the client; nothing is sent yet."""
     signer = Signer(settings.storage_account_keys())

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.worker import Interceptor
 
-from marketplace.http.exchange import Exchange, Observer, nobody
+from marketplace.http.exchange import Exchange, Observer, ignore
 from worker.census import Census
 from worker.endpoint import Endpoint
 from worker.measured_requests import MeasuredRequests
@@ -38,7 +38,7 @@ class Observation:
     """
 
     runtime: Runtime
-    requests: Observer = nobody
+    requests: Observer = ignore
     watchers: Sequence[Watcher] = ()
     interceptors: Sequence[Interceptor] = ()
 

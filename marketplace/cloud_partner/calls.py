@@ -1,11 +1,8 @@
-"""The nine calls of the Cloud Partner Portal API, version 2017-10-31, over HTTP.
+"""The calls of the Cloud Partner Portal API, version 2017-10-31, over HTTP.
 
-One method a call, one request a method. Two answers, which had no effect, are met by repeating the request once:
-a 401, with a new token, and the refusal of a read or a POST for want of ``If-Match``, with ``*``. Nothing else is
-retried. What answers mean is in `marketplace.http.answers`.
-
-They are the whole API, as documented: the procedures need neither the list of offers, nor a version of an offer, nor
-the operations of one state only.
+Each method makes one request. A request that had no effect is repeated once in two cases: with a new token after a
+401, and with ``If-Match: *`` after a read or POST was refused for lack of that header. Nothing else is retried.
+`marketplace.http.answers` maps answers to errors.
 """
 
 import json
@@ -17,10 +14,9 @@ from datetime import UTC, datetime
 import httpx
 
 from marketplace.cloud_partner.headers import etag, operation_id
-from marketplace.http.addresses import segment
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
-from marketplace.http.exchange import Observer, nobody
+from marketplace.http.exchange import Observer, ignore
 from marketplace.http.pace import Pace
 from marketplace.http.sender import (
     CONNECT_SECONDS,
@@ -31,18 +27,19 @@ from marketplace.http.sender import (
     Headers,
     Sender,
     encoded,
+    segment,
 )
 from marketplace.model import OfferKey, Slot
 from marketplace.wording import one_line
 
 MARKETPLACE_URL = "https://cloudpartner.azure.com"
 MARKETPLACE_SCOPE = "https://cloudpartner.azure.com/.default"
-"""The scope that equals the documented resource ``https://cloudpartner.azure.com``."""
+"""The scope of the documented resource ``https://cloudpartner.azure.com``."""
 
 API_VERSION = "2017-10-31"
 
 PUT_TIMEOUT = httpx.Timeout(600.0, connect=CONNECT_SECONDS)
-"""The service downloads logos and other files that a document names before it answers a PUT."""
+"""Before it answers a PUT, the service downloads the logos and other files that the document names."""
 
 DIALECT = Dialect(
     hints={
@@ -52,20 +49,20 @@ DIALECT = Dialect(
         " with the Object ID of the enterprise application rather than that of the app registration, and that the"
         " publisher id is right",
         404: "check the publisher id and the offer id, and whether somebody deleted the offer",
-        422: "mend the offer's draft and start the run again",
+        422: "correct the offer's draft and start the run again",
     }
 )
 
-_SLOTS = {Slot.PREVIEW: "Preview", Slot.PRODUCTION: "Production"}
+_PUBLISHED_SLOTS = {Slot.PREVIEW: "Preview", Slot.PRODUCTION: "Production"}
 
 
 @dataclass(frozen=True)
 class OfferDocument:
-    """An offer as it was read.
+    """An offer document as it was read.
 
     Attributes:
         text: The JSON text of an object, exactly as the service sent it.
-        etag: For ``If-Match``; ``None`` where the service sent none.
+        etag: The value for ``If-Match``, ``None`` where the service sent no ETag.
     """
 
     text: str
@@ -73,10 +70,10 @@ class OfferDocument:
 
 
 class Portal:
-    """The API, call by call.
+    """Makes the calls of the API.
 
-    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when a
-    success has another body than documented. Paths are those of the API's documentation, one page a call.
+    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when the
+    body of a success is not what is documented.
     """
 
     def __init__(
@@ -86,45 +83,31 @@ class Portal:
         *,
         url: str = MARKETPLACE_URL,
         pace: Pace | None = None,
-        observe: Observer = nobody,
+        observe: Observer = ignore,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Use what is given; nothing is sent yet, and nothing is ever closed here.
+        """Create the client. The HTTP client and the credentials are closed by their owner.
 
         Args:
-            client: Carries the requests.
-            credentials: Gives the token of each.
-            url: Where the marketplace is; a path in it stays in front of the API's.
-            pace: Holds requests back, where given.
-            observe: Is told of each request.
+            client: Sends the requests.
+            credentials: Provides a token for each request.
+            url: The base URL. Its path is kept.
+            pace: Limits the rate of requests.
+            observe: Is called after each request.
             clock: The present time, for ``Retry-After`` with a date.
         """
         self._sender = Sender(client, credentials, DIALECT, pace=pace, observe=observe, clock=clock)
         self._url = url.rstrip("/")
 
-    async def list_offers(self, publisher_id: str) -> list[object]:
-        """Return the summaries of a publisher's offers: ``GET …/offers``."""
-        call = Call("list the offers of", publisher_id, name="list_offers")
-        answer = await self._send(call, "GET", _path(publisher_id, "offers"))
-        offers = json_of(call, answer)
-        if not isinstance(offers, list):
-            raise unreadable(call, answer, "is not a list of offers")
-        return offers
-
-    async def read_offer(
-        self, offer: OfferKey, *, slot: Slot | None = None, version: int | None = None
-    ) -> OfferDocument:
-        """Return the draft, or what a slot or a version holds: ``GET …/offers/{offerId}[/slot/…|/versions/…]``.
+    async def read_offer(self, offer: OfferKey, slot: Slot = Slot.DRAFT) -> OfferDocument:
+        """Return what a slot holds: ``GET …/offers/{offerId}`` for the draft, else ``GET …/offers/{offerId}/slot/…``.
 
         Raises:
-            NotFound: There is no such offer or version, or nothing is in that slot yet.
+            NotFound: There is no such offer, or the slot is empty.
         """
-        place: list[str] = []
-        if slot is not None:
-            place = ["slot", _SLOTS[slot]]
-        elif version is not None:
-            place = ["versions", str(version)]
-        call = _call("read_offer", f"read {_SLOTS[slot]} of" if slot else "read", offer)
+        published = _PUBLISHED_SLOTS.get(slot)
+        place = ["slot", published] if published is not None else []
+        call = _call("read_offer", f"read {published} of" if published is not None else "read", offer)
         answer = await self._send(call, "GET", _offer_path(offer, *place), limit=MAX_DOCUMENT_BYTES)
         if not isinstance(json_of(call, answer), dict):
             raise unreadable(call, answer, "is not an offer document")
@@ -133,15 +116,15 @@ class Portal:
     async def put_offer(self, offer: OfferKey, document: str, *, if_match: str | None) -> None:
         """Create the offer or replace its draft: ``PUT …/offers/{offerId}``.
 
-        Safe to repeat with the ETag of a read: a second try is answered with a conflict at worst.
+        Safe to repeat with the ETag of a read. At worst, a second attempt is refused with a conflict.
 
         Args:
             offer: The offer.
-            document: The whole document, sent to the letter: there is no partial update.
-            if_match: The ETag of the draft that is replaced; ``*`` for whichever; ``None`` to create.
+            document: The whole document, sent as it is. The API has no partial update.
+            if_match: The ETag of the draft to replace, ``*`` for any draft, ``None`` to create the offer.
 
         Raises:
-            Conflict: The draft is not the one of that ETag any more.
+            Conflict: The draft has another ETag by now.
         """
         call = _call("put_offer", "put", offer)
         headers = {"If-Match": if_match} if if_match is not None else {}
@@ -154,9 +137,9 @@ class Portal:
         return json_of(call, await self._send(call, "GET", _offer_path(offer, "status")))
 
     async def publish(self, offer: OfferKey, notification_emails: Sequence[str] = ()) -> str | None:
-        """Publish the draft; answers with the operation's id where the service named it: ``POST …/publish``.
+        """Publish the draft: ``POST …/publish``. Return the operation's ID where the service names it.
 
-        Publishing again while the same draft is being published is a success, says the documentation.
+        According to the documentation, publishing a draft that is being published already succeeds.
 
         Raises:
             Invalid: The draft failed validation.
@@ -164,34 +147,24 @@ class Portal:
         return await self._start("publish", "publish", offer, "publish", _notification(notification_emails))
 
     async def go_live(self, offer: OfferKey) -> str | None:
-        """Promote the preview; answers with the operation's id where the service named it: ``POST …/golive``."""
+        """Promote the preview: ``POST …/golive``. Return the operation's ID where the service names it."""
         return await self._start("go_live", "go live with", offer, "golive", b"")
 
-    async def cancel(self, offer: OfferKey, notification_emails: Sequence[str] = ()) -> str | None:
-        """Cancel what runs on the offer: ``POST …/cancel``.
+    async def cancel(self, offer: OfferKey, notification_emails: Sequence[str] = ()) -> None:
+        """Cancel the running operation: ``POST …/cancel``. The cancellation may take a while after the answer."""
+        await self._start("cancel", "cancel", offer, "cancel", _notification(notification_emails))
 
-        The service answers 200 when it is cancelled, 202 when that takes a while. The id is that of the
-        cancelling operation, where there is one.
-        """
-        return await self._start("cancel", "cancel", offer, "cancel", _notification(notification_emails))
-
-    async def submissions(self, offer: OfferKey, *, state: str | None = None) -> object:
-        """Return the list of the offer's operations: ``GET …/submissions/``.
-
-        Args:
-            offer: The offer.
-            state: Asks for operations in that state only, such as ``running``.
-        """
+    async def submissions(self, offer: OfferKey) -> object:
+        """Return the list of the offer's operations: ``GET …/submissions/``."""
         call = _call("list_operations", "list the operations of", offer)
-        query = {"status": state} if state is not None else {}
-        answer = await self._send(call, "GET", f"{_offer_path(offer, 'submissions')}/", query=query)
+        answer = await self._send(call, "GET", f"{_offer_path(offer, 'submissions')}/")
         listed = json_of(call, answer)
         if not isinstance(listed, list | dict | None):
             raise unreadable(call, answer, "is not a list of operations")
         return listed
 
     async def operation(self, offer: OfferKey, operation: str) -> object:
-        """Return an operation's document, or an array of it: ``GET …/operations/{operationId}``."""
+        """Return an operation's document, or an array with it: ``GET …/operations/{operationId}``."""
         call = _call("read_operation", f"look at operation {one_line(operation, 100)} of", offer)
         answer = await self._send(call, "GET", _offer_path(offer, "operations", operation))
         document = json_of(call, answer)
@@ -214,7 +187,6 @@ class Portal:
         *,
         content: bytes | None = None,
         headers: Mapping[str, str] = {},
-        query: Mapping[str, str] = {},
         timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
         limit: int = MAX_ANSWER_BYTES,
     ) -> Answer:
@@ -222,12 +194,12 @@ class Portal:
             call,
             method,
             f"{self._url}{path}",
-            query={"api-version": API_VERSION, **query},
+            query={"api-version": API_VERSION},
             content=content,
             headers=headers,
             timeout=timeout,
             limit=limit,
-            amended=None if method == "PUT" else _with_if_match,
+            resend_with=None if method == "PUT" else _with_if_match,
         )
 
 
@@ -239,9 +211,9 @@ def _with_if_match(happened: Answer | Exception, headers: Headers) -> Headers | 
 def _wants_if_match(happened: Answer | Exception) -> bool:
     """Return whether a call was refused because it had no ``If-Match``.
 
-    One page of the documentation asks for it on every call, no other page lists it for any but a PUT. Sent
-    always it could turn the 404 of a missing offer into a 412, so it is sent when it is asked for. A refusal
-    need not have a body: one that says nothing may mean this.
+    One page of the documentation requires the header on every call. The other pages list it for PUT only. If it were
+    always sent, it could turn the 404 of a missing offer into a 412. A refusal without a body may mean a missing
+    header.
     """
     if not isinstance(happened, Answer) or happened.status not in {400, 412, 428}:
         return False
@@ -249,7 +221,7 @@ def _wants_if_match(happened: Answer | Exception) -> bool:
 
 
 def _notification(emails: Sequence[str]) -> bytes:
-    # The documentation had this body and dropped it without a word, so nobody knows whether it may be absent.
+    # The documentation used to list this body and dropped it without comment. It may still be required.
     metadata = {"notification-emails": ",".join(emails)} if emails else {}
     return json.dumps({"metadata": metadata}).encode()
 
@@ -259,8 +231,4 @@ def _call(name: str, verb: str, offer: OfferKey) -> Call:
 
 
 def _offer_path(offer: OfferKey, *rest: str) -> str:
-    return _path(offer.publisher_id, "offers", offer.offer_id, *rest)
-
-
-def _path(*segments: str) -> str:
-    return "/".join(["/api/publishers", *map(segment, segments)])
+    return "/".join(["/api/publishers", *map(segment, [offer.publisher_id, "offers", offer.offer_id, *rest])])

@@ -1,4 +1,4 @@
-"""What the headers of an answer name: the operation that was begun, and the state of a document that was read."""
+"""The headers of an answer: the ID of the operation that was started, and the ETag of the document that was read."""
 
 import re
 from urllib.parse import unquote, urlsplit
@@ -11,12 +11,15 @@ _LOCATION_HEADERS = ("location", "operation-location")
 
 
 def operation_id(headers: httpx.Headers) -> str | None:
-    """Return the id of the operation that an answer's ``Location`` names, ``None`` where it names none.
+    """Return the ID of the operation that was started, ``None`` where the headers do not name it.
 
-    Three generations of the header are documented: ``Location`` with a path that ends in
-    ``/operations/{operationId}``, ``Operation-Location`` with the same as an absolute URL, and, of offers
-    that have not been migrated, ``/api/operations/{publisherId}${offerId}$2$preview``, which holds no id.
-    Only the id is taken: the address is not followed, so it does not matter which host it names.
+    Three forms are documented:
+
+    * ``Location`` with a path that ends in ``/operations/{operationId}``
+    * ``Operation-Location`` with the same path in an absolute URL
+    * ``/api/operations/{publisherId}${offerId}$2$preview``, which has no ID, for offers that were not migrated
+
+    The address is never requested, so its host does not matter.
     """
     for name in _LOCATION_HEADERS:
         for location in headers.get_list(name):
@@ -32,6 +35,6 @@ def operation_id(headers: httpx.Headers) -> str | None:
 
 
 def etag(headers: httpx.Headers) -> str | None:
-    """Return the ETag as it was read, ``None`` where there is none that could be sent back."""
+    """Return the ETag as it was read, ``None`` if it is missing or could not be sent back."""
     value = headers.get("etag", "").strip()
     return value if re.fullmatch(r"[\x20-\x7e]{1,1024}", value) else None

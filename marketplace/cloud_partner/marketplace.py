@@ -1,4 +1,4 @@
-"""The marketplace behind the Cloud Partner Portal API: what the procedures need, put together of its calls."""
+"""The marketplace behind the Cloud Partner Portal API."""
 
 import contextlib
 from asyncio import to_thread
@@ -8,21 +8,22 @@ from datetime import UTC, datetime
 import httpx
 
 from marketplace import sas
-from marketplace.cloud_partner import images as held
-from marketplace.cloud_partner import status
+from marketplace.cloud_partner import edits, status
 from marketplace.cloud_partner.calls import OfferDocument, Portal
-from marketplace.cloud_partner.contents import OfferContents
-from marketplace.cloud_partner.documents import says_the_same
-from marketplace.cloud_partner.offer_disks import NO_OFFER, check_disks, with_signed_disks
+from marketplace.cloud_partner.comparison import says_the_same
+from marketplace.cloud_partner.contents import OfferContents, held_images, version_of
+from marketplace.cloud_partner.definitions import NO_OFFER, check_disks, with_signed_disks
 from marketplace.cloud_partner.operations import operations as listed_operations
 from marketplace.cloud_partner.plans import HeldImage
 from marketplace.disks import signed
+from marketplace.draft_writes import ROUNDS, merged, newest_ids, unguarded
 from marketplace.errors import Conflict, NotFound, Refused, RuleBroken, Unreadable
 from marketplace.model import (
     SHOWN_IMAGES,
     Change,
     Deprecation,
     EditOutcome,
+    ImageVersion,
     OfferDefinition,
     OfferKey,
     Operation,
@@ -36,20 +37,19 @@ from marketplace.model import (
     added,
 )
 from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
-from marketplace.writing import ROUNDS, merged, newest_ids, unguarded
 
-LAST_ONE_WINS = "*"
+_ANY_DRAFT = "*"
+"""The ``If-Match`` header of a write that is not conditional."""
 
-_CAME_TO_NOTHING = {OperationState.FAILED, OperationState.CANCELED}
-
-_ELSEWHERE = "of the Product Ingestion API only, and this worker speaks to the Cloud Partner Portal API"
+_OTHER_API = "of the Product Ingestion API only, and this worker speaks to the Cloud Partner Portal API"
 
 
 class CloudPartnerMarketplace:
     """Implements `marketplace.protocol.Marketplace`.
 
-    Nothing is remembered between calls, so one object serves any number of offers at the same time. Documents are
-    worked on in threads: one of thousands of plans takes seconds, and other activities must not miss a heartbeat.
+    One object serves any number of offers concurrently, since it keeps no state between calls. Documents are
+    processed in threads. A document with thousands of plans takes seconds, and other activities must not miss a
+    heartbeat.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class CloudPartnerMarketplace:
         signer: sas.Signer | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Use what is given; nothing is sent yet.
+        """Create the marketplace.
 
         Args:
-            portal: The API's calls.
-            signer: Signs disks that are given without a SAS, where the worker holds a storage account's key.
+            portal: Makes the calls of the API.
+            signer: Signs disks without a SAS, where the worker has the storage account's key.
             clock: The present time, for the validity of SAS.
         """
         self._portal = portal
@@ -77,7 +77,7 @@ class CloudPartnerMarketplace:
 
     @property
     def guards_writes(self) -> bool:
-        """Whether a write can be conditional: where a read gives an ETag."""
+        """Whether a write can be conditional, which it is if the read before it gave an ETag."""
         return True
 
     @property
@@ -86,81 +86,79 @@ class CloudPartnerMarketplace:
         return True
 
     def check(self, change: Change) -> None:
-        """Refuse what only the Product Ingestion API knows.
+        """Refuse what only the Product Ingestion API can do.
 
         Raises:
-            RuleBroken: Names each such member.
+            RuleBroken: The change uses a member that this API does not have.
         """
-        asked = {
+        given = {
             "publish": change.scope is not Scope.WHOLE,
             "foreign_edits": change.foreign_edits is not None,
             "deprecation": change.deprecation != Deprecation(),
             "images.gallery_image_id": any(image.gallery_image_id for image in change.images),
             "images.sku": any(image.sku for image in change.images),
         }
-        members = [member for member, is_asked in asked.items() if is_asked]
-        RuleBroken.raise_for(f"{member}: is {_ELSEWHERE}. Leave it out." for member in members)
+        members = [member for member, is_given in given.items() if is_given]
+        RuleBroken.raise_for(f"{member}: is {_OTHER_API}. Leave it out." for member in members)
 
     async def put_offer(
         self, offer: OfferKey, definition: OfferDefinition, *, replace: bool, sole_writer: bool, attempt: Attempt
     ) -> PutOutcome | None:
-        """Create the offer, or replace its draft, with a document sent to the letter but for disks to sign.
+        """Create the offer or replace its draft. The document is sent as it is, apart from disks that need a SAS.
 
-        Disks without a SAS are signed where we hold their account's key. When a draft is replaced, those of an
-        image that it holds with the same disks keep the URLs that it has: the image may be published, and a
-        published version cannot be edited, not even its URLs. What is wrong with the SAS of such an image is
-        a warning; with that of any other it is refused.
+        Disks without a SAS are signed if the worker has the account's key. When a draft is replaced, an image that it
+        holds with the same disks keeps the draft's URLs. The image may be published, and a published version cannot
+        be edited, not even its URLs. A problem with the SAS of such an image is a warning. For any other image it is
+        an error.
 
-        A new offer is put without ``If-Match``, as the documentation's example of creating one is, and with
-        ``*`` only where that was refused and the offer is still absent. A draft is replaced under the ETag of
-        its read, or ``*`` where the read gave none. Nothing but an ETag makes a write conditional: without
-        one, creation included, the caller has to be the draft's sole writer.
+        A new offer is put without ``If-Match``, as in the documentation's example. If that is refused and there is
+        still no offer, it is put with ``*``. A draft is replaced under the ETag of the read, or ``*`` if there is
+        none. Only an ETag makes a write conditional. Without one, the caller must be the draft's sole writer.
 
-        Safe to repeat: in a repeated attempt an offer that says what the document says, whatever the SAS of its
-        disks, counts as created by us.
+        Safe to repeat: in a repeated attempt, an offer with the content of the document counts as created by us.
 
         Raises:
             NotFound: There is no such publisher.
-            Conflict: Others wrote the draft `ROUNDS` times in between.
-            Unguarded: There is no ETag, and the caller is not the sole writer; nothing was sent.
-            RuleBroken: The document is not a JSON object, or has a disk that the service could not read;
-                nothing was sent.
+            Conflict: Others wrote to the draft between read and write, `ROUNDS` times.
+            Unguarded: There is no ETag, and the caller is not the sole writer. Nothing was sent.
+            RuleBroken: The document is not a JSON object, or it has a disk that the service could not read. Nothing
+                was sent.
         """
-        if definition.member != "offer":
-            raise RuleBroken(f"{definition.member}: is {_ELSEWHERE}. Give the offer as `offer` instead.")
-        document = definition.text
-        try:
-            images = [held.version_of(image) for image in held.held_images(document)]
-        except ValueError as error:
-            raise RuleBroken(f"{offer}: the offer cannot be sent: {error}") from None
+        document, images = _document_of(offer, definition)
         to_create: str | None = None
-        for last in _rounds():
+        for is_last in _rounds():
             draft = await self._draft(offer)
-            if (
-                draft is not None
-                and not replace
-                and not (attempt.repeated and await to_thread(says_the_same, document, draft.text))
-            ):
-                return None
+            if draft is not None and not replace:
+                if not (attempt.repeated and await to_thread(says_the_same, document, draft.text)):
+                    return None
+                _, warnings = await to_thread(self._ready, offer, document, draft)
+                return await self._put_outcome(offer, images, warnings, draft)
             text, warnings = await to_thread(self._ready, offer, document, draft)
-            if draft is None or replace:
-                _refuse_unguarded(offer, draft, sole_writer=sole_writer)
-                try:
-                    if_match = to_create if draft is None else draft.etag or LAST_ONE_WINS
-                    attempt.sends()
-                    await self._portal.put_offer(offer, text, if_match=if_match)
-                except (Conflict, Refused) as refusal:
-                    # A new offer may exist by now, created by somebody else, or need an If-Match after all.
-                    again = isinstance(refusal, Conflict) if draft else to_create is None
-                    if last or not again:
-                        raise
-                    to_create = LAST_ONE_WINS
-                    continue
-            # After the put, which takes minutes: what somebody began meanwhile is of the old draft. For our own
-            # creation of an earlier try too: a publish of ours comes later.
-            known = newest_ids(await self.operations(offer)) if draft is not None else []
-            return PutOutcome(known, images, warnings)
+            _refuse_unguarded(offer, draft, sole_writer=sole_writer)
+            try:
+                attempt.sends()
+                if_match = to_create if draft is None else draft.etag or _ANY_DRAFT
+                await self._portal.put_offer(offer, text, if_match=if_match)
+            except (Conflict, Refused) as refusal:
+                # Somebody else may have created the offer by now, or If-Match may be required for a new one.
+                try_again = isinstance(refusal, Conflict) if draft else to_create is None
+                if is_last or not try_again:
+                    raise
+                to_create = _ANY_DRAFT
+                continue
+            return await self._put_outcome(offer, images, warnings, draft)
         raise AssertionError("unreachable")
+
+    async def _put_outcome(
+        self, offer: OfferKey, images: list[ImageVersion], warnings: list[str], before: OfferDocument | None
+    ) -> PutOutcome:
+        """Return the outcome of a put.
+
+        The operations are read after the put, which takes minutes. An operation that somebody started meanwhile is of
+        the old draft. An offer that did not exist before has no operations.
+        """
+        known = newest_ids(await self.operations(offer)) if before is not None else []
+        return PutOutcome(known, images, warnings)
 
     async def edit_images(
         self,
@@ -172,23 +170,22 @@ class CloudPartnerMarketplace:
         sole_writer: bool,
         attempt: Attempt,
     ) -> EditOutcome:
-        """Put the images into the draft in one write; read and apply again when somebody was faster.
+        """Put the images into the draft in one write. If somebody else wrote first, read and apply again.
 
-        Where the service gives no ETag the last writer wins: the caller has to be the only one of ours, and
-        for the sake of strangers the draft is read once more after the write and the images applied again if
-        one of them is missing. The operations are read last: what somebody began while the write took its
-        minutes is of the old draft.
+        Without an ETag the last writer wins. Then the caller must be the sole writer among our runs. The draft is
+        read again after such a write, because strangers may write too. If an image is missing, the images are applied
+        again. The operations are read last. An operation that somebody started during the write is of the old draft.
 
         Safe to repeat: an image that is there already is left alone.
 
         Raises:
             NotFound: There is no such offer.
-            Conflict: Others wrote the draft `ROUNDS` times in between.
-            Unguarded: There is no ETag, and the caller is not the sole writer; nothing was sent.
-            RuleBroken: A rule of the marketplace; nothing was sent.
+            Conflict: Others wrote to the draft between read and write, `ROUNDS` times.
+            Unguarded: There is no ETag, and the caller is not the sole writer. Nothing was sent.
+            RuleBroken: A rule of the marketplace is broken. Nothing was sent.
         """
         done = EditOutcome()
-        for last in _rounds():
+        for is_last in _rounds():
             draft = await self._portal.read_offer(offer)
             text, edit = await to_thread(self._edited, offer, draft, change, preview, production)
             if not edit.changed:
@@ -196,10 +193,10 @@ class CloudPartnerMarketplace:
             _refuse_unguarded(offer, draft, sole_writer=sole_writer)
             try:
                 attempt.sends()
-                await self._portal.put_offer(offer, text, if_match=draft.etag or LAST_ONE_WINS)
+                await self._portal.put_offer(offer, text, if_match=draft.etag or _ANY_DRAFT)
             except Conflict as conflict:
-                # Another status than that of a stale ETag: the service takes no edits now.
-                if last or conflict.status != httpx.codes.PRECONDITION_FAILED:
+                # Only 412 means a stale ETag. With any other status, the service accepts no edits now.
+                if is_last or conflict.status != httpx.codes.PRECONDITION_FAILED:
                     raise
                 continue
             if draft.etag is not None:
@@ -207,18 +204,18 @@ class CloudPartnerMarketplace:
             done = merged(done, edit)
         raise Conflict(
             f"edit {offer}: the images were overwritten {ROUNDS} times by somebody else, and the marketplace"
-            " sends no ETag that would prevent it",
+            " sends no ETag that would prevent it; start the run again when nobody else edits the offer",
             call=f"edit {offer}",
         )
 
     async def planned_edit(
         self, offer: OfferKey, change: Change, *, preview: Contents | None, production: Contents | None
     ) -> EditOutcome:
-        """Check every rule and return what `edit_images` would change.
+        """Check all rules and return what `edit_images` would change.
 
         Raises:
             NotFound: There is no such offer.
-            RuleBroken: A rule of the marketplace.
+            RuleBroken: A rule of the marketplace is broken.
         """
         draft = await self._portal.read_offer(offer)
         _, edit = await to_thread(self._edited, offer, draft, change, preview, production)
@@ -234,11 +231,11 @@ class CloudPartnerMarketplace:
     ) -> tuple[str, EditOutcome]:
         now = self._clock()
         try:
-            return held.edit(
+            return edits.edit(
                 draft.text,
                 [signed(image, lambda url: self._signer.signed(url, now)) for image in change.images],
-                preview=_held(preview),
-                production=_held(production),
+                preview=_images(preview),
+                production=_images(production),
                 when_full=change.when_full,
                 limit=change.limit,
                 now=now,
@@ -247,17 +244,17 @@ class CloudPartnerMarketplace:
             raise _unreadable_offer(offer, error) from None
 
     async def read_slot(self, offer: OfferKey, slot: Slot) -> OfferContents | None:
-        """Return what a slot holds, ``None`` when nothing is there."""
+        """Return what a slot holds, ``None`` if it is empty."""
         try:
-            document = await self._portal.read_offer(offer, slot=None if slot is Slot.DRAFT else slot)
-            return OfferContents(await to_thread(held.held_images, document.text))
+            document = await self._portal.read_offer(offer, slot)
+            return OfferContents(await to_thread(held_images, document.text))
         except NotFound:
             return None
         except ValueError as error:
             raise _unreadable_offer(offer, error) from None
 
     def promotion(self, preview: Contents | None, production: Contents | None) -> Promotion:
-        """Return which image versions going live would add and remove."""
+        """Return the image versions that going live would add and remove."""
         if preview is None:
             return Promotion()
         live = production.versions if production is not None else []
@@ -266,15 +263,15 @@ class CloudPartnerMarketplace:
         )
 
     async def operations(self, offer: OfferKey) -> list[Operation]:
-        """Return the offer's operations, newest first, a running one before all; empty if never published.
+        """Return the offer's operations, running ones first, then newest first. Empty if it was never published.
 
-        Whether an offer that was never published has a list, or none, is not documented: where there is none
-        the offer's status is asked.
+        The documentation does not say if an offer that was never published has a list. If there is no list, the
+        offer's status decides.
 
         Raises:
             NotFound: There is no such offer.
-            Refused: The service lists no operations of an offer that was published. Nothing else shows whether
-                a publish or a go-live that was asked for has begun.
+            Refused: The offer was published, and the service has no list of its operations. Only the list shows
+                whether a publish or go-live has started.
         """
         try:
             return await to_thread(listed_operations, await self._portal.submissions(offer))
@@ -290,10 +287,10 @@ class CloudPartnerMarketplace:
             ) from refusal
 
     async def standing(self, offer: OfferKey) -> Standing:
-        """Return the newest operations as they are, and whether the preview waits for sign-off.
+        """Return the newest operations, and whether the preview waits for sign-off.
 
-        A running operation is looked at, since the list hides the sign-off. Where sign-off ends the operation it
-        stays completed when its preview is cancelled: then the offer's status decides.
+        A running operation is looked at, since the list does not show the sign-off. A publish that ended at the
+        sign-off stays completed when its preview is cancelled. Then the offer's status decides.
         """
         operations = (await self.operations(offer))[:KNOWN_OPERATIONS]
         if not operations:
@@ -305,12 +302,12 @@ class CloudPartnerMarketplace:
         elif newest.state is OperationState.PREVIEW:
             waits = await self.awaits_sign_off(offer, otherwise=True)
             return Standing(operations=operations, awaits_sign_off=waits)
-        if newest.kind is OperationKind.GO_LIVE and newest.state in _CAME_TO_NOTHING:
+        if newest.kind is OperationKind.GO_LIVE and newest.state in {OperationState.FAILED, OperationState.CANCELED}:
             return Standing(operations=operations, awaits_sign_off=await self.awaits_sign_off(offer))
         return Standing(operations=operations, awaits_sign_off=newest.state is OperationState.PREVIEW)
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
-        """Return whether the offer's status, or its sign-off step, says that the preview waits."""
+        """Return whether the preview waits for sign-off, according to the offer's status or its sign-off step."""
         offer_status = await self._portal.status(offer)
         return status.awaits_sign_off(offer_status) or (otherwise and not status.no_publish_waits(offer_status))
 
@@ -320,15 +317,14 @@ class CloudPartnerMarketplace:
         operation_id: str,
         kind: OperationKind | None = None,
         *,
-        known: Sequence[str] = (),  # noqa: ARG002 - an id names one operation for ever
+        known: Sequence[str] = (),  # noqa: ARG002 - operation IDs are never reused
     ) -> OperationReport:
-        """Look at one operation; ``kind`` is what an earlier look, or the list, found.
+        """Look at one operation. ``kind`` is the kind that an earlier look, or the list, found.
 
-        Its document need not say of which kind it is, nor have a sign-off step: then the list of operations
-        and the offer's status are asked. The status is that of the newest operation, so it is believed of
-        this one only when this is the newest.
+        The operation's document may lack its kind and the sign-off step. Then the list of operations and the offer's
+        status are asked. The status describes the newest operation only.
         """
-        document = status.the_document(await self._portal.operation(offer, operation_id), operation_id)
+        document = status.single_document(await self._portal.operation(offer, operation_id), operation_id)
         listed: list[Operation] | None = None
         kind = status.kind_of(document) or kind
         if kind is None:
@@ -350,11 +346,11 @@ class CloudPartnerMarketplace:
         change: Change,  # noqa: ARG002 - the portal publishes the whole draft
         notification_emails: Sequence[str],
         *,
-        attempt: Attempt,  # noqa: ARG002 - the list of the operations shows what earlier attempts did
+        attempt: Attempt,  # noqa: ARG002 - the list of operations shows what earlier attempts did
     ) -> str | None:
-        """Publish the draft; return the operation's id where the service named it.
+        """Publish the draft. Return the operation's ID where the service names it.
 
-        Repeated while the same draft is being published it joins that operation, as documented.
+        According to the documentation, publishing a draft that is being published joins that operation.
         """
         return await self._portal.publish(offer, notification_emails)
 
@@ -365,16 +361,16 @@ class CloudPartnerMarketplace:
         *,
         attempt: Attempt,  # noqa: ARG002
     ) -> str | None:
-        """Promote the preview that waits; return the operation's id where the service named it."""
+        """Promote the preview that waits. Return the operation's ID where the service names it."""
         return await self._portal.go_live(offer)
 
     async def cancel(
         self,
         offer: OfferKey,
-        operation_id: str,  # noqa: ARG002 - the portal cancels what runs
+        operation_id: str,  # noqa: ARG002 - the portal cancels the running operation
         notification_emails: Sequence[str],
     ) -> None:
-        """Ask for the running operation to be cancelled; `look` shows when it is."""
+        """Ask for cancellation of the running operation. `look` shows when it is cancelled."""
         await self._portal.cancel(offer, notification_emails)
 
     async def _draft(self, offer: OfferKey) -> OfferDocument | None:
@@ -388,17 +384,27 @@ class CloudPartnerMarketplace:
         return []
 
     def _ready(self, offer: OfferKey, document: str, draft: OfferDocument | None) -> tuple[str, list[str]]:
-        """Return the document as it can be sent, and what a person should know of its disks."""
+        """Return the document with signed disks, and warnings about its disks."""
         stored = draft.text if draft else NO_OFFER
         now = self._clock()
         try:
             text = with_signed_disks(document, lambda url: self._signer.signed(url, now), stored=stored)
             return text, check_disks(text, now, stored=stored)
-        except ValueError as error:  # the draft: that of the document was met before
+        except ValueError as error:  # from the draft: the document was read before
             raise _unreadable_offer(offer, error) from None
 
 
-def _held(contents: Contents | None) -> list[HeldImage]:
+def _document_of(offer: OfferKey, definition: OfferDefinition) -> tuple[str, list[ImageVersion]]:
+    """Return the document in a definition, and its image versions."""
+    if definition.member != "offer":
+        raise RuleBroken(f"{definition.member}: is {_OTHER_API}. Give the offer as `offer` instead.")
+    try:
+        return definition.text, [version_of(image) for image in held_images(definition.text)]
+    except ValueError as error:
+        raise RuleBroken(f"{offer}: the offer cannot be sent: {error}. Correct `offer`.") from None
+
+
+def _images(contents: Contents | None) -> list[HeldImage]:
     return contents.images if isinstance(contents, OfferContents) else []
 
 
@@ -408,7 +414,7 @@ def _refuse_unguarded(offer: OfferKey, draft: OfferDocument | None, *, sole_writ
 
 
 def _rounds() -> Iterator[bool]:
-    """Yield, for every round, whether it is the last."""
+    """Yield for each round whether it is the last one."""
     yield from (number == ROUNDS for number in range(1, ROUNDS + 1))
 
 

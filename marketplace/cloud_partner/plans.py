@@ -1,23 +1,20 @@
-"""What an offer document says of its plans and their image versions, read in place.
+"""The plans of an offer document and their image versions, read in place.
 
-A plan keeps its image versions in a map from version to disks, here called a shelf. In a virtual machine offer
-that is the member ``microsoft-azure-virtualmachines.vmImages``; in a core VM offer it is
-``microsoft-azure-corevm.vmImagesPublicAzure``, and for a second generation another such map in an object of
-the array ``diskGenerations``. Maps are found by the last part of the member's name, so offers of other types
-that keep their images alike work as well.
+A plan keeps its image versions in a map from version to disks. In a virtual machine offer the map is the member
+``microsoft-azure-virtualmachines.vmImages``. In a core VM offer it is ``microsoft-azure-corevm.vmImagesPublicAzure``.
+A second generation has a map of its own, in an object of the array ``diskGenerations``. Maps are found by the last
+part of the member's name, which covers offers of other types with the same layout.
 
-Plans and maps of another shape than documented are passed over.
+Plans and maps of an undocumented shape are skipped.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from marketplace import sas
-from marketplace.disks import OS, Disk, given_disks
+from marketplace.disks import OS, Disk, DiskAddress, addresses
 from marketplace.json_text import Member, Node, parse
-from marketplace.model import Fact, Image
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import encodable
 
@@ -25,7 +22,7 @@ VIRTUAL_MACHINE = "microsoft-azure-virtualmachines"
 CORE_VM = "microsoft-azure-corevm"
 
 MAX_IMAGES = 100_000
-"""Image versions of an offer: they take a tenth of a millisecond and a kilobyte each."""
+"""Image versions of an offer. Reading one takes a tenth of a millisecond and a kilobyte."""
 
 _CORE_VM_MAP = "vmImagesPublicAzure"
 _MAPS = frozenset({"vmImages", _CORE_VM_MAP})
@@ -33,117 +30,116 @@ _GENERATIONS = "diskGenerations"
 _MAP_OF_TYPE = {VIRTUAL_MACHINE: f"{VIRTUAL_MACHINE}.vmImages", CORE_VM: f"{CORE_VM}.{_CORE_VM_MAP}"}
 
 
-class HeldImage(Fact):
-    """An image version as a slot holds it.
+@dataclass(frozen=True)
+class HeldImage:
+    """An image version that a slot holds.
 
     Attributes:
-        disks: One entry a disk: ``"os <address>"`` or ``"<lun> <address>"``, the address without its SAS,
-            so that equal disks compare equal.
+        generation: The generation whose map holds it, ``None`` for the plan's own map.
+        disks: The OS disk first, data disks by number.
     """
 
     plan_id: str
     version: str
     generation: str | None = None
-    disks: list[str] = []
+    disks: list[DiskAddress] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class HeldDisk(Disk):
-    """A disk as a document has it.
+class DocumentDisk(Disk):
+    """A disk in a document.
 
     Attributes:
-        spelling: A data disk's number and URL as members of an object; their names are not documented.
+        lun_and_url: The members that hold a data disk's number and URL. Their names are not documented.
     """
 
-    spelling: tuple[Member, Member] | None = None
+    lun_and_url: tuple[Member, Member] | None = None
 
 
 @dataclass(frozen=True)
-class Entry:
-    """An image version in a document; the first of its disks is that of the operating system."""
+class ImageEntry:
+    """An image version at its place in a document. The first of its disks is the OS disk."""
 
     held: HeldImage
     node: Node
-    disks: list[HeldDisk]
+    disks: list[DocumentDisk]
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """An image map of a plan.
+class ImageMap:
+    """A map of image versions in a plan.
 
     Attributes:
         generation: ``None`` for the plan's own map.
-        holder: The object that the map is, or will be, a member of.
-        key: The map's name, ``None`` where the offer's type tells none.
-        node: The map, or what stands in its place; ``None`` where there is none yet.
-        entries: What it holds, by version.
+        holder: The object that has, or will have, the map as a member.
+        key: The member's name, ``None`` where the offer's type is unknown.
+        node: The member's value, ``None`` where there is no such member yet.
+        entries: The image versions, by version.
     """
 
     generation: str | None
     holder: Node
     key: str | None
     node: Node | None
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, ImageEntry]
 
     @property
-    def of_core_vm(self) -> bool:
-        """Whether its image versions have the members that only those of core VM offers have."""
+    def is_core_vm(self) -> bool:
+        """Whether its image versions have the members that only core VM offers use."""
         return _last_part(self.key or "") == _CORE_VM_MAP
 
     @cached_property
-    def newest(self) -> Entry | None:
-        """The newest of its image versions."""
+    def newest(self) -> ImageEntry | None:
+        """The newest image version."""
         return max(self.entries.values(), key=lambda entry: order(entry.held.version), default=None)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan that has an id."""
+    """A plan with an ID."""
 
     plan_id: str
     node: Node
     offer_type: str | None
 
     @cached_property
-    def shelves(self) -> list[Shelf]:
-        """The plan's image maps: its own first, there or not, then those of its generations."""
+    def image_maps(self) -> list[ImageMap]:
+        """The plan's own image map, even where it is missing, followed by the maps of its generations."""
         own = _map_member(self.node, self.offer_type)
         key = own.key if own else _MAP_OF_TYPE.get(self.offer_type or "")
-        shelves = [self._shelf(None, self.node, key, own)]
+        maps = [self._image_map(None, self.node, key, own)]
         for holder in _generations(self.node):
             found = _map_member(holder, self.offer_type)
-            shelves.append(self._shelf(_generation(holder), holder, found.key if found else key, found))
-        return shelves
+            maps.append(self._image_map(_generation(holder), holder, found.key if found else key, found))
+        return maps
 
     def versions(self) -> set[str]:
-        """Return the versions of all shelves."""
-        return {version for shelf in self.shelves for version in shelf.entries}
+        """Return the versions in all image maps."""
+        return {version for image_map in self.image_maps for version in image_map.entries}
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield the image versions of all shelves."""
-        for shelf in self.shelves:
-            yield from shelf.entries.values()
+    def entries(self) -> Iterator[ImageEntry]:
+        """Yield the image versions of all image maps."""
+        for image_map in self.image_maps:
+            yield from image_map.entries.values()
 
     @cached_property
-    def newest_first(self) -> list[Entry]:
-        """The image versions of all shelves."""
+    def newest_first(self) -> list[ImageEntry]:
+        """The image versions of all image maps."""
         return sorted(self.entries(), key=lambda entry: order(entry.held.version), reverse=True)
 
     @cached_property
-    def spelling(self) -> tuple[Member, Member] | None:
-        """The names that data disks have in the newest version with some; none are documented."""
+    def lun_and_url(self) -> tuple[Member, Member] | None:
+        """The number and URL of a data disk in the newest version that has one. New data disks copy their names."""
         disks = (disk for entry in self.newest_first for disk in entry.disks)
-        return next((disk.spelling for disk in disks if disk.spelling), None)
+        return next((disk.lun_and_url for disk in disks if disk.lun_and_url), None)
 
-    def _shelf(self, generation: str | None, holder: Node, key: str | None, found: Member | None) -> Shelf:
-        entries: dict[str, Entry] = {}
+    def _image_map(self, generation: str | None, holder: Node, key: str | None, found: Member | None) -> ImageMap:
+        entries: dict[str, ImageEntry] = {}
         for member in found.value.members() if found else ():
             disks = _disks(member.value)
-            held = HeldImage(
-                plan_id=self.plan_id, version=encodable(member.key), generation=generation, disks=identities(disks)
-            )
-            entries[member.key] = Entry(held, member.value, disks)
-        return Shelf(generation, holder, key, found.value if found else None, entries)
+            held = HeldImage(self.plan_id, encodable(member.key), generation, addresses(disks))
+            entries[member.key] = ImageEntry(held, member.value, disks)
+        return ImageMap(generation, holder, key, found.value if found else None, entries)
 
 
 @dataclass(frozen=True)
@@ -153,23 +149,23 @@ class Offer:
     type: str | None
     plans: list[Plan]
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield every image version of every plan.
+    def entries(self) -> Iterator[ImageEntry]:
+        """Yield the image versions of all plans.
 
         Raises:
             ValueError: There are more than `MAX_IMAGES`.
         """
         count = 0
         for plan in self.plans:
-            for shelf in plan.shelves:
-                count += len(shelf.entries)
+            for image_map in plan.image_maps:
+                count += len(image_map.entries)
                 if count > MAX_IMAGES:
                     raise ValueError(f"more than {MAX_IMAGES:,} image versions")
-                yield from shelf.entries.values()
+                yield from image_map.entries.values()
 
 
 def read(document: str) -> Offer:
-    """Return the offer that a document describes; its plans are read when they are asked for their shelves.
+    """Return the offer that a document describes. Image maps are read on first use.
 
     Raises:
         ValueError: The text is not JSON, or not an object.
@@ -186,28 +182,12 @@ def read(document: str) -> Offer:
 
 
 def is_image_map(key: str) -> bool:
-    """Return whether a member of that name is a map of image versions."""
+    """Return whether a member of that name is an image map."""
     return _last_part(key) in _MAPS
 
 
-def disks_of(image: Image) -> list[str]:
-    """Return the image's disks as `HeldImage.disks` has them."""
-    return identities(given_disks(image))
-
-
-def identities(disks: Iterable[Disk]) -> list[str]:
-    """Return disks as `HeldImage.disks` has them: that of the system first, the others by number."""
-    found = sorted((disk.rank, identity(disk)) for disk in disks)
-    return [each for _, each in found]
-
-
-def identity(disk: Disk) -> str:
-    """Return a disk as an item of `HeldImage.disks`."""
-    return f"{disk.place} {sas.address(disk.url)}"
-
-
 def order(version: str) -> tuple[SortKey, str]:
-    """Sort by version, equally new ones alphabetically."""
+    """Return the sort key of a version. Equal versions are sorted by spelling."""
     return sort_key(version), version
 
 
@@ -223,13 +203,14 @@ def _generation(holder: Node) -> str:
 
 
 def _map_member(holder: Node, offer_type: str | None) -> Member | None:
-    """Return the image map of a plan or generation: an object rather than ``null``, that rather than else.
+    """Return the image map of a plan or generation.
 
-    Of several the one that the offer's type is documented to use.
+    Objects are preferred to ``null``, and ``null`` to other values. Among equals, the name that is documented for the
+    offer's type is preferred.
     """
     usual = _MAP_OF_TYPE.get(offer_type or "")
     ranks = {"object": 0, "null": 1}
-    # Of duplicate members the last one counts, for JSON readers and for us.
+    # The last of duplicate members counts, as for any JSON reader.
     members = {one.key: one for one in holder.members() if is_image_map(one.key)}
     return min(
         members.values(),
@@ -238,15 +219,15 @@ def _map_member(holder: Node, offer_type: str | None) -> Member | None:
     )
 
 
-def _disks(entry: Node) -> list[HeldDisk]:
-    """Return an entry's disks; one without an address still counts."""
+def _disks(entry: Node) -> list[DocumentDisk]:
+    """Return the disks of an entry. A disk without a URL still counts."""
     details = entry.get("lunVhdDetails")
     items = details.items() if details else []
     return [_disk(OS, entry.get("osVhdUrl")), *(_data_disk(index, item) for index, item in enumerate(items))]
 
 
-def _data_disk(index: int, item: Node) -> HeldDisk:
-    """Find a data disk's lun and address among the members of an object whose shape is not documented."""
+def _data_disk(index: int, item: Node) -> DocumentDisk:
+    """Return a data disk. Its members are recognised by their values, since their names are not documented."""
     luns = [one for one in item.members() if re.fullmatch("[0-9]+", _scalar(one.value))]
     urls = [one for one in item.members() if re.match("https?://", _string(one.value) or "", re.IGNORECASE)]
     lun = min(luns, key=lambda one: "lun" not in one.key.lower(), default=None)
@@ -255,9 +236,9 @@ def _data_disk(index: int, item: Node) -> HeldDisk:
     return _disk(place, url.value if url else item, (lun, url) if lun and url else None)
 
 
-def _disk(place: str, node: Node | None, spelling: tuple[Member, Member] | None = None) -> HeldDisk:
+def _disk(place: str, node: Node | None, lun_and_url: tuple[Member, Member] | None = None) -> DocumentDisk:
     url = _string(node)
-    return HeldDisk(place, encodable(url or ""), node if url is not None else None, spelling)
+    return DocumentDisk(place, encodable(url or ""), node if url is not None else None, lun_and_url)
 
 
 def _string(node: Node | None) -> str | None:

@@ -1,9 +1,10 @@
-"""The service's words for how far things are, and what they mean.
+"""The status words of offers, operations and steps, and what they mean.
 
-The documentation has several vocabularies (of offers, steps and operations) that contradict each other and
-its own samples, in two letter cases. So every word is looked up in one vocabulary, whatever it is said of,
-without regard to case, spaces, dashes and underscores; an unknown word means "still in progress" and is told.
-Pure functions: none raises on JSON of any shape.
+The documentation has several vocabularies, for offers, steps and operations. They contradict each other and the
+documentation's own samples, in two letter cases. Therefore all words share one vocabulary, without regard to case,
+spaces, dashes and underscores. An unknown word means "still in progress" and is reported.
+
+Pure functions, which accept JSON of any shape.
 """
 
 import re
@@ -11,17 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from marketplace.model import OperationKind, OperationReport, OperationState, Step, StepState
-from marketplace.wording import lowered, one_line, plain_text, sayings
+from marketplace.wording import error_sentences, lower_keys, one_line, plain_text
 
 MAX_STEPS = 50
-"""Steps that are told of; the state is judged by up to `JUDGED_STEPS`."""
+"""The steps of a report. The state is derived from up to `JUDGED_STEPS`."""
 
 JUDGED_STEPS = 1000
 MAX_MESSAGES = 20
-"""Of one step, and of all steps that are told of together."""
+"""Messages of one step, and of all steps of a report together."""
 
 MAX_MESSAGE = 400
-"""Characters of one message."""
+"""The length of one message, in characters."""
 
 MAX_NAME = 100
 MAX_UNKNOWN_WORDS = 20
@@ -40,7 +41,7 @@ _WORDS = {
 _VOCABULARY = {word.casefold(): state for state, listed in _WORDS.items() for word in listed.split()}
 
 _BEING_CANCELED = frozenset({"cancelrequested", "cancellationrequested", "canceling", "cancelling"})
-"""Only ``canCancel`` is documented of an operation's ``cancellationRequestState``."""
+"""Words of an operation's ``cancellationRequestState``. Only ``canCancel`` is documented."""
 
 _KINDS = {"publish": OperationKind.PUBLISH, "golive": OperationKind.GO_LIVE}
 _EITHER_KIND = "publishgolive"
@@ -55,8 +56,15 @@ _FAILED = frozenset({StepState.REJECTED, StepState.BLOCKED})
 
 
 @dataclass(frozen=True)
-class _Told:
-    """A step as it was read, with its messages parted into errors and others."""
+class _ReadStep:
+    """A step as it was read.
+
+    Attributes:
+        step: The step for a report, with its error messages.
+        others: Its other messages.
+        word: Its status word.
+        failed: Whether it makes the operation fail.
+    """
 
     step: Step
     others: list[str]
@@ -65,31 +73,31 @@ class _Told:
 
 
 def meaning(word: object) -> StepState:
-    """Return what a status word means, ``UNKNOWN`` for what is not in the vocabulary or is no word."""
+    """Return what a status word means, ``UNKNOWN`` if it is not a word of the vocabulary."""
     if not isinstance(word, str) or len(word) > MAX_NAME:
         return StepState.UNKNOWN
     return _VOCABULARY.get(re.sub(r"[\s_-]+", "", word).casefold(), StepState.UNKNOWN)
 
 
-def the_document(body: object, operation_id: str = "") -> dict[str, object] | None:
-    """Return the members of an operation or status document under lower-case names, ``None`` if it is none.
+def single_document(body: object, operation_id: str = "") -> dict[str, object] | None:
+    """Return the members of an operation or status document under lower-case names, ``None`` if there is no document.
 
-    The documentation shows an operation as an object in one place and as an array of one in another. Of
-    several, the one with the operation's id is taken.
+    The documentation shows an operation as an object in one place, and as an array of one object in another. If the
+    array has several, the one with the operation's ID is returned.
     """
-    documents = [lowered(item) for item in (body if isinstance(body, list) else [body])]
+    documents = [lower_keys(item) for item in (body if isinstance(body, list) else [body])]
     documents = [document for document in documents if document]
     named = [document for document in documents if operation_id and document.get("id") == operation_id]
     return next(iter([*named, *documents]), None)
 
 
 def kind_of(document: object) -> OperationKind | None:
-    """Return what an operation does: by its ``submissionType``, else by its ``slot``, else ``None``.
+    """Return what an operation does, from its ``submissionType`` or else its ``slot``, ``None`` if neither says.
 
-    Documented are ``publish`` and ``Publish/GoLive``, of which the slot tells which, and the slot ``staging`` for a
-    publish.
+    The documented types are ``publish`` and ``Publish/GoLive``. With the latter, the slot decides. The documented
+    slot of a publish is ``staging``.
     """
-    members = lowered(document)
+    members = lower_keys(document)
     submission = _letters(members.get("submissiontype"))
     if submission not in {"", _EITHER_KIND}:
         return _KINDS.get(submission)
@@ -97,21 +105,21 @@ def kind_of(document: object) -> OperationKind | None:
 
 
 def is_of_another_kind(document: object) -> bool:
-    """Return whether an operation is said to be neither a publish nor a go-live, such as one that cancels another."""
-    return _letters(lowered(document).get("submissiontype")) not in {"", _EITHER_KIND, *_KINDS}
+    """Return whether an operation is neither a publish nor a go-live, such as a cancellation."""
+    return _letters(lower_keys(document).get("submissiontype")) not in {"", _EITHER_KIND, *_KINDS}
 
 
 def kind_by_steps(document: object) -> OperationKind:
-    """Return what an operation does where nobody names it: its "live" step has begun only in a go-live."""
+    """Return what an operation does, from its steps. The "live" step has started only in a go-live."""
     begun = any(
-        _is_live(told.step) and told.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
-        for told in _steps(lowered(document))
+        _is_live(item.step) and item.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
+        for item in _steps(lower_keys(document))
     )
     return OperationKind.GO_LIVE if begun else OperationKind.PUBLISH
 
 
 def settled(kind: OperationKind, word: object) -> OperationState:
-    """Return the state that a status word of an operation alone stands for, without its steps."""
+    """Return the state of an operation according to its status word alone, without its steps."""
     state = meaning(word)
     if state in _FAILED:
         return OperationState.FAILED
@@ -127,73 +135,74 @@ def settled(kind: OperationKind, word: object) -> OperationState:
 def awaits_sign_off(offer_status: object) -> bool:
     """Return whether an offer's status document says that the preview waits for the publisher.
 
-    Either the offer's word says it, or the word of its sign-off step: the overall word may still be
-    ``running`` then. Nothing is read into ``succeeded``, which the documentation's own sample shows with
-    certification not started.
+    Either the offer's own word says it, or the word of its sign-off step while the offer is ``running``. The word
+    ``succeeded`` says nothing: a sample in the documentation shows it with a certification that has not started.
     """
-    document = the_document(offer_status) or {}
+    document = single_document(offer_status) or {}
     return meaning(document.get("status")) is StepState.WAITING_FOR_SIGN_OFF or any(
-        _is_sign_off(told.step) and told.step.state is StepState.WAITING_FOR_SIGN_OFF for told in _steps(document)
+        _is_sign_off(item.step) and item.step.state is StepState.WAITING_FOR_SIGN_OFF for item in _steps(document)
     )
 
 
 def no_publish_waits(offer_status: object) -> bool:
-    """Return whether an offer's status document says that its last publish was cancelled, or that nothing has begun.
+    """Return whether an offer's status document says that its last publish was cancelled, or that none was started.
 
-    The portal's documentation has the status fall back to the beginning when a publish is cancelled.
+    According to the documentation, the status goes back to the beginning when a publish is cancelled.
     """
-    word = meaning((the_document(offer_status) or {}).get("status"))
+    word = meaning((single_document(offer_status) or {}).get("status"))
     return word in {StepState.CANCELED, StepState.NOT_STARTED} and not awaits_sign_off(offer_status)
 
 
 def never_published(offer_status: object) -> bool:
-    """Return whether an offer's status document says that nothing was published yet."""
-    document = the_document(offer_status) or {}
+    """Return whether an offer's status document says that the offer was never published."""
+    document = single_document(offer_status) or {}
     return meaning(document.get("status")) is StepState.NOT_STARTED and not _steps(document)
 
 
 def report(operation_id: str, kind: OperationKind, operation: object, offer_status: object = None) -> OperationReport:
-    """Return how far an operation is.
+    """Return a report on an operation.
+
+    The first row that matches determines the state.
 
     ========  ================================================================================================
-    state     when (the first that holds)
+    state     condition
     ========  ================================================================================================
     CANCELED  the operation's word says so
-    FAILED    the operation's word says so, a step is rejected, or a step is blocked with an error, or blocked
-              while every step before it is complete (a later step may be blocked for having to wait)
-    PREVIEW   a publish that is done, or waits for the publisher: by its own word, by the sign-off step
-              (waiting or complete), by any waiting step, or by ``offer_status``; unless it is being cancelled
-    LIVE      a go-live that is done: by its own word, or with every step complete, "live" among them
+    FAILED    the operation's word says so, or a step is rejected, or a step is blocked with an error, or a step is
+              blocked while all steps before it are complete (later steps may be blocked just because they wait)
+    PREVIEW   a publish is complete or waits for the publisher, according to its word, its sign-off step (waiting or
+              complete), any waiting step, or ``offer_status``; a publish that is being cancelled is ``RUNNING``
+    LIVE      a go-live is complete, according to its word, or because all steps including "live" are
     RUNNING   otherwise
     ========  ================================================================================================
 
     Args:
         operation_id: The operation.
         kind: What it does.
-        operation: The operation's document as it was read.
-        offer_status: The offer's status document. Give it only when the offer's last operation is this one.
+        operation: The operation's document.
+        offer_status: The offer's status document. It must be ``None`` unless this is the offer's newest operation.
     """
-    document = the_document(operation, operation_id) or {}
-    told = _steps(document)
+    document = single_document(operation, operation_id) or {}
+    items = _steps(document)
     word = next((document[name] for name in ("status", "submissionstate") if document.get(name)), None)
-    state = _state(kind, word, told, offer_status)
+    state = _state(kind, word, items, offer_status)
     if state is OperationState.PREVIEW and _letters(document.get("cancellationrequeststate")) in _BEING_CANCELED:
         state = OperationState.RUNNING
     return OperationReport(
         operation_id=operation_id,
         kind=kind,
         state=state,
-        steps=_shown([item.step for item in told[:MAX_STEPS]]),
-        errors=_errors(document, told) if state is OperationState.FAILED else [],
-        unknown_words=_unknown([word, *(item.word for item in told)]),
+        steps=_shown([item.step for item in items[:MAX_STEPS]]),
+        errors=_errors(document, items) if state is OperationState.FAILED else [],
+        unknown_words=_unknown([word, *(item.word for item in items)]),
     )
 
 
 def may_wait_for_sign_off(publish: OperationReport) -> bool:
-    """Return whether the offer's status may speak of this publish, which does not itself say that it waits.
+    """Return whether the offer's status has to be asked if a publish waits for sign-off.
 
-    The operation's document may lack the sign-off step. But right after a publish the offer's status may
-    still be of the preview before; the new operation shows it by its steps.
+    The operation's document may lack the sign-off step. Right after the publish has started, the offer's status may
+    still describe the previous preview. The steps of the new operation show when that is the case.
     """
     steps = [step for step in publish.steps if not _is_sign_off(step) and not _is_live(step)]
     return publish.state is OperationState.RUNNING and (
@@ -202,15 +211,15 @@ def may_wait_for_sign_off(publish: OperationReport) -> bool:
     )
 
 
-def _state(kind: OperationKind, word: object, told: list[_Told], offer_status: object) -> OperationState:
+def _state(kind: OperationKind, word: object, items: list[_ReadStep], offer_status: object) -> OperationState:
     state = settled(kind, word)
     if state is OperationState.CANCELED:
         return state
-    if state is OperationState.FAILED or any(item.failed for item in told):
+    if state is OperationState.FAILED or any(item.failed for item in items):
         return OperationState.FAILED
     if state is not OperationState.RUNNING:
         return state
-    steps = [item.step for item in told]
+    steps = [item.step for item in items]
     if kind is OperationKind.GO_LIVE:
         done = all(step.state is StepState.COMPLETE for step in steps) and any(_is_live(step) for step in steps)
         return OperationState.LIVE if done else OperationState.RUNNING
@@ -221,18 +230,18 @@ def _state(kind: OperationKind, word: object, told: list[_Told], offer_status: o
     return OperationState.PREVIEW if waits or awaits_sign_off(offer_status) else OperationState.RUNNING
 
 
-def _steps(document: dict[str, object]) -> list[_Told]:
+def _steps(document: dict[str, object]) -> list[_ReadStep]:
     listed = document.get("steps")
-    told: list[_Told] = []
+    items: list[_ReadStep] = []
     for number, item in enumerate(listed[:JUDGED_STEPS] if isinstance(listed, list) else [], start=1):
-        members = lowered(item)
+        members = lower_keys(item)
         if members:
-            told.append(_step(members, number, after_complete=all(_is_complete(before) for before in told)))
-    return told
+            items.append(_step(members, number, after_complete=all(_is_complete(before) for before in items)))
+    return items
 
 
 def _shown(steps: list[Step]) -> list[Step]:
-    """Keep the first messages: a run is told of every step whenever one moves."""
+    """Keep the first messages, because every report carries all steps."""
     shown: list[Step] = []
     left = MAX_MESSAGES
     for step in steps:
@@ -241,7 +250,7 @@ def _shown(steps: list[Step]) -> list[Step]:
     return shown
 
 
-def _step(members: dict[str, object], number: int, *, after_complete: bool) -> _Told:
+def _step(members: dict[str, object], number: int, *, after_complete: bool) -> _ReadStep:
     step_id = _text(members.get("id"), MAX_NAME)
     state = meaning(members.get("status"))
     errors, others = _messages(members.get("messages"))
@@ -252,57 +261,50 @@ def _step(members: dict[str, object], number: int, *, after_complete: bool) -> _
         name=next((name for name in [*names, step_id] if name), f"step {number}"),
         state=state,
         percent=_percent(members),
-        # A failed step without an error-level message has said why in some other message, if at all.
+        # Where a failed step has no error-level message, its other messages may give the reason.
         errors=errors or (others if failed else []),
     )
-    return _Told(step, others, members.get("status"), failed)
+    return _ReadStep(step, others, members.get("status"), failed)
 
 
 def _messages(messages: object) -> tuple[list[str], list[str]]:
-    """Return the error-level messages and the others; messages are objects, or bare strings."""
+    """Return the error-level messages, and the others. A message is an object or a string."""
     parted: tuple[list[str], list[str]] = ([], [])
     for message in messages if isinstance(messages, list) else [messages]:
-        members = lowered(message)
+        members = lower_keys(message)
         level = _letters(members.get("level"))
         found = parted[level not in _ERROR_LEVELS]
         if len(found) < MAX_MESSAGES:
-            said = (
-                message
-                if isinstance(message, str)
-                else next(
-                    (
-                        members[name]
-                        for name in ("messagehtml", "message", "text", "description")
-                        if isinstance(members.get(name), str)
-                    ),
-                    "",
-                )
-            )
-            text = plain_text(str(said), MAX_MESSAGE)
+            text = plain_text(message if isinstance(message, str) else _message_text(members), MAX_MESSAGE)
             if text:
                 found.append(text)
     return parted
 
 
-def _errors(document: dict[str, object], told: list[_Told]) -> list[str]:
-    """Return what went wrong, of the steps that failed, and of the operation as a whole."""
+def _message_text(members: dict[str, object]) -> str:
+    texts = (members.get(name) for name in ("messagehtml", "message", "text", "description"))
+    return next((text for text in texts if isinstance(text, str)), "")
+
+
+def _errors(document: dict[str, object], items: list[_ReadStep]) -> list[str]:
+    """Return the errors of the failed steps and of the operation as a whole."""
     errors: list[str] = []
-    blamed = [item for item in told if item.failed or item.step.errors]
-    for item in blamed or [item for item in told if item.step.state in _FAILED]:
-        said = item.step.errors or item.others
+    blamed = [item for item in items if item.failed or item.step.errors]
+    for item in blamed or [item for item in items if item.step.state in _FAILED]:
+        messages = item.step.errors or item.others
         word = _text(item.word, MAX_NAME)
-        errors += [f"{item.step.name}: {message}" for message in said] or [
+        errors += [f"{item.step.name}: {message}" for message in messages] or [
             f"{item.step.name}: {word}, without a message from the service"
         ]
     own, others = _messages(document.get("messages"))
     errors += own or ([] if errors else others)
-    errors += [plain_text(saying, MAX_MESSAGE) for saying in sayings(document.get("error"))]
+    errors += [plain_text(sentence, MAX_MESSAGE) for sentence in error_sentences(document.get("error"))]
     unique = list(dict.fromkeys(errors))[:MAX_STEPS]
     return unique or ["the operation failed, without a message from the service"]
 
 
 def _percent(members: dict[str, object]) -> int | None:
-    """Return the progress: the documentation's table calls it processPercentage, its sample progress..."""
+    """Return the progress. The documentation calls it ``processPercentage`` in a table, ``progress…`` in a sample."""
     for name in ("progresspercentage", "processpercentage"):
         value = members.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -322,17 +324,17 @@ def _unknown(words: Iterable[object]) -> list[str]:
     return [word for word in unknown if word][:MAX_UNKNOWN_WORDS]
 
 
-def _is_complete(told: _Told) -> bool:
-    return told.step.state is StepState.COMPLETE
+def _is_complete(item: _ReadStep) -> bool:
+    return item.step.state is StepState.COMPLETE
 
 
 def _is_sign_off(step: Step) -> bool:
-    """Return whether the publisher decides here, by the step's id or a name that looks like it."""
+    """Return whether a step is the publisher's sign-off, judging by its ID or name."""
     return "publishersignoff" in {_letters(step.id), _letters(step.name)} or "signoff" in _letters(step.name)
 
 
 def _is_live(step: Step) -> bool:
-    """Return whether this step brings the offer to Production."""
+    """Return whether a step brings the offer to Production."""
     return "live" in {_letters(step.id), _letters(step.name)}
 
 

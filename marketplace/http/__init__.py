@@ -1,1 +1,1 @@
-"""What carries a request to the marketplace: tokens, pace, bounded answers."""
+"""HTTP requests to the marketplace: tokens, pace, and bounded answers."""

@@ -1,6 +1,6 @@
-"""What an answer of the marketplace means: the one table from HTTP outcomes to errors, and what headers say.
+"""What an answer of the marketplace means: the table from HTTP outcomes to errors, and the headers that matter.
 
-Pure functions. An error's body is optional, say the APIs' documents, so nothing here depends on its shape.
+Pure functions. According to the documentation, the body of an error is optional. Nothing here depends on its shape.
 """
 
 import json
@@ -25,10 +25,10 @@ from marketplace.errors import (
     Unreachable,
     Unreadable,
 )
-from marketplace.wording import MAX_READ, one_line, plain_text, sayings
+from marketplace.wording import MAX_READ, error_sentences, one_line, plain_text
 
 MAX_WORDS = 600
-"""Characters of the service's own words in an error message."""
+"""How many characters of the service's own words an error message quotes."""
 
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
@@ -50,10 +50,10 @@ _ERRORS: dict[int, type[MarketplaceError]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, read.
+    """An answer that was read.
 
     Attributes:
-        text: The body. Of a failure, or of a call whose body nobody needs, what could be read of it.
+        text: The body. Only the body of a successful GET is sure to be complete.
     """
 
     status: int
@@ -63,10 +63,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """A request in the words of a person: ``Call("publish", "fabrikam-linux", "webstack-appliance")``.
+    """A request in a person's words: ``Call("publish", "fabrikam-linux", "webstack-appliance")``.
 
     Attributes:
-        name: One of few words for what is measured: names neither an offer nor an operation.
+        name: The kind of call, for metrics. Contains neither an offer nor an operation.
     """
 
     verb: str
@@ -79,14 +79,14 @@ class Call:
 
 
 def words(body: str) -> str:
-    """Return what an error body says, for a person, in at most `MAX_WORDS` characters.
+    """Return the words of an error body for a person, in at most `MAX_WORDS` characters and without secrets.
 
-    Reads JSON of the shapes in `marketplace.wording.sayings`, JSON that was cut off, HTML and plain text;
-    secrets are replaced.
+    The body may be JSON of a shape in `marketplace.wording.error_sentences`, JSON that was cut off, HTML or plain
+    text.
     """
     body = body.strip()
     try:
-        return one_line("; ".join(sayings(json.loads(body))), MAX_WORDS)
+        return one_line("; ".join(error_sentences(json.loads(body))), MAX_WORDS)
     except (ValueError, RecursionError):
         pass
     if body[:1] in {"{", "["}:
@@ -101,12 +101,12 @@ def _by_status(_answer: Answer) -> None:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one API says no.
+    """How an API reports errors.
 
     Attributes:
-        hints: What to do about a status, for a person; ``{publisher_id}`` stands for the publisher.
-        words: Returns what the body of a refusal says, for a person.
-        error: Returns the error of a refusal where its body says more than its status, ``None`` elsewhere.
+        hints: What a person can do about a status. ``{publisher_id}`` stands for the publisher.
+        words: Returns the words of an error body for a person.
+        error: Returns the error that the body of a refusal stands for, ``None`` where the status decides.
     """
 
     hints: Mapping[int, str] = field(default_factory=dict)
@@ -132,43 +132,43 @@ def failure(
 def failure(
     call: Call, happened: Answer | Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
 ) -> MarketplaceError | None:
-    """Return the error that an outcome of a request is, ``None`` when it is a success.
+    """Return the error that the outcome of a request stands for, ``None`` for a success.
 
     ==========================  ================  ======================================================
     outcome                     error             why
     ==========================  ================  ======================================================
     200, 201, 202, other 2xx    none
-    1xx, 3xx                    ``Refused``       no call answers so; a redirect could carry the token away
+    1xx, 3xx                    ``Refused``       not documented; a redirect could leak the token
     401                         ``Unauthorized``  token missing, expired or for another audience
     403                         ``Forbidden``     the principal has no rights in the publisher
     404                         ``NotFound``      no such publisher, offer, version, operation, empty slot
-    408, 429, 5xx               ``Unavailable``   with ``retry_after`` where the service names a time
-    409, 412, 423               ``Conflict``      the offer changed meanwhile, or something else runs on it
+    408, 429, 5xx               ``Unavailable``   with ``retry_after`` if the service gives a time
+    409, 412, 423               ``Conflict``      the offer changed meanwhile, or another operation runs
     422                         ``Invalid``       the draft failed validation
-    400, 411, every other 4xx   ``Refused``       wrong for good
-    no answer, or a broken one  ``Unreachable``   ``httpx.TransportError`` and what the system raises
-    undecodable compression     ``Unreadable``    ``httpx.DecodingError``, also of a body that is too long
+    400, 411, every other 4xx   ``Refused``       a repetition would be refused too
+    no answer, or a broken one  ``Unreachable``   ``httpx.TransportError`` and errors of the system
+    body cannot be decoded      ``Unreadable``    ``httpx.DecodingError``, also for a body that is too long
     an impossible redirect      ``Refused``       ``httpx.InvalidURL`` and ``UnicodeError``
     ==========================  ================  ======================================================
 
-    That a success has a readable body is asked by `json_of`.
+    Whether a success has a readable body is checked by `json_of`.
 
     Args:
-        call: What was asked.
-        happened: The answer, or the exception that came in its place.
-        now: What a date in ``Retry-After`` is compared with, unless the answer has a date of its own.
-        secret: The token sent, so that a service which echoes it does not put it into a message.
-        dialect: How the API says no.
+        call: The call.
+        happened: The answer, or the exception that was raised instead.
+        now: The time that a date in ``Retry-After`` is compared with, unless the answer has a ``Date``.
+        secret: The token that was sent. A service may echo it, and it must not reach a message.
+        dialect: How the API reports errors.
     """
     if isinstance(happened, Exception):
-        # The text of a LocalProtocolError quotes the header it refuses, and that can be the token.
-        told = "" if isinstance(happened, httpx.LocalProtocolError) else _hidden(str(happened), secret)
-        words = one_line(f"{type(happened).__name__}: {told}".rstrip(": "), MAX_WORDS)
+        # The text of a LocalProtocolError quotes the refused header, which may be the token.
+        reason = "" if isinstance(happened, httpx.LocalProtocolError) else _hidden(str(happened), secret)
+        words = one_line(f"{type(happened).__name__}: {reason}".rstrip(": "), MAX_WORDS)
         if isinstance(happened, httpx.DecodingError):
             return Unreadable(f"{call}: the marketplace's answer cannot be read: {words}", call=str(call))
         if isinstance(happened, httpx.InvalidURL | UnicodeError):
-            # The library works out where a redirect leads even though it is not to go there.
-            return Refused(f"{call}: the marketplace redirects to an address that is none: {words}", call=str(call))
+            # The library resolves the target of a redirect even though it must not follow it.
+            return Refused(f"{call}: the marketplace redirects to an invalid address: {words}", call=str(call))
         return Unreachable(f"{call}: no answer from the marketplace: {words}", call=str(call))
     status = happened.status
     if httpx.codes.is_success(status):
@@ -184,7 +184,7 @@ def failure(
 
 
 def without(answer: Answer, secret: str) -> Answer:
-    """Return the answer without the token that was sent, should the service repeat it in its body or a header."""
+    """Return the answer without the token that was sent. A service may echo it in the body or a header."""
     if len(secret) < _SHORTEST_SECRET:
         return answer
     headers = [(name, value.replace(secret.encode(), b"REDACTED")) for name, value in answer.headers.raw]
@@ -192,10 +192,10 @@ def without(answer: Answer, secret: str) -> Answer:
 
 
 def json_of(call: Call, answer: Answer) -> object:
-    """Return the JSON value that a success answered with.
+    """Return the JSON value in the body of a success.
 
     Raises:
-        Unreadable: The body is empty, cut off, HTML, or something else that is not JSON.
+        Unreadable: The body is not JSON. It may be empty, cut off, or HTML.
     """
     try:
         value: object = json.loads(answer.text)
@@ -206,7 +206,7 @@ def json_of(call: Call, answer: Answer) -> object:
 
 
 def unreadable(call: Call, answer: Answer, what: str) -> Unreadable:
-    """Return the error of a success whose body is not what is documented."""
+    """Return the error for a success whose body is not what is documented."""
     return Unreadable(
         f"{call}: the marketplace answered {answer.status}, but the answer {what}{_request_id(answer.headers)}",
         call=str(call),
@@ -215,10 +215,10 @@ def unreadable(call: Call, answer: Answer, what: str) -> Unreadable:
 
 
 def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
-    """Return how long the service asked us to stay away, at most `LONGEST_RETRY_AFTER`.
+    """Return how long the service asked us to wait, at most `LONGEST_RETRY_AFTER`.
 
-    Seconds, with or without a fraction, or a date. What is negative, past or garbage says nothing and gives
-    ``None``.
+    The header has seconds, with or without a fraction, or a date. Return ``None`` for anything else, and for a date
+    in the past.
     """
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d*)?", value, re.ASCII):
@@ -234,14 +234,14 @@ def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
 
 
 def _sentence(call: Call, answer: Answer, secret: str, dialect: Dialect) -> str:
-    said = dialect.words(_hidden(answer.text, secret))
-    sentence = f"{call}: the marketplace answered {answer.status}{': ' if said else ''}{said}"
+    words = dialect.words(_hidden(answer.text, secret))
+    sentence = f"{call}: the marketplace answered {answer.status}{': ' if words else ''}{words}"
     hint = dialect.hints.get(answer.status, "").format(publisher_id=call.publisher_id)
     return f"{sentence}{' - ' if hint else ''}{hint}{_request_id(answer.headers)}"
 
 
 def request_ids(headers: httpx.Headers) -> dict[str, str]:
-    """Return by what names the service knows a request, header by header; the most telling first."""
+    """Return the service's IDs of a request by header, the most useful one first."""
     return {name: one_line(headers[name], 100) for name in _REQUEST_ID_HEADERS if headers.get(name)}
 
 

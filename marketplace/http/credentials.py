@@ -1,7 +1,7 @@
-"""Where the bearer token comes from. No token ever stands in a repr, a log line or an error.
+"""Bearer tokens for the marketplace. No token appears in a repr, a log line or an error.
 
-The service takes tokens of a Microsoft Entra service principal, obtained with the client-credentials flow for the
-scope that each API names. They live 60 to 90 minutes, a publication takes days.
+The service accepts tokens of a Microsoft Entra service principal from the client-credentials flow, for the scope of
+each API. They live for 60 to 90 minutes, and a publication takes days.
 """
 
 import asyncio
@@ -33,24 +33,24 @@ _NONE_CONFIGURED = "no credentials are configured"
 
 _OUTAGE = re.compile(
     r"\b(?:temporarily_unavailable|server_error)\b"
-    # An empty answer, and the page of a gateway: Microsoft Entra refuses with JSON.
+    # An empty answer, or the page of a gateway. Microsoft Entra itself refuses with JSON.
     r"|No response content|No token received|Unexpected response from Microsoft Entra"
 )
-"""What azure-identity says of an outage; its chain of credentials keeps the words and drops the status."""
+"""azure-identity's words for an outage. Its chain of credentials keeps the words and drops the status."""
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = 500
 
 
 class Credentials(Protocol):
-    """Gives the token of each request."""
+    """Provides a token for each request."""
 
     async def token(self) -> str:
-        """Return a token that is good for some minutes yet."""
+        """Return a token that is valid for some more minutes."""
         ...
 
     async def renewed(self) -> str:
-        """Return a new token, because the service refused the last one."""
+        """Return a new token after the service refused the last one."""
         ...
 
     async def close(self) -> None:
@@ -59,7 +59,7 @@ class Credentials(Protocol):
 
 
 class FixedToken:
-    """A token that somebody else got, for the sandbox and for tests."""
+    """A token from elsewhere, for the sandbox and for tests."""
 
     def __init__(self, token: SecretStr) -> None:
         # A token read from a file ends with a line break, which no header may hold.
@@ -70,18 +70,18 @@ class FixedToken:
         return self._token.get_secret_value()
 
     async def renewed(self) -> str:
-        """Return the same token: there is no other."""
+        """Return the same token, since there is no other."""
         return self._token.get_secret_value()
 
     async def close(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing, since there is no connection."""
 
 
 class EntraCredentials:
-    """Tokens of Microsoft Entra, kept until five minutes before they expire.
+    """Tokens of Microsoft Entra, cached until five minutes before they expire.
 
-    Every method that gives a token raises ``Unauthorized`` when there are no credentials or they are wrong,
-    and ``Unreachable`` when Microsoft Entra cannot be asked, or is not well.
+    The methods raise ``Unauthorized`` when credentials are missing or wrong, and ``Unreachable`` when Microsoft Entra
+    cannot be reached or has an outage.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class EntraCredentials:
         make: "Callable[[], AsyncTokenCredential] | None" = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Remember where tokens come from; nothing is asked yet.
+        """Create the credentials without requesting a token yet.
 
         Args:
-            scope: What the token is for.
-            make: Makes the credential that is asked; `default_credential` unless a test has another.
+            scope: The scope of the tokens.
+            make: Creates the credential. The default is `default_credential`.
             clock: The time in seconds since 1970.
         """
         self._scope = scope
@@ -108,7 +108,7 @@ class EntraCredentials:
         self._lock = asyncio.Lock()
 
     async def token(self) -> str:
-        """Return the token, a new one when it expires within five minutes."""
+        """Return the cached token, or a new one if it expires within five minutes."""
         if self._expires_soon():
             async with self._lock:
                 if self._expires_soon():
@@ -116,11 +116,11 @@ class EntraCredentials:
         return self._token.get_secret_value()
 
     async def renewed(self) -> str:
-        """Return a new token; who asks while one is being fetched gets that one."""
+        """Return a new token. Concurrent calls share one request."""
         seen = self._renewals
         async with self._lock:
             if seen == self._renewals:
-                # azure-identity keeps the refused token and would give it again: a new credential has none.
+                # azure-identity caches the refused token and would return it again. A new credential has no cache.
                 await self._discard()
                 await self._renew()
         return self._token.get_secret_value()
@@ -151,12 +151,12 @@ class EntraCredentials:
         except ClientAuthenticationError as error:
             reason = _reason(error.message or "")
             unavailable = isinstance(error, CredentialUnavailableError) or reason == _NONE_CONFIGURED
-            # What has given a token is configured: the managed identity's endpoint is silent for a moment.
+            # A credential that has provided a token is configured. The managed identity's endpoint may be silent.
             if (self._renewals and unavailable) or _is_outage(error) or _is_network(reason):
                 raise _unreachable(reason) from None
             raise _unauthorized(reason) from None
         except (ValueError, FileNotFoundError, PermissionError) as error:
-            # A certificate that is none or cannot be read, an unknown AZURE_TOKEN_CREDENTIALS.
+            # An invalid or unreadable certificate, or an unknown value of AZURE_TOKEN_CREDENTIALS.
             raise _unauthorized(one_line(str(error), 300)) from None
         except (AzureError, OSError) as error:
             raise _unreachable(one_line(f"{type(error).__name__}: {error}", 300)) from None
@@ -168,8 +168,8 @@ class EntraCredentials:
 def default_credential() -> "AsyncTokenCredential":
     """Return the credentials of this machine, as ``azure-identity`` finds them.
 
-    In this order: the ``AZURE_*`` variables, workload identity, managed identity, and the Azure CLI, with
-    which a release engineer tries things out. What belongs to an editor or to another shell is left out.
+    The order is: the ``AZURE_*`` variables, workload identity, managed identity, and the Azure CLI, which release
+    engineers use to try things out. Credentials of editors and other shells are excluded.
     """
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415
 
@@ -182,10 +182,10 @@ def default_credential() -> "AsyncTokenCredential":
 
 
 def _reason(message: str) -> str:
-    """Return the sentence that matters: with its AADSTS code, else of the credential that was tried last.
+    """Return the sentence that matters: the one with the AADSTS code, else that of the last credential.
 
-    ``DefaultAzureCredential`` lists every credential it tried, one a line, and stops at the one that failed
-    rather than was not configured. It reports a broken connection in the same way.
+    ``DefaultAzureCredential`` lists every credential that it tried, one per line. It stops at the first one that is
+    configured and fails. It reports a broken connection in the same way.
     """
     code = re.search(r"AADSTS\d+[^\n]*", message)
     if code:

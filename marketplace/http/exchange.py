@@ -1,4 +1,4 @@
-"""What can be told of a request to the marketplace once it is over: for measurements and traces."""
+"""Records of requests to the marketplace, for metrics and traces."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from marketplace.http.answers import Call
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request, and what came of it. Holds neither a token nor a body, nor a query.
+    """One request and its outcome. Contains no token, no body and no query.
 
     Attributes:
-        call: What was asked.
+        call: The call.
         method: The HTTP method.
-        host: Whom it was asked of.
+        host: The host that was asked.
         began: When it was sent, in seconds since 1970.
         took: Seconds from then until the answer was read.
-        waited: Seconds that it was held back before it was sent.
+        waited: Seconds for which it was held back before it was sent.
         status: The HTTP status, ``None`` when there was no answer.
-        failure: Why there was none, in one word.
-        asked: How long the service asked us to stay away.
-        ids: By what names the service knows it, by header.
+        failure: Why there was no answer, in one word.
+        asked: How long the service asked us to wait.
+        ids: The service's IDs of the request, by header.
     """
 
     call: Call
@@ -38,8 +38,8 @@ class Exchange:
 
 
 Observer: TypeAlias = Callable[[Exchange], None]
-"""Is told of each request, also of one that is broken off. Raises nothing."""
+"""Is called after each request, also after one that was broken off. Must not raise."""
 
 
-def nobody(_exchange: Exchange) -> None:
-    """Observe nothing."""
+def ignore(_exchange: Exchange) -> None:
+    """Do nothing."""

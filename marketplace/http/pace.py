@@ -1,26 +1,27 @@
-"""How many requests a second: exact as the marketplace counts, however long they are on the way."""
+"""A limit on requests per second that holds where the marketplace counts them, however long they travel."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 ON_THE_WAY = 10.0
-"""Seconds after which a request that has no answer yet is taken to have arrived: a connection takes no longer."""
+"""Seconds after which a request without an answer is taken to have arrived. A connection takes no longer."""
 
 
 class Pace:
-    """Lets so many requests pass that no second sees more arrive at the marketplace than are allowed.
+    """Limits how many requests arrive at the marketplace in any second.
 
-    There are as many places as requests are allowed in a second. A request takes one before it is sent, and the
-    place is free again a second after it has arrived. Nobody says when that was: before its answer came, or within
-    `ON_THE_WAY` where the service thinks for minutes. So requests may be held up anywhere, and none are bunched; the
-    price is that of a service that takes 0.2 s to answer a sixth of what it allows is not used.
+    There are as many places as requests are allowed in a second. A request takes a place before it is sent, and frees
+    it one second after it has arrived. The service does not say when a request arrived. It was before the answer
+    came, or within `ON_THE_WAY` if the service takes longer to answer. This way the limit holds even when requests
+    are held up on the way and arrive together. The price: if answers take 0.2 s, one sixth of what is allowed is not
+    used.
 
-    Who came first goes first. Nobody passes until `share` has said how many share what is allowed.
+    Requests pass in the order of arrival. None passes before the first call of `share`.
     """
 
     def __init__(self, requests_per_second: float) -> None:
-        """Allow so many a second; below one, a request every so many seconds. Parts of a request are not used."""
+        """Allow this many requests per second. A rate below one allows one request per ``1 / rate`` seconds."""
         self._allowed = requests_per_second
         self._sharers: int | None = None
         self._taken = 0
@@ -28,13 +29,13 @@ class Pace:
         self._next = asyncio.Lock()
 
     def share(self, sharers: int) -> None:
-        """Keep to an equal share of what is allowed, from now on. Where that is less than one it is one at a time."""
+        """Use an equal share of the rate from now on, rounded down, with at least one request at a time."""
         self._sharers = sharers
         self._left.set()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn; send the request and receive its answer within."""
+        """Wait for a turn. Send the request and read its answer within the context."""
         async with self._next:
             while self._taken >= self._places:
                 self._left.clear()

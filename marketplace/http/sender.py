@@ -1,7 +1,7 @@
-"""Sends a request to the marketplace and reads its answer, whichever of the APIs it is for.
+"""Sends requests to the marketplace and reads their answers, for both APIs.
 
-A 401, which had no effect, is met by repeating the request once with a new token. Nothing else is retried, unless an
-API says that a request is to be sent once more with other headers. `marketplace.http.answers` says what answers mean.
+After a 401, the request is sent again with a new token, once. An API may ask for one more attempt with other headers.
+Nothing else is retried. `marketplace.http.answers` maps answers to errors.
 """
 
 import logging
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TypeAlias, cast
+from urllib.parse import quote
 
 import httpx
 
@@ -26,7 +27,7 @@ from marketplace.http.answers import (
     without,
 )
 from marketplace.http.credentials import Credentials
-from marketplace.http.exchange import Exchange, Observer, nobody
+from marketplace.http.exchange import Exchange, Observer, ignore
 from marketplace.http.pace import Pace
 from marketplace.wording import one_line, plain_text
 
@@ -35,10 +36,10 @@ READ_TIMEOUT = httpx.Timeout(20.0, connect=CONNECT_SECONDS)
 WRITE_TIMEOUT = httpx.Timeout(30.0, connect=CONNECT_SECONDS)
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""What is read of an offer's document, unpacked; ten thousand plans take a fifth of it."""
+"""The limit on an offer's document, unpacked. Ten thousand plans take a fifth of it."""
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""What is read of any other answer: a list of operations, an operation, a status."""
+"""The limit on any other answer, such as a list of operations."""
 
 MAX_ERROR_BYTES = 256 * 1024
 
@@ -50,12 +51,12 @@ _log = logging.getLogger(__name__)
 
 Headers: TypeAlias = Mapping[str, str]
 
-Amended: TypeAlias = Callable[[Answer | Exception, Headers], Headers | None]
-"""Returns the headers that a request is sent once more with; ``None`` where it is not."""
+ResendWith: TypeAlias = Callable[[Answer | Exception, Headers], Headers | None]
+"""Returns the headers for one more attempt, ``None`` if there is none."""
 
 
 class Sender:
-    """Sends requests with a token, at the pace that is allowed, and raises the errors of `marketplace.errors`."""
+    """Sends requests with a token, at the allowed pace. Raises the errors of `marketplace.errors`."""
 
     def __init__(
         self,
@@ -64,17 +65,17 @@ class Sender:
         dialect: Dialect,
         *,
         pace: Pace | None = None,
-        observe: Observer = nobody,
+        observe: Observer = ignore,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Use what is given; nothing is sent yet, and nothing is ever closed here.
+        """Create the sender. The HTTP client and the credentials are closed by their owner.
 
         Args:
-            client: Carries the requests.
-            credentials: Gives the token of each.
-            dialect: How the API says no.
-            pace: Holds requests back, where given.
-            observe: Is told of each request.
+            client: Sends the requests.
+            credentials: Provides a token for each request.
+            dialect: How the API reports errors.
+            pace: Limits the rate of requests.
+            observe: Is called after each request.
             clock: The present time, for ``Retry-After`` with a date.
         """
         self._observe = observe
@@ -95,20 +96,20 @@ class Sender:
         headers: Mapping[str, str] = {},
         timeout: httpx.Timeout = READ_TIMEOUT,  # noqa: ASYNC109
         limit: int = MAX_ANSWER_BYTES,
-        amended: Amended | None = None,
+        resend_with: ResendWith | None = None,
     ) -> Answer:
-        """Send a request; once more where the module's docstring says so.
+        """Send a request, and send it again in the cases that the module's docstring names.
 
         Args:
-            call: The request in the words of a person.
+            call: The request in a person's words.
             method: The HTTP method.
-            url: The whole address, but for the query.
+            url: The URL without its query.
             query: The query.
             content: The body.
             headers: Further headers.
             timeout: How long each part of the exchange may take.
-            limit: Bytes that are read of a success.
-            amended: Says whether, and with which headers, the request is sent once more.
+            limit: The limit on the body of a success, in bytes.
+            resend_with: Decides about one more attempt with other headers.
         """
         token = await self._credentials.token()
         renewed = False
@@ -124,7 +125,7 @@ class Sender:
             happened = await self._exchange(call, request, limit)
             if isinstance(happened, Answer):
                 happened = without(happened, token)
-            more = amended(happened, headers) if amended is not None else None
+            more = resend_with(happened, headers) if resend_with is not None else None
             if not renewed and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
                 token, renewed = await self._credentials.renewed(), True
             elif more is not None:
@@ -142,7 +143,7 @@ class Sender:
         return happened
 
     async def _exchange(self, call: Call, request: httpx.Request, limit: int) -> Answer | Exception:
-        """Return the answer to one request, or what came in its place."""
+        """Return the answer to one request, or the exception that was raised instead."""
         async with AsyncExitStack() as stack:
             came = time.monotonic()
             if self._pace is not None:
@@ -181,26 +182,35 @@ class Sender:
 
 
 def encoded(call: Call, document: str) -> bytes:
-    """Return a document as it is sent.
+    """Return a document as the body of a request.
 
     Raises:
-        Refused: It holds half a character, which JSON can escape and no request can carry.
+        Refused: The document has a lone surrogate, which JSON can escape and UTF-8 cannot encode.
     """
     try:
         return document.encode()
     except UnicodeEncodeError:
-        raise Refused(f"{call}: the document holds half a character", call=str(call)) from None
+        raise Refused(
+            f"{call}: the document holds half a character (a lone surrogate); correct it and start the run again",
+            call=str(call),
+        ) from None
+
+
+def segment(text: str) -> str:
+    """Return an ID as one segment of a path."""
+    # Dots alone would lead to the parent.
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="", errors="replace")
 
 
 async def _text(request: httpx.Request, response: httpx.Response, limit: int) -> str:
-    """Return the body as text: of a GET that succeeded the whole, of any other answer what can be had of it."""
+    """Return the body as text. Only the body of a successful GET must be complete."""
     needed = request.method == "GET" and response.is_success
     body = bytearray()
     try:
         async for piece in _unpacked(request, response, limit if needed else MAX_ERROR_BYTES):
             body += piece
     except httpx.RequestError:
-        # The status has arrived, and that a publish was accepted must not be lost with the rest of the answer.
+        # The status has arrived. It may say that a publish was accepted, which must not be lost.
         if needed:
             raise
     try:
@@ -210,10 +220,10 @@ async def _text(request: httpx.Request, response: httpx.Response, limit: int) ->
 
 
 async def _unpacked(request: httpx.Request, response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
-    """Yield the body, and raise once more than ``limit`` bytes of it have arrived or were unpacked.
+    """Yield the unpacked body. Raise once more than ``limit`` bytes have arrived or were unpacked.
 
-    Not left to the HTTP library, which unpacks all that has arrived at once, and what was packed several times as
-    often: a few kilobytes can hold gigabytes.
+    The HTTP library would unpack everything that has arrived at once, and repeatedly if it was packed repeatedly. A
+    few kilobytes can hold gigabytes.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
@@ -232,14 +242,14 @@ async def _unpacked(request: httpx.Request, response: httpx.Response, limit: int
         if max(arrived, unpacked) > limit:
             raise httpx.DecodingError(f"more than {limit:,} bytes", request=request)
         if unpacker and unpacker.eof:
-            return  # what follows would be kept
+            return  # the unpacker would store whatever follows
 
 
 def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:
     if not token or not _HEADER_SAFE.issuperset(token):
-        # Left to the HTTP library this becomes an error that quotes the token.
+        # The HTTP library would raise an error that quotes the token.
         raise Unauthorized(
-            f"{call}: the token is empty or holds characters that no token has; check MARKETPLACE_ACCESS_TOKEN",
+            f"{call}: the token is empty or has characters that no token can have; check MARKETPLACE_ACCESS_TOKEN",
             call=str(call),
         )
     headers = {
@@ -249,6 +259,6 @@ def _headers(call: Call, token: str, content: bytes | None) -> dict[str, str]:
         "Content-Type": "application/json",
     }
     if content is not None:
-        # Said also of an empty body: without a length many servers answer 411 to a POST.
+        # Sent for an empty body too. Many servers answer 411 to a POST without a length.
         headers["Content-Length"] = str(len(content))
     return headers

@@ -12,15 +12,22 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from marketplace.http.addresses import segment
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
-from marketplace.http.exchange import Observer, nobody
+from marketplace.http.exchange import Observer, ignore
 from marketplace.http.pace import Pace
-from marketplace.http.sender import MAX_ANSWER_BYTES, MAX_DOCUMENT_BYTES, READ_TIMEOUT, WRITE_TIMEOUT, Sender, encoded
+from marketplace.http.sender import (
+    MAX_ANSWER_BYTES,
+    MAX_DOCUMENT_BYTES,
+    READ_TIMEOUT,
+    WRITE_TIMEOUT,
+    Sender,
+    encoded,
+    segment,
+)
 from marketplace.model import OfferKey
 from marketplace.product_ingestion import failures
-from marketplace.wording import lowered, one_line
+from marketplace.wording import lower_keys, one_line
 
 MARKETPLACE_URL = "https://graph.microsoft.com/rp/product-ingestion"
 MARKETPLACE_SCOPE = "https://graph.microsoft.com/.default"
@@ -64,7 +71,7 @@ class ProductIngestion:
         url: str = MARKETPLACE_URL,
         schema_version: str = SCHEMA_VERSION,
         pace: Pace | None = None,
-        observe: Observer = nobody,
+        observe: Observer = ignore,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use what is given; nothing is sent yet, and nothing is ever closed here.
@@ -180,7 +187,7 @@ class ProductIngestion:
         asked: list[Mapping[str, str]] = []
         for _ in range(MAX_PAGES):
             answer = await self._send(call, "GET", path, query=query)
-            page = lowered(json_of(call, answer))
+            page = lower_keys(json_of(call, answer))
             items = page.get("value")
             if not isinstance(items, list):
                 raise unreadable(call, answer, "is not a list")

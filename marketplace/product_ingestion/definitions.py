@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from marketplace import sas
-from marketplace.disks import addressed, sas_problems
+from marketplace.disks import sas_problems, with_http_url
 from marketplace.errors import RuleBroken
 from marketplace.json_text import Splice, apply, change_members, parse, set_value, written
 from marketplace.product_ingestion.configurations import Configuration, HeldImage, HeldVersion, configuration, named
@@ -122,7 +122,7 @@ def with_signed_disks(text: str, definition: Tree, slots: Trees, sign: Callable[
     for one, version, image in _images(definition, slots):
         there = _settled(slots, one, version, image)
         texts = {disk.place: disk.node.text for disk in there.source.disks if disk.node} if there is not None else {}
-        for disk in addressed(image.source.disks):
+        for disk in with_http_url(image.source.disks):
             if disk.node is None or not sas.unsigned(disk.url):
                 continue
             if there is not None:
@@ -152,7 +152,7 @@ def check_disks(definition: Tree, slots: Trees, now: datetime) -> list[str]:
         if _settled(slots, one, version, image) is not None:
             continue
         name = one_line(str(named(one.plan_id, version.number, image.image_type)), 2 * MAX_NAME)
-        found = sas_problems(name, addressed(image.source.disks), now)
+        found = sas_problems(name, with_http_url(image.source.disks), now)
         errors += found.errors
         warnings += found.warnings
     RuleBroken.raise_for(errors)

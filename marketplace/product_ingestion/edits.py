@@ -10,8 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from marketplace.draft_writes import capped
 from marketplace.errors import PlanMissing
-from marketplace.json_text import Node, Splice, array_text, change_members, object_text, set_value, written
+from marketplace.json_text import (
+    Node,
+    Splice,
+    append_items,
+    array_text,
+    change_members,
+    edited,
+    object_text,
+    set_value,
+    written,
+)
 from marketplace.model import Change, Deprecation, EditOutcome, ImageVersion, Sku
 from marketplace.product_ingestion import image_rules, retention, sources
 from marketplace.product_ingestion.configurations import (
@@ -36,10 +47,8 @@ from marketplace.product_ingestion.placements import (
 )
 from marketplace.product_ingestion.references import PLAN, PRODUCT, hosted_today
 from marketplace.product_ingestion.resources import AVAILABLE, VERSIONS, Resource
-from marketplace.product_ingestion.text import append_items, edited
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import bounded, listed
-from marketplace.writing import first
 
 STICKY = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
 """Capabilities that cannot be taken back once published; a draft may show them as off all the same."""
@@ -127,8 +136,8 @@ def edit(
         deprecated += [(plan_id, version) for version in room.deprecated]
     outcome = EditOutcome(
         added=list(dict.fromkeys([*(one.image.image_version for one in added), *(named(*each) for each in brought)])),
-        removed=[named(*each) for each in first(removed, "removed", warnings)],
-        deprecated=[named(*each) for each in first(deprecated, "deprecated", warnings)],
+        removed=[named(*each) for each in capped(removed, "removed", warnings)],
+        deprecated=[named(*each) for each in capped(deprecated, "deprecated", warnings)],
         renewed=list(dict.fromkeys(one.image.image_version for one in renewed)),
         warnings=bounded(warnings),
     )

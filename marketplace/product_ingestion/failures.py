@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from marketplace.errors import Conflict, Invalid, MarketplaceError, NotFound, Refused, Unavailable
 from marketplace.http.answers import MAX_WORDS, Answer, words
 from marketplace.product_ingestion.references import shown
-from marketplace.wording import MAX_NAME, lowered, one_line, plain_text
+from marketplace.wording import MAX_NAME, lower_keys, one_line, plain_text
 
 MAX_LEAVES = 20
 MAX_MESSAGE = 400
@@ -86,7 +86,7 @@ class Failure:
 
 def read(errors: object) -> list[Failure]:
     """Return the errors in a job's list, or in the body of an answer."""
-    wrapped = lowered(errors).get("error")
+    wrapped = lower_keys(errors).get("error")
     return _read(wrapped if wrapped is not None else errors, "", [MAX_ERRORS], 0)
 
 
@@ -198,7 +198,7 @@ def _codes(failures: Iterable[Failure]) -> set[str]:
 def _read(errors: object, resource: str, left: list[int], depth: int) -> list[Failure]:
     found: list[Failure] = []
     for item in errors if isinstance(errors, list) else [errors]:
-        members = lowered(item)
+        members = lower_keys(item)
         if not (members.get("code") or members.get("message")) or left[0] <= 0 or depth > MAX_DEPTH:
             continue
         left[0] -= 1

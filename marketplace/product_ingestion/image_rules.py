@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from marketplace import sas
-from marketplace.disks import no_better, sas_problems
+from marketplace.disks import no_better_sas, sas_problems
 from marketplace.errors import RuleBroken, VersionTaken
 from marketplace.model import Image, ImageVersion
 from marketplace.product_ingestion.configurations import Configuration, HeldVersion, named
@@ -127,7 +127,7 @@ def renewals(placements: Iterable[Placement], now: datetime) -> tuple[list[Place
         if all(sas.usable(disk.url, now) for disk in one.source.disks):
             renewed.append(one)
         else:
-            warnings.append(no_better(one.image.image_version))
+            warnings.append(no_better_sas(one.image.image_version))
     return renewed, warnings
 
 

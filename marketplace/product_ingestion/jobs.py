@@ -11,8 +11,8 @@ from enum import StrEnum
 from marketplace.model import OperationKind, OperationReport, OperationState, Step, StepState
 from marketplace.product_ingestion import failures
 from marketplace.product_ingestion.failures import Failure
-from marketplace.product_ingestion.moments import moment
-from marketplace.wording import MAX_NAME, lowered, one_line
+from marketplace.timestamps import timestamp
+from marketplace.wording import MAX_NAME, lower_keys, one_line
 
 CERTIFICATION = "Certification"
 
@@ -74,15 +74,15 @@ class Job:
 
 def read(document: object) -> Job:
     """Return what a status document says."""
-    members = lowered(document)
+    members = lower_keys(document)
     state, unknown = progress(members.get("jobstatus"), members.get("jobresult"))
     errors = failures.read(members.get("errors"))
     if state is Progress.FAILED and failures.is_cancellation(errors):
         state = Progress.CANCELED
     return Job(
         progress=state,
-        started_at=moment(members.get("jobstart")),
-        ended_at=moment(members.get("jobend")),
+        started_at=timestamp(members.get("jobstart")),
+        ended_at=timestamp(members.get("jobend")),
         errors=errors,
         unknown_words=unknown,
     )

@@ -17,7 +17,7 @@ from marketplace.product_ingestion.jobs import Job, Progress
 from marketplace.product_ingestion.reading import Reader
 from marketplace.product_ingestion.references import SUBMISSION, kind_of, number_of
 from marketplace.product_ingestion.submissions import Submission
-from marketplace.wording import lowered, one_line
+from marketplace.wording import lower_keys, one_line
 
 REMEMBERED = 1000
 """How many of the jobs that this process began are remembered."""
@@ -214,14 +214,14 @@ class Looks:
     async def _named(self, offer: OfferKey, job_id: str) -> tuple[str | None, OperationKind | None]:
         """Return the submission that a job's outcome names, and what it is."""
         try:
-            document = lowered(await self._calls.job_resources(offer, job_id))
+            document = lower_keys(await self._calls.job_resources(offer, job_id))
         except NotFound:
             document = {}
         listed = document.get("resources")
         for item in listed if isinstance(listed, list) else []:
-            members = lowered(item)
+            members = lower_keys(item)
             if kind_of(members.get("$schema"), members.get("id")) == SUBMISSION:
-                target = lowered(members.get("target")).get("targettype")
+                target = lower_keys(members.get("target")).get("targettype")
                 kind = OperationKind.GO_LIVE if target == submissions.LIVE else OperationKind.PUBLISH
                 return number_of(members.get("id")), kind
         return None, None

@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from marketplace import sas
 from marketplace.disks import signed
+from marketplace.draft_writes import ROUNDS, merged, newest_ids, unguarded
 from marketplace.errors import (
     Conflict,
     Invalid,
@@ -56,7 +57,6 @@ from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number
 from marketplace.product_ingestion.resources import Tree
 from marketplace.protocol import Attempt, Contents, PutOutcome
 from marketplace.wording import bounded, listed, one_line
-from marketplace.writing import ROUNDS, merged, newest_ids, unguarded
 
 FIRST_PAUSE = timedelta(seconds=0.2)
 LONGEST_PAUSE = timedelta(seconds=15)

@@ -16,7 +16,7 @@ from marketplace.product_ingestion.placements import Trees, trees
 from marketplace.product_ingestion.references import PRODUCT, external_id, product_of
 from marketplace.product_ingestion.resources import Tree
 from marketplace.product_ingestion.submissions import Submission
-from marketplace.wording import listed, lowered
+from marketplace.wording import listed, lower_keys
 
 _TARGETS = {Slot.DRAFT: "draft", Slot.PREVIEW: submissions.PREVIEW, Slot.PRODUCTION: submissions.LIVE}
 _ABSENT = frozenset({400, 404})
@@ -81,7 +81,7 @@ class Reader:
         self._products.pop(offer.offer_id, None)
         found: dict[str, None] = {}
         for item in await self._calls.products(offer):
-            members = lowered(item)
+            members = lower_keys(item)
             product = product_of(members.get("id"))
             if product is not None and external_id(members.get("identity")) == offer.offer_id:
                 found[product] = None

@@ -7,7 +7,7 @@ external id's member in two letter cases; both are read.
 
 import re
 
-from marketplace.wording import lowered
+from marketplace.wording import lower_keys
 
 PRODUCT = "product"
 PLAN = "plan"
@@ -44,13 +44,13 @@ def hosted_today(schema_address: str) -> str:
 
 def external_id(value: object) -> str | None:
     """Return the external id in an identity or a reference."""
-    found = lowered(value).get("externalid")
+    found = lower_keys(value).get("externalid")
     return found if isinstance(found, str) and found else None
 
 
 def resource_name(value: object) -> str | None:
     """Return the name in a reference to a resource of the same request."""
-    found = lowered(value).get("resourcename")
+    found = lower_keys(value).get("resourcename")
     return found if isinstance(found, str) and found else None
 
 

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 from marketplace.model import LIVE_SUFFIX, Operation, OperationKind, OperationState, Standing
 from marketplace.product_ingestion.jobs import Progress, progress, state
-from marketplace.product_ingestion.moments import moment
 from marketplace.product_ingestion.references import number_of
 from marketplace.protocol import KNOWN_OPERATIONS
-from marketplace.wording import lowered
+from marketplace.timestamps import timestamp
+from marketplace.wording import lower_keys
 
 PREVIEW = "preview"
 LIVE = "live"
@@ -181,9 +181,9 @@ def _newness(number: str) -> tuple[int, str]:
 
 
 def _submission(item: object) -> Submission | None:
-    members = lowered(item)
+    members = lower_keys(item)
     number = number_of(members.get("id"))
-    target = lowered(members.get("target")).get("targettype")
+    target = lower_keys(members.get("target")).get("targettype")
     where = target.casefold() if isinstance(target, str) else ""
     if number is None or where not in {PREVIEW, LIVE}:
         return None
@@ -192,7 +192,7 @@ def _submission(item: object) -> Submission | None:
         number=number,
         target=where,
         progress=now,
-        created=moment(members.get("created")),
+        created=timestamp(members.get("created")),
         unknown_words=tuple(unknown),
     )
 

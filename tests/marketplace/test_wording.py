@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.wording import one_line, plain_text, sayings
+from marketplace.wording import error_sentences, one_line, plain_text
 
 SIGNATURE = "hunter2Signature%2Bx%3D"
 JSON = st.recursive(
@@ -86,12 +86,12 @@ def test_megabytes_are_read_quickly(piece: str) -> None:
     ],
 )
 def test_an_error_body_is_read(body: object, said: list[str]) -> None:
-    assert sayings(body) == said
+    assert error_sentences(body) == said
 
 
 @given(JSON)
 def test_any_json_is_survived(body: object) -> None:
-    assert all(saying.isprintable() for saying in sayings(body))
+    assert all(saying.isprintable() for saying in error_sentences(body))
 
 
 @given(st.text(alphabet="<>!-[]/a&;#x\"'= ", max_size=60))

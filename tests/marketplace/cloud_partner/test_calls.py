@@ -1,4 +1,4 @@
-"""The nine calls on the wire: addresses, headers, times, the one repetition, and no secret anywhere."""
+"""The calls on the wire: addresses, headers, timeouts, the one repetition, and no secrets."""
 
 import asyncio
 import gzip
@@ -62,15 +62,8 @@ class Renewing:
 
 
 CALLS: dict[str, tuple[Callable[[Portal], Awaitable[object]], str, str, Any]] = {
-    "list offers": (
-        lambda portal: portal.list_offers("fabrikam-linux"),
-        "GET",
-        "/api/publishers/fabrikam-linux/offers",
-        [],
-    ),
     "read the draft": (lambda portal: portal.read_offer(OFFER), "GET", PATH, {}),
-    "read a slot": (lambda portal: portal.read_offer(OFFER, slot=Slot.PREVIEW), "GET", f"{PATH}/slot/Preview", {}),
-    "read a version": (lambda portal: portal.read_offer(OFFER, version=4), "GET", f"{PATH}/versions/4", {}),
+    "read a slot": (lambda portal: portal.read_offer(OFFER, Slot.PREVIEW), "GET", f"{PATH}/slot/Preview", {}),
     "put": (lambda portal: portal.put_offer(OFFER, DOCUMENT, if_match="*"), "PUT", PATH, {}),
     "status": (lambda portal: portal.status(OFFER), "GET", f"{PATH}/status", {}),
     "publish": (lambda portal: portal.publish(OFFER, ["a@b.example"]), "POST", f"{PATH}/publish", None),
@@ -162,7 +155,6 @@ async def test_a_success_that_cannot_be_read_is_unreadable(name: str, content: b
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("list offers", {}),
         ("read the draft", []),
         ("read the draft", None),
         ("read a slot", "x"),
@@ -323,12 +315,6 @@ async def test_an_id_cannot_leave_its_place_in_the_address(part: str, encoded: b
     await service.portal().read_offer(OfferKey(publisher_id=part, offer_id=part))
     raw = service.requests[0].url.raw_path
     assert raw == b"/api/publishers/%b/offers/%b?api-version=2017-10-31" % (encoded, encoded)
-
-
-async def test_a_filter_is_sent_beside_the_version() -> None:
-    service = Service(httpx.Response(200, content=b"null"))
-    assert await service.portal().submissions(OFFER, state="running") is None
-    assert dict(service.requests[0].url.params) == {"api-version": "2017-10-31", "status": "running"}
 
 
 async def test_a_marketplace_elsewhere_keeps_its_path() -> None:

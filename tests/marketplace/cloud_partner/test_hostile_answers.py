@@ -19,7 +19,8 @@ from activities.errors import MOST_SPREAD, application_error
 from marketplace import errors
 from marketplace.cloud_partner import plans
 from marketplace.cloud_partner.calls import Portal
-from marketplace.cloud_partner.images import edit, held_images
+from marketplace.cloud_partner.contents import held_images
+from marketplace.cloud_partner.edits import edit
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.cloud_partner.plans import HeldImage
 from marketplace.http.answers import LONGEST_RETRY_AFTER
@@ -246,8 +247,8 @@ GZIP = b"HTTP/1.1 %d X\r\nContent-Encoding: gzip"
         (endless(b"HTTP/1.1 200 X", b" " * 65_536), errors.Unreadable, "more than 16,777,216 bytes"),
         (endless(b"HTTP/1.1 500 X", b" " * 65_536), errors.Unavailable, "answered 500"),
         (endless(GZIP % 200, BOMB[:10] + b"\x00\x00\x00\xff\xff" * 10_000), errors.Unreadable, "cannot be read"),
-        (says(b"HTTP/1.1 301 X\r\nLocation: javascript:alert(1)"), errors.Refused, "address that is none"),
-        (says(b"HTTP/1.1 301 X\r\nLocation: http://xn--a.example/"), errors.Refused, "address that is none"),
+        (says(b"HTTP/1.1 301 X\r\nLocation: javascript:alert(1)"), errors.Refused, "invalid address"),
+        (says(b"HTTP/1.1 301 X\r\nLocation: http://xn--a.example/"), errors.Refused, "invalid address"),
         (says(b"HTTP/1.1 400 Cr\xe9\xe9\r\nContent-Length: 3", b"{"), errors.Refused, "answered 400"),
         (says(b"SSH-2.0-OpenSSH"), errors.Unreachable, "no answer"),
         (says(b"\x16\x03\x01"), errors.Unreachable, "no answer"),

@@ -15,7 +15,7 @@ from marketplace.cloud_partner.status import (
     no_publish_waits,
     report,
     settled,
-    the_document,
+    single_document,
 )
 from marketplace.model import OperationKind, OperationState, StepState
 
@@ -390,10 +390,10 @@ def test_a_live_step_that_has_begun_makes_a_go_live() -> None:
 
 
 def test_the_operation_asked_for_is_taken_from_an_array() -> None:
-    document = the_document([{"id": "a", "status": "failed"}, {"id": "b", "status": "running"}], "b")
+    document = single_document([{"id": "a", "status": "failed"}, {"id": "b", "status": "running"}], "b")
     assert document == {"id": "b", "status": "running"}
-    assert the_document([], "b") is None
-    assert the_document(None) is None
+    assert single_document([], "b") is None
+    assert single_document(None) is None
 
 
 def test_a_go_live_is_not_settled_by_waiting() -> None:

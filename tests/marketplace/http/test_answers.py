@@ -81,7 +81,7 @@ def test_a_message_says_call_status_words_and_request_id() -> None:
     failed = failure(CALL, answer(422, body, x_ms_request_id="r-1"), now=NOW, dialect=DIALECT)
     assert str(failed) == (
         "publish fabrikam-linux/webstack-appliance: the marketplace answered 422:"
-        " Invalid: No title.; Nor logo. - mend the offer's draft and start the run again (request id r-1)"
+        " Invalid: No title.; Nor logo. - correct the offer's draft and start the run again (request id r-1)"
     )
 
 

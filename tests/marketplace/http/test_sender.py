@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from marketplace import errors
 from marketplace.http.answers import PLAIN, Answer, Call, Dialect
 from marketplace.http.credentials import FixedToken
-from marketplace.http.sender import Headers, Sender
+from marketplace.http.sender import Headers, Sender, segment
 
 CALL = Call("publish", "fabrikam-linux", "webstack-appliance")
 URL = "https://marketplace.example/publish"
@@ -72,7 +75,7 @@ class Amending:
 
 async def test_an_api_may_have_a_request_sent_once_more_with_other_headers() -> None:
     service, amending = Service(httpx.Response(400), httpx.Response(202, text="done")), Amending()
-    answer = await service.asked(headers={"X-Own": "1"}, amended=amending)
+    answer = await service.asked(headers={"X-Own": "1"}, resend_with=amending)
     assert (answer.status, answer.text) == (202, "done")
     assert service.sent == [None, "yes"]
     assert [request.headers["x-own"] for request in service.requests] == ["1", "1"]
@@ -82,13 +85,13 @@ async def test_an_api_may_have_a_request_sent_once_more_with_other_headers() -> 
 async def test_a_request_that_is_refused_again_has_failed() -> None:
     service = Service(httpx.Response(400), httpx.Response(400))
     with pytest.raises(errors.Refused):
-        await service.asked(amended=Amending())
+        await service.asked(resend_with=Amending())
     assert service.sent == [None, "yes"]
 
 
 async def test_what_came_in_the_place_of_an_answer_may_be_met_too() -> None:
     service = Service(httpx.ReadTimeout("slow"), httpx.Response(202))
-    assert (await service.asked(amended=Amending())).status == 202
+    assert (await service.asked(resend_with=Amending())).status == 202
     assert service.sent == [None, "yes"]
 
 
@@ -102,7 +105,7 @@ async def test_nothing_is_sent_again_where_the_api_does_not_say_so() -> None:
 
 async def test_a_new_token_and_other_headers_may_both_be_needed() -> None:
     service = Service(httpx.Response(401), httpx.Response(400), httpx.Response(202))
-    await service.asked(credentials=Renewing(), amended=Amending())
+    await service.asked(credentials=Renewing(), resend_with=Amending())
     assert service.sent == [None, None, "yes"]
     assert [request.headers["authorization"] for request in service.requests] == [
         "Bearer hunter2-token-1",
@@ -114,7 +117,7 @@ async def test_a_new_token_and_other_headers_may_both_be_needed() -> None:
 async def test_a_token_is_renewed_once_also_where_headers_were_changed() -> None:
     service = Service(httpx.Response(400), httpx.Response(401), httpx.Response(401))
     with pytest.raises(errors.Unauthorized):
-        await service.asked(credentials=Renewing(), amended=Amending())
+        await service.asked(credentials=Renewing(), resend_with=Amending())
     assert service.sent == [None, "yes", "yes"]
 
 
@@ -123,7 +126,7 @@ async def test_other_headers_take_neither_the_place_of_the_token_nor_see_it() ->
         return None if headers else {"Authorization": "Bearer stolen", "X-Again": "yes"}
 
     service = Service(httpx.Response(400), httpx.Response(202))
-    await service.asked(amended=amended)
+    await service.asked(resend_with=amended)
     assert service.sent == [None, "yes"]
     assert [request.headers["authorization"] for request in service.requests] == [f"Bearer {TOKEN}"] * 2
 
@@ -131,7 +134,7 @@ async def test_other_headers_take_neither_the_place_of_the_token_nor_see_it() ->
 async def test_who_amends_is_not_told_the_token() -> None:
     service = Service(httpx.Response(400, text=f"what is {TOKEN}?", headers={"x-echo": TOKEN}), httpx.Response(202))
     amending = Amending()
-    await service.asked(amended=amending)
+    await service.asked(resend_with=amending)
     assert [headers for _, headers in amending.told] == [{}, {"X-Again": "yes"}]
     refusal = amending.told[0][0]
     assert isinstance(refusal, Answer)
@@ -152,3 +155,32 @@ async def test_a_refusal_is_told_in_the_dialect_of_the_api() -> None:
     )
     with pytest.raises(errors.Refused):
         await Service(httpx.Response(400, text="no")).asked(dialect)
+
+
+# IDs in addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("webstack-1.0_x~", "webstack-1.0_x~"),
+        ("a/b", "a%2Fb"),
+        ("a?b#c", "a%3Fb%23c"),
+        (".", "%2E"),
+        ("..", "%2E%2E"),
+        ("...", "..."),
+        ("%2e%2e", "%252e%252e"),
+        ("a$b é", "a%24b%20%C3%A9"),
+        ("\ud800", "%3F"),
+    ],
+)
+def test_what_would_leave_its_place_is_escaped(text: str, written: str) -> None:
+    assert segment(text) == written
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.sampled_from([".", "..", "../..", "//x"]))
+def test_any_text_is_one_segment_and_can_be_read_back(text: str) -> None:
+    parts = urlsplit(urljoin("https://marketplace.example/offers/", segment(text)))
+    assert (parts.netloc, parts.query, parts.fragment) == ("marketplace.example", "", "")
+    assert parts.path.startswith("/offers/")
+    assert unquote(parts.path.removeprefix("/offers/")) == text

@@ -1,6 +1,5 @@
 """Job documents: how far a job is, and what its operation is reported as."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from marketplace.model import OperationKind, OperationState, StepState
 from marketplace.product_ingestion import jobs
 from marketplace.product_ingestion.jobs import Progress
-from marketplace.product_ingestion.moments import moment
 from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, FOR_GOOD, IN_PROGRESS, INVALID
 
 
@@ -47,24 +45,6 @@ def test_a_failed_job_whose_error_says_so_was_cancelled() -> None:
     assert (
         jobs.read({"jobStatus": "completed", "jobResult": "failed", "errors": errors}).progress is Progress.CANCELED
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2026-03-02T10:05:41.118Z", datetime(2026, 3, 2, 10, 5, 41, 118000, UTC)),
-        ("2026-03-02T10:05:41.1181234Z", datetime(2026, 3, 2, 10, 5, 41, 118123, UTC)),
-        ("2026-03-02T10:05:41", datetime(2026, 3, 2, 10, 5, 41, 0, UTC)),
-        ("2026-03-02T12:05:41+02:00", datetime(2026, 3, 2, 10, 5, 41, 0, UTC)),
-        ("0001-01-01T00:00:00", None),
-        ("0001-01-01", None),
-        ("yesterday", None),
-        (None, None),
-        (5, None),
-    ],
-)
-def test_moments(text: object, expected: datetime | None) -> None:
-    assert moment(text) == expected
 
 
 def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple[str, str, str, list[str]]:

@@ -1,4 +1,4 @@
-"""What the writes of a draft have in common, whichever API carries them."""
+"""What writes to a draft share in both APIs."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -9,22 +9,21 @@ from marketplace.protocol import KNOWN_OPERATIONS
 from marketplace.wording import bounded
 
 ROUNDS = 5
-"""How often a write is tried on a draft that others write too."""
-
+"""How often a write is attempted on a draft that others write to as well."""
 
 MAX_NAMED = 1000
-"""How many removed, and how many deprecated versions are named."""
+"""How many removed, and how many deprecated, versions a result names."""
 
-Named = TypeVar("Named")
+Version = TypeVar("Version")
 
 
-def first(versions: Sequence[Named], what: str, warnings: list[str]) -> list[Named]:
-    """Return as many versions as a result names, and warn first of all where there are more.
+def capped(versions: Sequence[Version], what: str, warnings: list[str]) -> list[Version]:
+    """Return the versions that a result names, and put a warning first if there are more.
 
     Args:
         versions: The versions.
-        what: What became of them: ``"removed"`` or ``"deprecated"``.
-        warnings: Gets the warning.
+        what: ``"removed"`` or ``"deprecated"``.
+        warnings: The list that gets the warning.
     """
     if len(versions) > MAX_NAMED:
         warnings.insert(0, f"{len(versions):,} versions were {what}; the result names the first {MAX_NAMED:,}.")
@@ -34,13 +33,13 @@ def first(versions: Sequence[Named], what: str, warnings: list[str]) -> list[Nam
 def merged(
     done: EditOutcome, edit: EditOutcome, operations: Iterable[str] = (), warnings: Sequence[str] = ()
 ) -> EditOutcome:
-    """Return what two rounds did together, each fact once.
+    """Return the outcome of two rounds together, without repeats.
 
     Args:
-        done: What the rounds before did.
-        edit: What this one did.
-        operations: Ids of the newest operations now.
-        warnings: Further sentences for a person.
+        done: The outcome of the rounds before.
+        edit: The outcome of this round.
+        operations: The IDs of the newest operations now.
+        warnings: Further warnings for a person.
     """
     return EditOutcome(
         added=list(dict.fromkeys([*done.added, *edit.added])),
@@ -53,10 +52,13 @@ def merged(
 
 
 def newest_ids(operations: Iterable[Operation]) -> list[str]:
-    """Return the ids of the newest operations; what is new in the list after these is of the draft as it is now."""
+    """Return the IDs of the newest operations.
+
+    An operation that later comes before them in the list is of the draft as it is now.
+    """
     return [operation.id for operation in operations][:KNOWN_OPERATIONS]
 
 
 def unguarded(offer: OfferKey) -> Unguarded:
-    """Return the error of a write that could take away what another run of ours has just written."""
+    """Return the error of a write that could overwrite another run's images."""
     return Unguarded(f"{offer}: the marketplace gives no ETag that would guard the draft against other writers")

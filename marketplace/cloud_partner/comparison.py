@@ -1,8 +1,8 @@
-"""Whether a stored offer document says what we wrote.
+"""Comparison of a stored offer document with the document that was sent.
 
-Used for one thing: a connection that broke while a document was being put. The service may have stored it,
-and only the stored document can tell. It is never quite the one that was sent: the API's documentation of the
-put names members that the service adds, drops and rewrites.
+A connection may break while a document is being put. Whether the service stored it shows only in the stored document.
+The stored document is never quite the one that was sent. The API's documentation names the members that the service
+adds, drops and rewrites.
 """
 
 import re
@@ -15,7 +15,7 @@ from marketplace.cloud_partner.plans import is_image_map
 from marketplace.json_text import Number, parse
 
 _SERVER_OWNED = frozenset({"eTag", "version", "status", "changedTime", "offerTypeVersions"})
-"""Members of the offer itself; the names mean something else further inside."""
+"""Members of the offer itself. Deeper inside, the same names mean something else."""
 
 _DROPPED = "windowsOSType"
 _SECRETIVE = "LeadConfiguration"
@@ -23,19 +23,18 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 def says_the_same(wanted: str, stored: str) -> bool:
-    """Return whether ``stored`` says what ``wanted`` says, as far as the service keeps what it is told.
+    """Return whether ``stored`` has the content of ``wanted``, apart from what the service changes.
 
-    Every member of ``wanted`` has to be in ``stored`` with an equal value, where
+    Every member of ``wanted`` must be in ``stored`` with an equal value, with these exceptions:
 
-    * the offer's own ``eTag``, ``version``, ``status``, ``changedTime`` and ``offerTypeVersions`` do not
-      count, nor does ``windowsOSType``, which the service drops, nor a ``null`` that it left out,
-    * ``stored`` may have further members, but no further image versions, plans or other items of an array,
-    * credentials in the configuration of sales leads may be missing, because a read leaves secrets out,
-    * numbers are equal by value, disks by their address without SAS,
-    * any other http(s) URL may have become another one: the service copies logos and the like to its own
-      storage.
+    * The offer's own ``eTag``, ``version``, ``status``, ``changedTime`` and ``offerTypeVersions`` are ignored.
+    * ``windowsOSType`` is ignored, because the service drops it. So is a ``null`` that is absent in ``stored``.
+    * ``stored`` may have more members. It may not have more image versions, plans or other items of an array.
+    * Credentials in the configuration of sales leads may be missing, because reads leave secrets out.
+    * Numbers are compared by value, and disks by their address without SAS.
+    * Any other http(s) URL may differ, because the service copies logos and the like to its own storage.
 
-    Text that is not JSON, or nested beyond reason, says nothing: the answer is ``False``.
+    Return ``False`` for text that is not JSON or is nested too deeply.
     """
     try:
         ours, theirs = parse(wanted).value, parse(stored).value
@@ -77,7 +76,7 @@ def _same_members(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, disks: 
 
 
 def _same_images(ours: Any, theirs: Any) -> bool:
-    """Compare image maps: one more version in the stored one was written by somebody else."""
+    """Compare image maps. A version that only the stored map has was written by somebody else."""
     ours, theirs = ({} if one is None else one for one in (ours, theirs))
     if isinstance(ours, dict) and isinstance(theirs, dict) and set(ours) != set(theirs):
         return False
@@ -95,5 +94,5 @@ def _same_number(ours: Number, theirs: Number) -> bool:
         return True
     try:
         return Decimal(ours) == Decimal(theirs)
-    except InvalidOperation:  # an exponent that no number needs
+    except InvalidOperation:  # the exponent is out of range
         return False

@@ -1,10 +1,8 @@
-"""The disks that a whole offer document names: signed before it is sent, and checked.
+"""The disks in a whole offer document, which are signed and checked before the document is sent.
 
-Of every disk in every image map that the module `plans` finds; what is no http(s) URL is left to the service.
-
-A published version cannot be edited, not even its URLs. Which versions are published the document does not
-tell, so an image counts as settled once the stored draft holds it with the same disks: it is not signed anew,
-and what is wrong with it is a warning, because published versions keep a SAS that expired long ago.
+A published version cannot be edited, not even its URLs. The document does not say which versions are published.
+Therefore an image counts as settled once the stored draft holds it with the same disks. Settled images are not signed
+again. A problem with their SAS is only a warning, because published versions keep a SAS that expired long ago.
 """
 
 import json
@@ -13,8 +11,8 @@ from datetime import datetime
 
 from marketplace import sas
 from marketplace.cloud_partner.image_rules import named
-from marketplace.cloud_partner.plans import Entry, identity, read
-from marketplace.disks import addressed, sas_problems
+from marketplace.cloud_partner.plans import ImageEntry, read
+from marketplace.disks import sas_problems, with_http_url
 from marketplace.errors import RuleBroken
 from marketplace.json_text import Splice, apply, set_value
 from marketplace.wording import MAX_NAME, bounded, one_line
@@ -24,14 +22,13 @@ NO_OFFER = "{}"
 
 
 def with_signed_disks(document: str, sign: Callable[[str], str | None], *, stored: str = NO_OFFER) -> str:
-    """Give the disks without a SAS one; everything else comes back byte for byte.
+    """Add a SAS to the disks that have none. The rest of the document stays as it is, byte for byte.
 
-    A disk of an image that the stored draft holds with the same disks gets its URL as it is written there,
-    even where that has no SAS or an expired one; any other gets what ``sign`` makes of it. A URL with a query
-    stays, so a document signed twice is signed once.
+    A disk of a settled image gets the URL of the stored draft, even if that URL has no SAS or an expired one. Any
+    other disk gets the URL that ``sign`` returns. A URL with a query is kept, so signing twice changes nothing.
 
     Args:
-        document: The offer as it was given.
+        document: The offer from the input.
         sign: Returns a URL with a SAS, ``None`` where it cannot sign.
         stored: The draft that will be replaced.
 
@@ -42,19 +39,19 @@ def with_signed_disks(document: str, sign: Callable[[str], str | None], *, store
     splices: list[Splice] = []
     for entry in read(document).entries():
         there = settled.get(_key(entry))
-        texts = {identity(disk): disk.node.text for disk in there.disks if disk.node} if there else {}
-        for disk in addressed(entry.disks):
+        texts = {disk.without_sas: disk.node.text for disk in there.disks if disk.node} if there else {}
+        for disk in with_http_url(entry.disks):
             if disk.node is None or not sas.unsigned(disk.url):
                 continue
             if there:
-                splices.append(set_value(disk.node, texts[identity(disk)]))
+                splices.append(set_value(disk.node, texts[disk.without_sas]))
             elif signed := sign(disk.url):
                 splices.append(set_value(disk.node, json.dumps(signed)))
     return apply(document, splices)
 
 
 def check_disks(document: str, now: datetime, *, stored: str = NO_OFFER) -> list[str]:
-    """Refuse disks that the service could not read, but for those of images that the stored draft holds alike.
+    """Refuse disks that the service could not read, except those of settled images.
 
     Args:
         document: The offer as it will be sent.
@@ -62,7 +59,7 @@ def check_disks(document: str, now: datetime, *, stored: str = NO_OFFER) -> list
         stored: The draft that will be replaced.
 
     Returns:
-        Sentences for a person, each naming plan and version, at most 21.
+        Warnings for a person, at most 21. Each names plan and version.
 
     Raises:
         RuleBroken: A disk has no SAS, or one that does not work.
@@ -72,7 +69,7 @@ def check_disks(document: str, now: datetime, *, stored: str = NO_OFFER) -> list
     errors: list[str] = []
     warnings: list[str] = []
     for entry in read(document).entries():
-        name, disks = named(entry.held), addressed(entry.disks)
+        name, disks = named(entry.held), with_http_url(entry.disks)
         if _key(entry) not in settled:
             found = sas_problems(name, disks, now)
             errors += found.errors
@@ -90,10 +87,10 @@ def check_disks(document: str, now: datetime, *, stored: str = NO_OFFER) -> list
     return bounded(warnings)
 
 
-def _settled(stored: str) -> dict[Hashable, Entry]:
+def _settled(stored: str) -> dict[Hashable, ImageEntry]:
     return {_key(entry): entry for entry in read(stored).entries()}
 
 
-def _key(entry: Entry) -> Hashable:
+def _key(entry: ImageEntry) -> Hashable:
     held = entry.held
     return held.plan_id, held.version, held.generation, *held.disks

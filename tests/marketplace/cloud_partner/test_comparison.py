@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.cloud_partner.documents import says_the_same
+from marketplace.cloud_partner.comparison import says_the_same
 
 VM = "microsoft-azure-virtualmachines."
 MARKETPLACE = "microsoft-azure-marketplace."

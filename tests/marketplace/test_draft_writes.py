@@ -1,12 +1,12 @@
 """What the writes of both APIs have in common."""
 
-from marketplace.writing import MAX_NAMED, first
+from marketplace.draft_writes import MAX_NAMED, capped
 
 
 def test_a_result_names_so_many_versions_and_a_warning_says_how_many_there_were() -> None:
     warnings = ["a SAS expires soon"]
 
-    assert first(range(MAX_NAMED), "removed", warnings) == list(range(MAX_NAMED))
+    assert capped(range(MAX_NAMED), "removed", warnings) == list(range(MAX_NAMED))
     assert warnings == ["a SAS expires soon"]
-    assert first(range(MAX_NAMED + 1), "deprecated", warnings) == list(range(MAX_NAMED))
+    assert capped(range(MAX_NAMED + 1), "deprecated", warnings) == list(range(MAX_NAMED))
     assert warnings == ["1,001 versions were deprecated; the result names the first 1,000.", "a SAS expires soon"]

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace import sas
-from marketplace.cloud_partner.images import conflicts, edit, held_images, missing, version_of
+from marketplace.cloud_partner.contents import OfferContents, held_images, version_of
+from marketplace.cloud_partner.edits import edit
 from marketplace.cloud_partner.plans import HeldImage
+from marketplace.disks import OS, DiskAddress
 from marketplace.errors import PlanFull, PlanMissing, RuleBroken, VersionTaken
 from marketplace.json_text import apply, change_members, parse
 from marketplace.model import DataDisk, EditOutcome, Image, ImageVersion, WhenFull, added
@@ -69,9 +72,22 @@ def document(*plans: object, offer_type: str = "microsoft-azure-virtualmachines"
 
 def held(*versions: str, plan_id: str = "lts", generation: str | None = None) -> list[HeldImage]:
     return [
-        HeldImage(plan_id=plan_id, version=version, generation=generation, disks=[f"os {sas.address(url(version))}"])
+        HeldImage(
+            plan_id=plan_id,
+            version=version,
+            generation=generation,
+            disks=[DiskAddress(OS, sas.address(url(version)))],
+        )
         for version in versions
     ]
+
+
+def missing(images: Sequence[Image], there: Sequence[HeldImage]) -> list[ImageVersion]:
+    return OfferContents(list(there)).missing(images)
+
+
+def conflicts(images: Sequence[Image], there: Sequence[HeldImage]) -> list[str]:
+    return OfferContents(list(there)).conflicts(images)
 
 
 def put(
@@ -207,7 +223,15 @@ def test_held_images_are_those_of_all_plans_and_generations() -> None:
     text = document(plan("lts", {"1.0.0": entry("os", EXPIRED, details)}), core)
     base = "https://fabrikamimages.blob.core.windows.net/vhds"
     assert held_images(text) == [
-        HeldImage(plan_id="lts", version="1.0.0", disks=[f"os {base}/os.vhd", f"0 {base}/a.vhd", f"2 {base}/b.vhd"]),
+        HeldImage(
+            plan_id="lts",
+            version="1.0.0",
+            disks=[
+                DiskAddress(OS, f"{base}/os.vhd"),
+                DiskAddress("0", f"{base}/a.vhd"),
+                DiskAddress("2", f"{base}/b.vhd"),
+            ],
+        ),
         *held("2018.09.09", plan_id="core"),
         *held("2018.09.09", plan_id="core", generation="2"),
     ]
@@ -216,7 +240,7 @@ def test_held_images_are_those_of_all_plans_and_generations() -> None:
 def test_data_disks_are_sorted_by_number_and_counted_without_a_lun() -> None:
     details = [{"lun": 10, "u": url("c")}, {"lun": 9, "u": url("b")}, {"blob": url("x")}, 7, None]
     (one,) = held_images(document(plan("lts", {"1.0.0": entry("os", data=details)})))
-    assert [disk.split(" ")[0] for disk in one.disks] == ["os", "2", "3", "4", "9", "10"]
+    assert [disk.place for disk in one.disks] == ["os", "2", "3", "4", "9", "10"]
 
 
 def test_image_maps_are_found_under_any_prefix_and_in_unknown_offer_types() -> None:
@@ -299,7 +323,7 @@ def test_what_is_no_offer_document_is_refused(text: str) -> None:
 def test_half_a_character_in_a_document_does_not_reach_our_messages() -> None:
     text = document({"planId": "\ud83d", VM_MAP: {"\ud83d": {"osVhdUrl": "https://x/\ud83d"}}})
     (one,) = held_images(text)
-    assert one.model_dump_json()
+    assert json.dumps(asdict(one)).encode()
     with pytest.raises(PlanMissing) as caught:
         put(text, image("1.0.0"))
     assert str(caught.value).encode()
@@ -833,7 +857,7 @@ def test_the_plans_own_map_stands_for_the_generation_that_is_not_named(
 
 
 def test_a_generation_that_the_plan_lacks_is_missing() -> None:
-    with pytest.raises(PlanMissing, match=r"no generation 3 for version 1.11.0; .* generation 2"):
+    with pytest.raises(PlanMissing, match=r"no generation 3 for version 1.11.0\. .* generation 2"):
         put(core_document(), image("1.11.0", generation="3"))
 
 

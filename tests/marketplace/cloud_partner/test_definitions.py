@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.cloud_partner.documents import says_the_same
-from marketplace.cloud_partner.images import held_images
-from marketplace.cloud_partner.offer_disks import check_disks, with_signed_disks
+from marketplace.cloud_partner.comparison import says_the_same
+from marketplace.cloud_partner.contents import held_images
+from marketplace.cloud_partner.definitions import check_disks, with_signed_disks
 from marketplace.errors import RuleBroken
 from marketplace.sas import Signer
 
