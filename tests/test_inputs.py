@@ -152,7 +152,7 @@ SUBMISSION = {"$schema": "https://schema.mp.microsoft.com/schema/submission/2022
 WRONG_CREATIONS = [
     ({}, ["exactly one of offer and configure is needed"]),
     ({"publisher_id": "fabrikam"}, ["exactly one of offer and configure is needed"]),
-    ({"configure": CONFIGURE}, ["publisher_id goes with configure"]),
+    ({"configure": CONFIGURE}, ["publisher_id belongs to configure"]),
     ({**CREATE, "publisher_id": "a/b"}, ["publisher_id: must match"]),
     ({**CREATE, "offer": CONFIGURE}, ["offer.publisherId: is missing", "offer.definition: is missing"]),
     ({**CREATE, "offer_id": "web"}, ["offer_id: is not a known member"]),

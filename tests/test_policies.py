@@ -97,7 +97,7 @@ async def test_a_run_whose_approvers_the_worker_lets_decide_nothing_ends_before_
     error = await desk.failure("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [MALLORY]}))
 
     assert error.type == "NotAuthorized"
-    assert f"lets nobody decide on going live, but {DANA}, {LEE} (GO_LIVE_APPROVERS)" in error.message
+    assert f"lets none of this run's approvers decide on going live, only {DANA}, {LEE}" in error.message
     assert await desk.effects("go_live") == 0
 
 
@@ -113,7 +113,7 @@ async def test_an_approval_that_came_before_the_run_knew_the_policy_does_not_sta
 
     assert progress.approval is not None
     assert progress.approval.reopened is not None
-    assert "is not among those whom the worker lets decide" in progress.approval.reopened
+    assert "is not an approver that the worker allows" in progress.approval.reopened
     assert await desk.effects("go_live") == 1
     await run.signal("approve_go_live", {"approver": DANA})
     assert (await run.result()).approved_by == DANA

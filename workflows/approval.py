@@ -38,13 +38,13 @@ class Approval:
         return self.sign_off.decision.approver if self.sign_off.decision is not None else None
 
     def heed(self, policy: Sequence[str]) -> None:
-        """Let only those decide whom the worker's policy allows, of those whom the input allows.
+        """Narrow the input's approvers to those that the worker's policy allows.
 
         Args:
-            policy: Without one of them nothing goes live; empty: the input alone counts.
+            policy: The approvers that the worker requires. Empty: only the input counts.
 
         Raises:
-            ApplicationError: ``NotAuthorized``: the input and the policy have nobody in common.
+            ApplicationError: ``NotAuthorized``: the policy allows none of the input's approvers.
         """
         wanted, sign_off = self._wanted.approval, self.sign_off
         named = [each.casefold() for each in wanted.approvers]
@@ -52,15 +52,15 @@ class Approval:
         if policy and not allowed:
             raise final(
                 "NotAuthorized",
-                f"{self._stages.offer}: of this run's approvers the worker lets nobody decide on going live, but"
-                f" {listed(policy)} (GO_LIVE_APPROVERS).",
+                f"{self._stages.offer}: the worker lets none of this run's approvers decide on going live, only"
+                f" {listed(policy)} (GO_LIVE_APPROVERS). Start the run again with one of them as an approver.",
             )
         sign_off.required = wanted.required or bool(policy)
         sign_off.approvers = allowed or wanted.approvers
         if policy and not wanted.required:
-            self._logbook.note("the worker wants an approval (GO_LIVE_APPROVERS), although this run's input does not")
+            self._logbook.note("the worker requires an approval (GO_LIVE_APPROVERS) that this run's input does not")
         if sign_off.decision is not None and not self._may_decide(sign_off.decision):
-            self.reopen(f"{_name(sign_off.decision)} is not among those whom the worker lets decide")
+            self.reopen(f"{_name(sign_off.decision)} is not an approver that the worker allows")
         self._logbook.show()
 
     def _may_decide(self, decision: GoLiveDecision) -> bool:
@@ -82,7 +82,7 @@ class Approval:
         return None
 
     def decide(self, decision: GoLiveDecision) -> None:
-        """Let a decision stand: for the preview that was shown, or for the images where none was yet."""
+        """Record a decision. It holds for the preview that was shown, or for the images if none was shown yet."""
         self.sign_off.decision = decision
         self.sign_off.approved = self.sign_off.shown
         self.sign_off.reopened = None
@@ -91,7 +91,7 @@ class Approval:
         self._logbook.show()
 
     def signaled(self, decision: GoLiveDecision) -> None:
-        """Let a decision stand, or note why it does not."""
+        """Record a decision that came as a signal, or note why it is ignored."""
         objection = self.objection(decision)
         if objection is None:
             self.decide(decision)
@@ -101,7 +101,7 @@ class Approval:
             self._logbook.note(f"{what} was ignored: {objection}")
 
     def reopen(self, why: str) -> None:
-        """Ask again: what was approved is not what would go live."""
+        """Ask for the decision again: what was approved is not what would go live."""
         self.sign_off.decision = None
         self.sign_off.until, self.sign_off.reminders = None, 0
         self.sign_off.reopened = why
@@ -109,7 +109,7 @@ class Approval:
         self._logbook.note(f"approval is needed again: {why}")
 
     def raise_if_rejected(self) -> None:
-        """Raise ``GoLiveRejected`` where somebody has rejected going live."""
+        """Raise ``GoLiveRejected`` if somebody has rejected going live."""
         decision = self.sign_off.decision
         if decision is None or decision.approve:
             return
@@ -121,19 +121,19 @@ class Approval:
         )
 
     def holds_for_the_images(self) -> bool:
-        """Whether going live with the images is approved whatever else the preview holds, so nothing is shown."""
+        """Whether the images may go live as they are, without anybody seeing the rest of the preview first."""
         given = self.sign_off.decision is not None and self.sign_off.decision.approve
         unseen = given and self.sign_off.approved is None
         return bool(self._wanted.images) and (unseen or not self.sign_off.required)
 
     def shown(self) -> Promotion | None:
-        """Return what going live does, where the decision is on a preview that was shown."""
+        """Return what the approver was shown; ``None`` if the decision came before there was a preview."""
         if self.sign_off.decision is None or self.sign_off.approved is None:
             return None
         return self.sign_off.promotion
 
     def preview_changed(self, how: str) -> None:
-        """Ask again, unless nobody has to be asked, or the approval was given for the images before any preview."""
+        """Ask again, unless no approval is required or it was given for the images before there was a preview."""
         if self.sign_off.required and (self.sign_off.approved is not None or not self._wanted.images):
             self.reopen(how)
         else:
@@ -145,7 +145,7 @@ class Approval:
             return True
         published = survey.last_publish.id if survey.last_publish else None
         another = self.sign_off.decision is not None and self.sign_off.approved not in {None, published}
-        # Without images what waited for sign-off when it was approved is meant, whoever published it until then.
+        # Without images, an approval is for the preview that waited for sign-off then, whoever published it.
         if another and (self._wanted.images or _is_younger(survey.last_publish, self.sign_off.decision)):
             self.reopen("the offer has been published again since")
         elif self._wanted.images and self.shown() not in (None, survey.promotion):
@@ -160,19 +160,19 @@ class Approval:
         if self.sign_off.decision is None:
             self.sign_off.shown = published
             await self._stages.show_steps(survey.last_publish)
-            # It is a person that the run waits for, perhaps from run to run; only then the marketplace again.
+            # The run waits for a person now, perhaps across continue-as-new. The deadline counts again afterwards.
             self._stages.publication.rounds = 0
             self._stages.publication.wait_until = self.sign_off.until + self._wanted.deadline
             await self._wait(self.sign_off.until)
             self._stages.publication.wait_until = self._stages.waiting.now + self._wanted.deadline
             if self.sign_off.decision is None or not self._wanted.images:
-                # Without images it is the preview of now that is approved.
+                # Without images, the approval is for the preview of this moment: survey it once more.
                 return False
         self.raise_if_rejected()
         return True
 
     async def _wait(self, until: datetime) -> None:
-        """Wait until somebody decides or wants the offer to be surveyed again."""
+        """Wait until somebody decides, or asks for another survey of the offer."""
         who = listed(self.sign_off.approvers) or "anyone"
         entering = self._logbook.publication.stage is not PublishStage.AWAITING_APPROVAL
         self._logbook.stage(PublishStage.AWAITING_APPROVAL, f"approval to go live, by {who}")
@@ -208,7 +208,7 @@ class Approval:
 
 
 def _reminders(timeout: timedelta) -> tuple[timedelta, timedelta]:
-    """Return how long before the end people are reminded: halfway to it, and shortly before it."""
+    """Return how long before the end people are reminded: halfway, and shortly before it."""
     return timeout / 2, min(timeout / 8, timedelta(days=1))
 
 

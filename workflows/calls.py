@@ -17,16 +17,16 @@ Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 LOST_AFTER = timedelta(seconds=10)
-"""How long nothing may be heard of an activity until its worker counts as lost."""
+"""Without a heartbeat for this long, an activity's worker counts as lost."""
 
 PATIENTLY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(minutes=5),
-    # A fact of more than the server's 2 MiB does not shrink when it is sent again.
+    # A payload beyond the server's 2 MiB does not shrink on the next attempt.
     non_retryable_error_types=["PayloadsTooLarge"],
 )
-"""Without end: the time that a stage is given bounds it, not a number of attempts."""
+"""Unlimited attempts: a stage is bounded by its time instead."""
 
 READ = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
@@ -44,7 +44,7 @@ EDIT = ActivityConfig(
 START = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=2),
     heartbeat_timeout=LOST_AFTER,
-    # What starts or cancels an operation is never broken off: its outcome is waited for.
+    # An activity that starts or cancels an operation is never interrupted: its outcome matters.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry_policy=PATIENTLY,
 )
@@ -87,7 +87,7 @@ def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityCon
     return config | ActivityConfig(
         schedule_to_close_timeout=time,
         summary=short(summary),
-        # Publishers take turns where activities wait, on a server whose fairness is on; on others it does nothing.
+        # With fairness enabled on the server, publishers take turns when activities queue up.
         priority=Priority(fairness_key=publisher[:MAX_FAIRNESS_KEY]),
     )
 
@@ -97,13 +97,13 @@ async def read(
 ) -> Answer:
     """Call an activity that changes nothing: first as a local activity, and as an ordinary one when that fails.
 
-    The local attempt costs one event and no workflow task of its own. It is one short attempt: all that takes
-    longer happens where people see it as pending and can pause or reset it.
+    The local attempt costs one event and no further workflow task. It is short: anything longer runs as an
+    ordinary activity, which people see as pending and can pause or reset.
 
     Args:
         method: The activity.
-        request: Its input.
-        config: How the ordinary activity is run.
+        request: The activity's input.
+        config: Options of the ordinary activity.
 
     Raises:
         ApplicationError: The local attempt failed for good.
@@ -122,7 +122,7 @@ async def read(
 async def at_once(
     method: Callable[[Any, Request], Awaitable[Answer]], request: Request, time: timedelta, summary: str | None
 ) -> Answer:
-    """Call an activity as a local one, within the workflow task: one attempt, which costs one event.
+    """Call an activity as a local activity, within the workflow task: one attempt, which costs one event.
 
     Raises:
         ApplicationError: It failed, or took too long.
@@ -132,20 +132,20 @@ async def at_once(
             method, request, start_to_close_timeout=time, retry_policy=ONE_ATTEMPT, summary=summary
         )
     except (ActivityError, TemporalTimeoutError) as error:
-        # What took too long raises the first when it happens, and the second when it is replayed.
+        # A local activity that times out raises the first when it runs, and the second on replay.
         if is_cancelled_exception(error):
             raise
         raise ApplicationError("it took too long", type="TimedOut") from error
 
 
 async def _stay_away(asked: timedelta, config: ActivityConfig) -> None:
-    """Wait as long as the service asked for, but no longer than the call may take altogether."""
+    """Wait as long as the service asked for, but no longer than the whole call may take."""
     allowed = config.get("schedule_to_close_timeout")
     await workflow.sleep(min(asked, allowed) if allowed else asked, summary="The marketplace asked for patience")
 
 
 def short(summary: str) -> str:
-    """Cut a summary to what the UI takes."""
+    """Cut a summary to the length that the UI accepts."""
     if len(summary.encode()) <= MAX_SUMMARY:
         return summary
     return summary.encode()[: MAX_SUMMARY - 4].decode(errors="ignore") + " …"

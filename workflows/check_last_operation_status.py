@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class CheckLastOperationStatus:
-    """Follow the offer's last operation, whoever started it, until it settles; or look at it once."""
+    """Follow the offer's last operation until it settles, whoever started it, or look at it once."""
 
     def __init__(self) -> None:
         self._logbook = Logbook()
@@ -48,7 +48,7 @@ class CheckLastOperationStatus:
 
 
 def _result(stages: Stages, report: OperationReport | None) -> PublicationResult:
-    """Return how the operation stands; raise where it has ended badly."""
+    """Return how the operation stands; raise if it has ended badly."""
     if report is None:
         stages.logbook.waits_for(None)
         return stages.result(Outcome.NEVER_PUBLISHED, None)

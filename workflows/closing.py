@@ -1,4 +1,4 @@
-"""How a run ends: shown, told to people, and as one error of the contract's types."""
+"""How a run ends: it shows its end, notifies people, and raises one error of the documented types."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 @asynccontextmanager
 async def closing(logbook: Logbook) -> AsyncIterator[None]:
-    """Show how the run ends, and make every failure one `ApplicationError` of the contract's types."""
+    """Show how the run ends, and turn every failure into one `ApplicationError` of the documented types."""
     try:
         yield
     except (FailureError, asyncio.CancelledError) as error:
@@ -31,7 +31,7 @@ async def closing(logbook: Logbook) -> AsyncIterator[None]:
         logbook.stage(PublishStage.FAILED)
         await notify(logbook, FAILED, f"{workflow.info().workflow_type} failed. {logbook.publication.error}")
         await workflow.wait_condition(workflow.all_handlers_finished)
-        # Without the errors it came through: each repeats the message, and the CLI prints them all.
+        # Without its causes: each repeats the message, and the CLI prints them all.
         raise reason from None
     await workflow.wait_condition(workflow.all_handlers_finished)
 
@@ -39,5 +39,5 @@ async def closing(logbook: Logbook) -> AsyncIterator[None]:
 def _writer_cancelled() -> ApplicationError:
     return final(
         "MarketplaceError",
-        "the internal run that writes to the draft was cancelled by somebody. Start the run again to go on.",
+        "somebody cancelled the internal run that was writing to the draft. Start the run again to go on.",
     )

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class CreateOfferAndPublish:
-    """Create an offer, or replace its draft, and publish it, until the preview waits for sign-off."""
+    """Create an offer, or replace its draft, and publish it until the preview waits for sign-off."""
 
     def __init__(self) -> None:
         self._logbook = Logbook()
@@ -56,7 +56,7 @@ class CreateOfferAndPublish:
         """Cut the wait for the next look short."""
         self._waiting.check_now()
 
-    @workflow.query(description="Stage, operation, steps, images, and what the run waits for.")
+    @workflow.query(description="Stage, operation, steps, images, and what the run is waiting for.")
     def progress(self) -> Progress:
         """Return how the run stands."""
         return self._logbook.progress()

@@ -1,4 +1,4 @@
-"""What people decide on going live, as it arrives: by signals and by an update, also before the run can judge it."""
+"""Receives decisions on going live, by signals and by an update, even before the run can judge them."""
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -22,7 +22,7 @@ class Decisions:
         self._approval: Approval | None = None
 
     def open(self, approval: Approval) -> Approval:
-        """Begin to judge decisions, first those that came before the run knew who may decide."""
+        """Begin to judge decisions. First come those that arrived before the run knew who may decide."""
         self._approval = approval
         for decision in self._early:
             approval.signaled(decision)
@@ -52,7 +52,7 @@ class Decisions:
         return decision
 
     def check(self, sent: RawValue) -> None:
-        """Refuse at once what could not stand, so that it leaves nothing in the history.
+        """Refuse a decision that would have no effect, before it is written to the history.
 
         Raises:
             ApplicationError: ``InvalidInput``, or ``DecisionRefused`` with the reason.
@@ -65,7 +65,7 @@ class Decisions:
             raise ApplicationError(objection, type="DecisionRefused", non_retryable=True)
 
     def _received(self, signal: str, model: type[Model], sent: RawValue) -> Model | None:
-        """Read a signal's payload. One of the wrong shape is noted, and changes nothing."""
+        """Read a signal's payload. A payload of the wrong shape is noted and has no other effect."""
         self._waiting.heard()
         try:
             return read(model, sent, MAX_SIGNAL)

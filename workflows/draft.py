@@ -1,10 +1,10 @@
-"""Writes to an offer's draft, one run at a time where no ETag guards it.
+"""Writes to an offer's draft, one run at a time if no ETag guards it.
 
-Conditional writes protect a draft whose reads carry an ETag. Without one, a run that read before another's write and
-writes after it loses the other's image. So from its read to its verified write a run holds the offer's lease: a short
-internal run whose workflow ID names the offer. Temporal runs no two of one ID. Whoever finds it taken waits and tries
-again, and it ends with its holder: when that is cancelled, terminated or times out, Temporal cancels it, and it lets
-go once its write is known to have ended.
+Conditional writes protect a draft whose reads carry an ETag. Without one, a run that reads before another run's write
+and writes after it loses the other run's image. Therefore a run holds the offer's lease from its read to its verified
+write. The lease is a short internal run whose workflow ID names the offer: Temporal never runs two of one ID. A run
+that finds the lease taken waits and tries again. The lease ends with its holder: when the holder is cancelled,
+terminated or times out, Temporal cancels the lease, which closes once its write is known to have ended.
 """
 
 from datetime import timedelta
@@ -25,15 +25,15 @@ with workflow.unsafe.imports_passed_through():
 LEASE_INTERVAL = timedelta(seconds=1)
 LEASE_MAX_INTERVAL = timedelta(seconds=30)
 LEASE_SHARE = 0.25
-"""A run that waits for another writer tries again after a quarter of the time it has waited."""
+"""A run that waits for another writer tries again after a quarter of the time that it has waited."""
 
 ALONE = EDIT | ActivityConfig(cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
 
 
 class DraftWrite(Fact):
-    """A write to a draft, of a whole offer or of images, and the time it may take with all attempts.
+    """A write to a draft, and the time that all its attempts may take.
 
-    A publish of some plans only is one too: it states what the draft holds of them.
+    It puts a whole offer or images, or it publishes some plans: such a publish states what the draft holds of them.
     """
 
     put: PutOfferRequest | None = None
@@ -42,7 +42,7 @@ class DraftWrite(Fact):
     time: timedelta
 
     def alone(self) -> "DraftWrite":
-        """Return the same write, by a sole writer."""
+        """Return the same write, marked as the only one."""
         sole = {"sole_writer": True}
         return DraftWrite(
             put=self.put.model_copy(update=sole) if self.put else None,
@@ -53,7 +53,7 @@ class DraftWrite(Fact):
 
 
 def lease_of(offer: OfferKey) -> str:
-    """Return the workflow ID that one run at a time can have, however the publisher is spelled."""
+    """Return the workflow ID of an offer's lease, the same in whatever case the publisher is spelled."""
     return f"internal/draft/{offer.publisher_id.casefold()}/{offer.offer_id}"
 
 
@@ -71,7 +71,7 @@ async def call(wanted: DraftWrite, config: ActivityConfig = EDIT) -> DraftWritte
             OfferActivities.put_offer, wanted.put, **within(wanted.time, config, f"Put {wanted.put.offer}")
         )
     if wanted.edit is None:
-        raise ValueError("a write is of an offer or of images")
+        raise ValueError("a write needs an offer or images")
     versions = ", ".join(str(image.image_version) for image in wanted.edit.images)
     return await workflow.execute_activity_method(
         OfferActivities.edit_images, wanted.edit, **within(wanted.time, config, f"Put {versions} into the draft")
@@ -87,7 +87,7 @@ class DraftWriter:
         self._offer = offer
 
     async def write(self, wanted: DraftWrite) -> DraftWritten:
-        """Write to the draft: at once where an ETag guards it, otherwise as its only writer."""
+        """Write to the draft: directly if an ETag guards it, otherwise as its only writer."""
         await heed_cancellation()
         publication = self._logbook.publication
         written = DraftWritten(unguarded=True) if publication.unguarded else await call(wanted)
@@ -106,14 +106,14 @@ class DraftWriter:
         return written
 
     async def publish(self, request: PublishRequest) -> StartedOperation:
-        """Publish the draft: a whole one at once, some plans of it as its only writer."""
+        """Publish the draft: the whole draft directly, some of its plans as its only writer."""
         time = self._waiting.time_left()
         if request.scope is Scope.WHOLE:
             return await publish(request, time)
         return await self._write_alone(DraftWrite(publish=request, time=time), StartedOperation)
 
     async def _write_alone(self, wanted: DraftWrite, answer: type[Answer]) -> Answer:
-        """Write under the offer's lease; wait for it where another run holds it."""
+        """Write under the offer's lease. Wait while another run holds it."""
         publication = self._logbook.publication
         lease = lease_of(self._offer)
         while True:

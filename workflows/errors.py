@@ -1,4 +1,4 @@
-"""Turns what went wrong in a run into one error of the contract's types."""
+"""Turns whatever went wrong in a run into one error of the documented types."""
 
 from temporalio import workflow
 from temporalio.exceptions import (
@@ -17,9 +17,9 @@ MAX_ERROR = 3000
 
 
 def application_error(error: BaseException) -> ApplicationError:
-    """Return the reason below what activities and children raise.
+    """Return the reason behind an error of an activity or a child.
 
-    A stage whose time is used up while the marketplace keeps failing ends as ``OperationTimedOut``.
+    If the marketplace kept failing until a stage's time was used up, the reason is ``OperationTimedOut``.
     """
     reason = error
     while isinstance(reason, ActivityError | ChildWorkflowError) and reason.cause is not None:
@@ -42,19 +42,19 @@ def last_attempt(error: ActivityError) -> BaseException | None:
 
 
 def refused_for_good(error: BaseException) -> bool:
-    """Whether the marketplace answered that it will not do it; otherwise it may have begun all the same."""
+    """Whether the marketplace has refused. If not, the operation may have begun although the call failed."""
     cause = error.cause if isinstance(error, ActivityError | ChildWorkflowError) else None
     return isinstance(cause, ApplicationError) and cause.non_retryable and cause.type != "OperationTimedOut"
 
 
 def final(kind: str, message: str) -> ApplicationError:
-    """Make an error that ends the run."""
+    """Return an error that ends the run."""
     clipped = message if len(message) <= MAX_ERROR else f"{message[: MAX_ERROR - 1]}…"
     return ApplicationError(clipped, type=kind, non_retryable=True)
 
 
 def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | None:
-    """Return the error that an operation's end means for a run that wanted it to succeed."""
+    """Return the error with which a run ends because of an operation's end; ``None`` if the operation succeeded."""
     what = f"{offer}: {report.kind.replace('_', '-')} {shown_id(report.operation_id)}"
     if report.state is OperationState.CANCELED:
         return final(
@@ -64,7 +64,7 @@ def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | 
     if report.state is OperationState.FAILED:
         said = "; ".join(report.errors) or "the marketplace gives no reason"
         advice = ". Mend this and start the run again."
-        # Clipped before the advice, which would be cut otherwise.
+        # Clip what was said, so that the advice is never cut off.
         message = f"{what} failed. {said}"[: MAX_ERROR - len(advice)].rstrip(". ") + advice
         return final("PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed", message)
     return None

@@ -1,4 +1,4 @@
-"""Following an operation: look, and until it has settled wait on a durable timer and look again."""
+"""Follows an operation: looks at it, waits on a durable timer, and looks again until the operation has settled."""
 
 from datetime import datetime, timedelta
 
@@ -22,11 +22,11 @@ STAGES = {
 }
 
 WHEN_LONG = timedelta(minutes=5)
-"""The shortest time between two looks of a cancelled run whose history is long, for it cannot continue as new."""
+"""The shortest time between two looks of a cancelled run with a long history, which cannot continue as new."""
 
 
 class Follower:
-    """Follows the operation that the control state names, however many days it takes."""
+    """Follows the operation that the control state names, for days if need be."""
 
     def __init__(self, logbook: Logbook, waiting: Waiting, offer: OfferKey, polling: Polling) -> None:
         self._logbook = logbook
@@ -45,7 +45,7 @@ class Follower:
             The last look at it; ``None`` when the offer has never been published.
 
         Raises:
-            ApplicationError: ``OperationTimedOut``: it has not settled within the time that was given.
+            ApplicationError: ``OperationTimedOut``: it has not settled in time.
         """
         while True:
             looked_at = self._waiting.now
@@ -96,7 +96,7 @@ class Follower:
             raise final(
                 "OperationTimedOut",
                 f"{self._offer}: operation {following.operation_id} has not settled within"
-                f" {following.until - following.since}; it waits for {publication.waiting_for}. Nothing was"
+                f" {following.until - following.since}; it is waiting for {publication.waiting_for}. Nothing was"
                 " cancelled: start the run again to go on waiting.",
             )
         interval = next_look_after(looked_at - following.since, self._polling)
@@ -116,7 +116,7 @@ def _of(report: OperationReport) -> str:
 
 
 def _has_settled(report: OperationReport, purpose: Purpose) -> bool:
-    """Whether there is nothing to wait for; a preview that was asked to cancel has not settled yet."""
+    """Whether there is nothing to wait for. A preview whose cancellation was requested has not settled yet."""
     if report.state is OperationState.PREVIEW:
         return purpose is not Purpose.CANCELED or report.is_over
     return report.state is not OperationState.RUNNING

@@ -1,4 +1,4 @@
-"""What `ValidateAndGoLive` does beyond the stages that all procedures share: promote a preview, and end live."""
+"""The stages that only `ValidateAndGoLive` has: promote a preview, and end live."""
 
 from temporalio import workflow
 
@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class GoingLive:
-    """The way of one run's images from the preview to Production."""
+    """Brings one run's images from the preview to Production."""
 
     def __init__(self, stages: Stages, approval: Approval, wanted: ValidateAndGoLiveInput) -> None:
         self._stages = stages
@@ -22,7 +22,7 @@ class GoingLive:
         self._wanted = wanted
 
     async def survey(self) -> Survey:
-        """Survey the offer, and put into its draft the images that are nowhere yet."""
+        """Survey the offer, and put images that no slot holds into its draft."""
         if self._wanted.images:
             survey = await self._stages.edit(self._wanted, production_suffices=True)
         else:
@@ -38,7 +38,7 @@ class GoingLive:
         return nothing_new and not survey.awaits_sign_off
 
     def was_promoted(self, survey: Survey) -> bool:
-        """Whether what is missing in Production has been promoted, and Production is only late to show it."""
+        """Whether the images have been promoted already, but Production does not show them yet."""
         return survey.went_live and (survey.in_preview if self._wanted.images else not survey.promotion.is_empty)
 
     def may_be_promoted(self, survey: Survey) -> bool:
@@ -64,7 +64,7 @@ class GoingLive:
         publication = self._stages.publication
         if survey is not None:
             publish_id = survey.last_publish.id if survey.last_publish is not None else None
-            # A survey may name the newest operation only, which a later one may have taken from the list.
+            # A survey may list only the newest operation; older ones can be missing from it.
             known = list(dict.fromkeys([*survey.known_operations, *(publication.known_operations or [])]))
         else:
             publish_id = publication.published.operation_id if publication.published is not None else None
@@ -92,7 +92,7 @@ class GoingLive:
         await self._stages.glance_live(images, survey.promotion.adds)
 
     async def end(self, survey: Survey | None = None) -> PublicationResult:
-        """End live: with the run's own go-live, or with that of a survey."""
+        """End live, with the run's own go-live or with the last one that the survey shows."""
         own = self._stages.publication.gone_live
         images = self._wanted.image_versions or (self._approval.sign_off.promotion.adds if own else [])
         result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)

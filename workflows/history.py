@@ -1,8 +1,8 @@
-"""A run's history: how long it may grow, and how the run goes on with a new one.
+"""A run's history: how long it may grow, and how the run continues as new.
 
-A run that has grown long continues as new under its workflow ID. The new run gets the same input, and the control
-state in the metadata of the input's payload. It believes that metadata only when it was continued: a start cannot
-bring any along.
+A run with a long history continues as new under its workflow ID. The new run gets the same input, with the control
+state in the metadata of the input's payload. It reads that metadata only if it was continued as new: a start cannot
+smuggle a control state in.
 """
 
 from temporalio import workflow
@@ -16,14 +16,14 @@ CARRIED = "publication"
 """The member of the payload's metadata."""
 
 MAX_EVENTS = 10_000
-"""Events of a run that is being cancelled; it cannot continue as new, and Temporal ends a run at 51,200."""
+"""Events. A run that is being cancelled cannot continue as new, and Temporal ends a run at 51,200 events."""
 
 
 def carried(request: RawValue) -> Publication | None:
     """Return the control state that the run was continued with.
 
-    A run that Temporal starts again, by a retry policy or a cron schedule, gets the input of the run before: it
-    begins anew.
+    A run that Temporal starts again, by a retry policy or a cron schedule, gets the previous run's input but begins
+    from scratch.
     """
     info, metadata = workflow.info(), request.payload.metadata
     if info.continued_run_id is None or info.attempt > 1 or info.cron_schedule or CARRIED not in metadata:
@@ -34,8 +34,8 @@ def carried(request: RawValue) -> Publication | None:
 def is_long() -> bool:
     """Whether the run should continue as new now.
 
-    Never in the middle of an update, whose caller would lose the answer. Never once the run is cancelled: the
-    cancellation is not handed on. Never under a cron schedule, which continues runs for its own reasons.
+    Never during an update, whose caller would lose the answer. Never after a cancellation, which would not be
+    passed on. Never under a cron schedule, which continues runs for reasons of its own.
     """
     return (
         workflow.info().is_continue_as_new_suggested()
@@ -46,14 +46,14 @@ def is_long() -> bool:
 
 
 def has_room() -> bool:
-    """Whether the history may still grow for what is not needed to bring the run to its end."""
+    """Whether the history has room for more than the run needs to end."""
     return workflow.info().get_current_history_length() < MAX_EVENTS
 
 
 def continue_as_new(request: RawValue, publication: Publication) -> None:
-    """Go on with a new history. Nothing after this call is run.
+    """Continue as new. Nothing after this call is executed.
 
-    Signals that arrive meanwhile are not lost: the server refuses to close the run, and the task is done again.
+    Signals that arrive meanwhile are not lost: the server refuses to close the run and repeats the workflow task.
     """
     payload = Payload()
     payload.CopyFrom(request.payload)

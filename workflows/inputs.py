@@ -1,7 +1,7 @@
-"""Turns what a person sent into a model, or into an answer that names each wrong member.
+"""Validates the payloads that people send. An error names each wrong member.
 
-Workflows, signals and updates take their payload raw. Left to the SDK, a payload of the wrong shape keeps a
-workflow retrying its first task for ever, and a signal is dropped with only a log line. Raw bytes also keep the
+Workflows, signals and updates take raw payloads. If the SDK decoded them, a payload of the wrong shape would make a
+workflow retry its first task forever, and a signal would be dropped with only a log line. Raw bytes also keep the
 spelling of an offer's numbers, which decoding would lose.
 """
 
@@ -30,24 +30,24 @@ MAX_MESSAGE = 2000
 MAX_MEMBER = 200
 
 MAX_INPUT = 1_000_000
-"""Bytes. An offer goes on to an activity as a JSON string, at most twice as long, and Temporal takes 2 MiB."""
+"""Bytes. An offer is passed to an activity as a JSON string of at most twice its size. Temporal's limit is 2 MiB."""
 
 MAX_SIGNAL = 256 * 1024
-"""Bytes: more than the longest decision, and than all that a run tells its parent."""
+"""Bytes. The longest valid decision is much shorter."""
 
 
 def several(count: int) -> RawValue:
-    """Stand in for ``count`` payloads where one is expected, so that `read` can refuse them."""
+    """Return a payload that stands for ``count`` payloads where one is expected; `read` refuses it."""
     return RawValue(Payload(metadata={"encoding": b"several"}, data=str(count).encode()))
 
 
 def read(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Model:
-    """Validate what was sent; nothing at all, and ``null``, count as ``{}``.
+    """Validate what was sent. No payload and ``null`` count as ``{}``.
 
     Args:
-        model: What is expected.
+        model: The expected model.
         sent: The payload.
-        limit: Bytes that are read.
+        limit: The largest payload, in bytes.
 
     Raises:
         ApplicationError: Of type ``InvalidInput``, non-retryable, naming each wrong member, never its value.
@@ -55,11 +55,11 @@ def read(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Model:
     payload = sent.payload
     encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
     if encoding == "several":
-        # Anybody may send a payload of this encoding, with any bytes.
+        # Anybody can send a payload of this encoding with arbitrary bytes.
         count = payload.data.decode(errors="replace")
         raise invalid(model, [f"one JSON object is expected, {one_line(count, 20)} values were sent"])
     if encoding == "binary/encrypted":
-        raise invalid(model, ["it is encrypted with a key that the worker does not hold, or was changed on its way"])
+        raise invalid(model, ["it is encrypted with a key that the worker does not have, or was altered in transit"])
     if encoding not in {"", "binary/null", "json/plain"}:
         raise invalid(model, [f"JSON is expected, not a payload of encoding {encoding[:60]!r}"])
     if len(payload.data) > limit:
@@ -78,7 +78,7 @@ def read(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Model:
 
 
 def invalid(model: type[BaseModel], complaints: Iterable[str]) -> ApplicationError:
-    """Make the error that tells what is wrong with an input."""
+    """Return the error that lists what is wrong with an input."""
     message = f"{model.__name__}: " + "; ".join(complaints)
     return ApplicationError(one_line(message, MAX_MESSAGE), type="InvalidInput", non_retryable=True)
 
@@ -94,7 +94,7 @@ class _Object(dict[str, Any]):
 
 
 def _given_twice(value: Any, place: str = "") -> Iterator[str]:
-    """Find the members that readers of JSON would disagree on; an offer's document is the marketplace's to read."""
+    """Yield members that are given twice, which JSON readers treat differently. Skip the offer's own document."""
     if isinstance(value, _Object):
         yield from (place + key for key in value.twice)
         for key, member in value.items():

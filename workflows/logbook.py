@@ -1,7 +1,7 @@
 """Shows how a run stands: its progress, its page in the UI, its search attributes.
 
-All of it is rendered from the run's control state. Search attributes change with the stage; the page is rendered
-anew with every change.
+All three are rendered from the run's control state. Search attributes change with the stage, the page with every
+change.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Logbook:
     def stage(
         self, stage: PublishStage, waiting_for: str | None = None, images: Sequence[ImageVersion] | None = None
     ) -> None:
-        """Enter a stage; name the images where they have become known."""
+        """Enter a stage. Name the images once they are known."""
         publication = self.publication
         changed: list[SearchAttributePair[Any]] = []
         if stage is not publication.stage:
@@ -63,16 +63,16 @@ class Logbook:
         self.waits_for(waiting_for)
 
     def waits_for(self, what: str | None) -> None:
-        """Say what the run is waiting for."""
+        """Show what the run is waiting for."""
         self.publication.waiting_for = what
         self.show()
 
     def looked(self, report: OperationReport, whose: str = "") -> None:
-        """Say how an operation stands, and name each status word that is not known, once.
+        """Show how an operation stands, and note each unknown status word once.
 
         Args:
-            report: The look at it.
-            whose: What is said of an operation that the run only waits for.
+            report: The latest look at the operation.
+            whose: Introduces an operation that is only in the way.
         """
         for word in report.unknown_words:
             self.note(f"the marketplace uses a status word that is not known here: {word!r}")
@@ -85,14 +85,14 @@ class Logbook:
         self.waits_for(whose + (f"{step.name} ({step.state.replace('_', ' ')})" if step else operation))
 
     def note(self, note: str) -> None:
-        """Keep a sentence for people, once."""
+        """Add a note for people, unless it is there already."""
         note = one_line(note, MAX_NOTE)
         if note not in self.publication.notes:
             self.publication.notes = [*self.publication.notes, note][-MAX_NOTES:]
             self.show()
 
     def log(self, what: str) -> None:
-        """Write a line into the worker's log; the run's ids are added to it."""
+        """Write a line to the worker's log. The SDK adds the run's IDs."""
         offer = str(self.publication.offer or "no offer yet")
         workflow.logger.info("%s: %s", offer, what, extra={"offer": offer})
 
@@ -140,7 +140,7 @@ def _upsert(pairs: Sequence[SearchAttributePair[Any]]) -> None:
 
 
 def _own(publication: Publication) -> set[str | None]:
-    """Return the ids of the operations that began with the run's requests."""
+    """Return the IDs of the operations that this run's requests started."""
     following = publication.following
     own = {publication.own_publish}
     if publication.published is not None and publication.published.ours:

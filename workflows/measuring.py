@@ -1,4 +1,4 @@
-"""What is measured of runs, in the SDK's metrics: never while a history is replayed, and no name of anybody."""
+"""Measures runs through the SDK's metrics: never during replay, and without names of people, offers or plans."""
 
 import re
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ _NOT_BEGUN = {StepState.NOT_STARTED, StepState.UNKNOWN}
 
 
 def left(stage: PublishStage, after: timedelta) -> None:
-    """Measure how long the run was in a stage."""
+    """Record how long the run was in a stage."""
     labels = {"workflow": workflow.info().workflow_type, "stage": str(stage)}
     _record(STAGE_SECONDS, "Seconds that runs were in a stage", after, labels)
 
 
 def looked(following: Following, report: OperationReport) -> None:
-    """Measure the steps that have ended since the look before; what is quicker than two looks is not seen."""
+    """Record the steps that have ended since the last look. A step between two looks is missed."""
     now = workflow.now()
     for step in report.steps:
         if step.state in _ENDED and step.id in following.steps_since:
@@ -47,5 +47,5 @@ def _record(name: str, description: str, took: timedelta, labels: Mapping[str, s
 
 
 def _word(step: str) -> str:
-    """Keep a label to a word: the name is the marketplace's."""
+    """Return a step's ID as a metric label. Unusual IDs become ``other``, which bounds the number of labels."""
     return step if re.fullmatch(r"[A-Za-z][A-Za-z_-]{0,39}", step) else "other"

@@ -1,4 +1,4 @@
-"""What people and pipelines send to the workflows and read from them: inputs, decisions, results, progress.
+"""The messages between people or pipelines and the workflows: inputs, decisions, results, progress.
 
 Durations are ISO 8601 (``"PT30S"``, ``"P14D"``) or seconds. Unknown members are refused.
 """
@@ -33,7 +33,7 @@ MAX_WAIT = timedelta(days=366)
 
 def _printable(name: str) -> str:
     if not name.isprintable():
-        raise ValueError("must not contain control characters or marks that nobody sees")
+        raise ValueError("must not contain control characters or invisible characters")
     return name
 
 
@@ -45,14 +45,14 @@ Remark = Annotated[str, Field(max_length=2000)]
 
 
 class IfExists(StrEnum):
-    """What to do when the offer to be created exists."""
+    """What to do if the offer to be created exists."""
 
     FAIL = "fail"
     REPLACE = "replace"
 
 
 class IfPublishing(StrEnum):
-    """What to do when an operation that does not hold the run's images is running on the offer."""
+    """What to do if an operation that does not carry the run's images is running on the offer."""
 
     WAIT = "wait"
     CANCEL = "cancel"
@@ -60,7 +60,7 @@ class IfPublishing(StrEnum):
 
 
 class Polling(Typed):
-    """How often a running operation is looked at: seldom at first, and ever more seldom."""
+    """How often a run looks at a running operation. The intervals grow from ``min_interval`` to ``max_interval``."""
 
     min_interval: Interval = timedelta(minutes=1)
     max_interval: Interval = timedelta(minutes=30)
@@ -75,8 +75,8 @@ class Polling(Typed):
 class Patience(Typed):
     """How long and how often a run looks at the marketplace.
 
-    ``deadline`` counts the time a run waits for the marketplace in one go, never the time it waits for a
-    person.
+    ``deadline`` limits the time that a run waits for the marketplace. The time that it waits for a person does not
+    count.
     """
 
     polling: Polling = Polling()
@@ -84,7 +84,7 @@ class Patience(Typed):
 
 
 class Offer(BaseModel):
-    """The marketplace's own offer document: the members that address it; all others are kept as they are."""
+    """The marketplace's offer document. Members that do not address the offer are kept as they are."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
@@ -100,7 +100,7 @@ class Offer(BaseModel):
 
 
 class Configure(BaseModel):
-    """The Product Ingestion API's own document: its resources are kept as they are."""
+    """The Product Ingestion API's ``configure`` document. Its resources are kept as they are."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
@@ -125,7 +125,7 @@ class Configure(BaseModel):
 
 
 def _type_of(resource: dict[str, Any]) -> str:
-    """Return the type of a resource: the last but one part of its ``$schema``, or the first part of its id."""
+    """Return the type of a resource: the second to last part of its ``$schema``, or the first part of its ID."""
     schema, resource_id = resource.get("$schema"), resource.get("id")
     if isinstance(schema, str) and schema.count("/") > 1:
         return schema.split("/")[-2]
@@ -135,8 +135,8 @@ def _type_of(resource: dict[str, Any]) -> str:
 class CreateOfferAndPublishInput(Patience):
     """Input of `CreateOfferAndPublish`: ``offer``, or ``publisher_id`` and ``configure``.
 
-    ``offer`` is the document of the Cloud Partner Portal API, ``configure`` that of the Product Ingestion API. A
-    worker speaks to one of them.
+    ``offer`` is a document of the Cloud Partner Portal API, ``configure`` one of the Product Ingestion API. A worker
+    uses one of the two APIs.
     """
 
     offer: Offer | None = None
@@ -147,7 +147,7 @@ class CreateOfferAndPublishInput(Patience):
 
     @property
     def member(self) -> Literal["offer", "configure"]:
-        """The member that the offer stands in."""
+        """The member that holds the offer."""
         return "offer" if self.offer is not None else "configure"
 
     @property
@@ -163,14 +163,14 @@ class CreateOfferAndPublishInput(Patience):
         if (self.offer is None) == (self.configure is None):
             raise ValueError("exactly one of offer and configure is needed")
         if (self.configure is None) != (self.publisher_id is None):
-            raise ValueError("publisher_id goes with configure; in an offer it stands as publisherId")
+            raise ValueError("publisher_id belongs to configure; an offer names its publisher as publisherId")
         if self.configure is not None and not re.fullmatch(OFFER_ID, self.key.offer_id):
             raise ValueError(f"configure: the external id of the product must match {OFFER_ID}")
         return self
 
 
 class ExistingOffer(Patience):
-    """The offer a run is about."""
+    """The offer that a run is about."""
 
     publisher_id: PublisherId
     offer_id: OfferId
@@ -182,15 +182,15 @@ class ExistingOffer(Patience):
 
 
 class WantedImages(ExistingOffer):
-    """Images wanted in an offer, and what to do about what is in their way.
+    """The images that an offer shall hold, and what to do about obstacles.
 
     Attributes:
-        max_versions_per_plan: 0 for any number; ``null`` for what the marketplace allows: with the Cloud Partner
-            Portal API 8 for virtual machine offers and any number for core VM offers, with the Product Ingestion API
-            100 active ones.
-        publish: What a publish takes from the draft: all of it, or the plans of the images.
-        foreign_edits: What to do about changes by others in the draft that were never published and are no image
-            versions; ``null``: fail with the Product Ingestion API, include them with the Cloud Partner Portal API.
+        max_versions_per_plan: 0 for any number; ``null`` for the marketplace's own limit. With the Cloud Partner
+            Portal API that is 8 for virtual machine offers and none for core VM offers. With the Product Ingestion
+            API it is 100 active versions.
+        publish: What is published: the whole draft, or only the plans of the images.
+        foreign_edits: What to do about unpublished changes by others in the draft, other than image versions.
+            ``null``: fail with the Product Ingestion API, include them with the Cloud Partner Portal API.
         deprecation: How ``when_full: remove_oldest`` deprecates versions that were published.
     """
 
@@ -223,7 +223,7 @@ class UpdateOfferAndPublishInput(WantedImages):
 
 
 class Approval(Typed):
-    """Who may decide that a preview goes live, and how long they may take. No ``approvers``: anyone."""
+    """Who may approve going live, and how long they may take. Without ``approvers``, anyone may."""
 
     required: bool = True
     timeout: Deadline = timedelta(days=14)
@@ -231,7 +231,7 @@ class Approval(Typed):
 
 
 class ValidateAndGoLiveInput(WantedImages):
-    """Input of `ValidateAndGoLive`; ``images: []`` promotes what the preview holds when it is approved."""
+    """Input of `ValidateAndGoLive`. ``images: []`` promotes whatever the preview holds when it is approved."""
 
     approval: Approval = Approval()
 
@@ -241,8 +241,8 @@ class ValidateAndGoLiveInput(WantedImages):
             raise ValueError("images: at least one is needed where approval.required is false")
         if self.if_publishing is IfPublishing.CANCEL and not self.images:
             raise ValueError(
-                "if_publishing: cancel needs images, for without them the run promotes what is being published;"
-                " use wait or fail"
+                "if_publishing: cancel needs images, because without images the run promotes what is being"
+                " published; use wait or fail"
             )
         return self
 
@@ -270,9 +270,9 @@ class PublicationResult(Fact):
     """Result of all four workflows.
 
     Attributes:
-        removed: Image versions that were dropped to make room.
+        removed: Image versions that were removed to make room.
         deprecated: Image versions that were deprecated to make room.
-        changed: Whether anything was sent; ``False`` when everything asked for was already so.
+        changed: Whether the run changed anything; ``False`` if everything was as requested already.
     """
 
     publisher_id: str
@@ -309,7 +309,7 @@ class DecideGoLive(Typed):
 
 
 class GoLiveDecision(Fact):
-    """A decision on going live, as it was taken; the answer of ``decide_go_live``."""
+    """A decision on going live; the answer of ``decide_go_live``."""
 
     approve: bool
     approver: str | None = None
@@ -318,7 +318,7 @@ class GoLiveDecision(Fact):
 
 
 class PublishStage(StrEnum):
-    """How far a run is; the search attribute ``PublishStage``."""
+    """The stage of a run; the search attribute ``PublishStage``."""
 
     PREPARING = "preparing"
     PUBLISHING = "publishing"
@@ -334,7 +334,7 @@ class FollowedOperation(Fact):
     """The operation that a run follows, or followed last.
 
     Attributes:
-        ours: Whether it began with a request of this run.
+        ours: Whether this run started it.
     """
 
     id: str
@@ -352,7 +352,7 @@ class ApprovalProgress(Fact):
         deprecates: Image versions that going live deprecates, at most 100.
         changes: What else going live changes, at most 100 sentences.
         until: When the run gives up waiting for a decision.
-        reopened: Why an approval that was given does not hold any more.
+        reopened: Why an earlier approval no longer holds.
     """
 
     required: bool
@@ -370,9 +370,9 @@ class Progress(Fact):
     """Answer of the query ``progress``.
 
     Attributes:
-        waiting_for: What the run is waiting for at this moment, a sentence.
-        next_look: When the operation is looked at next.
-        notes: Warnings, unknown status words, messages that were refused; newest last, at most 50.
+        waiting_for: What the run is waiting for at this moment.
+        next_look: When the run looks at the operation next.
+        notes: Warnings, unknown status words, refused messages; newest last, at most 50.
     """
 
     publisher_id: str | None = None

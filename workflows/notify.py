@@ -1,4 +1,4 @@
-"""The internal workflow `Notify`: tells people what they could not be told at once, for days."""
+"""The internal workflow `Notify`: keeps trying for days to deliver a notification."""
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class Notify:
-    """Post a notification until it is taken; see `workflows.people`. Whom it is about has gone on, or has ended."""
+    """Post a notification until the webhook accepts it; see `workflows.people`."""
 
     @workflow.run
     async def run(self, request: RawValue = NOTHING) -> None:

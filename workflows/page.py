@@ -20,7 +20,7 @@ MARKS = {
     StepState.CANCELED: "✘",
 }
 _GAP = "\N{NO-BREAK SPACE}" * 2
-"""At the end of a cell: the UI leaves no space between the columns of a table."""
+"""Ends a cell: the UI leaves no space between a table's columns."""
 
 _OVER = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
 DEFAULT_NAMESPACE = "default"
@@ -31,7 +31,7 @@ MAX_IMAGE = 200
 
 
 def page(progress: Progress, workflow_id: str, namespace: str = "default") -> str:
-    """Write the page; what the service or a person said is made harmless for Markdown."""
+    """Render the page. Text from the marketplace or from people is escaped."""
     offer = f"{progress.publisher_id}/{progress.offer_id}" if progress.offer_id else "no offer yet"
     lines = [f"**{plain(offer)}** · {progress.stage.replace('_', ' ')} since {_time(progress.since)}"]
     if progress.waiting_for:
@@ -84,13 +84,13 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> list[str]:
 
 
 def _command(workflow_id: str, namespace: str, approval: ApprovalProgress) -> list[str]:
-    """Write the command that approves; an option a line, for the UI wraps no code."""
+    """Render the command that approves, one option a line: the UI does not wrap code."""
     first, *options = approve_command(workflow_id, namespace, approval.approvers)
     return " \\\n".join([f"    {first}", *(f"      {option}" for option in options)]).split("\n")
 
 
 def approve_command(workflow_id: str, namespace: str, approvers: Sequence[str]) -> list[str]:
-    """Return the parts of the command that approves, for a shell: the program and its options."""
+    """Return the shell command that approves: first the program, then its options."""
     decision = {"approve": True, "approver": approvers[0] if approvers else "YOUR NAME"}
     options = [("--namespace", namespace)] if namespace != DEFAULT_NAMESPACE else []
     options += [("--workflow-id", workflow_id), ("--name", "decide_go_live")]
@@ -102,7 +102,7 @@ def approve_command(workflow_id: str, namespace: str, approvers: Sequence[str]) 
 
 
 def plain(text: str) -> str:
-    """Keep a stranger's words from being read as Markdown or HTML: one line, no markup."""
+    """Escape text for Markdown and HTML, and put it on one line."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", one_line(text, MAX_TEXT))
 
 

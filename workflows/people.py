@@ -1,7 +1,7 @@
-"""Notifies people outside Temporal: when a run awaits approval, fails, or is live.
+"""Notifies people outside Temporal when a run awaits approval, fails, or is live.
 
-A run tries for some seconds. What the webhook does not take by then is left to a short internal run, which tries for
-days: the run itself goes on, or ends.
+A run tries for a few seconds. If the webhook still fails, a short internal run keeps trying for days, and the run
+itself goes on.
 """
 
 from datetime import timedelta
@@ -26,13 +26,13 @@ LIVE = "live"
 
 
 async def notify(logbook: Logbook, event: str, text: str, *, reminder: int = 0) -> None:
-    """Post to the webhook, if there is one. A webhook that fails does not stop the run.
+    """Post to the webhook, if there is one. A failing webhook does not stop the run.
 
     Args:
         logbook: Shows how the run stands.
         event: What happened.
-        text: The same for a person, and what to do now.
-        reminder: Of an approval that is awaited: which reminder this is.
+        text: What happened and what to do now, for a person.
+        reminder: The number of the reminder; 0 for the first notification.
     """
     notification = _notification(logbook, event, text, reminder)
     try:
@@ -48,7 +48,7 @@ async def notify(logbook: Logbook, event: str, text: str, *, reminder: int = 0) 
 
 
 def what(notification: Notification) -> str:
-    """Say for the UI what a notification is about."""
+    """Return a summary for the UI."""
     return short(f"Notify people: {notification.event.replace('_', ' ')}")
 
 
@@ -77,7 +77,7 @@ def _notification(logbook: Logbook, event: str, text: str, reminder: int) -> Not
 
 
 async def _post(notification: Notification) -> None:
-    """Post within the workflow task, which costs one event; where that fails, as an activity that people can see."""
+    """Post as a local activity, which costs one event. If that fails, post as an ordinary activity."""
     try:
         await at_once(NotificationActivities.notify, notification, AT_ONCE, what(notification))
     except ApplicationError:
@@ -86,7 +86,7 @@ async def _post(notification: Notification) -> None:
 
 
 async def _post_later(notification: Notification) -> str:
-    """Leave it to a run of its own; return that run's ID."""
+    """Start an internal run that delivers the notification; return its workflow ID."""
     later = f"internal/notify/{workflow.uuid4()}"
     await workflow.start_child_workflow(
         "Notify",

@@ -1,7 +1,7 @@
-"""What a run knows that the marketplace cannot tell it: its control state, in one place.
+"""A run's control state: what the run knows and the marketplace does not show.
 
-Everything that a run decides, it decides from this and from a survey of the offer. Progress, page and search
-attributes are rendered from it. A run that continues as new hands it on, whole.
+A run bases every decision on this and on a survey of the offer. Progress, page and search attributes are rendered
+from it. A run that continues as new passes it on, whole.
 """
 
 from datetime import datetime
@@ -29,7 +29,7 @@ class Purpose(StrEnum):
 
 
 class State(BaseModel):
-    """A part of the control state: it changes, and what a newer worker added is ignored by an older one."""
+    """A part of the control state. It is mutable, and an older worker ignores members that a newer one added."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -39,13 +39,13 @@ class Following(State):
 
     Attributes:
         operation_id: ``None`` for the offer's last operation, until a look has named it.
-        ours: Whether it began with a request of this run.
-        known_operations: Ids of the operations that were there before it was asked for.
+        ours: Whether this run's request started it.
+        known_operations: IDs of the operations that existed before it was requested.
         since: When the run began to follow it.
         until: When the run gives up.
-        looks: How often it was looked at.
-        looked_at: When it was looked at with the request that began it; ``None`` when it has to be looked at now.
-        steps_since: Since when each step that has not ended is known to run, by its id.
+        looks: The number of looks at it.
+        looked_at: When the request that started it looked at it; ``None`` if the next look is due.
+        steps_since: When each running step was first seen running, by step ID.
     """
 
     purpose: Purpose
@@ -71,14 +71,14 @@ class SignOff(State):
     """How the decision on going live stands.
 
     Attributes:
-        decision: The decision that stands.
-        shown: Id of the publish whose preview people were asked about.
-        approved: Id of the publish that the decision is on; ``None`` for an approval before there was a preview.
+        decision: The decision that holds.
+        shown: ID of the publish whose preview was shown for approval.
+        approved: ID of the publish that the decision is about; ``None`` if there was no preview yet.
         preview_awaited: Whether the run had to wait for a preview that it did not publish itself.
         until: When the run gives up waiting for a decision.
-        reminders: How often people were reminded that it is awaited.
-        reopened: Why an approval that was given does not hold any more.
-        promotion: What going live would do, as it was shown last.
+        reminders: The number of reminders sent.
+        reopened: Why an earlier approval no longer holds.
+        promotion: What going live would do, as it was last shown.
     """
 
     required: bool = False
@@ -99,22 +99,22 @@ class Publication(State):
     Attributes:
         since: When the run entered its stage.
         waiting_for: What the run is waiting for, for people.
-        next_look: When the run looks next, for people.
+        next_look: When the run looks at the operation next, for people.
         wait_until: When the run gives up waiting for the marketplace.
         rounds: How often the run has surveyed the offer to do the next thing.
         report: The last look at an operation.
-        slot_since: Since when a slot has been lagging behind its operation.
-        writer_since: Since when another run has been writing to the draft.
-        unguarded: Whether the draft has no ETag, so that one run at a time may write to it.
-        known_operations: Ids of the newest operations when the draft held the images, newest first: a publish that
-            is new since carries them. ``None`` while the draft is not known to hold them.
-        asked_to_join: Id of the running publish that the marketplace was asked to let the run join.
-        changed: Whether the run sent anything that had an effect.
-        publish_requested: Whether a publish request is out whose outcome is not known.
-        own_publish: Id of the publish that began with this run's request, as long as it can be taken back.
+        slot_since: When a slot was first seen to lag behind its operation.
+        writer_since: When another run was first seen writing to the draft.
+        unguarded: Whether the draft has no ETag: then only one run at a time may write to it.
+        known_operations: IDs of the newest operations when the draft held the images, newest first. A publish that
+            is not among them carries the images. ``None`` while the draft is not known to hold them.
+        asked_to_join: ID of the running publish that the run asked to join.
+        changed: Whether anything that the run sent had an effect.
+        publish_requested: Whether a publish was requested and its outcome is still unknown.
+        own_publish: ID of the publish that this run started, while it can be cancelled.
         published: The publish that brought the images to the preview.
-        go_live_requested: Whether going live was requested, which cannot be taken back.
-        gone_live: Id of the go-live that is done.
+        go_live_requested: Whether going live was requested. It cannot be cancelled.
+        gone_live: ID of the completed go-live.
     """
 
     offer: OfferKey | None = None

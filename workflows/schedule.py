@@ -5,11 +5,11 @@ from datetime import timedelta
 from workflows.messages import Polling
 
 SHARE_OF_THE_WAIT = 0.5
-"""The next look comes after half of the time the operation has been followed.
+"""The next look comes after half of the time that the operation has been followed.
 
-Whoever waits a minute is told within half a minute, whoever waits days within ``max_interval``. A larger share
-delays the news, a smaller one looks more often on the way to ``max_interval`` and gains nothing after it: of
-the 789 looks that a publication of 16 days takes, all but some twenty are spent at the default ``max_interval``.
+After a wait of one minute the end is noticed within half a minute, after days within ``max_interval``. A larger share
+delays the news. A smaller one costs more looks on the way to ``max_interval`` and gains nothing afterwards: of the
+789 looks that a publication of 16 days takes, all but some twenty are at the default ``max_interval``.
 """
 
 

@@ -1,4 +1,4 @@
-"""The search attributes by which runs are found; the worker registers exactly these."""
+"""The search attributes of runs. The worker registers exactly these."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PUBLISHER_ID = SearchAttributeKey.for_keyword("PublisherId")
 OFFER_ID = SearchAttributeKey.for_keyword("OfferId")
 PUBLISH_STAGE = SearchAttributeKey.for_keyword("PublishStage")
 IMAGE_VERSIONS = SearchAttributeKey.for_keyword_list("ImageVersions")
-"""One ``plan/version`` an image, at most `MAX_IMAGE_VERSIONS`, and as many as `MAX_BYTES` hold."""
+"""``plan/version`` of each image: at most `MAX_IMAGE_VERSIONS`, and no more than fit into `MAX_BYTES`."""
 
 ALL: list[SearchAttributeKey[str] | SearchAttributeKey[Sequence[str]]] = [
     PUBLISHER_ID,
@@ -26,14 +26,14 @@ ALL: list[SearchAttributeKey[str] | SearchAttributeKey[Sequence[str]]] = [
 ]
 
 MAX_IMAGE_VERSIONS = 30
-"""Keyword lists are indexed whole; more would bloat the index of a small server."""
+"""Keyword lists are indexed whole. A longer list would bloat the index of a small server."""
 
 MAX_BYTES = 2000
-"""Of one search attribute, as JSON. Temporal ends a run that sets one of more than 2,048."""
+"""Bytes of one search attribute, as JSON. Temporal fails a run that sets more than 2,048."""
 
 
 def of(offer: OfferKey, stage: PublishStage, images: Sequence[ImageVersion] = ()) -> list[SearchAttributePair[Any]]:
-    """Return what a run on these images is found by."""
+    """Return the search attributes of a run on these images."""
     pairs: list[SearchAttributePair[Any]] = [
         SearchAttributePair(PUBLISHER_ID, offer.publisher_id),
         SearchAttributePair(OFFER_ID, offer.offer_id),

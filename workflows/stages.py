@@ -1,7 +1,7 @@
 """The stages that the procedures share: survey, edit, publish, follow, make way, go live, verify, take back.
 
-A procedure is a loop: follow what runs for it, survey the offer, do the next thing that is missing. Whatever a stage
-learns that a survey cannot tell goes into the control state, so that the loop can go on in a new history.
+A procedure is a loop: follow the running operation, survey the offer, do the next thing that is missing. What a stage
+learns and a survey cannot show goes into the control state. The loop can then go on in a new history.
 """
 
 import contextlib
@@ -68,19 +68,19 @@ with workflow.unsafe.imports_passed_through():
     from workflows.waiting import Waiting, heed_cancellation
 
 MAX_ROUNDS = 100
-"""How often a run does the next thing that is missing before it gives up: others keep changing the offer."""
+"""Rounds of the loop after which a run gives up, because others keep changing the offer."""
 
 MAX_WORKFLOW_ID = 200
-"""Bytes. Temporal's SQL stores take 255, and a run with a longer ID hangs there instead of failing."""
+"""Bytes. Temporal's SQL stores take 255. A run with a longer ID would hang there instead of failing."""
 
 VERIFY_WITHIN = timedelta(days=1)
 
 GLANCE = timedelta(minutes=1)
-"""How long the run waits for what it only shows."""
+"""How long the run waits for details that it only displays."""
 
 
 class PreviewChangedError(Exception):
-    """The preview is not the one that was approved, or not by whom it has to be; nothing was sent."""
+    """The preview is not the approved one, or its approver is not allowed. Nothing was sent."""
 
 
 class Stages:
@@ -110,7 +110,7 @@ class Stages:
 
     @property
     def _settle(self) -> timedelta:
-        """How long a request whose answer was lost may take to show at the marketplace."""
+        """How long the effect of a request may take to show at the marketplace when the answer was lost."""
         return 2 * self.patience.polling.min_interval
 
     @property
@@ -121,7 +121,7 @@ class Stages:
     # Survey
 
     async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
-        """Read how the offer stands, and check the images wanted against the marketplace's rules."""
+        """Survey the offer, and check the wanted images against the marketplace's rules."""
         await heed_cancellation()
         seen, self._seen = self._seen, None
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
@@ -146,10 +146,10 @@ class Stages:
         return survey
 
     async def _survey_once_shown(self, wanted: WantedImages) -> Survey:
-        """Survey the offer, again and again while the run's publish waits for sign-off but the preview lags behind.
+        """Survey the offer, repeatedly while the publish waits for sign-off but the preview still lags behind.
 
-        Publishing once more would make a second publication of the same draft. A publish that was joined may be
-        of an older draft, though: that one is given a look's time only.
+        Another publish would publish the same draft twice. A joined publish may be of an older draft, however: the
+        run waits for it no longer than ``max_interval``.
         """
         publication = self.publication
         while True:
@@ -160,7 +160,7 @@ class Stages:
                 publication.slot_since = None
                 return survey
             if survey.preview_of == published.operation_id:
-                # It is the preview of that publish, and late it is not: it was of another draft, or of other plans.
+                # The preview is that publish's, and does not lag: the publish was of another draft or of other plans.
                 publication.published = publication.slot_since = None
                 return survey
             publication.slot_since = publication.slot_since or self.waiting.now
@@ -174,41 +174,41 @@ class Stages:
             )
 
     def count_round(self) -> None:
-        """Count how often the run does the next thing that is missing.
+        """Count a round of the loop.
 
         Raises:
-            ApplicationError: ``MarketplaceError``: it has done so too often.
+            ApplicationError: ``MarketplaceError``: there were too many.
         """
         self.publication.rounds += 1
         if self.publication.rounds > MAX_ROUNDS:
             raise final(
                 "MarketplaceError",
                 f"{self.offer}: others changed the offer {MAX_ROUNDS} times while this run tried to publish it. Find"
-                f" out who does, and start the run again.{self._last_note()}",
+                f" out who changes it, and start the run again.{self._last_note()}",
             )
 
     def _last_note(self) -> str:
         notes = self.publication.notes
-        return f" The last that was noted: {notes[-1]}" if notes else ""
+        return f" The last note: {notes[-1]}" if notes else ""
 
     # The draft
 
     async def edit(self, wanted: WantedImages, *, production_suffices: bool = False) -> Survey:
-        """Survey the offer, and put the images into its draft where neither draft nor slots hold them.
+        """Survey the offer, and put the images into its draft if neither the draft nor a slot holds them.
 
-        The images wait in the draft while another operation runs, if the run may wait for it and the marketplace
-        takes edits meanwhile: whoever publishes next carries them.
+        While another operation runs, the images wait in the draft, provided that the run may wait and the marketplace
+        accepts edits meanwhile. The next publish carries them, whoever starts it.
 
         Args:
             wanted: The images.
-            production_suffices: Whether nothing is to be done once Production holds the images.
+            production_suffices: Whether the run is done once Production holds the images.
         """
         publication = self.publication
         would_remove, would_deprecate = list[ImageVersion](), list[ImageVersion]()
         if publication.known_operations is not None or wanted.when_full is WhenFull.REMOVE_OLDEST:
             survey = await self._survey_once_shown(wanted)
             if survey.in_draft and (publication.known_operations is None or survey.running is None):
-                # What has ended by now did not bring them to the preview.
+                # Operations that have ended by now did not bring the images to the preview.
                 publication.known_operations = survey.known_operations
             live = production_suffices and survey.in_production
             if survey.in_draft or live or self.preview_holds_the_images(survey):
@@ -228,30 +228,30 @@ class Stages:
         survey = self._existing(written.survey)
         if set(written.known_operations) <= set(survey.known_operations):
             return survey
-        # What began while the draft was written may carry the images already: they are not published again.
+        # A publish that began while the draft was written may carry the images already. Do not publish them again.
         return await self._survey_once_shown(wanted)
 
     async def put(self, definition: Callable[[], OfferDefinition], *, replace: bool) -> Survey:
-        """Survey the offer, and put it where that is not done yet and nothing runs.
+        """Survey the offer, and put it unless that is done already or an operation is running.
 
         Args:
-            definition: Returns the offer, which takes a while for a large one.
-            replace: Whether to replace the draft of an offer that exists.
+            definition: Returns the offer. Called only when needed: a large offer takes a while.
+            replace: Whether to replace the draft of an existing offer.
 
         Raises:
-            ApplicationError: ``OfferExists``: it exists and is not to be replaced.
+            ApplicationError: ``OfferExists``: it exists and must not be replaced.
         """
         publication = self.publication
         is_put = publication.known_operations is not None
         if is_put or replace:
             survey = await self.survey(must_exist=is_put)
             if is_put or survey.running is not None:
-                # What has ended by now did not bring the draft to the preview.
+                # Operations that have ended by now did not bring the draft to the preview.
                 ended = is_put and survey.running is None
                 publication.known_operations = survey.known_operations if ended else publication.known_operations
                 return survey
         else:
-            publication.unguarded = True  # what does not exist yet has no ETag
+            publication.unguarded = True  # an offer that does not exist yet has no ETag
         self.logbook.waits_for("the marketplace to take the offer, which may take minutes")
         request = PutOfferRequest(offer=self.offer, definition=definition(), replace=replace, settle=self._settle)
         written = await self._draft.write(DraftWrite(put=request, time=self.waiting.time_left()))
@@ -268,7 +268,7 @@ class Stages:
     # Publish
 
     def preview_holds_the_images(self, survey: Survey) -> bool:
-        """Whether there is nothing left to do: the preview is ready, or Production has the images already."""
+        """Whether nothing is left to do: the preview is ready, or Production holds the images already."""
         return survey.is_ready or (survey.in_preview and self.publication.published is not None)
 
     async def previewed(self, survey: Survey) -> PublicationResult:
@@ -281,7 +281,7 @@ class Stages:
         return self.result(Outcome.LIVE if live else Outcome.PREVIEW, operation_id, publication.images)
 
     async def bring_to_preview(self, survey: Survey, if_publishing: IfPublishing) -> None:
-        """Do the next thing that brings the draft to the preview: publish it, or deal with what runs."""
+        """Do the next thing that brings the draft to the preview: publish it, or deal with a running operation."""
         publication, running = self.publication, survey.running
         if running is None:
             if publication.known_operations is not None:
@@ -295,21 +295,21 @@ class Stages:
             and not publication.changed
             and publication.asked_to_join != running.id
         ):
-            # The images were in the draft before this run came: only the marketplace knows since when.
+            # The images were in the draft already. Only the marketplace knows whether the publish carries them.
             publication.asked_to_join = running.id
             await self._publish(ask_to_join=True)
         else:
             await self.make_way(running, if_publishing)
 
     def _carries_the_images(self, running: Operation) -> bool:
-        """Whether the operation publishes a draft that held the images: it began after they were there."""
+        """Whether the operation publishes a draft that held the images, because it began after they were put."""
         known = self.publication.known_operations
         return running.kind is OperationKind.PUBLISH and known is not None and running.id not in known
 
     async def _publish(self, *, ask_to_join: bool = False) -> None:
         """Publish the draft, or join the publish that carries it already.
 
-        Somebody else may publish at the same moment: then the run goes on with a survey.
+        If somebody else publishes at the same moment, the run goes on with a survey.
         """
         await heed_cancellation()
         publication = self.publication
@@ -320,7 +320,7 @@ class Stages:
             notification_emails=self.notification_emails,
             ask_to_join=ask_to_join,
             settle=self._settle,
-            # Of an offer that was put whole, all that its draft holds is meant.
+            # An offer that was put whole is published with everything in its draft.
             **(_asked(self.wanted) or {"foreign_edits": ForeignEdits.INCLUDE}),
         )
         publication.publish_requested = True
@@ -363,7 +363,7 @@ class Stages:
         self.name_followed(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
 
     async def ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
-        """Ask the service to cancel an operation; ``None`` stands for a publish that is new since those known."""
+        """Ask the service to cancel an operation. ``None`` stands for a publish that is not among those known."""
         self.logbook.waits_for("the marketplace to accept the cancel request")
         return await workflow.execute_activity_method(
             OperationActivities.cancel_operation,
@@ -387,14 +387,14 @@ class Stages:
         started: StartedOperation | None = None,
         known: Sequence[str] = (),
     ) -> None:
-        """Name the operation to follow; `follow` does it.
+        """Set the operation that `follow` will follow.
 
         Args:
             operation_id: The operation.
-            kind: What it does.
-            purpose: What it is followed for.
-            started: What became of the request that began it.
-            known: Ids of the operations that were there before it was asked for.
+            kind: The kind of operation.
+            purpose: Why it is followed.
+            started: The answer to the request that started it, if this run made one.
+            known: IDs of the operations that existed before the request.
         """
         if started is not None:
             self.waiting.now = workflow.now()
@@ -416,10 +416,10 @@ class Stages:
             self.logbook.looked(started.report)
 
     async def follow(self) -> bool:
-        """Follow the operation that the run waits for, if any, to its end, and note what that means for the run.
+        """Follow the operation that the run is waiting for, if any, to its end, and record the outcome.
 
         Returns:
-            Whether it has just brought the draft to the preview.
+            Whether the operation has brought the draft to the preview.
 
         Raises:
             ApplicationError: The run cannot reach its goal: ``PublishFailed``, ``GoLiveFailed``,
@@ -429,7 +429,7 @@ class Stages:
         return await self.follow_on()
 
     async def follow_on(self) -> bool:
-        """Follow the operation, although the run may have been cancelled."""
+        """Follow the operation even if the run has been cancelled."""
         publication = self.publication
         following = publication.following
         if following is None:
@@ -466,7 +466,7 @@ class Stages:
         return False
 
     async def _come_back(self, report: OperationReport) -> None:
-        """Go on with a survey, a while after the marketplace turned a request of the run away."""
+        """Go on with a survey, some time after the marketplace turned a request of this run away."""
         publication = self.publication
         publication.own_publish, publication.go_live_requested = None, False
         said = "; ".join(report.errors) or "something else is running on the offer"
@@ -475,10 +475,10 @@ class Stages:
         await self.waiting.pause("what else is running on the offer", self.patience.polling.min_interval)
 
     async def _goes_on_without(self, following: Following) -> bool:
-        """Whether a cancelled publish is no reason to end the run.
+        """Whether the run goes on although the publish was cancelled.
 
-        It was somebody else's, and the images still wait in the draft. Or a newer publish took the place of ours,
-        with the same draft or a later one.
+        It does if the publish was somebody else's, because the images still wait in the draft. It also does if a
+        newer publish took the place of its own, with the same draft or a later one.
         """
         if not following.ours:
             return True
@@ -488,11 +488,11 @@ class Stages:
         return replaced and newest is not None and newest.state in {OperationState.RUNNING, OperationState.PREVIEW}
 
     async def show_steps(self, publish: Operation | None) -> None:
-        """Show the steps of the publish that made the preview, where the run has not followed it."""
+        """Show the steps of the publish that made the preview, unless the run has followed it."""
         report = self.publication.report
         if publish is None or (report is not None and report.operation_id == publish.id):
             return
-        with contextlib.suppress(ApplicationError, ActivityError):  # the run goes on without
+        with contextlib.suppress(ApplicationError, ActivityError):  # the run goes on without the steps
             answer = await read(
                 OperationActivities.look,
                 LookRequest(offer=self.offer, operation_id=publish.id, kind=publish.kind),
@@ -512,17 +512,17 @@ class Stages:
         known_operations: Sequence[str],
         approver: str | None,
     ) -> None:
-        """Promote the approved preview, and name the operation to follow.
+        """Promote the approved preview, and set the operation to follow.
 
         Args:
-            approved_publish: Id of the publish whose preview was approved.
-            images: What the preview has to hold.
+            approved_publish: ID of the publish whose preview was approved.
+            images: The images that the preview must hold.
             shown: What going live does, as it was shown for approval.
-            known_operations: Ids of the newest operations when the preview was approved, newest first.
+            known_operations: IDs of the newest operations when the preview was approved, newest first.
             approver: Who approved it.
 
         Raises:
-            PreviewChangedError: The preview is not the approved one any more; nothing was sent.
+            PreviewChangedError: The preview is no longer the approved one. Nothing was sent.
         """
         await heed_cancellation()
         publication = self.publication
@@ -554,7 +554,7 @@ class Stages:
         )
 
     async def glance_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
-        """Wait until Production holds the images, but no longer than a look's time."""
+        """Wait until Production holds the images, but no longer than ``max_interval``."""
         try:
             await self.verify_live(images, versions, self.patience.polling.max_interval)
         except ActivityError as error:
@@ -582,7 +582,7 @@ class Stages:
     def result(
         self, outcome: Outcome, operation_id: str | None, images: Sequence[ImageVersion] = ()
     ) -> PublicationResult:
-        """Enter the last stage, where the outcome is one, and return the run's result."""
+        """Return the run's result. If the outcome is a stage, enter it."""
         if outcome in {Outcome.PREVIEW, Outcome.LIVE}:
             named = list(images) != self.publication.images
             self.logbook.stage(PublishStage(outcome), images=images if named else None)
@@ -599,7 +599,7 @@ class Stages:
 
 
 def _asked(wanted: WantedImages | None) -> dict[str, Any]:
-    """Return what activities are told of the change that a run wants."""
+    """Return the change that a run wants, as arguments of activity requests."""
     if wanted is None:
         return {}
     return {
@@ -621,16 +621,16 @@ def begin(
     wanted: WantedImages | None = None,
     notification_emails: Sequence[str] = (),
 ) -> Stages:
-    """Begin a run, or go on where it was continued as new.
+    """Begin a run, or resume one that continued as new.
 
     Args:
         logbook: Shows how the run stands.
-        waiting: Its waits.
-        request: Its input, as it was sent.
-        offer: What it is about.
-        patience: How long and how often it looks at the marketplace.
-        wanted: The images it is about, where the input names some.
-        notification_emails: Whom the marketplace notifies.
+        waiting: The run's waits.
+        request: The run's input, as it was sent.
+        offer: The offer that the run is about.
+        patience: How long and how often the run looks at the marketplace.
+        wanted: The images that the run is about, if its input names any.
+        notification_emails: Addresses that the marketplace notifies.
 
     Raises:
         ApplicationError: ``InvalidInput``: the workflow ID is too long.

@@ -1,4 +1,4 @@
-"""Takes back what a cancelled run started at the marketplace."""
+"""Cancels at the marketplace what a cancelled run started there."""
 
 import asyncio
 import contextlib
@@ -19,13 +19,13 @@ with workflow.unsafe.imports_passed_through():
 
 @asynccontextmanager
 async def taking_back(stages: Stages) -> AsyncIterator[None]:
-    """When the run is cancelled, cancel the operation that it started, and wait until it is."""
+    """If the run is cancelled, cancel the operation that it started, and wait for the end."""
     try:
         yield
     except (FailureError, asyncio.CancelledError):
         if workflow.cancellation_reason() is None:
             raise
-        # Also where a call that had to end first failed. The cancellation may still be on its way.
+        # A call that had to end first may have failed instead. The cancellation may still be undelivered then.
         with contextlib.suppress(asyncio.CancelledError):
             await heed_cancellation()
         await _take_back(stages)
@@ -36,7 +36,7 @@ async def _take_back(stages: Stages) -> None:
     publication = stages.publication
     if publication.go_live_requested:
         stages.logbook.note(
-            "Going live had been requested. What the marketplace took of it goes on: it cannot be cancelled."
+            "Going live had been requested. It cannot be cancelled: what the marketplace has accepted goes on."
         )
         return
     if publication.known_operations is not None and publication.images:
@@ -49,21 +49,21 @@ async def _take_back(stages: Stages) -> None:
 
 
 async def _cancel(stages: Stages, operation_id: str | None) -> None:
-    """Cancel the run's own operation and wait until the service confirms.
+    """Cancel the run's own operation, and wait until the service confirms.
 
-    The service may refuse to cancel before sign-off, or after: where it refuses, the operation is followed to its
-    sign-off and asked once more.
+    The service may refuse to cancel before sign-off, or after it. If it refuses, follow the operation to its sign-off
+    and ask once more.
     """
     answer = await stages.ask_to_cancel(operation_id, stages.publication.known_operations or [])
     if answer.state is CancelState.REFUSED and not answer.is_final:
         if not answer.at_sign_off:
-            stages.logbook.note(f"{answer.reason} It is asked again when the preview waits for sign-off.")
+            stages.logbook.note(f"{answer.reason} The run asks again when the preview waits for sign-off.")
             await _follow(stages, answer.operation_id, Purpose.OUT_OF_THE_WAY)
-        # At sign-off it may have been refused because sign-off was not reached a moment ago.
+        # At sign-off, the refusal may be of a moment before sign-off was reached.
         answer = await stages.ask_to_cancel(answer.operation_id, [])
     if operation_id is None and answer.state is CancelState.NOTHING_TO_CANCEL:
         stages.logbook.note(
-            "The marketplace shows no publish of this run. If it took the request after all, it goes on."
+            "The marketplace shows no publish of this run. If it accepted the request after all, it goes on."
         )
     elif answer.state is CancelState.REFUSED:
         rest = "The preview stays, and nothing is running." if answer.at_sign_off else "It goes on."
@@ -82,4 +82,4 @@ async def _follow(stages: Stages, operation_id: str | None, purpose: Purpose) ->
         if is_cancelled_exception(error):
             raise
         reason = application_error(error)
-        stages.logbook.note(f"whether the operation was cancelled is not known: {reason.message}")
+        stages.logbook.note(f"it is not known whether the operation was cancelled: {reason.message}")

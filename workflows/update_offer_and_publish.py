@@ -15,10 +15,10 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class UpdateOfferAndPublish:
-    """Put image versions into an offer's draft and publish it, until the preview holds them.
+    """Put image versions into an offer's draft, and publish it until the preview holds them.
 
-    Others may write to the same offer at any time. So the run surveys the offer, does the next thing that is
-    missing, and surveys again: nothing is done that is done already, whoever did it.
+    Others may write to the same offer at any time. Therefore the run surveys the offer, does the next thing that is
+    missing, and surveys again. It does nothing that is done already, whoever did it.
     """
 
     def __init__(self) -> None:

@@ -26,8 +26,8 @@ with workflow.unsafe.imports_passed_through():
 class ValidateAndGoLive:
     """Bring images from the preview, or through it, to Production, once somebody has approved.
 
-    Others may write to the same offer at any time. So the run surveys the offer, does the next thing that is
-    missing, and surveys again. What goes live is the preview that was approved, or nothing.
+    Others may write to the same offer at any time. Therefore the run surveys the offer, does the next thing that is
+    missing, and surveys again. Nothing but the approved preview goes live.
     """
 
     def __init__(self) -> None:
@@ -83,12 +83,12 @@ class ValidateAndGoLive:
 
     @decide_go_live.validator
     def _check_decision(self, decision: RawValue = NOTHING) -> None:
-        """Refuse at once what could not stand, so that it leaves nothing in the history."""
+        """Refuse a decision that would have no effect, before it is written to the history."""
         self._decisions.check(decision)
 
     @workflow.signal(description="Look now instead of at the next timer.")
     def check_now(self, _ignored: RawValue = NOTHING) -> None:
-        """Cut the wait short; where approval is awaited, survey the offer again."""
+        """Cut the wait short. A run that awaits approval surveys the offer again."""
         self._waiting.check_now()
 
     @workflow.query(description="Stage, operation, steps, images, approval, and what the run is waiting for.")

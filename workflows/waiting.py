@@ -1,4 +1,4 @@
-"""Waiting: on a durable timer that a signal cuts short, or for a person. Both may continue the run as new."""
+"""Waits on a durable timer, which a signal can cut short, or for a person. Either may continue the run as new."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,21 +17,20 @@ with workflow.unsafe.imports_passed_through():
 AT_LEAST = timedelta(milliseconds=1)
 
 BETWEEN_LOOKS = timedelta(seconds=1)
-"""How long a run rests before it looks again because of check_now. A look holds the workflow task, and Temporal
-breaks the task off when too many signals arrive meanwhile."""
+"""The shortest time between two looks because of ``check_now``. A look holds the workflow task, and Temporal fails
+the task when too many signals arrive meanwhile."""
 
 MANY = 100
-"""Signals that make a run that waits look again, for each makes its history grow."""
+"""After this many signals a waiting run looks again, and may continue as new: each signal makes its history grow."""
 
 
 class Waiting:
-    """The waits of a run. A run continues as new only here, where nothing is under way.
+    """The waits of a run. A run continues as new only here, where nothing else is in progress.
 
     Attributes:
         request: The run's input, which it is continued with.
-        now: The workflow time when the run went on last, except after a local activity: a replay sees a later time
-            there, and whether a history is long as a later task was told. Whatever is decided by time is decided by
-            this.
+        now: The workflow time at the last wake-up that was no local activity. After a local activity, a replay sees
+            a later time, and a later hint on the length of the history. All decisions by time use this one.
     """
 
     def __init__(self, logbook: Logbook) -> None:
@@ -49,22 +48,22 @@ class Waiting:
             self._heard, self._look_now = 0, True
 
     def check_now(self) -> None:
-        """Cut the wait short. A run that cannot continue as new stops heeding it before its history is full."""
+        """Cut the wait short. A run that cannot continue as new ignores it once its history has grown long."""
         if history.has_room():
             self._look_now = True
         else:
-            self._logbook.note("check_now is not heeded any more, because the history of this run has grown long")
+            self._logbook.note("check_now is not heeded any more: the history of this run has grown long")
 
     async def until(
         self, moment: datetime, summary: str, ready: Callable[[], bool] = lambda: False, *, ends: bool = False
     ) -> bool:
-        """Wait until a moment, until something is ready, or until somebody wants the run to look now.
+        """Wait until a moment, until something is ready, or until somebody asks for a look now.
 
         Args:
             moment: When the wait ends at the latest.
-            summary: What people read at the timer.
-            ready: What else ends the wait.
-            ends: Whether the run ends when the moment has come; otherwise it looks again, perhaps as a new one.
+            summary: The timer's summary in the UI.
+            ready: Ends the wait when it returns true.
+            ends: Whether the run ends at that moment. Otherwise it looks again, and may continue as new first.
 
         Returns:
             Whether the moment has come.
@@ -96,7 +95,7 @@ class Waiting:
         return ready() or self._look_now is not asked_before
 
     def time_left(self) -> timedelta:
-        """Return the time the run still allows for waiting for the marketplace."""
+        """Return how long the run may still wait for the marketplace."""
         return max(self._logbook.publication.wait_until - self.now, timedelta(seconds=1))
 
     async def pause(self, what: str, interval: timedelta) -> None:
@@ -107,7 +106,7 @@ class Waiting:
             interval: How long to wait.
 
         Raises:
-            ApplicationError: ``OperationTimedOut``: the run has waited for as long as it may.
+            ApplicationError: ``OperationTimedOut``: the run's deadline is over.
         """
         publication = self._logbook.publication
         if self.now >= publication.wait_until:
@@ -121,11 +120,11 @@ class Waiting:
 
 
 async def heed_cancellation() -> None:
-    """Start nothing in a run that has been cancelled.
+    """Raise if the run has been cancelled, before it starts anything new.
 
-    A cancellation is delivered once. A run that waits for an activity that is never broken off gets the activity's
-    result in its place. And a run that is cancelled before its first step gets it only when it waits: it is waited
-    for here, or it would break off what takes the run's operation back.
+    A cancellation is delivered once. A run that waits for an uninterruptible activity gets the activity's result
+    instead. A run that is cancelled before its first step gets the cancellation only when it waits. It waits here:
+    otherwise the cancellation would interrupt the cancelling of the run's operation.
     """
     if workflow.cancellation_reason() is not None:
         await asyncio.sleep(0)

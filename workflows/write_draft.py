@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.waiting import heed_cancellation
 
 MAX_WRITE = 2 * MAX_INPUT + 10_000
-"""Bytes: an offer stands in a write as a JSON string, at most twice as long."""
+"""Bytes. A write holds the offer as a JSON string, which is at most twice as long."""
 
 
 @workflow.defn
@@ -31,5 +31,5 @@ class WriteDraft:
                 return await publish(wanted.publish, wanted.time)
             return await call(wanted, ALONE)
         except FailureError as error:
-            await heed_cancellation()  # whatever became of the attempt that was under way
+            await heed_cancellation()  # whatever became of the attempt in progress
             raise application_error(error) from None

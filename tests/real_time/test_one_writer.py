@@ -107,7 +107,7 @@ async def test_a_run_whose_write_somebody_cancels_fails_and_says_so(real_desk: D
     error = await failure_of(run)
 
     assert error.type == "MarketplaceError"
-    assert "writes to the draft was cancelled by somebody" in error.message
+    assert "somebody cancelled the internal run that was writing to the draft" in error.message
 
 
 async def test_what_waits_for_a_whole_offer_to_be_put_is_added_to_it(real_desk: Desk) -> None:

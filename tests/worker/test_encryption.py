@@ -160,7 +160,7 @@ async def test_an_input_that_the_worker_cannot_decrypt_fails_the_run(encrypted: 
     error = await failure_of(await start(stranger, "CheckLastOperationStatus", desk.check()))
 
     assert error.type == "InvalidInput"
-    assert "encrypted with a key that the worker does not hold" in error.message
+    assert "encrypted with a key that the worker does not have" in error.message
 
 
 async def test_a_failure_is_told_in_clear_text(encrypted: Client, desk: Desk) -> None:
