@@ -50,13 +50,13 @@ fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as 
 	  -n 2 --dist worksteal --timeout 3600 tests/test_hostile_inputs.py tests/marketplace/test_hostile_answers.py $(ARGS)
 
 chaos: .venv/dev-installed ## Publish 300 times through each API under fault, and judge it (half an hour); ARGS="--help" says more
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.chaos $(ARGS)
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.chaos $(ARGS)
 
 overload: .venv/dev-installed ## Start 2000 runs at once where 5 requests a second are allowed (half an hour); ARGS="--help" says more
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.overload $(ARGS)
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.overload $(ARGS)
 
 model: .venv/dev-installed ## Check the procedures against a model through both APIs, step by step (some 40 minutes); ARGS="--help" says more
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.model $(ARGS)
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.model $(ARGS)
 
 clients: .venv/dev-installed .bench/released-clients/installed.txt ## Publish with released clients of others beside ours, into docs/released-clients.md (10 minutes)
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest tests/campaigns/released_clients

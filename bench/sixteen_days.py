@@ -22,12 +22,12 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from bench.processes import end_on_sigterm
 from marketplace.cloud_partner.calls import Portal
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from marketplace.http.credentials import FixedToken
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
+from tests.harness.processes import end_on_sigterm
 from worker.__main__ import end
 from worker.registration import data_converter, worker
 from workflows import search_attributes

@@ -18,7 +18,7 @@ from bench.compare.lineup import BARE, CONTESTANTS, ON_TEMPORAL, OURS, SCRIPT, C
 from bench.compare.measurements import LONG_WAIT, Figures, cold_start, crash, in_flight, parked, single
 from bench.compare.programs import ProgramFailedError
 from bench.compare.report import failed, renew, tables
-from bench.processes import ROOT
+from tests.harness.processes import ROOT
 
 USUAL = {"rounds": 3, "sizes": "200,1000", "slow": 100, "crash": 100, "parked": 1000, "watched": 15}
 QUICK = {"rounds": 1, "sizes": "20", "slow": 20, "crash": 20, "parked": 50, "watched": 10}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.processes import ROOT
+from tests.harness.processes import ROOT
 
 BUILT = ROOT / ".bench"
 PINNED = Path(__file__).parent / "environments"

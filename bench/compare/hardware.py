@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench.compare.environments import PINNED, NotToBeHadError, postgres_program, system_program
 from bench.compare.lineup import CONTESTANTS, RESTATE
-from bench.processes import ROOT
 from sandbox.demo import find_temporal
 from sandbox.sample import DemoError
+from tests.harness.processes import ROOT
 
 A_GIBIBYTE = 2**30
 

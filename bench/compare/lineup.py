@@ -25,10 +25,10 @@ from bench.compare.programs import (
     ProgramFailedError,
     unprivileged,
 )
-from bench.processes import free_port
-from bench.temporal_server import connected, server_command
 from sandbox.demo import SERVER_TUNING
 from sandbox.sample import DemoError
+from tests.harness.processes import free_port
+from tests.harness.temporal_server import connected, server_command
 
 _UNTHROTTLED = (
     *("--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000"),

@@ -18,7 +18,7 @@ from temporalio.client import Client as TemporalClient
 from bench.compare.lineup import Contestant, Running, at_work
 from bench.compare.programs import ProgramFailedError
 from bench.compare.rounds import Round, play
-from bench.processes import ROOT
+from tests.harness.processes import ROOT
 
 Figures: TypeAlias = dict[str, Any]
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.processes import ROOT, die_with_us
+from tests.harness.processes import ROOT, die_with_us
 
 PATIENCE = 90.0
 ENDS_WITHIN = 10.0

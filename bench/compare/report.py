@@ -20,7 +20,7 @@ from bench.compare.figures import (
     rounds_of,
 )
 from bench.compare.goals import GOALS, TIMES
-from bench.processes import ROOT
+from tests.harness.processes import ROOT
 
 BEGIN, END = "<!-- from here: made by make bench -->", "<!-- to here: made by make bench -->"
 WORK, WAITING = "benchmark-work.png", "benchmark-waiting.png"

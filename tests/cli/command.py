@@ -16,8 +16,8 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from bench.processes import CLEAN, ROOT, die_with_us
 from cli.__main__ import main
+from tests.harness.processes import CLEAN, ROOT, die_with_us
 
 WITHIN = 30.0
 

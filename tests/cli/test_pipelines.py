@@ -16,11 +16,11 @@ import yaml
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from bench.processes import CLEAN, ROOT
 from sandbox import SandboxMarketplace, serve
 from tests.apis.cloud_partner import CloudPartner
 from tests.cli.conftest import STEP_SECONDS
 from tests.desk import OFFER, STEPS, Desk, Recorder
+from tests.harness.processes import CLEAN, ROOT
 from worker.registration import worker
 
 PIPELINES = ROOT / "examples" / "pipelines"

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import worker.connection
-from bench.processes import free_port
 from cli.__main__ import main
 from cli.arguments import program_of, read_arguments
 from cli.runs import End
@@ -18,6 +17,7 @@ from cli.starting import KINDS, default_id
 from cli.statuses import Status
 from cli.summary import summary
 from tests.cli.command import InProcess
+from tests.harness.processes import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 README = (EXAMPLES.parent / "README.md").read_text()

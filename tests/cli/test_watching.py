@@ -12,14 +12,14 @@ from temporalio.testing import WorkflowEnvironment
 
 import cli.runs
 import cli.watching
-from bench.processes import free_port
-from bench.temporal_server import connected
 from cli.deciding import decide
 from cli.runs import Publication
 from cli.statuses import CommandError
 from tests.cli.command import Command, InProcess
 from tests.cli.test_releases import FAST
 from tests.desk import OFFER, Desk
+from tests.harness.processes import free_port
+from tests.harness.temporal_server import connected
 from tests.process.processes import Programs, until
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from temporalio.client import Client
 
-from bench.processes import free_port
-from bench.temporal_server import connected
 from tests.desk import STEPS
+from tests.harness.processes import free_port
+from tests.harness.temporal_server import connected
 from tests.process.processes import Program, Programs, Publisher, until
 
 _numbers = itertools.count(1)

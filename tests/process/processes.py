@@ -14,11 +14,11 @@ import httpx
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
-from bench.processes import CLEAN, die_with_us
-from bench.temporal_server import server_command
 from sandbox import DEFAULT_TOKEN
 from tests.apis.cloud_partner import IMAGES
 from tests.desk import OFFER
+from tests.harness.processes import CLEAN, die_with_us
+from tests.harness.temporal_server import server_command
 
 
 @dataclass

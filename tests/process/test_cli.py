@@ -12,9 +12,9 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ActivityError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from bench.processes import CLEAN, free_port
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, SAS, vhd
+from tests.harness.processes import CLEAN, free_port
 from tests.process.processes import Programs, Publisher, until, until_working
 
 KEYS = "key:aHVudGVyMmh1bnRlcjIhIQ=="

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from bench.processes import free_port
 from tests.apis.cloud_partner import offer_document
+from tests.harness.processes import free_port
 from tests.process.processes import (
     Program,
     Programs,

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from temporalio.client import Client, WorkflowFailureError
 
-from bench.processes import free_port
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, PLAN, vhd
+from tests.harness.processes import free_port
 from tests.process.processes import Programs, Publisher, until, until_working
 from workflows.messages import PublicationResult, PublishStage
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from temporalio.client import Client, WorkflowFailureError
 
-from bench.processes import free_port
+from tests.harness.processes import free_port
 from tests.process.processes import Programs, Publisher, until, until_working
 
 

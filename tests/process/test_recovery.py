@@ -8,10 +8,10 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError
 
-from bench.processes import free_port
-from bench.temporal_server import connected
 from tests.apis.cloud_partner import offer_document
 from tests.desk import PLAN, SAS, vhd
+from tests.harness.processes import free_port
+from tests.harness.temporal_server import connected
 from tests.process.processes import Programs, Publisher, in_flight, lease, until, until_working
 from workflows.messages import PublicationResult
 

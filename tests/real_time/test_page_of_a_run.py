@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.processes import CLEAN
 from tests.desk import Run, progress_of
+from tests.harness.processes import CLEAN
 from tests.real_time.held_desk import HeldDesk
 
 DANA = "dana@fabrikam.example"

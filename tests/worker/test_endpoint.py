@@ -8,7 +8,7 @@ import aiohttp
 import httpx
 import pytest
 
-from bench.processes import free_port
+from tests.harness.processes import free_port
 from worker.endpoint import Endpoint
 from worker.settings import SettingsError
 from worker.telemetry import BUCKETS, exporting_runtime

@@ -1,1 +1,0 @@
-"""The fault campaign: nothing lost, nothing twice. `make chaos`, or ``python -m bench.chaos --help``."""

@@ -1,1 +1,0 @@
-"""The model check: what may be, against what is. `make model`, or ``python -m bench.model --help``."""

@@ -1,1 +1,0 @@
-"""Far more runs at once than the marketplace allows requests a second."""

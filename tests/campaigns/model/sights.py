@@ -1,0 +1,70 @@
+"""The marketplace's own state, as the model sees it."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+from sandbox.state import Offer, Snapshot
+from sandbox.state import Operation as Known
+from tests.campaigns.model.inputs import MAIL
+from tests.campaigns.model.nouns import Images, Operation, Sight, State
+from tests.harness.apis import Api
+
+
+def sight_of(offer: Offer | None, api: Api, askers: Mapping[str, str]) -> Sight:
+    """Return how an offer stands.
+
+    Args:
+        offer: The offer.
+        api: The API that it is published through.
+        askers: Who asked for an operation, where the operation itself does not say it.
+    """
+    if offer is None:
+        return Sight()
+    published = offer.preview or offer.production
+    operations = [each for each in offer.operations if each.kind != "cancel"]
+    return Sight(
+        draft=_images(offer.draft.text, api),
+        preview=_slot(offer.preview, api),
+        production=_slot(offer.production, api),
+        operations=[_operation(offer, each, number, api, askers) for number, each in enumerate(operations, 1)],
+        deprecated=api.deprecated_in(_document(offer.draft.text)),
+        words=api.words_in(_document(offer.draft.text)),
+        published_words=api.words_in(_document(published.text)) if published else None,
+    )
+
+
+def _operation(offer: Offer, known: Known, number: int, api: Api, askers: Mapping[str, str]) -> Operation:
+    kind: Literal["publish", "go_live"] = "go_live" if known.kind == "goLive" else "publish"
+    return Operation(
+        id=known.id,
+        name=f"{kind.replace('_', '-')}-{number}",
+        kind=kind,
+        asked_by=askers.get(known.id) or known.emails.removesuffix(MAIL).partition("@")[0],
+        content=_images(known.snapshot.text, api),
+        state=_state(offer, known),
+        words=api.words_in(_document(known.snapshot.text)),
+    )
+
+
+def _state(offer: Offer, known: Known) -> State:
+    if offer.waiting_operation == known.id and known.cancel_at is None:
+        return "waits"
+    if known.outcome is None:
+        return "canceling" if known.cancel_at else "running"
+    return known.outcome
+
+
+def _slot(snapshot: Snapshot | None, api: Api) -> Images | None:
+    return _images(snapshot.text, api) if snapshot else None
+
+
+def _images(text: str, api: Api) -> Images:
+    return api.images_in(_document(text))
+
+
+@lru_cache(maxsize=256)
+def _document(text: str) -> dict[str, Any]:
+    document = json.loads(text)
+    return document if isinstance(document, dict) else {"resources": document}

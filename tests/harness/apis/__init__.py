@@ -1,0 +1,11 @@
+"""What the campaigns know of an API: the offers published through it, and how the sandbox names its calls."""
+
+from tests.harness.apis.api import Api, Call, Images
+from tests.harness.apis.cloud_partner import CloudPartner
+from tests.harness.apis.product_ingestion import ProductIngestion
+
+CLOUD_PARTNER: Api = CloudPartner()
+PRODUCT_INGESTION: Api = ProductIngestion()
+APIS: dict[str, Api] = {api.name: api for api in (CLOUD_PARTNER, PRODUCT_INGESTION)}
+
+__all__ = ["APIS", "CLOUD_PARTNER", "PRODUCT_INGESTION", "Api", "Call", "Images"]
