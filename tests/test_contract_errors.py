@@ -101,7 +101,7 @@ async def test_a_draft_that_the_service_finds_invalid_is_told_in_its_words(desk:
 
     assert error.type == "ValidationFailed"
     assert desk.per_api("skuTitle", "termsConditions") in error.message
-    assert "mend the offer's draft" in error.message
+    assert "correct the offer's draft" in error.message
 
 
 @pytest.mark.parametrize("outcome", ["fail", "block", "reject"])

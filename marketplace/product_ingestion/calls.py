@@ -1,8 +1,8 @@
-"""The Product Ingestion API over HTTP, call by call.
+"""The calls of the Product Ingestion API over HTTP.
 
-One method a call, one request a method, but for lists, which come in pages. A 401, which had no effect, is met by
-repeating the request once with a new token. Nothing else is retried. What answers mean is in
-`marketplace.http.answers`, what refusals say in `failures`.
+Each method makes one request, or one for each page of a list. After a 401, which had no effect, the request is
+repeated once with a new token. Nothing else is retried. `marketplace.http.answers` maps answers to errors, and
+`failures` reads the bodies of refusals.
 """
 
 import re
@@ -33,9 +33,9 @@ MARKETPLACE_URL = "https://graph.microsoft.com/rp/product-ingestion"
 MARKETPLACE_SCOPE = "https://graph.microsoft.com/.default"
 
 SCHEMA_VERSION = "2026-04-01-preview1"
-"""The newest version seen of any resource of a virtual machine offer; answers never hold a newer one than asked for.
+"""The newest version of any resource of a virtual machine offer. Answers have no newer version than the request.
 
-Under an older one the service shows some technical configurations without their image versions.
+With an older version, the service shows some technical configurations without their image versions.
 """
 
 MAX_PAGES = 100
@@ -57,10 +57,10 @@ _NEXT = ("@nextlink", "@odata.nextlink", "nextlink")
 
 
 class ProductIngestion:
-    """The API, call by call.
+    """Makes the calls of the API.
 
-    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when
-    a success has another body than documented.
+    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when the
+    body of a success is not what is documented.
     """
 
     def __init__(
@@ -74,15 +74,15 @@ class ProductIngestion:
         observe: Observer = ignore,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Use what is given; nothing is sent yet, and nothing is ever closed here.
+        """Create the client. The HTTP client and the credentials are closed by their owner.
 
         Args:
-            client: Carries the requests.
-            credentials: Gives the token of each.
-            url: Where the API is.
+            client: Sends the requests.
+            credentials: Provides a token for each request.
+            url: The base URL.
             schema_version: The newest version of resources that answers may have.
-            pace: Holds requests back, where given.
-            observe: Is told of each request.
+            pace: Limits the rate of requests.
+            observe: Is called after each request.
             clock: The present time, for ``Retry-After`` with a date.
         """
         self._sender = Sender(client, credentials, DIALECT, pace=pace, observe=observe, clock=clock)
@@ -90,13 +90,13 @@ class ProductIngestion:
         self._schema_version = schema_version
 
     async def products(self, offer: OfferKey) -> list[object]:
-        """Return the products of an external id, none where there is no such product: ``GET product``."""
+        """Return the products with the offer's external ID: ``GET product``."""
         return await self._list(_call("find_product", "find", offer), "product", {"externalId": offer.offer_id})
 
     async def tree(self, offer: OfferKey, product: str, target: str) -> str:
-        """Return the text of all resources of a target, ``draft``, ``preview`` or ``live``: ``GET resource-tree/…``.
+        """Return the text of all resources of a target: ``GET resource-tree/…``.
 
-        A target that was never reached is answered with 400 or 404.
+        The targets are ``draft``, ``preview`` and ``live``. For an empty target, the service answers 400 or 404.
         """
         call = _call("read_tree", f"read the {target} of", offer)
         query = {"targetType": target}
@@ -111,14 +111,14 @@ class ProductIngestion:
         """Return a resource of the draft: ``GET <durable id>``.
 
         Raises:
-            NotFound: There is none, or no draft at all.
+            NotFound: There is no such resource, or no draft.
         """
         call = _call("read_resource", f"read {one_line(durable_id, 300)} of", offer)
         path = "/".join(segment(part) for part in durable_id.split("/"))
         return await self._object(call, path, limit=MAX_DOCUMENT_BYTES)
 
     async def submissions(self, offer: OfferKey, product: str) -> list[object]:
-        """Return the active submissions, of all pages: ``GET submission/…``."""
+        """Return the active submissions from all pages: ``GET submission/…``."""
         call = _call("list_submissions", "list the submissions of", offer)
         return await self._list(call, f"submission/{segment(product)}", {})
 
@@ -128,18 +128,17 @@ class ProductIngestion:
         return await self._object(call, f"submission/{segment(product)}/{segment(number)}")
 
     async def configure(self, offer: OfferKey, document: str, *, verb: str) -> str | None:
-        """Ask for a document's resources to be as it says, and for submissions: ``POST configure``.
+        """Write the resources of a document, which may include a submission: ``POST configure``.
 
-        Not safe to repeat: the service knows no two requests as one. An accepted request stays accepted where its
-        answer is cut off: then there is no id.
+        Not safe to repeat, since the service does not recognise repeated requests.
 
         Args:
             offer: The offer.
-            document: JSON text, sent to the letter.
-            verb: What it is for, in the words of a person.
+            document: The JSON text, sent as it is.
+            verb: The purpose, in a person's words.
 
         Returns:
-            The job's id.
+            The job's ID, ``None`` if the request was accepted and the answer was cut off.
         """
         call = _call("configure", verb, offer)
         content = encoded(call, document)
@@ -153,19 +152,19 @@ class ProductIngestion:
         return await self._object(call, f"configure/{segment(job)}/status")
 
     async def job_resources(self, offer: OfferKey, job: str) -> object:
-        """Return the resources with which a job succeeded: ``GET configure/<job>``.
+        """Return the resources that a successful job has written: ``GET configure/<job>``.
 
         Raises:
-            NotFound: It has not ended, or has failed.
+            NotFound: The job has not ended, or has failed.
         """
         call = _call("read_job_resources", f"read the outcome of job {one_line(job, 100)} of", offer)
         return await self._object(call, f"configure/{segment(job)}", limit=MAX_DOCUMENT_BYTES)
 
     async def cancel(self, offer: OfferKey, job: str) -> None:
-        """Ask for a job to be cancelled: ``POST configure/<job>/cancel``.
+        """Ask for cancellation of a job: ``POST configure/<job>/cancel``.
 
         Raises:
-            Refused: It has ended, or is too far along.
+            Refused: The job has ended, or is too far along.
         """
         call = _call("cancel_job", f"cancel job {one_line(job, 100)} of", offer)
         await self._send(call, "POST", f"configure/{segment(job)}/cancel", content=b"", timeout=WRITE_TIMEOUT)
@@ -178,10 +177,9 @@ class ProductIngestion:
         return document
 
     async def _list(self, call: Call, path: str, query: Mapping[str, str]) -> list[object]:
-        """Return the items of a list, of all its pages.
+        """Return the items of a list from all pages.
 
-        The address of a further page is never followed, since the token would go along: only what its query says is
-        asked of our own address.
+        Only the query of a link to the next page is used, never its host, since the request carries the token.
         """
         found: list[object] = []
         asked: list[Mapping[str, str]] = []
@@ -224,7 +222,7 @@ class ProductIngestion:
 
 
 def _next_page(page: Mapping[str, object], query: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return the query of the next page, ``None`` where this is the last."""
+    """Return the query of the next page, ``None`` after the last page."""
     link = next((page[name] for name in _NEXT if isinstance(page.get(name), str) and page[name]), None)
     if isinstance(link, str):
         try:

@@ -1,9 +1,9 @@
-"""The technical configuration of a plan: its SKUs and its image versions, each with an image per image type.
+"""The technical configuration of a plan: its SKUs, and its image versions with one image for each image type.
 
-What is of another shape than documented is passed over here and kept in the text.
+Parts of an undocumented shape are skipped here, and kept in the text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +20,7 @@ DELETED = "deleted"
 
 
 @dataclass(frozen=True)
-class HeldImage:
+class VersionImage:
     """The image of one image type in an image version."""
 
     image_type: str
@@ -30,21 +30,24 @@ class HeldImage:
 
 @dataclass(frozen=True)
 class HeldVersion:
-    """An entry of a list of image versions. There may be two of one number: some clients write one an image type."""
+    """An entry in a list of image versions.
+
+    One version may have several entries. Some clients write one entry for each image type.
+    """
 
     number: str
     node: Node
     lifecycle: str
-    images: list[HeldImage]
+    images: list[VersionImage]
 
     @property
     def is_active(self) -> bool:
-        """Whether it is neither deprecated nor to be deleted."""
+        """Whether it is neither deprecated nor marked as deleted."""
         return self.lifecycle not in {DEPRECATED.casefold(), DELETED}
 
     @property
     def is_there(self) -> bool:
-        """Whether it is not to be deleted."""
+        """Whether it is not marked as deleted."""
         return self.lifecycle != DELETED
 
 
@@ -58,12 +61,11 @@ class Sku:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A plan's technical configuration in a tree.
+    """A plan's technical configuration in a resource tree.
 
     Attributes:
-        plan_id: The plan's external id.
-        base: The external id, or what else names the plan, whose configuration this plan shares; ``None`` where it
-            has its own.
+        plan_id: The plan's external ID.
+        base: The plan whose configuration this plan shares, ``None`` if it has its own.
     """
 
     plan_id: str
@@ -72,14 +74,14 @@ class Configuration:
 
     @cached_property
     def versions(self) -> list[HeldVersion]:
-        """The image versions, in their order."""
+        """The image versions, in the document's order."""
         array = self.resource.node.get(VERSIONS)
         items = array.items() if array is not None else ()
         return [found for item in items if (found := _version(item)) is not None]
 
     @cached_property
     def skus(self) -> list[Sku]:
-        """The SKUs, in their order."""
+        """The SKUs, in the document's order."""
         array = self.resource.node.get("skus")
         found: list[Sku] = []
         for item in array.items() if array is not None else ():
@@ -90,31 +92,24 @@ class Configuration:
 
     @property
     def image_types(self) -> list[str]:
-        """The image types of the SKUs, each once."""
+        """The image types of the SKUs, without repeats."""
         return list(dict.fromkeys(sku.image_type for sku in self.skus))
 
     @cached_property
     def by_number(self) -> dict[SortKey, list[HeldVersion]]:
-        """The image versions that are not to be deleted, by what they are as numbers."""
-        found: dict[SortKey, list[HeldVersion]] = {}
-        for one in self.versions:
-            if one.is_there:
-                found.setdefault(sort_key(one.number), []).append(one)
-        return found
+        """The image versions that are not marked as deleted. Spellings of one version share a key."""
+        return _by_sort_key(one for one in self.versions if one.is_there)
 
     def entries(self, number: str) -> list[HeldVersion]:
-        """Return the entries of a version, in any spelling, those that are not to be deleted first."""
+        """Return the entries of a version in any spelling. Those that are marked as deleted come last."""
         return self._entries.get(sort_key(number), [])
 
     @cached_property
     def _entries(self) -> dict[SortKey, list[HeldVersion]]:
-        found: dict[SortKey, list[HeldVersion]] = {}
-        for one in sorted(self.versions, key=lambda each: not each.is_there):
-            found.setdefault(sort_key(one.number), []).append(one)
-        return found
+        return _by_sort_key(sorted(self.versions, key=lambda one: not one.is_there))
 
-    def held(self, number: str, image_type: str) -> tuple[HeldVersion, HeldImage] | None:
-        """Return the image of a version, spelled so, of an image type."""
+    def image(self, number: str, image_type: str) -> tuple[HeldVersion, VersionImage] | None:
+        """Return the image of a version and image type. The version's spelling must be the same."""
         for version in self.by_number.get(sort_key(number), ()):
             for image in version.images:
                 if version.number == number and image.image_type == image_type:
@@ -123,14 +118,14 @@ class Configuration:
 
     @property
     def named(self) -> Iterator[ImageVersion]:
-        """The images for a person: each word one bounded line."""
+        """The images for a person. Each word is one bounded line."""
         for version in self.versions:
             for image in version.images if version.is_there else ():
                 yield named(self.plan_id, version.number, image.image_type)
 
 
 def named(plan_id: str, number: str, image_type: str | None = None) -> ImageVersion:
-    """Return an image version of a document for a person: each word one bounded line."""
+    """Return an image version for a person. Each word is one bounded line."""
     return ImageVersion(
         plan_id=one_line(plan_id, MAX_NAME),
         version=one_line(number, MAX_NAME),
@@ -139,7 +134,7 @@ def named(plan_id: str, number: str, image_type: str | None = None) -> ImageVers
 
 
 def configuration(tree: Tree, plan_id: str) -> Configuration | None:
-    """Return the technical configuration of a plan, by its external id."""
+    """Return the technical configuration of the plan with an external ID."""
     resource = tree.configurations.get(plan_id)
     return Configuration(plan_id, resource, _base(tree, resource)) if resource is not None else None
 
@@ -155,13 +150,13 @@ def dependants(tree: Tree, plan_id: str) -> list[str]:
 
 
 def architecture(image_type: str) -> str:
-    """Return the processor that an image type is of, as far as its name says."""
+    """Return the processor architecture in the name of an image type."""
     name = image_type.casefold().split("gen", 1)[0]
     return "arm" if name.startswith("arm") else name
 
 
-def own_word(image_type: str, image_types: Sequence[str]) -> str | None:
-    """Return the word that a plan uses for an image type; the 64-bit ARM one has two."""
+def matching_image_type(image_type: str, image_types: Sequence[str]) -> str | None:
+    """Return an image type in the plan's spelling. 64-bit ARM has two names."""
 
     def letters(word: str) -> str:
         return word.casefold().replace("arm64", "arm")
@@ -170,7 +165,7 @@ def own_word(image_type: str, image_types: Sequence[str]) -> str | None:
 
 
 def _base(tree: Tree, resource: Resource) -> str | None:
-    """Return which plan's configuration a plan shares; one that was detached has its own."""
+    """Return the plan whose configuration a plan shares. A detached plan has its own."""
     reference, state = resource.node.get("basePlan"), resource.node.get("reuseTechnicalConfigurationState")
     if reference is None or reference.kind == "null":
         return None
@@ -180,16 +175,23 @@ def _base(tree: Tree, resource: Resource) -> str | None:
     return tree.plan_named(value) or (value if isinstance(value, str) else "another plan")
 
 
+def _by_sort_key(versions: Iterable[HeldVersion]) -> dict[SortKey, list[HeldVersion]]:
+    found: dict[SortKey, list[HeldVersion]] = {}
+    for one in versions:
+        found.setdefault(sort_key(one.number), []).append(one)
+    return found
+
+
 def _version(item: Node) -> HeldVersion | None:
     number = _string(item.get("versionNumber")) if item.kind == "object" else None
     if number is None:
         return None
     array = item.get("vmImages")
-    images: list[HeldImage] = []
+    images: list[VersionImage] = []
     for image in array.items() if array is not None else ():
         image_type = _string(image.get("imageType")) if image.kind == "object" else None
         if image_type is not None:
-            images.append(HeldImage(image_type, image, sources.read(image.get("source"))))
+            images.append(VersionImage(image_type, image, sources.read(image.get("source"))))
     lifecycle = (_string(item.get("lifecycleState")) or AVAILABLE).casefold()
     return HeldVersion(number, item, lifecycle, images)
 

@@ -1,4 +1,4 @@
-"""What a slot of an offer holds, as the procedures ask for it, and what going live would do."""
+"""What a slot of an offer holds, and what going live would change."""
 
 import hashlib
 import json
@@ -17,8 +17,8 @@ from marketplace.product_ingestion.configurations import (
     named,
 )
 from marketplace.product_ingestion.image_rules import objections
-from marketplace.product_ingestion.placements import image_types
-from marketplace.product_ingestion.resources import VERSIONS, Tree, differing, told
+from marketplace.product_ingestion.resources import VERSIONS, Tree, differing, with_members
+from marketplace.product_ingestion.wanted_images import image_types
 from marketplace.versions import SortKey, sort_key
 
 
@@ -36,18 +36,18 @@ class OfferContents:
 
     @property
     def publish_id(self) -> str | None:
-        """Id of the publish that it is of, where its tree says so: what is live is of one, too."""
+        """The ID of the publish that made these contents, if the tree names it."""
         return self.tree.submission
 
     def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
-        """Return which of the images it lacks as one of their image types, whatever their sources.
+        """Return the images that are not there with all of their image types, whatever their sources.
 
-        A version that is there in another spelling only is missing; `conflicts` says why it cannot be added.
+        A version that is there only in another spelling is missing. `conflicts` says why it cannot be added.
         """
         return [image.image_version for image in images if not self._has(image, images)]
 
     def conflicts(self, images: Sequence[Image]) -> list[str]:
-        """Return a sentence for each of the images whose version it holds with another source or spelling."""
+        """Return a sentence for each image whose version is there with another source or in another spelling."""
         found: list[str] = []
         for image in images:
             held = self._configurations.get(image.plan_id)
@@ -57,12 +57,12 @@ class OfferContents:
 
     @cached_property
     def evidence(self) -> str:
-        """A digest of everything that the slot holds, but for what says nothing about the offer."""
+        """A digest of everything in the slot that describes the offer."""
         everything = {key: one.members for key, one in self.tree.by_id.items()}
         return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
     def prepare(self) -> "OfferContents":
-        """Work out now what takes long, for whoever can do so in a thread."""
+        """Compute the properties that take long. Call this in a thread."""
         _ = self.versions, self.by_version, self.evidence
         return self
 
@@ -72,7 +72,7 @@ class OfferContents:
 
     @cached_property
     def by_version(self) -> dict[tuple[str, str], HeldVersion]:
-        """The image versions that are not to be deleted, by plan and number."""
+        """The image versions that are not marked as deleted, by plan and number."""
         return {
             (one.plan_id, version.number): version
             for one in self._configurations.values()
@@ -94,7 +94,7 @@ class OfferContents:
 
 
 def promotion(preview: OfferContents | None, production: OfferContents | None) -> Promotion:
-    """Return what going live would do, the same whatever order the service gives the resources in."""
+    """Return what going live would change. The result does not depend on the order of resources."""
     if preview is None:
         return Promotion()
     live = production.versions if production is not None else []
@@ -109,10 +109,10 @@ def promotion(preview: OfferContents | None, production: OfferContents | None) -
 
 
 def _ordered(versions: Iterable[ImageVersion]) -> list[ImageVersion]:
-    def place(one: ImageVersion) -> tuple[str, SortKey, str]:
+    def rank(one: ImageVersion) -> tuple[str, SortKey, str]:
         return one.plan_id, sort_key(one.version), one.generation or ""
 
-    return sorted(versions, key=place)[:SHOWN_IMAGES]
+    return sorted(versions, key=rank)[:SHOWN_IMAGES]
 
 
 def _deprecated(preview: OfferContents, production: OfferContents | None) -> list[ImageVersion]:
@@ -125,43 +125,43 @@ def _deprecated(preview: OfferContents, production: OfferContents | None) -> lis
 
 
 def _changes(preview: OfferContents, production: OfferContents | None) -> list[str]:
-    """Say which resources going live changes, but for image versions that come and go."""
+    """Return a sentence for each resource that going live changes, apart from added and removed image versions."""
     if production is None:
         return ["the whole offer: it goes live for the first time"]
     ours, theirs = preview.tree, production.tree
-    said: list[str] = []
+    sentences: list[str] = []
     for resource_id in sorted({*ours.by_id, *theirs.by_id}):
         after, before = ours.by_id.get(resource_id), theirs.by_id.get(resource_id)
         if before is None and after is not None:
-            said.append(f"{ours.title(after)}: new")
+            sentences.append(f"{ours.title(after)}: new")
         elif after is None and before is not None:
-            said.append(f"{theirs.title(before)}: removed")
+            sentences.append(f"{theirs.title(before)}: removed")
         elif before is not None and after is not None:
             members = [each for each in differing(before.members, after.members) if each != VERSIONS]
             if members:
-                said.append(told(ours.title(after), members))
-    return said + _version_changes(preview, production)
+                sentences.append(with_members(ours.title(after), members))
+    return sentences + _version_changes(preview, production)
 
 
 def _version_changes(preview: OfferContents, production: OfferContents) -> list[str]:
-    """Say which image versions stay and are not what they were, other than deprecated."""
-    said: list[str] = []
+    """Return a sentence for each image version that changes, apart from new deprecations."""
+    sentences: list[str] = []
     for key, version in sorted(preview.by_version.items(), key=itemgetter(0)):
         was = production.by_version.get(key)
         if was is None or version.node.text == was.node.text:
             continue
         name = str(named(*key))
         if version.is_active and not was.is_active:
-            said.append(f"{name}: not deprecated any more")
+            sentences.append(f"{name}: not deprecated any more")
         elif not version.is_active and not was.is_active and _schedule(version) != _schedule(was):
-            said.append(f"{name}: another deprecation schedule")
+            sentences.append(f"{name}: another deprecation schedule")
         held = {image.image_type: image.source for image in was.images}
-        said += [
+        sentences += [
             f"{name} ({image.image_type}): another source"
             for image in version.images
             if image.image_type in held and not image.source.same(held[image.image_type])
         ]
-    return said
+    return sentences
 
 
 def _schedule(version: HeldVersion) -> object:

@@ -1,12 +1,12 @@
-"""A whole offer as a person defines it: the API's own ``configure`` document, sent to the letter.
+"""The definition of a whole offer: a ``configure`` document of the API, sent as the user wrote it.
 
-All that is added are the schema, where it names none, and a SAS for disks without one.
+Only the schema of the document, if it is missing, and the SAS of disks are added.
 
-It may create an offer, or change one: what it does not name stays. A technical configuration replaces the one that is
-there, with all its image versions.
+A definition can create an offer or change one. Resources that it does not name stay as they are. A technical
+configuration replaces the existing one with all its image versions.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,15 @@ from marketplace import sas
 from marketplace.disks import sas_problems, with_http_url
 from marketplace.errors import RuleBroken
 from marketplace.json_text import Splice, apply, change_members, parse, set_value, written
-from marketplace.product_ingestion.configurations import Configuration, HeldImage, HeldVersion, configuration, named
-from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION, Shelf, Trees
+from marketplace.model import Slot
+from marketplace.product_ingestion.configurations import (
+    Configuration,
+    HeldVersion,
+    VersionImage,
+    configuration,
+    named,
+)
+from marketplace.product_ingestion.plan_configurations import PlanConfigurations, Trees
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, external_id, schema
 from marketplace.product_ingestion.resources import Resource, Tree, listed
 from marketplace.versions import sort_key
@@ -24,23 +31,23 @@ from marketplace.wording import listed as shown_names
 
 CONFIGURE_SCHEMA = schema("configure", "2022-03-01-preview2")
 
-_ELSEWHERE = frozenset({"product", "listing"})
-"""References that every resource of an offer has alike, or that say nothing which its id does not."""
+_IGNORED_REFERENCES = frozenset({"product", "listing"})
+"""References that are the same in every resource of an offer, or that repeat the resource's ID."""
 
-_PLANS = frozenset({"plan", "basePlan"})
-_SECRETIVE = "customer-leads"
+_PLAN_REFERENCES = frozenset({"plan", "basePlan"})
+_LEADS = "customer-leads"
 
 
 def read(text: str, offer_id: str) -> Tree:
     """Return the resources of a definition.
 
     Raises:
-        RuleBroken: It is no ``configure`` document, not of this offer, or asks for a publish.
+        RuleBroken: The text is not a ``configure`` document of this offer, or it asks for a publish.
     """
     try:
         resources = listed(text)
     except ValueError as error:
-        raise RuleBroken(f"configure: it cannot be sent: {error}") from None
+        raise RuleBroken(f"configure: it cannot be sent: {error}. Correct it.") from None
     if any(one.kind == SUBMISSION for one in resources):
         raise RuleBroken("configure.resources: leave the submission out; the run publishes by itself.")
     products = [one for one in resources if one.kind == PRODUCT]
@@ -53,12 +60,12 @@ def read(text: str, offer_id: str) -> Tree:
 
 
 def resources_of(text: str) -> Tree:
-    """Return the resources of a definition that was read before."""
+    """Return the resources of a definition that `read` has accepted before."""
     return Tree(listed(text))
 
 
 def completed(text: str) -> str:
-    """Return a definition with the schema that every document needs, where it names none."""
+    """Return a definition with the schema that every document needs."""
     root = parse(text)
     if root.get("$schema") is not None:
         return text
@@ -66,56 +73,56 @@ def completed(text: str) -> str:
 
 
 def refuse_left_out(definition: Tree, slots: Trees) -> list[str]:
-    """Refuse a definition that leaves out a version which was published: the marketplace takes it for deleted.
+    """Refuse a definition without a version that was published. The marketplace would delete the version.
 
     Returns:
-        Sentences for a person on versions that are left out and may be: they are in the draft only.
+        Warnings about versions that are left out and may be, since they are only in the draft.
 
     Raises:
-        RuleBroken: Names each version that was published.
-        VersionsHidden: A list of image versions is empty that cannot be.
+        RuleBroken: A published version is left out. The error names each of them.
+        VersionsHidden: A list of image versions is empty although the plan was published.
     """
     broken: list[str] = []
     warnings: list[str] = []
     for one in _configurations(definition, slots):
         kept = {sort_key(version.number) for version in one.versions}
-        found = {name: configuration(tree, one.plan_id) for name, tree in slots.items()}
-        shelf = Shelf(one.plan_id, {name: held for name, held in found.items() if held is not None})
-        shelf.refuse_hidden_versions()
+        found = {slot: configuration(tree, one.plan_id) for slot, tree in slots.items()}
+        plan = PlanConfigurations(one.plan_id, {slot: held for slot, held in found.items() if held is not None})
+        plan.refuse_hidden_versions()
         published: set[str] = set()
-        for name in (PRODUCTION, PREVIEW, DRAFT):
-            held = shelf.slots.get(name)
+        for slot in (Slot.PRODUCTION, Slot.PREVIEW, Slot.DRAFT):
+            held = plan.slots.get(slot)
             there = [version.number for version in (held.versions if held is not None else ()) if version.is_there]
-            lacking = [number for number in there if sort_key(number) not in kept and number not in published]
-            if name != DRAFT:
-                published.update(lacking)
-                broken += [_left_out(one.plan_id, number, name) for number in lacking]
-            elif lacking:
+            missing = [number for number in there if sort_key(number) not in kept and number not in published]
+            if slot is not Slot.DRAFT:
+                published.update(missing)
+                broken += [_left_out(one.plan_id, number, slot) for number in missing]
+            elif missing:
                 warnings.append(
-                    f"Plan {one.plan_id}: {shown_names(lacking)} of the draft is left out, and is deleted."
+                    f"Plan {one.plan_id}: {shown_names(missing)} of the draft is left out, and is deleted."
                 )
     RuleBroken.raise_for(broken)
     return bounded(warnings)
 
 
-def _left_out(plan_id: str, number: str, slot: str) -> str:
-    state = "deprecated" if slot == PRODUCTION else "deleted"
+def _left_out(plan_id: str, number: str, slot: Slot) -> str:
+    state = "deprecated" if slot is Slot.PRODUCTION else "deleted"
     return (
         f"configure.resources: plan {plan_id} leaves out version {one_line(number, MAX_NAME)} of the {slot}."
-        f' Name it, with "lifecycleState": "{state}" if it should go.'
+        f' Add it, with "lifecycleState": "{state}" if it should go.'
     )
 
 
 def with_signed_disks(text: str, definition: Tree, slots: Trees, sign: Callable[[str], str | None]) -> str:
-    """Give the disks without a SAS one; everything else comes back byte for byte.
+    """Add a SAS to the disks that have none. The rest of the document stays as it is, byte for byte.
 
-    A disk of an image that the draft holds with the same source gets its URL as it is written there: the image may be
-    published, and its blob deleted.
+    A disk of an image that a slot holds with the same source gets the URL from there. The image may be published, and
+    its blob deleted.
 
     Args:
         text: The definition.
         definition: Its resources, as `read` returned them.
-        slots: The trees that there are.
+        slots: The resource trees.
         sign: Returns a URL with a SAS, ``None`` where it cannot sign.
     """
     splices: list[Splice] = []
@@ -133,15 +140,15 @@ def with_signed_disks(text: str, definition: Tree, slots: Trees, sign: Callable[
 
 
 def check_disks(definition: Tree, slots: Trees, now: datetime) -> list[str]:
-    """Refuse disks that the service could not read, but for those of images that the draft holds alike.
+    """Refuse disks that the service could not read, except those of images that a slot holds with the same source.
 
     Args:
         definition: The resources as they will be sent.
-        slots: The trees that there are.
+        slots: The resource trees.
         now: The present time, with a time zone.
 
     Returns:
-        Sentences for a person, each naming plan and version.
+        Warnings for a person. Each names plan and version.
 
     Raises:
         RuleBroken: A disk has no SAS, or one that does not work.
@@ -160,10 +167,10 @@ def check_disks(definition: Tree, slots: Trees, now: datetime) -> list[str]:
 
 
 def says_the_same(definition: Tree, draft: Tree) -> bool:
-    """Return whether a draft says what a definition says, as far as the service keeps what it is told.
+    """Return whether a draft has the content of a definition, apart from what the service changes.
 
-    Every member of every resource has to be there with an equal value; the draft may have further members and further
-    resources, but no further items of an array. References count by what they name, secrets not at all.
+    Every member of every resource must be there with an equal value. The draft may have more members and resources,
+    but no more items in an array. References are compared by what they name. Secrets are ignored.
     """
     return all(
         any(_same_resource(ours, definition, theirs, draft) for theirs in draft.resources if theirs.kind == ours.kind)
@@ -172,22 +179,24 @@ def says_the_same(definition: Tree, draft: Tree) -> bool:
 
 
 def _same_resource(ours: Resource, definition: Tree, theirs: Resource, draft: Tree) -> bool:
-    if ours.kind == _SECRETIVE:
+    if ours.kind == _LEADS:
         return True
     for name, value in ours.members.items():
-        if name in _ELSEWHERE:
+        if name in _IGNORED_REFERENCES:
             continue
-        if name in _PLANS:
-            here = definition.plan_named(_written(ours, name)) or draft.plan_named(_written(ours, name))
-            if here != draft.plan_named(_written(theirs, name)):
+        if name in _PLAN_REFERENCES:
+            here = definition.plan_named(_decoded(ours, name)) or draft.plan_named(_decoded(ours, name))
+            if here != draft.plan_named(_decoded(theirs, name)):
                 return False
-        elif name not in theirs.members or not _same(_word(name, value), _word(name, theirs.members[name])):
+        elif name not in theirs.members or not _same(
+            _lower_type(name, value), _lower_type(name, theirs.members[name])
+        ):
             return False
     return True
 
 
-def _word(name: str, value: Any) -> Any:
-    """Return a member's value; the service tells the types of assets in either letter case."""
+def _lower_type(name: str, value: Any) -> Any:
+    """Return a member's value. Asset types are lower-cased, since the service returns them in either letter case."""
     return value.casefold() if name == "type" and isinstance(value, str) else value
 
 
@@ -199,39 +208,35 @@ def _same(ours: Any, theirs: Any) -> bool:
     return type(ours) is type(theirs) and bool(ours == theirs)
 
 
-def _written(resource: Resource, member: str) -> Any:
+def _decoded(resource: Resource, member: str) -> Any:
     node = resource.node.get(member)
     return node.value if node is not None else None
 
 
 def _configurations(definition: Tree, slots: Trees) -> Iterator[Configuration]:
-    """Yield the technical configurations of a definition whose plan is known."""
+    """Yield the technical configurations in a definition whose plans are known."""
     for resource in definition.resources:
         if not resource.is_configuration:
             continue
-        reference = _written(resource, "plan")
-        named_by = [definition, *slots.values()]
-        plan = definition.plan_of(resource) or next(
-            filter(None, (tree.plan_named(reference) for tree in named_by)), None
-        )
-        if plan is not None:
-            yield Configuration(plan, resource, None)
+        reference = _decoded(resource, "plan")
+        names = (tree.plan_named(reference) for tree in [definition, *slots.values()])
+        plan_id = definition.plan_of(resource) or next(filter(None, names), None)
+        if plan_id is not None:
+            yield Configuration(plan_id, resource, None)
 
 
-def _images(definition: Tree, slots: Trees) -> Iterator[tuple[Configuration, HeldVersion, HeldImage]]:
+def _images(definition: Tree, slots: Trees) -> Iterator[tuple[Configuration, HeldVersion, VersionImage]]:
     for one in _configurations(definition, slots):
         for version in one.versions:
             for image in version.images if version.is_there else ():
                 yield one, version, image
 
 
-def _settled(
-    slots: Mapping[str, Tree], one: Configuration, version: HeldVersion, image: HeldImage
-) -> HeldImage | None:
-    """Return the image as the draft, or else what was published, holds it with the same source."""
+def _settled(slots: Trees, one: Configuration, version: HeldVersion, image: VersionImage) -> VersionImage | None:
+    """Return the image that the draft, or else a published slot, holds with the same source."""
     for tree in slots.values():
         held = configuration(tree, one.plan_id)
-        found = held.held(version.number, image.image_type) if held is not None else None
+        found = held.image(version.number, image.image_type) if held is not None else None
         if found is not None and found[1].source.same(image.source):
             return found[1]
     return None

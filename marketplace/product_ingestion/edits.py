@@ -1,8 +1,9 @@
-"""Image versions into technical configurations, on their text.
+"""Edits that put image versions into technical configurations.
 
-Whatever is sent replaces what is there, so an edit starts from the draft, or from what was published where there is
-no draft, and holds every version that any slot has. What comes out differs from what went in by the versions added,
-deprecated, deleted and renewed, by SKUs that were asked for, and by what a write may not repeat; by nothing else.
+Edits work on text. A write replaces the whole configuration. Therefore an edit starts from the draft's configuration,
+or from the published one if there is no draft, and keeps every version that was published. The new text differs from
+the old one by the versions that were added, deprecated, deleted and renewed, by the SKUs that were asked for, and by
+members that a write must not repeat.
 """
 
 from collections import defaultdict
@@ -23,7 +24,7 @@ from marketplace.json_text import (
     set_value,
     written,
 )
-from marketplace.model import Change, Deprecation, EditOutcome, ImageVersion, Sku
+from marketplace.model import Change, Deprecation, EditOutcome, ImageVersion, Sku, Slot
 from marketplace.product_ingestion import image_rules, retention, sources
 from marketplace.product_ingestion.configurations import (
     DELETED,
@@ -35,196 +36,215 @@ from marketplace.product_ingestion.configurations import (
     dependants,
     named,
 )
-from marketplace.product_ingestion.placements import (
-    DRAFT,
-    PRODUCTION,
-    Placement,
-    Shelf,
-    Trees,
-    by_version,
-    place,
-    shelves,
-)
-from marketplace.product_ingestion.references import PLAN, PRODUCT, hosted_today
+from marketplace.product_ingestion.plan_configurations import PlanConfigurations, Trees, plan_configurations
+from marketplace.product_ingestion.references import PLAN, PRODUCT, PROPERTY, hosted_today
 from marketplace.product_ingestion.resources import AVAILABLE, VERSIONS, Resource
+from marketplace.product_ingestion.wanted_images import WantedImage, by_version, wanted_images
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import bounded, listed
 
 STICKY = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
-"""Capabilities that cannot be taken back once published; a draft may show them as off all the same."""
+"""Capabilities that cannot be turned off once published. A draft may wrongly show them as off."""
 
 READ_ONLY = frozenset({"validations"})
 
 
 @dataclass
 class _Changes:
-    """What is to be changed of a plan's technical configuration.
+    """The changes to a plan's technical configuration.
 
     Attributes:
-        images: JSON texts of images for versions that the base has, by their entries.
-        replaced: JSON texts in the place of entries that were to be deleted.
-        added: JSON texts of new entries.
-        lifecycles: The new lifecycle state by version, and the deprecation schedule that goes with it.
-        skus: JSON texts of new SKUs.
+        restored: Published versions that are missing, and come back.
+        added: The JSON texts of new entries.
+        images: The JSON texts of new images, by the entries that get them.
+        replaced: The JSON texts that replace entries which were marked as deleted.
+        lifecycles: The new lifecycle state and deprecation schedule, by version.
+        skus: The JSON texts of new SKUs.
         splices: Other edits.
     """
 
+    restored: list[HeldVersion] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
     images: list[tuple[HeldVersion, list[str]]] = field(default_factory=list)
     replaced: list[tuple[HeldVersion, str]] = field(default_factory=list)
-    added: list[str] = field(default_factory=list)
     lifecycles: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     skus: list[str] = field(default_factory=list)
     splices: list[Splice] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _PlanEdit:
+    """The edit of one plan."""
+
+    plan: PlanConfigurations
+    changes: _Changes
+    room: retention.Room
+    warnings: list[str]
+
+
 def edit(
     slots: Trees, change: Change, *, product: str, tenant_id: str | None, now: datetime
 ) -> tuple[list[str], EditOutcome]:
-    """Put images into technical configurations; a version that is there with the same source is left alone.
+    """Put images into technical configurations. A version that is there with the same source is left alone.
 
     All rules are checked for all images before anything changes.
 
     Args:
-        slots: The trees that there are.
-        change: The images wanted, signed where the caller could, and what to do with a full plan.
-        product: The product's own part of its durable id.
-        tenant_id: The tenant of galleries where an image names none.
+        slots: The resource trees.
+        change: The images wanted, signed where the caller can sign, and what to do with a full plan.
+        product: The last part of the product's durable ID.
+        tenant_id: The tenant of galleries, for images that name none.
         now: The present time, with a time zone.
 
     Returns:
-        The resources to be written as JSON texts, none when nothing is to be done, and what changed; ``operations``
-        is empty.
+        The JSON texts of the resources to write, and what changed. There are no texts if there is nothing to do.
+        ``operations`` is empty.
 
     Raises:
-        PlanMissing: There is no such plan, or no SKU of that image type.
-        VersionTaken: A version is there with another source or in another spelling, or is wanted in two.
-        PlanFull: There is no room, or none may be made.
-        RuleBroken: Any other rule.
-        VersionsHidden: A list of image versions is empty that cannot be.
-        ValueError: A text is of another shape than JSON documents are.
+        PlanMissing: There is no such plan, or it has no SKU of the image type.
+        VersionTaken: A slot holds a version with another source or in another spelling, or it is wanted in two
+            spellings.
+        PlanFull: A plan has no room, and not enough versions may go.
+        RuleBroken: Another rule is broken.
+        VersionsHidden: A list of image versions is empty although the plan was published.
+        ValueError: A JSON text has an undocumented shape.
     """
-    placements = place(slots, change.images, tenant_id)
-    image_rules.refuse_taken(placements)
-    added = [one for one in placements if one.present is None]
-    renewed, warnings = image_rules.renewals(placements, now)
-    warnings += image_rules.deprecated(placements)
+    wanted = wanted_images(slots, change.images, tenant_id)
+    image_rules.refuse_taken(wanted)
+    added = [one for one in wanted if one.held is None]
+    renewed, warnings = image_rules.renewals(wanted, now)
+    warnings += image_rules.deprecated(wanted)
     new = [one for one in added if one.published is None]
     warnings += image_rules.refuse_unreadable_disks([*new, *renewed], now)
-    texts: list[str] = []
-    removed: list[tuple[str, str]] = []
-    deprecated: list[tuple[str, str]] = []
-    brought: list[tuple[str, str]] = []
-    for plan_id, shelf in {one.shelf.plan_id: one.shelf for one in placements}.items():
-        here = [one for one in added if one.shelf.plan_id == plan_id]
-        again = [one for one in renewed if one.shelf.plan_id == plan_id]
-        changes, brought_back = _union(shelf, here, tenant_id, shelf.published.values() if here else shelf.kept)
-        if here and retention.is_over(_active(shelf, brought_back, here), change.limit):
-            # What only the preview holds may be missing for having made room.
-            changes, brought_back = _union(shelf, here, tenant_id, shelf.kept)
-        if not (here or again or brought_back):
-            continue
-        brought += [(plan_id, version.number) for version in brought_back]
-        warnings += _told_back(shelf, brought_back, here)
-        room = _room(shelf, brought_back, here, change)
-        schedule = _schedule(slots, change.deprecation) if room.deprecated else None
-        changes.lifecycles |= dict.fromkeys(room.deprecated, (DEPRECATED, schedule))
-        changes.lifecycles |= dict.fromkeys(room.deleted, (DELETED, None))
-        changes.splices += [splice for one in again for splice in _new_urls(one)]
-        warnings += _told_dependants(slots, plan_id)
-        texts.append(_configuration_text(shelf, product, changes, brought_back))
-        removed += [(plan_id, version) for version in room.deleted]
-        deprecated += [(plan_id, version) for version in room.deprecated]
-    outcome = EditOutcome(
-        added=list(dict.fromkeys([*(one.image.image_version for one in added), *(named(*each) for each in brought)])),
-        removed=[named(*each) for each in capped(removed, "removed", warnings)],
-        deprecated=[named(*each) for each in capped(deprecated, "deprecated", warnings)],
+    plans = {one.plan.plan_id: one.plan for one in wanted}.values()
+    maybe = [_plan_edit(slots, plan, added, renewed, change, tenant_id) for plan in plans]
+    plan_edits = [one for one in maybe if one is not None]
+    warnings += [warning for one in plan_edits for warning in one.warnings]
+    texts = [_configuration_text(one.plan, product, one.changes) for one in plan_edits]
+    return texts, _outcome(added, renewed, plan_edits, warnings)
+
+
+def _plan_edit(
+    slots: Trees,
+    plan: PlanConfigurations,
+    added: Iterable[WantedImage],
+    renewed: Iterable[WantedImage],
+    change: Change,
+    tenant_id: str | None,
+) -> _PlanEdit | None:
+    """Return the edit of a plan, ``None`` if there is nothing to do."""
+    added = [one for one in added if one.plan.plan_id == plan.plan_id]
+    renewed = [one for one in renewed if one.plan.plan_id == plan.plan_id]
+    changes = _additions(plan, added, tenant_id, plan.published.values() if added else plan.live)
+    if added and retention.is_over(_active(plan, changes.restored, added), change.limit):
+        # A version that only the preview holds may be missing because it made room.
+        changes = _additions(plan, added, tenant_id, plan.live)
+    if not (added or renewed or changes.restored):
+        return None
+    room = _room(plan, changes.restored, added, change)
+    schedule = _schedule(slots, change.deprecation) if room.deprecated else None
+    changes.lifecycles |= dict.fromkeys(room.deprecated, (DEPRECATED, schedule))
+    changes.lifecycles |= dict.fromkeys(room.deleted, (DELETED, None))
+    changes.splices += [splice for one in renewed for splice in _new_urls(one)]
+    warnings = [*_restored_warning(plan, changes.restored, added), *_dependants_warning(slots, plan.plan_id)]
+    return _PlanEdit(plan, changes, room, warnings)
+
+
+def _outcome(
+    added: Iterable[WantedImage], renewed: Iterable[WantedImage], edits: Sequence[_PlanEdit], warnings: list[str]
+) -> EditOutcome:
+    restored = [named(one.plan.plan_id, version.number) for one in edits for version in one.changes.restored]
+    removed = [named(one.plan.plan_id, number) for one in edits for number in one.room.deleted]
+    deprecated = [named(one.plan.plan_id, number) for one in edits for number in one.room.deprecated]
+    return EditOutcome(
+        added=list(dict.fromkeys([*(one.image.image_version for one in added), *restored])),
+        removed=capped(removed, "removed", warnings),
+        deprecated=capped(deprecated, "deprecated", warnings),
         renewed=list(dict.fromkeys(one.image.image_version for one in renewed)),
         warnings=bounded(warnings),
     )
-    return texts, outcome
 
 
 def as_read(slots: Trees, plan_ids: Sequence[str], *, product: str) -> list[str]:
-    """Return what a publish of some plans only has to send, as it was read: product, property, plans, configurations.
+    """Return the JSON texts that a modular publish has to send: product, property, plans and their configurations.
 
     Raises:
         PlanMissing: There is no such plan.
         RuleBroken: A plan has no technical configuration.
-        VersionsHidden: A list of image versions is empty that cannot be.
+        VersionsHidden: A list of image versions is empty although the plan was published.
     """
     tree = next(iter(slots.values()))
     texts = [
         _resource_text(one)
         for one in tree.resources
-        if one.kind in {"product", "property"} or (one.kind == PLAN and tree.plan_of(one) in plan_ids)
+        if one.kind in {PRODUCT, PROPERTY} or (one.kind == PLAN and tree.plan_of(one) in plan_ids)
     ]
-    for shelf in shelves(slots, plan_ids).values():
-        changes, brought_back = _union(shelf, [], None, shelf.kept)
-        texts.append(_configuration_text(shelf, product, changes, brought_back))
-    return texts
+    plans = plan_configurations(slots, plan_ids).values()
+    return texts + [_configuration_text(plan, product, _additions(plan, [], None, plan.live)) for plan in plans]
 
 
 def gone(slots: Trees) -> list[ImageVersion]:
-    """Return the versions that are live and that the draft lacks: to publish it takes them from customers."""
+    """Return the live versions that the draft lacks. Publishing the draft would take them from customers."""
     found: list[ImageVersion] = []
-    if DRAFT not in slots or PRODUCTION not in slots:
+    if Slot.DRAFT not in slots or Slot.PRODUCTION not in slots:
         return found
-    for live in configurations(slots[PRODUCTION]):
-        held = configuration(slots[DRAFT], live.plan_id)
+    for live in configurations(slots[Slot.PRODUCTION]):
+        held = configuration(slots[Slot.DRAFT], live.plan_id)
         if held is not None and held.base is None and live.base is None:
-            shelf = Shelf(live.plan_id, {DRAFT: held, PRODUCTION: live})
-            found += [named(live.plan_id, version.number) for version in _lacking(shelf, shelf.kept)[0]]
+            plan = PlanConfigurations(live.plan_id, {Slot.DRAFT: held, Slot.PRODUCTION: live})
+            found += [named(live.plan_id, version.number) for version in _missing(plan, plan.live)[0]]
     return list(dict.fromkeys(found))
 
 
-def _lacking(shelf: Shelf, slots: Iterable[Configuration]) -> tuple[list[HeldVersion], dict[int, dict[str, str]]]:
-    """Find what slots hold and the base lacks: versions, and images of versions that it has, by their entries."""
-    lacking: dict[SortKey, list[HeldVersion]] = {}
-    more: dict[int, dict[str, str]] = defaultdict(dict)
+def _missing(
+    plan: PlanConfigurations, slots: Iterable[Configuration]
+) -> tuple[list[HeldVersion], dict[int, dict[str, str]]]:
+    """Return the versions in certain slots that the base lacks, and the images that its own versions lack.
+
+    The images are JSON texts by image type, by the ``id`` of the base's entry.
+    """
+    versions: dict[SortKey, list[HeldVersion]] = {}
+    images: dict[int, dict[str, str]] = defaultdict(dict)
     for published in slots:
         for version in published.versions:
-            entries = shelf.base.entries(version.number)
+            entries = plan.base.entries(version.number)
             if not entries and version.is_there:
-                lacking.setdefault(sort_key(version.number), published.by_number[sort_key(version.number)])
+                versions.setdefault(sort_key(version.number), published.by_number[sort_key(version.number)])
             elif entries and entries[0].is_there:
                 there = {image.image_type for entry in entries for image in entry.images}
                 for image in version.images:
                     if image.image_type not in there:
-                        more[id(entries[0])].setdefault(image.image_type, image.node.text)
-    return [one for entries in lacking.values() for one in entries], more
+                        images[id(entries[0])].setdefault(image.image_type, image.node.text)
+    return [one for entries in versions.values() for one in entries], images
 
 
-def _union(
-    shelf: Shelf, added: Sequence[Placement], tenant_id: str | None, slots: Iterable[Configuration]
-) -> tuple[_Changes, list[HeldVersion]]:
-    """Gather what the base lacks: of what slots hold, and of what is asked for.
-
-    Returns:
-        The changes, and the versions of the slots that the base lacks as a whole.
-    """
-    lacking, more = _lacking(shelf, slots)
-    changes = _Changes()
-    for number, placements in sorted(by_version(added).items(), key=lambda each: sort_key(each[0])):
-        images = {one.image_type: _image_text(one, tenant_id) for one in placements}
-        entries = shelf.base.entries(number)
+def _additions(
+    plan: PlanConfigurations, added: Sequence[WantedImage], tenant_id: str | None, slots: Iterable[Configuration]
+) -> _Changes:
+    """Return the changes that add what the base lacks: versions of certain slots, and wanted images."""
+    restored, more = _missing(plan, slots)
+    changes = _Changes(restored)
+    for number, wanted in sorted(by_version(added).items(), key=lambda each: sort_key(each[0])):
+        images = {one.image_type: _image_text(one, tenant_id) for one in wanted}
+        entries = plan.base.entries(number)
         if entries and entries[0].is_there:
             more[id(entries[0])] = {**images, **more[id(entries[0])]}
         elif entries:
             changes.replaced.append((entries[0], _version_text(number, images)))
-        elif all(one.number != number for one in lacking):
+        elif all(one.number != number for one in restored):
             changes.added.append(_version_text(number, images))
-    changes.images = [(one, list(more[id(one)].values())) for one in shelf.base.versions if id(one) in more]
+    changes.images = [(one, list(more[id(one)].values())) for one in plan.base.versions if id(one) in more]
     skus = {one.image_type: one.new_sku for one in added if one.new_sku is not None}
     changes.skus = [_sku_text(image_type, sku) for image_type, sku in skus.items()]
-    return changes, lacking
+    return changes
 
 
 def _active(
-    shelf: Shelf, brought_back: Sequence[HeldVersion], added: Sequence[Placement] = ()
+    plan: PlanConfigurations, restored: Sequence[HeldVersion], added: Sequence[WantedImage] = ()
 ) -> dict[str, set[str]]:
-    """Return the active versions of the base, with those brought back and added, and their image types."""
-    found = retention.active(shelf.base)
-    for version in brought_back:
+    """Return the image types of the active versions: those of the base, restored ones, and added ones."""
+    found = retention.active(plan.base)
+    for version in restored:
         if version.is_active:
             found.setdefault(version.number, set()).update(image.image_type for image in version.images)
     for one in added:
@@ -233,24 +253,24 @@ def _active(
 
 
 def _room(
-    shelf: Shelf, brought_back: Sequence[HeldVersion], added: Sequence[Placement], change: Change
+    plan: PlanConfigurations, restored: Sequence[HeldVersion], added: Sequence[WantedImage], change: Change
 ) -> retention.Room:
-    before, after = _active(shelf, brought_back), _active(shelf, brought_back, added)
-    asked = [image.version for image in change.images if image.plan_id == shelf.plan_id]
-    return retention.make_room(shelf, before, after, asked, change.when_full, change.limit)
+    before, after = _active(plan, restored), _active(plan, restored, added)
+    asked = [image.version for image in change.images if image.plan_id == plan.plan_id]
+    return retention.make_room(plan, before, after, asked, change.when_full, change.limit)
 
 
-def _configuration_text(shelf: Shelf, product: str, changes: _Changes, brought_back: Sequence[HeldVersion]) -> str:
-    """Write a technical configuration: without its id, since its product and its plan say which it is."""
-    base = shelf.base
+def _configuration_text(plan: PlanConfigurations, product: str, changes: _Changes) -> str:
+    """Return the JSON text of a changed configuration. It has no ID, since its product and plan identify it."""
+    base = plan.base
     root = base.resource.node
-    entries = [edited(one.node, _new_lifecycle(one, changes.lifecycles)) for one in brought_back] + changes.added
-    splices = [*changes.splices, *_schema_today(root), *_kept_on(shelf)]
+    entries = [edited(one.node, _new_lifecycle(one, changes.lifecycles)) for one in changes.restored] + changes.added
+    splices = [*changes.splices, *_schema_today(root), *_kept_on(plan)]
     for version in base.versions:
         splices += _new_lifecycle(version, changes.lifecycles)
     for version, texts in changes.images:
-        more, missing = _append(version.node, "vmImages", texts)
-        splices += [*more, *change_members(version.node, add=missing)]
+        more, absent = _append(version.node, "vmImages", texts)
+        splices += [*more, *change_members(version.node, add=absent)]
     for version, text in changes.replaced:
         splices.append(set_value(version.node, text))
     new_members = _identity(base.resource, product)
@@ -263,7 +283,7 @@ def _configuration_text(shelf: Shelf, product: str, changes: _Changes, brought_b
 
 
 def _append(node: Node, member: str, texts: Sequence[str]) -> tuple[list[Splice], list[tuple[str, str]]]:
-    """Return the edit that adds items to an array of an object, or the member that the object lacks."""
+    """Return the edits that add items to an array in an object, and the members that the object lacks."""
     array = node.get(member)
     if not texts:
         return [], []
@@ -275,7 +295,7 @@ def _append(node: Node, member: str, texts: Sequence[str]) -> tuple[list[Splice]
 
 
 def _resource_text(resource: Resource) -> str:
-    """Write a resource as it was read."""
+    """Return the JSON text of an unchanged resource."""
     node = resource.node
     return edited(node, [*_schema_today(node), *change_members(node, remove=READ_ONLY)])
 
@@ -289,7 +309,7 @@ def _schema_today(node: Node) -> list[Splice]:
 
 
 def _identity(configuration: Resource, product: str) -> list[tuple[str, str]]:
-    """Return the members that say which configuration it is, as far as it lacks them."""
+    """Return the members that identify a configuration and that it lacks."""
     parts = configuration.id.split("/")
     found: list[tuple[str, str]] = []
     if configuration.node.get("product") is None:
@@ -299,10 +319,10 @@ def _identity(configuration: Resource, product: str) -> list[tuple[str, str]]:
     return found
 
 
-def _kept_on(shelf: Shelf) -> list[Splice]:
-    """Return the edits that keep capabilities on which another slot has on."""
-    properties = shelf.base.resource.node.get("vmProperties")
-    elsewhere = [one.resource.node.get("vmProperties") for one in shelf.slots.values()]
+def _kept_on(plan: PlanConfigurations) -> list[Splice]:
+    """Return the edits that turn on the capabilities that are on in another slot."""
+    properties = plan.base.resource.node.get("vmProperties")
+    elsewhere = [one.resource.node.get("vmProperties") for one in plan.slots.values()]
     splices: list[Splice] = []
     for name in STICKY:
         here = properties.get(name) if properties is not None else None
@@ -335,12 +355,12 @@ def _new_lifecycle(version: HeldVersion, lifecycles: Mapping[str, tuple[str, str
 
 
 def _schedule(slots: Trees, deprecation: Deprecation) -> str:
-    """Write how a version is deprecated.
+    """Return the JSON text of a deprecation schedule.
 
     Raises:
-        PlanMissing: There is no plan of the alternative's id.
+        PlanMissing: There is no plan with the ID of the alternative.
     """
-    said: dict[str, object] = {
+    members: dict[str, object] = {
         "dateOffset": retention.duration(deprecation.notice),
         "reason": deprecation.reason,
     }
@@ -352,8 +372,8 @@ def _schedule(slots: Trees, deprecation: Deprecation) -> str:
                 f"The offer has no plan {alternative}, which deprecation.alternative_plan_id names. Correct it, or "
                 "leave it out."
             )
-        said["alternative"] = {"plan": found.id or {"externalId": alternative}}
-    return written(said)
+        members["alternative"] = {"plan": found.id or {"externalId": alternative}}
+    return written(members)
 
 
 def _version_text(number: str, images: Mapping[str, str]) -> str:
@@ -366,7 +386,7 @@ def _version_text(number: str, images: Mapping[str, str]) -> str:
     )
 
 
-def _image_text(one: Placement, tenant_id: str | None) -> str:
+def _image_text(one: WantedImage, tenant_id: str | None) -> str:
     if one.published is not None:
         return one.published[1].node.text
     return object_text({"imageType": written(one.image_type), "source": sources.text(one.image, tenant_id)})
@@ -379,26 +399,28 @@ def _sku_text(image_type: str, sku: Sku) -> str:
     return object_text(members)
 
 
-def _new_urls(one: Placement) -> list[Splice]:
-    """Write the given URLs in the place of those of an image with the same disks."""
+def _new_urls(one: WantedImage) -> list[Splice]:
+    """Return the edits that replace the URLs of an image with the given URLs of the same disks."""
     urls = {disk.place: disk.url for disk in one.source.disks}
-    held = one.present[1].source.disks if one.present is not None else ()
+    held = one.held[1].source.disks if one.held is not None else ()
     return [set_value(disk.node, written(urls[disk.place])) for disk in held if disk.node is not None]
 
 
-def _told_back(shelf: Shelf, brought_back: Sequence[HeldVersion], added: Sequence[Placement]) -> list[str]:
+def _restored_warning(
+    plan: PlanConfigurations, restored: Sequence[HeldVersion], added: Sequence[WantedImage]
+) -> list[str]:
     asked = {one.image.version for one in added}
-    numbers = list(dict.fromkeys(one.number for one in brought_back if one.number not in asked))
-    if not numbers or DRAFT not in shelf.slots:
+    numbers = list(dict.fromkeys(one.number for one in restored if one.number not in asked))
+    if not numbers or Slot.DRAFT not in plan.slots:
         return []
     sentence = (
-        f"Plan {shelf.plan_id}: the draft lacked {listed(numbers)}, which was published, and holds it again: what a "
-        "draft leaves out the marketplace takes for deleted."
+        f"Plan {plan.plan_id}: the draft lacked {listed(numbers)}, which was published, and holds it again. The "
+        "marketplace deletes versions that a draft leaves out."
     )
     return [sentence]
 
 
-def _told_dependants(slots: Trees, plan_id: str) -> list[str]:
+def _dependants_warning(slots: Trees, plan_id: str) -> list[str]:
     tree = next(iter(slots.values()))
     found = dependants(tree, plan_id)
     if not found:

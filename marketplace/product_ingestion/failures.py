@@ -1,7 +1,7 @@
-"""What went wrong, as the Product Ingestion API tells it: errors within errors, in answers and in jobs.
+"""Errors of the Product Ingestion API, in answers and jobs. Errors are nested.
 
-The outermost is often generic, and its code may mislead: what a person wants to read are the innermost ones, with the
-resource that each is about. ``details`` may be missing, or be an object in place of a list. Nothing here raises.
+The outermost error is often generic, and its code may be misleading. A person needs the innermost errors, with the
+resource of each. ``details`` may be missing, or an object instead of a list. The functions accept JSON of any shape.
 """
 
 import json
@@ -19,13 +19,13 @@ MAX_MESSAGE = 400
 MAX_ERRORS = 1000
 MAX_DEPTH = 20
 MAX_STAGE = 60
-"""Characters of the name of a stage; what is longer is a sentence."""
+"""The greatest length of a stage's name, in characters. Longer text is a sentence."""
 
 _VALIDATION = frozenset({"schemavalidationerror", "invalidresource", "businessvalidationerror"})
 FULL = "collectionlimitexceeded"
 _CONTENTION = frozenset({"locked", "productlocked"})
 _CONFLICT = frozenset({"conflict", "invalidstate"})
-"""The codes of contention, and of what is refused for good as well."""
+"""Codes that stand for contention, and also for other refusals."""
 
 _CANCELED = frozenset({"operationcanceled", "operationcancelled"})
 _TRANSIENT = frozenset({"internalservererror", "serviceunavailable", "requesttimeout", "toomanyrequests"})
@@ -36,7 +36,7 @@ _CERTIFICATION = re.compile(r"\s*certification\W*", re.IGNORECASE)
 
 
 class Unexplained(MarketplaceError):
-    """400 or 404 without an error of the service's own: a gateway's answer may look like that."""
+    """400 or 404 without an error of the service. It may be the answer of a gateway."""
 
 
 class UnexplainedRefusal(Refused, Unexplained):
@@ -52,11 +52,12 @@ _UNEXPLAINED: Mapping[int, type[Unexplained]] = {400: UnexplainedRefusal, 404: U
 
 @dataclass(frozen=True)
 class Failure:
-    """An error with those inside it.
+    """An error and the errors inside it.
 
     Attributes:
-        code: In lower case, for comparison.
-        resource: What it is about, or what the one around it is about.
+        code: The code in lower case, for comparisons.
+        word: The code in the service's spelling.
+        resource: The resource that the error, or the error around it, is about.
     """
 
     code: str
@@ -66,57 +67,57 @@ class Failure:
     details: tuple["Failure", ...]
 
     def every(self) -> Iterator["Failure"]:
-        """Yield it and all inside it."""
+        """Yield the error and all errors inside it."""
         yield self
         for one in self.details:
             yield from one.every()
 
     def leaves(self) -> Iterator["Failure"]:
-        """Yield the innermost ones."""
+        """Yield the innermost errors."""
         if not self.details:
             yield self
         for one in self.details:
             yield from one.leaves()
 
     def __str__(self) -> str:
-        """Say it for a person."""
-        said = ": ".join(part for part in (self.word, self.message) if part) or "no reason given"
-        return f"{said} ({self.resource})" if self.resource else said
+        """Return the error for a person."""
+        text = ": ".join(part for part in (self.word, self.message) if part) or "no reason given"
+        return f"{text} ({self.resource})" if self.resource else text
 
 
 def read(errors: object) -> list[Failure]:
-    """Return the errors in a job's list, or in the body of an answer."""
+    """Return the errors of a job, or in the body of an answer."""
     wrapped = lower_keys(errors).get("error")
     return _read(wrapped if wrapped is not None else errors, "", [MAX_ERRORS], 0)
 
 
-def told(failures: Iterable[Failure]) -> list[str]:
-    """Return the innermost errors for a person, each once."""
-    said = dict.fromkeys(str(leaf) for one in failures for leaf in one.leaves())
-    return list(said)[:MAX_LEAVES]
+def innermost(failures: Iterable[Failure]) -> list[str]:
+    """Return the innermost errors for a person, without repeats."""
+    found = dict.fromkeys(str(leaf) for one in failures for leaf in one.leaves())
+    return list(found)[:MAX_LEAVES]
 
 
 def reasons(failures: Iterable[Failure]) -> list[str]:
-    """Return why a publish failed: what is inside its stage, which is named besides, or else what `told` says."""
+    """Return why a publish failed: the messages inside the failed stage, or else the innermost errors."""
     failures = list(failures)
     if stage(failures) is None:
-        return told(failures)
-    said = dict.fromkeys(leaf.message or str(leaf) for one in failures for leaf in one.leaves())
-    return list(said)[:MAX_LEAVES]
+        return innermost(failures)
+    found = dict.fromkeys(leaf.message or str(leaf) for one in failures for leaf in one.leaves())
+    return list(found)[:MAX_LEAVES]
 
 
 def is_full(failures: Iterable[Failure]) -> bool:
-    """Return whether a collection holds as much as it may."""
+    """Return whether a collection is full."""
     return FULL in _codes(failures)
 
 
 def is_cancellation(failures: Iterable[Failure]) -> bool:
-    """Return whether somebody cancelled what was asked for."""
+    """Return whether somebody cancelled the job."""
     return not _CANCELED.isdisjoint(_codes(failures))
 
 
 def stage(failures: Iterable[Failure]) -> str | None:
-    """Return the stage of a publish that failed, such as Certification: what is inside it are its reasons."""
+    """Return the stage of a publish that failed, such as Certification. The errors inside it are the reasons."""
     named = (
         each.message
         for one in failures
@@ -127,12 +128,12 @@ def stage(failures: Iterable[Failure]) -> str | None:
 
 
 def is_certification(failures: Iterable[Failure]) -> bool:
-    """Return whether certification found issues: permanent, whatever the outermost code says."""
+    """Return whether certification found issues. They are permanent, whatever the outermost code is."""
     return any(_CERTIFICATION.fullmatch(each.message) for one in failures for each in one.every())
 
 
 def is_contention(failures: Iterable[Failure]) -> bool:
-    """Return whether something else runs on the offer, or was published over what is to go live."""
+    """Return whether another operation runs on the offer, or has replaced the preview that was to go live."""
     failures = list(failures)
     if _is_permanent(failures):
         return False
@@ -141,7 +142,7 @@ def is_contention(failures: Iterable[Failure]) -> bool:
 
 
 def may_be_contention(failures: Iterable[Failure]) -> bool:
-    """Return whether it is contention where the submissions show what was in the way."""
+    """Return whether the errors are contention, provided that the submissions show what was in the way."""
     failures = list(failures)
     return not _is_permanent(failures) and not _CONFLICT.isdisjoint(_codes(failures))
 
@@ -152,7 +153,7 @@ def _is_permanent(failures: Sequence[Failure]) -> bool:
 
 
 def error_of(failures: Iterable[Failure]) -> type[MarketplaceError]:
-    """Return the error that failures of a write are."""
+    """Return the error class for the failures of a write."""
     failures = list(failures)
     codes = _codes(failures)
     if is_contention(failures):
@@ -164,18 +165,18 @@ def error_of(failures: Iterable[Failure]) -> type[MarketplaceError]:
 
 
 def words_of(body: str) -> str:
-    """Return what the body of a refusal says, for a person."""
+    """Return the words in the body of a refusal, for a person."""
     try:
         failures = read(json.loads(body))
     except (ValueError, RecursionError):
         failures = []
     if not any(leaf.message for one in failures for leaf in one.leaves()):
         return words(body)
-    return one_line("; ".join(told(failures)), MAX_WORDS)
+    return one_line("; ".join(innermost(failures)), MAX_WORDS)
 
 
 def error_of_answer(answer: Answer) -> type[MarketplaceError] | None:
-    """Return the error of a refusal whose body says more than its status, which is contention with 409 and 423."""
+    """Return the error class for the body of a refusal, ``None`` if the status decides."""
     try:
         failures = read(json.loads(answer.text))
     except (ValueError, RecursionError):

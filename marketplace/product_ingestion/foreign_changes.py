@@ -1,8 +1,12 @@
-"""Changes by others that wait in the draft: what a publish would take along without anybody having asked for it.
+"""Unpublished changes by others in the draft, which a publish would include.
 
-The draft is compared with what was published last. Aside are image versions, which the approval shows, and what no
-person means by a change: the order, schemas, signed addresses of assets, submissions, a capability that the draft
-falsely shows as off, and a SKU that came with image versions of a type which was not published before.
+The draft is compared with what was published last. Image versions are left out, since the approval shows them. So are
+differences that are not changes to a person:
+
+* the order of resources, their schemas, and the signed URLs of assets
+* submissions
+* a capability that the draft wrongly shows as off
+* a SKU that was added together with image versions of a new image type
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,7 +17,7 @@ from marketplace.model import ImageVersion, Scope
 from marketplace.product_ingestion.configurations import Configuration, configuration
 from marketplace.product_ingestion.edits import STICKY
 from marketplace.product_ingestion.references import PRODUCT, PROPERTY
-from marketplace.product_ingestion.resources import VERSIONS, Resource, Tree, differing, told
+from marketplace.product_ingestion.resources import VERSIONS, Resource, Tree, differing, with_members
 from marketplace.wording import one_line
 
 MAX_NAMED = 300
@@ -24,25 +28,25 @@ def refuse(draft: Tree | None, published: Tree | None, scope: Scope, plans: Coll
 
     Args:
         draft: The draft.
-        published: The preview where there is one, otherwise what is live; ``None``: nothing was published yet.
-        scope: What a publish takes.
-        plans: The plans it takes where it takes some only.
+        published: The preview, or else what is live, ``None`` if nothing was published yet.
+        scope: What the publish includes.
+        plans: The plans that a modular publish includes.
 
     Raises:
-        ForeignChanges: Names every resource that would change.
+        ForeignChanges: A publish would include such changes. The error names the resources.
     """
     ForeignChanges.raise_for(
         f"{change}. It was never published. Publish or revert it in Partner Center, or set "
-        '"foreign_edits": "include" to publish it along.'
+        '"foreign_edits": "include" to publish it too.'
         for change in found(draft, published, scope, plans)
     )
 
 
 def refuse_gone(versions: Iterable[ImageVersion]) -> None:
-    """Refuse to publish a draft that lacks image versions which are live.
+    """Refuse to publish a draft without image versions that are live.
 
     Raises:
-        ForeignChanges: Names each.
+        ForeignChanges: There are such versions. The error names them.
     """
     ForeignChanges.raise_for(
         f"{version} is live, and gone from the draft. Put it back in Partner Center, or set "
@@ -52,10 +56,10 @@ def refuse_gone(versions: Iterable[ImageVersion]) -> None:
 
 
 def found(draft: Tree | None, published: Tree | None, scope: Scope, plans: Collection[str]) -> list[str]:
-    """Return a sentence, but for its full stop, for every resource that others changed."""
+    """Return a sentence without its full stop for every resource that others changed."""
     if draft is None or published is None:
         return []
-    said: list[str] = []
+    sentences: list[str] = []
     for resource_id in sorted({*draft.by_id, *published.by_id}):
         ours, theirs = draft.by_id.get(resource_id), published.by_id.get(resource_id)
         tree, resource = (draft, ours) if ours is not None else (published, theirs)
@@ -63,14 +67,14 @@ def found(draft: Tree | None, published: Tree | None, scope: Scope, plans: Colle
             continue
         name = one_line(f"{tree.title(resource)} ({resource.id or 'no id'})", MAX_NAMED)
         if theirs is None:
-            said.append(f"{name} is new in the draft")
+            sentences.append(f"{name} is new in the draft")
         elif ours is None:
-            said.append(f"{name} is gone from the draft")
+            sentences.append(f"{name} is gone from the draft")
         else:
             members = differing(*_comparable(draft, ours, published, theirs))
             if members:
-                said.append(told(f"{name} was changed in the draft", members))
-    return said
+                sentences.append(with_members(f"{name} was changed in the draft", members))
+    return sentences
 
 
 def _counts(tree: Tree, resource: Resource, scope: Scope, plans: Collection[str]) -> bool:
@@ -82,7 +86,7 @@ def _counts(tree: Tree, resource: Resource, scope: Scope, plans: Collection[str]
 def _comparable(
     draft: Tree, ours: Resource, published: Tree, theirs: Resource
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the members of two states of a resource that are to be compared: those published, and those drafted."""
+    """Return the members to compare: the published ones, and those of the draft."""
     before, after = dict(theirs.members), dict(ours.members)
     if not ours.is_configuration:
         return before, after
@@ -93,11 +97,11 @@ def _comparable(
     if isinstance(after.get("vmProperties"), dict) and isinstance(before.get("vmProperties"), dict):
         after["vmProperties"] = _kept_on(after["vmProperties"], before["vmProperties"])
     if held is not None and was is not None:
-        came_along = _came_along(held, was)
+        added_types = _added_image_types(held, was)
         after["skus"] = [
             sku
             for sku in after.get("skus") or []
-            if not isinstance(sku, dict) or sku.get("imageType") not in came_along
+            if not isinstance(sku, dict) or sku.get("imageType") not in added_types
         ]
     return before, after
 
@@ -109,8 +113,8 @@ def _kept_on(drafted: Mapping[str, Any], published: Mapping[str, Any]) -> dict[s
     }
 
 
-def _came_along(held: Configuration, was: Configuration) -> set[str]:
-    """Return the image types that are new in the draft, as SKUs and with image versions."""
+def _added_image_types(held: Configuration, was: Configuration) -> set[str]:
+    """Return the image types that the draft has as new SKUs and in image versions."""
     return (set(held.image_types) - set(was.image_types)) & _types(held)
 
 

@@ -1,6 +1,6 @@
-"""The status of a job: whatever is written is done by one, and a publish is one that lasts for days.
+"""The status of jobs. Every write is a job, and a publish is a job that runs for days.
 
-Pure functions over JSON of any shape. Unknown words mean that it still runs, unless it says that it is completed.
+Pure functions, which accept JSON of any shape. Unless a job is completed, an unknown word means that it is running.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ STEPS = {
     OperationKind.PUBLISH: ("preview", "Publish to preview"),
     OperationKind.GO_LIVE: ("live", "Go live"),
 }
-"""The one step that an operation has here, for the service tells of none: its id, and its name.
+"""The ID and name of the single step in a report, since the service reports no steps.
 
-Of one that failed the service names the stage, and then so does the step.
+If an operation fails and the service names the stage, the step is named after the stage.
 """
 
 _COMPLETED = "completed"
@@ -40,7 +40,7 @@ _STEP_STATES = {
 
 
 class Progress(StrEnum):
-    """How far a job, or a submission, is."""
+    """The progress of a job or a submission."""
 
     NOT_STARTED = "not_started"
     RUNNING = "running"
@@ -50,19 +50,19 @@ class Progress(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will become of it."""
+        """Whether it is over."""
         return self not in {Progress.NOT_STARTED, Progress.RUNNING}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as its status document shows it.
+    """A job, from its status document.
 
     Attributes:
-        started_at: When it began.
-        ended_at: When it ended, where it says so.
-        errors: What went wrong.
-        unknown_words: Status words that we do not know.
+        started_at: When it started.
+        ended_at: When it ended, if the document says.
+        errors: The errors.
+        unknown_words: Unknown status words.
     """
 
     progress: Progress
@@ -73,7 +73,7 @@ class Job:
 
 
 def read(document: object) -> Job:
-    """Return what a status document says."""
+    """Return the job that a status document describes."""
     members = lower_keys(document)
     state, unknown = progress(members.get("jobstatus"), members.get("jobresult"))
     errors = failures.read(members.get("errors"))
@@ -89,9 +89,9 @@ def read(document: object) -> Job:
 
 
 def progress(status: object, result: object) -> tuple[Progress, list[str]]:
-    """Return how far something is by its two words, and those of them that we do not know.
+    """Return the progress for a status and a result, and the words that are unknown.
 
-    What is completed with a result that nobody knows has failed; what is completed while its result is pending runs.
+    "Completed" with an unknown result is a failure. "Completed" with a pending result is still running.
     """
     words = [_letters(status), _letters(result)]
     known = (_UNFINISHED, _RESULTS)
@@ -110,7 +110,7 @@ def progress(status: object, result: object) -> tuple[Progress, list[str]]:
 
 
 def state(kind: OperationKind, now: Progress) -> OperationState:
-    """Return the state of an operation that is so far."""
+    """Return the state of an operation for its progress."""
     if now is Progress.SUCCEEDED:
         return OperationState.PREVIEW if kind is OperationKind.PUBLISH else OperationState.LIVE
     ended = {Progress.FAILED: OperationState.FAILED, Progress.CANCELED: OperationState.CANCELED}
@@ -128,27 +128,27 @@ def report(
     in_the_way: bool = False,
     unknown_words: Sequence[str] = (),
 ) -> OperationReport:
-    """Return how far an operation is, with its one step.
+    """Return a report on an operation, with its single step.
 
     Args:
         operation_id: The operation.
         kind: What it does.
-        now: How far it is.
-        errors: What went wrong.
-        otherwise: What is said of a failure without errors.
-        made_submission: Whether it has made a submission. What has failed after that was not turned away, whatever
-            its errors say.
-        in_the_way: Whether something is seen that may have been in its way.
-        unknown_words: Status words that we do not know.
+        now: Its progress.
+        errors: Its errors.
+        otherwise: The error of a failure without errors.
+        made_submission: Whether it has created a submission. A failure after that is never ``TURNED_AWAY``, whatever
+            its errors are.
+        in_the_way: Whether the submissions show something that may have blocked it.
+        unknown_words: Unknown status words.
     """
     reached = state(kind, now)
     in_the_way = failures.is_contention(errors) or (in_the_way and failures.may_be_contention(errors))
     if reached is OperationState.FAILED and in_the_way and not made_submission:
         reached = OperationState.TURNED_AWAY
     failed = reached in {OperationState.FAILED, OperationState.TURNED_AWAY}
-    said = (
-        (failures.reasons(errors) or [otherwise or "it failed, without a message from the service"]) if failed else []
-    )
+    messages: list[str] = []
+    if failed:
+        messages = failures.reasons(errors) or [otherwise or "it failed, without a message from the service"]
     step_id, name = STEPS[kind]
     if failed:
         name = CERTIFICATION if failures.is_certification(errors) else failures.stage(errors) or name
@@ -157,8 +157,8 @@ def report(
         operation_id=operation_id,
         kind=kind,
         state=reached,
-        steps=[Step(id=step_id, name=name, state=step_state, errors=said)],
-        errors=[f"{name}: {message}" for message in said],
+        steps=[Step(id=step_id, name=name, state=step_state, errors=messages)],
+        errors=[f"{name}: {message}" for message in messages],
         unknown_words=list(unknown_words),
         is_over=now.has_ended,
     )

@@ -1,8 +1,8 @@
-"""The marketplace behind the Product Ingestion API: what the procedures need, put together of its calls.
+"""The marketplace behind the Product Ingestion API.
 
-Everything that is written is a job of the service. An edit is followed to its job's end and read back, for what the
-draft holds is what counts, whatever the job says: failed jobs have been seen to change it. A publish is not followed
-here: its job lasts for days.
+Every write is a job of the service. The job of an edit is followed to its end, and the draft is read back. Only the
+content of the draft counts, since failed jobs have been seen to change it. The job of a publish is not followed here,
+because it runs for days.
 """
 
 import asyncio
@@ -50,9 +50,9 @@ from marketplace.product_ingestion.contents import OfferContents
 from marketplace.product_ingestion.definitions import CONFIGURE_SCHEMA
 from marketplace.product_ingestion.image_rules import members_refused
 from marketplace.product_ingestion.jobs import Job, Progress
-from marketplace.product_ingestion.looks import Looks
-from marketplace.product_ingestion.placements import DRAFT, PREVIEW, PRODUCTION, Trees, VersionsHidden, trees
-from marketplace.product_ingestion.reading import Reader
+from marketplace.product_ingestion.looks import OperationLooks
+from marketplace.product_ingestion.plan_configurations import Trees, VersionsHidden, trees
+from marketplace.product_ingestion.reader import Reader
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number_of, schema
 from marketplace.product_ingestion.resources import Tree
 from marketplace.protocol import Attempt, Contents, PutOutcome
@@ -61,10 +61,10 @@ from marketplace.wording import bounded, listed, one_line
 FIRST_PAUSE = timedelta(seconds=0.2)
 LONGEST_PAUSE = timedelta(seconds=15)
 PATIENCE = timedelta(minutes=2)
-"""How long an edit's job is followed in one call; the next attempt follows it on."""
+"""How long an edit's job is followed in one call. The next attempt continues."""
 
 SUBMISSION_SCHEMA = schema(SUBMISSION, "2022-03-01-preview2")
-"""Pinned: newer ones want to be told which sources a submission takes."""
+"""Pinned, since newer versions require the sources of a submission."""
 
 MAX_WORDS = 1500
 
@@ -81,8 +81,8 @@ async def _sleep(time: timedelta) -> None:
 class ProductIngestionMarketplace:
     """Implements `marketplace.protocol.Marketplace`.
 
-    One object serves any number of offers at the same time. Documents are worked on in threads: they may take
-    seconds, and other activities must not miss a heartbeat.
+    One object serves any number of offers concurrently. Documents are processed in threads, because they may take
+    seconds and other activities must not miss a heartbeat.
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class ProductIngestionMarketplace:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         pause: Callable[[timedelta], Awaitable[None]] = _sleep,
     ) -> None:
-        """Use what is given; nothing is sent yet.
+        """Create the marketplace.
 
         Args:
-            calls: The API's calls.
-            signer: Signs disks that are given without a SAS, where the worker holds a storage account's key.
-            tenant_id: The tenant of galleries where an image names none.
+            calls: Makes the calls of the API.
+            signer: Signs disks without a SAS, where the worker has the storage account's key.
+            tenant_id: The tenant of galleries, for images that name none.
             clock: The present time.
             pause: Waits between two looks at an edit's job.
         """
@@ -109,7 +109,7 @@ class ProductIngestionMarketplace:
         self._clock = clock
         self._pause = pause
         self._reader = Reader(calls, clock)
-        self._looks = Looks(calls, self._reader, clock)
+        self._looks = OperationLooks(calls, self._reader, clock)
 
     @property
     def lists_at_once(self) -> bool:
@@ -118,38 +118,38 @@ class ProductIngestionMarketplace:
 
     @property
     def guards_writes(self) -> bool:
-        """Whether a write can be conditional: the API has no ETags."""
+        """Whether a write can be conditional. The API has no ETags."""
         return False
 
     @property
     def joins_publishes(self) -> bool:
-        """Whether a publish that is asked for joins one of the same draft: the API refuses it instead."""
+        """Whether a publish joins a running publish of the same draft. The API refuses it instead."""
         return False
 
     def check(self, change: Change) -> None:
-        """Refuse what no offer of this API can hold.
+        """Refuse values that no offer of this API can hold.
 
         Raises:
-            RuleBroken: Names each such member.
+            RuleBroken: There are such values. The error names each member.
         """
         RuleBroken.raise_for(members_refused(change.images))
 
     async def read_slot(self, offer: OfferKey, slot: Slot) -> OfferContents | None:
-        """Return what a slot holds, ``None`` when its target was never reached.
+        """Return what a slot holds, ``None`` if it is empty.
 
         Raises:
             NotFound: There is no such offer.
-            Unreadable: The target was reached, say the submissions, and the service does not show it.
+            Unreadable: The service does not show the slot, and it is not confirmed that the slot is empty.
         """
         tree = await self._reader.tree(offer, slot)
-        return await _worked_out(offer, OfferContents(tree).prepare) if tree is not None else None
+        return await _in_thread(offer, OfferContents(tree).prepare) if tree is not None else None
 
     def promotion(self, preview: Contents | None, production: Contents | None) -> Promotion:
-        """Return what going live would do, with all that it changes and a digest of the preview."""
+        """Return what going live would change, with a digest of the preview."""
         return contents.promotion(_contents(preview), _contents(production))
 
     async def operations(self, offer: OfferKey) -> list[Operation]:
-        """Return the offer's operations, newest first, a running one before all; empty if never published.
+        """Return the offer's operations, running ones first, then newest first. Empty if it was never published.
 
         Raises:
             NotFound: There is no such offer.
@@ -157,7 +157,7 @@ class ProductIngestionMarketplace:
         return submissions.operations(await self._reader.submissions(offer))
 
     async def standing(self, offer: OfferKey) -> Standing:
-        """Return the newest operations as they are, and whether the preview waits for sign-off.
+        """Return the newest operations, and whether the preview waits for sign-off.
 
         Raises:
             NotFound: There is no such offer.
@@ -165,7 +165,7 @@ class ProductIngestionMarketplace:
         return submissions.standing(await self._reader.submissions(offer))
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:  # noqa: ARG002
-        """Return whether the preview is ready and was not promoted: the list always says it."""
+        """Return whether the preview is ready and not promoted. The list always says it."""
         return submissions.awaits_sign_off(await self._reader.submissions(offer))
 
     async def look(
@@ -176,22 +176,22 @@ class ProductIngestionMarketplace:
         *,
         known: Sequence[str] = (),
     ) -> OperationReport:
-        """Look at one operation: at a submission by its number, or at the job that is to make it.
+        """Look at one operation: a submission by its number, or the job that creates it.
 
-        The report on a job that has ended is of its submission, by its number. Of a job that the service does not
-        know, the submissions tell that are none of those known before.
+        The report on a job that has ended names its submission. If the service does not know the job, the report is
+        on a submission that is none of the known ones.
         """
-        return await self._looks.at(offer, operation_id, kind, known)
+        return await self._looks.look(offer, operation_id, kind, known)
 
     async def planned_edit(
         self, offer: OfferKey, change: Change, *, preview: Contents | None, production: Contents | None
     ) -> EditOutcome:
-        """Check every rule and return what `edit_images` would change.
+        """Check all rules and return what `edit_images` would change.
 
         Raises:
             NotFound: There is no such offer.
-            RuleBroken: A rule of the marketplace, or changes by others that would be published along.
-            Refused: A list of image versions is empty that cannot be.
+            RuleBroken: A rule of the marketplace is broken, or a publish would include changes by others.
+            Refused: A list of image versions is empty although the plan was published.
         """
         slots = trees(await self._reader.tree(offer, Slot.DRAFT), _tree(preview), _tree(production))
         _, edit = await self._edited(offer, slots, change)
@@ -209,26 +209,27 @@ class ProductIngestionMarketplace:
     ) -> EditOutcome:
         """Put the images into the draft in one write, and follow its job to the end.
 
-        Nothing makes a write conditional here: the caller has to be the only one of ours. For the sake of strangers
-        the draft is read once more just before the write, and after it the images are applied again if one of them
-        is missing. The submissions are read last: what somebody began while the job ran is of the old draft.
+        Writes are not conditional in this API, so the caller must be the sole writer among our runs. Strangers may
+        write too. Therefore the draft is read again just before the write. If an image is missing afterwards, the
+        images are applied again. The submissions are read last. An operation that somebody started while the job ran
+        is of the old draft.
 
-        Safe to repeat: a job of an earlier attempt is followed to its end first, and an image that is there already
+        Safe to repeat: the job of an earlier attempt is followed to its end first, and an image that is there already
         is left alone.
 
         Raises:
             NotFound: There is no such offer.
-            Conflict: Something else runs on the offer, or others wrote the draft `ROUNDS` times in between.
+            Conflict: Another operation runs, or others wrote to the draft between read and write, `ROUNDS` times.
             Invalid: The service refuses the configuration.
-            PlanFull: A plan holds as many versions as it may, say we or the service.
-            Unguarded: The caller is not the sole writer; nothing was sent.
-            RuleBroken: Any other rule, or changes by others that would be published along; nothing was sent.
-            Refused: A list of image versions is empty that cannot be.
+            PlanFull: A plan holds as many versions as it may, according to our rules or the service.
+            Unguarded: The caller is not the sole writer. Nothing was sent.
+            RuleBroken: Another rule is broken, or a publish would include changes by others. Nothing was sent.
+            Refused: A list of image versions is empty although the plan was published.
         """
         done = EditOutcome()
         is_done = partial(self._holds, offer, change, _tree(preview), _tree(production))
         if attempt.sent:
-            # Where nothing is left to be done, the earlier attempt has done it.
+            # If there is nothing left to do, the earlier attempt has done it.
             done = EditOutcome(added=_unpublished(change.images, preview, production))
             await self._earlier(offer, attempt, is_done)
         job: Job | None = None
@@ -250,7 +251,7 @@ class ProductIngestionMarketplace:
             job = await self._written(offer, _document(texts), "edit", attempt, is_done)
             done = merged(done, edit)
             if job is None and not await self._shows(is_done, attempt.settle):
-                # It may still be to come: nothing else is sent in this attempt.
+                # The write may still take effect. Nothing else is sent in this attempt.
                 raise _failure(offer, "edit", job)
         raise Conflict(
             f"edit {offer}: the draft was changed by somebody else {ROUNDS} times while the images were put into it;"
@@ -261,39 +262,38 @@ class ProductIngestionMarketplace:
     async def put_offer(
         self, offer: OfferKey, definition: OfferDefinition, *, replace: bool, sole_writer: bool, attempt: Attempt
     ) -> PutOutcome | None:
-        """Create the offer, or apply the definition's resources to it; what the definition does not name stays.
+        """Create the offer, or apply the definition's resources to it. Other resources stay as they are.
 
-        Disks without a SAS are signed where we hold their account's key. What is wrong with the SAS of a disk is
-        refused, unless a slot holds the image with the same source. A definition that leaves out a version which was
-        published is refused.
+        Disks without a SAS are signed if the worker has the account's key. A disk whose SAS does not work is refused,
+        unless a slot holds the image with the same source. A definition without a published version is refused.
 
-        Safe to repeat: a job of an earlier attempt is followed to its end first, and in a repeated attempt an offer
-        whose draft says what the definition says counts as created by us.
+        Safe to repeat: the job of an earlier attempt is followed to its end first. In a repeated attempt, an offer
+        whose draft has the content of the definition counts as created by us.
 
         Raises:
-            Conflict: Something else runs on the offer.
-            Invalid: The service refuses some of the resources; others may have been applied.
-            Unguarded: The caller is not the sole writer; nothing was sent.
-            RuleBroken: The definition cannot be sent; nothing was sent.
+            Conflict: Another operation runs on the offer.
+            Invalid: The service refuses some of the resources. It may have applied others.
+            Unguarded: The caller is not the sole writer. Nothing was sent.
+            RuleBroken: The definition cannot be sent. Nothing was sent.
         """
         if definition.member != "configure":
             raise RuleBroken(
                 f"{definition.member}: is of the Cloud Partner Portal API only, and this worker speaks to the Product"
                 " Ingestion API. Give publisher_id and configure in its place."
             )
-        wanted = await _worked_out(offer, definitions.read, definition.text, offer.offer_id)
+        wanted = await _in_thread(offer, definitions.read, definition.text, offer.offer_id)
         is_done = partial(self._says, offer, wanted)
         earlier = await self._earlier(offer, attempt, is_done)
         slots = await self._reader.trees(offer)
         if slots is not None:
             ours = earlier is not None and earlier.progress is Progress.SUCCEEDED
             if attempt.repeated and not ours:
-                ours = await _says(offer, wanted, slots.get(DRAFT))
+                ours = await _says(offer, wanted, slots.get(Slot.DRAFT))
             if ours:
                 return await self._put(offer, wanted, [])
             if not replace:
                 return None
-        text, warnings = await _worked_out(offer, self._ready, definition.text, wanted, slots or {})
+        text, warnings = await _in_thread(offer, self._ready, definition.text, wanted, slots or {})
         if not sole_writer:
             raise unguarded(offer)
         job = await self._written(offer, text, "put", attempt, is_done)
@@ -307,19 +307,19 @@ class ProductIngestionMarketplace:
         self,
         offer: OfferKey,
         change: Change,
-        notification_emails: Sequence[str],  # noqa: ARG002 - who is told is set in Partner Center
+        notification_emails: Sequence[str],  # noqa: ARG002 - set in Partner Center
         *,
         attempt: Attempt,
     ) -> str | None:
-        """Publish the whole draft, or the plans of the change's images, to the preview; return the job.
+        """Publish the whole draft, or the plans of the change's images, to the preview. Return the job.
 
-        Not safe to repeat without having looked: the service knows no two requests as one.
+        Not safe to repeat without a look first, since the service does not recognise repeated requests.
 
         Raises:
-            Conflict: Something else runs on the offer. Without a status: the draft lacks what is live of the plans of
-                the images, which an edit puts back; nothing was sent.
+            Conflict: Another operation runs on the offer. Or, without a status: the draft lacks live versions in the
+                plans of the images, and an edit has to restore them. Then nothing was sent.
             Invalid: The draft failed the service's validation.
-            ForeignChanges: Changes by others would be published along; nothing was sent.
+            ForeignChanges: The publish would include changes by others. Nothing was sent.
         """
         product = await self._reader.product(offer)
         compared = change.scope is Scope.MODULAR or change.foreign_edits is not ForeignEdits.INCLUDE
@@ -327,9 +327,9 @@ class ProductIngestionMarketplace:
         if compared or change.images:
             preview = await self._reader.tree(offer, Slot.PREVIEW) if compared else None
             production = await self._reader.tree(offer, Slot.PRODUCTION)
-            # Last: what somebody writes into the draft after this read a publish of some plans takes back.
+            # The draft is read last. A modular publish reverts whatever somebody writes to its plans after this read.
             slots = trees(await self._reader.tree(offer, Slot.DRAFT), preview, production)
-        texts, gone = await _worked_out(offer, _to_publish, slots, change, product)
+        texts, gone = await _in_thread(offer, _to_publish, slots, change, product)
         if gone:
             named = listed([str(one) for one in gone])
             raise Conflict(
@@ -341,11 +341,11 @@ class ProductIngestionMarketplace:
         return await self._begin(offer, document, "publish", OperationKind.PUBLISH, attempt)
 
     async def go_live(self, offer: OfferKey, publish_id: str, *, attempt: Attempt) -> str | None:
-        """Promote the preview of a submission, and of no other; return the job.
+        """Promote the preview of one submission. Return the job.
 
         Raises:
-            Conflict: Something else runs on the offer, or it has been published again since.
-            Refused: That is no submission's number.
+            Conflict: Another operation runs on the offer, or it was published again since.
+            Refused: ``publish_id`` is not the number of a submission.
         """
         product = await self._reader.product(offer)
         submission_id = f"{SUBMISSION}/{product}/{publish_id}"
@@ -362,12 +362,12 @@ class ProductIngestionMarketplace:
         self,
         offer: OfferKey,
         operation_id: str,
-        notification_emails: Sequence[str],  # noqa: ARG002 - who is told is set in Partner Center
+        notification_emails: Sequence[str],  # noqa: ARG002 - set in Partner Center
     ) -> None:
-        """Ask for a job to be cancelled; `look` shows when it is.
+        """Ask for cancellation of a job. `look` shows when it is cancelled.
 
         Raises:
-            Refused: It has ended or is too far along, is no job, or is none that the service knows any more.
+            Refused: The job has ended, is too far along, or is not known to the service. Or it is not a job.
         """
         if not operation_id.startswith(JOB_PREFIX):
             raise Refused(
@@ -379,13 +379,14 @@ class ProductIngestionMarketplace:
             await self._calls.cancel(offer, operation_id.removeprefix(JOB_PREFIX))
         except NotFound as error:
             raise Refused(
-                f"cancel {offer}: the marketplace does not know {one_line(operation_id, 100)} any more",
+                f"cancel {offer}: the marketplace does not know {one_line(operation_id, 100)} any more; look at the"
+                " offer in Partner Center",
                 call=f"cancel {offer}",
             ) from error
 
     async def _edited(self, offer: OfferKey, slots: Trees, change: Change) -> tuple[list[str], EditOutcome]:
         product = await self._reader.product(offer)
-        return await _worked_out(offer, self._edit, slots, change, product)
+        return await _in_thread(offer, self._edit, slots, change, product)
 
     def _edit(self, slots: Trees, change: Change, product: str) -> tuple[list[str], EditOutcome]:
         now = self._clock()
@@ -396,7 +397,7 @@ class ProductIngestionMarketplace:
         return edited
 
     def _ready(self, text: str, wanted: Tree, slots: Trees) -> tuple[str, list[str]]:
-        """Return a definition as it can be sent, and what a person should know of its disks."""
+        """Return a definition with its schema and signed disks, and warnings for a person."""
         now = self._clock()
         left_out = definitions.refuse_left_out(wanted, slots)
         text = definitions.with_signed_disks(text, wanted, slots, lambda url: self._signer.signed(url, now))
@@ -406,12 +407,13 @@ class ProductIngestionMarketplace:
     async def _put(
         self, offer: OfferKey, wanted: Tree, warnings: Sequence[str], *, is_new: bool = False
     ) -> PutOutcome:
-        """Return what a put has done.
+        """Return the outcome of a put.
 
-        The submissions are read after it, which takes minutes: what somebody began meanwhile is of the old draft.
+        The submissions are read after the put, which takes minutes. An operation that somebody started meanwhile is
+        of the old draft.
         """
         draft = await self._draft_if_any(offer)
-        held = await _worked_out(offer, OfferContents(draft if draft is not None else wanted).prepare)
+        held = await _in_thread(offer, OfferContents(draft if draft is not None else wanted).prepare)
         known = [] if is_new else newest_ids(await self.operations(offer))
         images = [one.model_copy(update={"generation": None}) for one in held.versions]
         return PutOutcome(known, list(dict.fromkeys(images)), bounded(warnings))
@@ -425,7 +427,7 @@ class ProductIngestionMarketplace:
         attempt: Attempt,
         number: str | None = None,
     ) -> str | None:
-        """Ask for a submission; return its job. Once it was accepted nothing else can go wrong."""
+        """Ask for a submission and return its job. Nothing here can fail once the request was accepted."""
         job = await self._calls.configure(offer, document, verb=verb)
         if job is None:
             return None
@@ -437,7 +439,7 @@ class ProductIngestionMarketplace:
     async def _written(
         self, offer: OfferKey, document: str, verb: str, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]
     ) -> Job | None:
-        """Send an edit and follow its job to the end; ``None`` when nothing tells what became of it."""
+        """Send an edit and follow its job to the end. Return ``None`` if the job's outcome is unknown."""
         attempt.sends()
         try:
             job = await self._calls.configure(offer, document, verb=verb)
@@ -451,7 +453,7 @@ class ProductIngestionMarketplace:
         return await self._followed(offer, f"{JOB_PREFIX}{job}", attempt.settle, is_done)
 
     async def _earlier(self, offer: OfferKey, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]) -> Job | None:
-        """Follow the write of an earlier attempt to its end; wait for a while where nothing names its job."""
+        """Follow the job of an earlier attempt to its end. If the job is unknown, wait until its write shows."""
         if attempt.handle is not None:
             return await self._followed(offer, attempt.handle, attempt.settle, is_done)
         if attempt.sent:
@@ -459,7 +461,7 @@ class ProductIngestionMarketplace:
         return None
 
     async def _shows(self, is_done: Callable[[], Awaitable[bool]], time: timedelta) -> bool:
-        """Wait for a while until a write shows of which no job is known; return whether it does."""
+        """Wait for a while until a write without a known job shows. Return whether it does."""
         for pause in _pauses(min(time, PATIENCE)):
             if await is_done():
                 return True
@@ -467,28 +469,28 @@ class ProductIngestionMarketplace:
         return await is_done()
 
     async def _holds(self, offer: OfferKey, change: Change, preview: Tree | None, production: Tree | None) -> bool:
-        """Return whether the draft holds what a change asks for."""
+        """Return whether the draft holds the images of a change."""
         slots = trees(await self._reader.tree(offer, Slot.DRAFT), preview, production)
         _, edit = await self._edited(offer, slots, change)
         return not edit.changed
 
     async def _says(self, offer: OfferKey, wanted: Tree) -> bool:
-        """Return whether the draft says what a definition says."""
+        """Return whether the draft has the content of a definition."""
         return await _says(offer, wanted, await self._draft_if_any(offer))
 
     async def _followed(
         self, offer: OfferKey, handle: str, settle: timedelta, is_done: Callable[[], Awaitable[bool]]
     ) -> Job | None:
-        """Follow an edit's job to its end; ``None`` when the service has forgotten it, or does not know it for long.
+        """Follow an edit's job to its end. Return ``None`` if the service does not know the job.
 
         Args:
             offer: The offer.
-            handle: Names the job.
-            settle: How long the service may not know it yet.
-            is_done: Says whether the edit shows, which ends the wait for a job that is not known.
+            handle: The name of the job.
+            settle: How long the service may not know the job yet.
+            is_done: Returns whether the edit shows, which ends the wait for an unknown job.
 
         Raises:
-            Unavailable: It has not ended for long.
+            Unavailable: The job has not ended within `PATIENCE`.
         """
         job_id = handle.removeprefix(JOB_PREFIX)
         job: Job | None = None
@@ -507,7 +509,8 @@ class ProductIngestionMarketplace:
         if job is None:
             return None
         raise Unavailable(
-            f"edit {offer}: the marketplace is at job {one_line(job_id, 100)} for {PATIENCE} now; it is followed on",
+            f"edit {offer}: the marketplace's job {one_line(job_id, 100)} has not ended after {PATIENCE}; the next"
+            " attempt follows it",
             call=f"edit {offer}",
         )
 
@@ -517,10 +520,10 @@ class ProductIngestionMarketplace:
         return None
 
 
-async def _worked_out(
+async def _in_thread(
     offer: OfferKey, work: Callable[Given, Result], *args: Given.args, **kwargs: Given.kwargs
 ) -> Result:
-    """Do work on documents in a thread; what is odd about them is the service's doing."""
+    """Process documents of the service in a thread. Raise `Unreadable` if they have an undocumented shape."""
     try:
         return await to_thread(work, *args, **kwargs)
     except VersionsHidden as hidden:
@@ -532,23 +535,26 @@ async def _worked_out(
 
 
 async def _same(offer: OfferKey, before: Tree | None, after: Tree | None) -> bool:
-    """Return whether two reads of the draft say the same."""
+    """Return whether two reads of the draft have the same content."""
 
     def digests() -> list[str | None]:
         return [OfferContents(tree).evidence if tree is not None else None for tree in (before, after)]
 
-    first, second = await _worked_out(offer, digests)
+    first, second = await _in_thread(offer, digests)
     return first == second
 
 
 async def _says(offer: OfferKey, wanted: Tree, draft: Tree | None) -> bool:
-    return draft is not None and await _worked_out(offer, definitions.says_the_same, wanted, draft)
+    return draft is not None and await _in_thread(offer, definitions.says_the_same, wanted, draft)
 
 
 def _to_publish(slots: Trees, change: Change, product: str) -> tuple[list[str], list[ImageVersion]]:
-    """Return what goes along with a submission, and what is live that it would take away; refuse changes by others.
+    """Return the resources to send with a submission, and the live versions that it would remove.
 
-    With a submission of the whole draft nothing goes along, and it takes away what the draft lacks.
+    A submission of the whole draft is sent without resources. It removes live versions that the draft lacks.
+
+    Raises:
+        ForeignChanges: The publish would include changes by others.
     """
     _refuse_foreign_changes(slots, change)
     if change.scope is Scope.MODULAR:
@@ -559,15 +565,15 @@ def _to_publish(slots: Trees, change: Change, product: str) -> tuple[list[str], 
 def _refuse_foreign_changes(slots: Trees, change: Change) -> None:
     if change.foreign_edits is ForeignEdits.INCLUDE:
         return
-    published = slots.get(PREVIEW, slots.get(PRODUCTION))
-    foreign_changes.refuse(slots.get(DRAFT), published, change.scope, change.plans)
+    published = slots.get(Slot.PREVIEW, slots.get(Slot.PRODUCTION))
+    foreign_changes.refuse(slots.get(Slot.DRAFT), published, change.scope, change.plans)
     if change.scope is Scope.WHOLE:
-        # Of the plans of the images an edit puts them back.
+        # In the plans of the images, an edit restores missing versions.
         foreign_changes.refuse_gone(one for one in edits.gone(slots) if one.plan_id not in change.plans)
 
 
 def _pauses(time: timedelta) -> Iterator[timedelta]:
-    """Yield ever longer pauses, until they are as long as ``time`` altogether."""
+    """Yield increasing pauses until their sum reaches ``time``."""
     waited, pause = timedelta(0), FIRST_PAUSE
     while waited < time:
         yield pause
@@ -594,25 +600,25 @@ def _tree(slot: Contents | None) -> Tree | None:
 
 
 def _unpublished(images: Sequence[Image], *slots: Contents | None) -> list[ImageVersion]:
-    """Return the images that none of the slots holds."""
+    """Return the images that are in none of the slots."""
     missing = [image.image_version for image in images]
     for slot in slots:
         missing = [one for one in slot.missing(images) if one in missing] if slot is not None else missing
     return list(dict.fromkeys(missing))
 
 
-def _told(job: Job) -> str:
-    return one_line("; ".join(failures.told(job.errors)) or "no reason given", MAX_WORDS)
+def _reason(job: Job) -> str:
+    return one_line("; ".join(failures.innermost(job.errors)) or "no reason given", MAX_WORDS)
 
 
 def _warnings(job: Job | None) -> list[str]:
     if job is None or job.progress is Progress.SUCCEEDED:
         return []
-    return [f"The marketplace called the edit {job.progress}, yet the draft holds what was asked for: {_told(job)}"]
+    return [f"The marketplace called the edit {job.progress}, yet the draft holds what was asked for: {_reason(job)}"]
 
 
 def _failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
-    """Return the error of an edit whose job did not do what was asked for."""
+    """Return the error of a write that did not have its effect."""
     call = f"{verb} {offer}"
     if job is None:
         return Unreadable(
@@ -620,11 +626,11 @@ def _failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
             call=call,
         )
     if job.progress is Progress.CANCELED:
-        return Conflict(f"{call}: somebody cancelled the job in between: {_told(job)}", call=call, status=_CONFLICT)
-    sentence = f"{call}: the marketplace's job failed: {_told(job)}"
+        return Conflict(f"{call}: somebody cancelled the job in between: {_reason(job)}", call=call, status=_CONFLICT)
+    sentence = f"{call}: the marketplace's job failed: {_reason(job)}"
     if failures.is_full(job.errors):
         return PlanFull(f'{sentence} - deprecate versions in Partner Center, or set when_full to "remove_oldest"')
     error = failures.error_of(job.errors)
     if error is Invalid:
-        sentence += " - mend the offer's draft, or what was asked for, and start the run again"
+        sentence += " - correct the offer's draft or the input, and start the run again"
     return error(sentence, call=call, status=_CONFLICT if error is Conflict else None)

@@ -1,8 +1,8 @@
-"""How resources of the Product Ingestion API are named: durable ids, external ids, and kinds.
+"""Names of resources in the Product Ingestion API: durable IDs, external IDs, and kinds.
 
-A durable id begins with the resource's kind, ``plan/<product>/<plan>``. Wherever one resource points at another there
-may be a durable id, an external id, or the name of a resource in the same request. The documentation spells the
-external id's member in two letter cases; both are read.
+A durable ID starts with the resource's kind: ``plan/<product>/<plan>``. A reference to a resource may be a durable
+ID, an external ID, or the name of a resource in the same request. The documentation spells the member of the external
+ID in two letter cases. Both are read.
 """
 
 import re
@@ -25,12 +25,12 @@ _NUMBER = re.compile(r"[0-9]{1,40}")
 
 
 def schema(kind: str, version: str) -> str:
-    """Return the address of a schema."""
+    """Return the URL of a schema."""
     return f"https://{SCHEMA_HOST}/schema/{kind}/{version}"
 
 
 def kind_of(schema_address: object, durable_id: object) -> str:
-    """Return a resource's kind: by its schema, else by its id; empty where neither tells."""
+    """Return a resource's kind from its schema, or else its ID. Empty if neither names it."""
     found = _SCHEMA.fullmatch(schema_address.strip()) if isinstance(schema_address, str) else None
     if found:
         return found[1].lower()
@@ -38,12 +38,12 @@ def kind_of(schema_address: object, durable_id: object) -> str:
 
 
 def hosted_today(schema_address: str) -> str:
-    """Return a schema's address at today's host: writes with the retired one, which reads still show, are refused."""
+    """Return a schema's URL at today's host. Reads still show the retired host, but writes with it are refused."""
     return _RETIRED.sub(f"https://{SCHEMA_HOST}/", schema_address)
 
 
 def external_id(value: object) -> str | None:
-    """Return the external id in an identity or a reference."""
+    """Return the external ID in an identity or a reference."""
     found = lower_keys(value).get("externalid")
     return found if isinstance(found, str) and found else None
 
@@ -62,14 +62,14 @@ def shown(reference: object) -> str:
 
 
 def product_of(durable_id: object) -> str | None:
-    """Return the product's own part of its durable id, ``None`` where it could not stand in a URL."""
+    """Return the last part of a product's durable ID, ``None`` if it could not be part of a URL."""
     parts = durable_id.split("/") if isinstance(durable_id, str) else []
     named = len(parts) > 1 and parts[0] == PRODUCT and _SEGMENT.fullmatch(parts[1])
     return parts[1] if named else None
 
 
 def number_of(durable_id: object) -> str | None:
-    """Return a submission's number; ``None`` for the draft's placeholder, whose number is 0, and anything else."""
+    """Return a submission's number, ``None`` for anything else and for the draft's placeholder, number 0."""
     if not isinstance(durable_id, str):
         return None
     kind, _, rest = durable_id.partition("/")

@@ -1,7 +1,7 @@
-"""The resources of an offer, as one target - draft, preview or live - holds them.
+"""The resources of an offer in one target: draft, preview or live.
 
-The service lists them in any order and adds kinds that nobody has described: they are found by their ids, and what we
-do not know is kept. To be compared, a resource is read without what says nothing about the offer: see `normal`.
+The service lists resources in any order, and adds undocumented kinds. Resources are found by their IDs, and unknown
+ones are kept. For comparisons, members that say nothing about the offer are left out; see `normal`.
 """
 
 import json
@@ -29,23 +29,23 @@ from marketplace.wording import MAX_NAME, one_line
 VERSIONS = "vmImageVersions"
 AVAILABLE = "generallyAvailable"
 
-_SAYS_NOTHING = frozenset({"$schema", "id", "validations", "resourceName"})
+_IGNORED = frozenset({"$schema", "id", "validations", "resourceName"})
 _ASSETS = ("listing-asset", "listing-trailer")
 
 MAX_DEPTH = 50
-MAX_TOLD = 6
-"""How many members of a resource are named."""
+MAX_NAMED = 6
+"""How many members of a resource a sentence names."""
 
 _EXACT = Context(prec=1_000_000)
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource in its text.
+    """A resource at its place in a text.
 
     Attributes:
-        id: Its durable id; empty where it has none.
-        kind: Such as ``plan-listing``.
+        id: The durable ID, empty if there is none.
+        kind: The kind, such as ``plan-listing``.
     """
 
     node: Node
@@ -54,12 +54,12 @@ class Resource:
 
     @cached_property
     def members(self) -> dict[str, Any]:
-        """The members, without what says nothing about the offer; see `normal`."""
+        """The members that describe the offer, in the form that `normal` returns."""
         drop = frozenset({"url"} if self.kind.startswith(_ASSETS) else ())
         value = self.node.value
-        members = {key: each for key, each in value.items() if key not in _SAYS_NOTHING}
+        members = {key: each for key, each in value.items() if key not in _IGNORED}
         if members.get("lifecycleState") == AVAILABLE:
-            del members["lifecycleState"]  # what it is without being said
+            del members["lifecycleState"]  # the default
         found: dict[str, Any] = normal(members, drop)
         return found
 
@@ -71,10 +71,10 @@ class Resource:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a target holds: its resources, but for submissions.
+    """The resources of a target, without submissions.
 
     Attributes:
-        submission: The number of the submission that it is of, where it says so.
+        submission: The number of the target's submission, if the tree names it.
     """
 
     resources: list[Resource] = field(repr=False)
@@ -82,17 +82,17 @@ class Tree:
 
     @cached_property
     def by_id(self) -> dict[str, Resource]:
-        """The resources by their ids; one without an id by its kind and content."""
+        """The resources by ID. A resource without an ID has its kind and content as the key."""
         return {one.id or f"{one.kind}#{_sorted(one.members)}": one for one in self.resources}
 
     @cached_property
     def product(self) -> Resource | None:
-        """The product itself."""
+        """The product."""
         return next((one for one in self.resources if one.kind == PRODUCT), None)
 
     @cached_property
     def plans(self) -> dict[str, Resource]:
-        """The plans by their external ids."""
+        """The plans by external ID."""
         found: dict[str, Resource] = {}
         for one in self.resources:
             name = external_id(_decoded(one.node.get("identity"))) if one.kind == PLAN else None
@@ -105,7 +105,7 @@ class Tree:
         return {resource.id: name for name, resource in self.plans.items() if resource.id}
 
     def plan_of(self, resource: Resource) -> str | None:
-        """Return the external id of the plan that a resource belongs to, ``None`` where it belongs to none."""
+        """Return the external ID of the plan that a resource belongs to, ``None`` if it belongs to no plan."""
         if resource.kind == PLAN:
             return external_id(_decoded(resource.node.get("identity")))
         reference = _decoded(resource.node.get("plan"))
@@ -123,7 +123,7 @@ class Tree:
         return found
 
     def plan_named(self, reference: object) -> str | None:
-        """Return the external id of the plan that a reference names."""
+        """Return the external ID of the plan that a reference names."""
         if isinstance(reference, str):
             return self._plan_names.get(reference)
         name = resource_name(reference)
@@ -132,7 +132,7 @@ class Tree:
 
     @cached_property
     def configurations(self) -> dict[str, Resource]:
-        """The technical configurations by the external ids of their plans."""
+        """The technical configurations by the external ID of the plan."""
         of_core_vm = self.product is not None and _decoded(self.product.node.get("type")) == "coreVirtualMachine"
         usual = CORE_CONFIGURATION if of_core_vm else CONFIGURATION
         found: dict[str, Resource] = {}
@@ -143,7 +143,7 @@ class Tree:
         return found
 
     def title(self, resource: Resource) -> str:
-        """Return what a person calls a resource: by kind, and by plan where it belongs to one."""
+        """Return a resource's title for a person: its kind, and its plan if it belongs to one."""
         plan = self.plan_of(resource)
         if resource.kind == PLAN and plan:
             return one_line(f"plan {plan}", 2 * MAX_NAME)
@@ -153,10 +153,10 @@ class Tree:
 
 
 def read(text: str) -> Tree:
-    """Return the resources of a tree, or of a `configure` document; those of no known shape are kept as they are.
+    """Return the resources of a tree or of a `configure` document.
 
     Raises:
-        ValueError: The text is not JSON, or no object with an array of resources.
+        ValueError: The text is not JSON, or not an object with an array of resources.
     """
     root = parse(text)
     resources = _listed(root)
@@ -167,10 +167,10 @@ def read(text: str) -> Tree:
 
 
 def listed(text: str) -> list[Resource]:
-    """Return the resources of a text, submissions too.
+    """Return the resources of a text, including submissions.
 
     Raises:
-        ValueError: The text is not JSON, or no object with an array of resources.
+        ValueError: The text is not JSON, or not an object with an array of resources.
     """
     return _listed(parse(text))
 
@@ -183,7 +183,7 @@ def _listed(root: Node) -> list[Resource]:
 
 
 def _target(node: Node) -> str:
-    """Return the target that a tree is of, or that a submission is for."""
+    """Return the target of a tree or a submission."""
     target = node.get("target")
     where = target.get("targetType") if target is not None else None
     return (where.string or "").casefold() if where is not None else ""
@@ -201,15 +201,15 @@ def _resource(node: Node) -> Resource:
 
 
 def normal(value: Any, drop: frozenset[str] = frozenset(), depth: int = 0) -> Any:
-    """Return a JSON value in a form in which what means the same is equal.
+    """Return a JSON value in a form in which equal values have the same meaning.
 
-    Members are sorted, and so are items, for no order is promised; ``null`` is as good as nothing; numbers are
-    compared by value, addresses without their SAS.
+    Members and items are sorted, since the service promises no order. A ``null`` counts as absent. Numbers are
+    compared by value, and URLs without their SAS.
 
     Args:
-        value: The value, numbers as `Number`.
-        drop: Names of members that are left out wherever they stand.
-        depth: How far inside the value stands.
+        value: The value, with numbers as `Number`.
+        drop: The names of members that are left out at any depth.
+        depth: The depth of the value.
     """
     if depth > MAX_DEPTH:
         raise ValueError("nested too deeply")
@@ -229,20 +229,20 @@ def normal(value: Any, drop: frozenset[str] = frozenset(), depth: int = 0) -> An
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the names of the members in which two resources differ; an empty array or object is as good as none."""
+    """Return the names of the members in which two resources differ. Empty arrays and objects count as absent."""
     unequal = (key for key in {*before, *after} if before.get(key) != after.get(key))
     return sorted(key for key in unequal if _filled(before.get(key)) != _filled(after.get(key)))
 
 
-def told(name: str, members: Iterable[str]) -> str:
-    """Say of a resource which members differ."""
+def with_members(name: str, members: Iterable[str]) -> str:
+    """Return a sentence with the first of the members that differ."""
     names = [one_line(one, MAX_NAME) for one in members]
-    more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
-    return one_line(f"{name}: {', '.join(names[:MAX_TOLD])}{more}", 600)
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return one_line(f"{name}: {', '.join(names[:MAX_NAMED])}{more}", 600)
 
 
 def _filled(value: Any) -> Any:
-    """Return a `normal` value without the arrays and objects that hold nothing, ``None`` where nothing is left."""
+    """Return a `normal` value without empty arrays and objects, ``None`` if nothing is left."""
     if isinstance(value, dict):
         return {key: kept for key, each in value.items() if (kept := _filled(each)) is not None} or None
     if isinstance(value, list):

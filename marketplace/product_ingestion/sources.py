@@ -1,10 +1,10 @@
-"""Where the disks of an image come from: blobs named by SAS addresses, or an image version of a gallery."""
+"""The sources of images: disks with SAS URLs, or image versions of a gallery."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from marketplace import sas
-from marketplace.disks import OS, Disk, given_disks
+from marketplace.disks import OS, Disk, addresses, given_disks
 from marketplace.json_text import Node, array_text, object_text, written
 from marketplace.model import Image
 from marketplace.wording import MAX_NAME, one_line
@@ -15,10 +15,10 @@ class Source:
     """The source of an image.
 
     Attributes:
-        disks: Its disks, that of the system first, the others by number.
-        gallery: The resource id of the gallery's image version, in lower case.
+        disks: The OS disk first, data disks by number.
+        gallery: The resource ID of the gallery's image version, in lower case.
         tenant: The gallery's tenant, in lower case.
-        other: What it says where it is of a kind that we do not know.
+        other: The source type, if it is unknown.
     """
 
     disks: tuple[Disk, ...] = ()
@@ -27,21 +27,21 @@ class Source:
     other: str | None = None
 
     def same(self, another: "Source") -> bool:
-        """Return whether two sources are one: disks by their addresses without SAS, gallery images by their ids.
+        """Return whether two sources are the same.
 
-        A tenant counts where both name one.
+        Disks are compared by their addresses without SAS, gallery images by their IDs. Tenants are compared if both
+        sources name one.
         """
         if self.tenant and another.tenant and self.tenant != another.tenant:
             return False
-        return (self.gallery, self.other, self.addresses) == (another.gallery, another.other, another.addresses)
-
-    @property
-    def addresses(self) -> tuple[tuple[str, str], ...]:
-        """The disks by their places and addresses, without SAS."""
-        return tuple((disk.place, sas.address(disk.url)) for disk in self.disks)
+        return (self.gallery, self.other, addresses(self.disks)) == (
+            another.gallery,
+            another.other,
+            addresses(another.disks),
+        )
 
     def __str__(self) -> str:
-        """Name it for a person, without the signature of a SAS."""
+        """Describe the source for a person, without signatures."""
         if self.gallery:
             return f"the gallery image {one_line(self.gallery, 300)}"
         if self.disks:
@@ -52,11 +52,11 @@ class Source:
 
 
 def wanted(image: Image, tenant_id: str | None) -> Source:
-    """Return the source of an image that is asked for.
+    """Return the source of a wanted image.
 
     Args:
         image: The image.
-        tenant_id: The tenant of a gallery where the image names none.
+        tenant_id: The gallery's tenant, if the image names none.
     """
     if image.gallery_image_id is not None:
         tenant = image.gallery_tenant_id or tenant_id
@@ -65,7 +65,7 @@ def wanted(image: Image, tenant_id: str | None) -> Source:
 
 
 def read(source: Node | None) -> Source:
-    """Return the source in an image's text, as far as it is of a known shape."""
+    """Return the source in an image's JSON text."""
     if source is None or source.kind != "object":
         return Source(other="none")
     shared = source.get("sharedImage")
@@ -83,7 +83,7 @@ def read(source: Node | None) -> Source:
 
 
 def text(image: Image, tenant_id: str | None) -> str:
-    """Write the source of an image that is asked for."""
+    """Return the JSON text of a wanted image's source."""
     if image.gallery_image_id is not None:
         shared = {"tenantId": image.gallery_tenant_id or tenant_id or "", "resourceId": image.gallery_image_id}
         return object_text({"sourceType": written("sharedImageGallery"), "sharedImage": written(shared)})

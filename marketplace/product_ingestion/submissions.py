@@ -1,10 +1,13 @@
 """The submissions of an offer, read as its operations.
 
-The service lists what is active: usually an entry a target, with a number that a preview keeps when it is promoted.
-While and after that the list has been seen in three shapes: the entry becomes a second live one; both targets show
-the number; only the live one does. Two live entries are what is live and what goes live, or failed to.
+The service lists active submissions, usually one for each target. A preview keeps its number when it is promoted.
+During and after a promotion, lists of three shapes have been seen:
 
-Pure functions over JSON of any shape.
+* The entry becomes a second live entry. One is live, and the other goes live or failed to.
+* Both targets show the number.
+* Only the live target shows the number.
+
+Pure functions, which accept JSON of any shape.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -39,37 +42,37 @@ class Submission:
 
     @property
     def newness(self) -> tuple[int, str]:
-        """What it is sorted by where the times say nothing: numbers grow."""
+        """The sort key if there are no times. Numbers grow."""
         return _newness(self.number)
 
     @property
     def kind(self) -> OperationKind:
-        """What it does."""
+        """The kind of its operation."""
         return OperationKind.GO_LIVE if self.target == LIVE else OperationKind.PUBLISH
 
     @property
     def operation_id(self) -> str:
-        """The id of the operation that it is."""
+        """The ID of its operation."""
         return self.number + LIVE_SUFFIX if self.target == LIVE else self.number
 
 
 def read(items: Iterable[object]) -> list[Submission]:
-    """Return the submissions of a list, newest first; the draft's placeholder and other targets are left out."""
+    """Return the submissions of a list, newest first. The draft's placeholder and other targets are skipped."""
     found: dict[tuple[str, str], Submission] = {}
     for item in items:
         one = _submission(item)
         if one is not None:
             known = found.get((one.number, one.target))
-            # Said twice, what has not ended yet is what counts.
+            # If it is listed twice, the entry that has not ended counts.
             if known is None or (known.progress.has_ended and not one.progress.has_ended):
                 found[one.number, one.target] = one
     return _newest_first(list(found.values()))
 
 
 def operations(submissions: Sequence[Submission]) -> list[Operation]:
-    """Return the operations that submissions stand for, newest first, a running one before all others.
+    """Return the operations of submissions, running ones first, then newest first.
 
-    A live one stands for two: the go-live, and the publish whose preview it promotes, which is settled.
+    A live submission has two operations: the go-live, and the publish of its preview, which is complete.
     """
     found: dict[str, Operation] = {}
     for one in sorted(submissions, key=lambda each: each.target == LIVE):
@@ -86,7 +89,7 @@ def operations(submissions: Sequence[Submission]) -> list[Operation]:
 
 
 def awaits_sign_off(submissions: Sequence[Submission]) -> bool:
-    """Return whether the newest preview is ready and has not been promoted, nor is being promoted."""
+    """Return whether the newest preview is ready, and was not promoted and is not being promoted."""
     newest = next((one for one in submissions if one.target == PREVIEW), None)
     promoted = {
         one.number
@@ -97,14 +100,14 @@ def awaits_sign_off(submissions: Sequence[Submission]) -> bool:
 
 
 def standing(submissions: Sequence[Submission]) -> Standing:
-    """Return how an offer stands."""
+    """Return the newest operations, and whether the preview waits for sign-off."""
     return Standing(
         operations=operations(submissions)[:KNOWN_OPERATIONS], awaits_sign_off=awaits_sign_off(submissions)
     )
 
 
 def find(submissions: Iterable[Submission], operation_id: str) -> Submission | None:
-    """Return the submission that is an operation; a publish may have become a live one by now."""
+    """Return the submission of an operation. The submission of a publish may be live by now."""
     number = operation_id.removesuffix(LIVE_SUFFIX)
     named = [one for one in submissions if one.number == number]
     wanted = LIVE if operation_id.endswith(LIVE_SUFFIX) else PREVIEW
@@ -113,17 +116,17 @@ def find(submissions: Iterable[Submission], operation_id: str) -> Submission | N
 
 
 def is_superseded(submissions: Iterable[Submission], number: str) -> bool:
-    """Return whether the offer was published again after a submission: then it need not be listed any more."""
+    """Return whether the offer was published again after a submission, which then may not be listed any more."""
     return any(one.newness > _newness(number) for one in submissions)
 
 
 def is_any_since(submissions: Iterable[Submission], moment: datetime | None) -> bool:
-    """Return whether one was created since a moment."""
+    """Return whether a submission was created at or after a moment."""
     return bool(_created_since(submissions, moment))
 
 
 def since(submissions: Sequence[Submission], known: Collection[str], kind: OperationKind | None) -> list[Operation]:
-    """Return the operations of a kind that are newer than those known, newest first."""
+    """Return the operations of a kind that are newer than all known ones, newest first."""
     listed = operations(submissions)
     running = [one for one in listed if one.state is OperationState.RUNNING]
     ended = [one for one in listed if one.state is not OperationState.RUNNING]
@@ -133,14 +136,14 @@ def since(submissions: Sequence[Submission], known: Collection[str], kind: Opera
 
 
 def promoted(known: Iterable[str]) -> str | None:
-    """Return the number that a go-live is of, by the operations before it: that of the newest publish."""
+    """Return the number of the submission that a go-live promotes: the newest publish among the known operations."""
     return next((one for one in known if not one.endswith(LIVE_SUFFIX)), None)
 
 
 def made_between(
     submissions: Iterable[Submission], begin: datetime | None, end: datetime | None, known: Collection[str]
 ) -> Submission | None:
-    """Return the preview that a publish made which has begun and ended then: nobody else can publish meanwhile."""
+    """Return the preview of a publish that ran between two moments. Nobody else can publish meanwhile."""
     if begin is None or end is None:
         return None
     found = [
@@ -154,9 +157,9 @@ def made_between(
 def begun_by(
     submissions: Sequence[Submission], kind: OperationKind | None, since: datetime | None
 ) -> Submission | None:
-    """Return the submission that a job made, where nothing names it: of the kind, and created next after it began.
+    """Return the submission of a job, if nothing names it: the first of its kind created after the job started.
 
-    A promoted one may have kept the time of its publish: then the one that runs counts, or else the newest.
+    A promoted submission may keep the time of its publish. Then the running one counts, or else the newest.
     """
     of_kind = [one for one in submissions if kind is None or one.kind is kind]
     after = _created_since(of_kind, since)
@@ -168,10 +171,10 @@ def begun_by(
 
 
 def _created_since(submissions: Iterable[Submission], moment: datetime | None) -> list[Submission]:
-    """Return the submissions created since a moment; none where it is not known."""
+    """Return the submissions created at or after a moment, none if the moment is unknown."""
     if moment is None:
         return []
-    begun = moment.replace(microsecond=0)  # created may be told in whole seconds
+    begun = moment.replace(microsecond=0)  # "created" may have whole seconds
     return [one for one in submissions if one.created is not None and one.created >= begun]
 
 
@@ -199,7 +202,7 @@ def _submission(item: object) -> Submission | None:
 
 def _newest_first(listed: list[Submission]) -> list[Submission]:
     by_number = sorted(listed, key=lambda one: (one.newness, one.target == LIVE), reverse=True)
-    # One without a time takes that of the one before it, so that it stays beside it.
+    # A submission without a time takes the time of the one before it, to stay next to it.
     times: list[tuple[datetime, Submission]] = []
     before = datetime.max.replace(tzinfo=UTC)
     for one in by_number:

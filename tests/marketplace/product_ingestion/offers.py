@@ -6,7 +6,7 @@ from typing import Any
 
 from marketplace.model import Change, EditOutcome, Image
 from marketplace.product_ingestion import edits, resources
-from marketplace.product_ingestion.placements import Trees, trees
+from marketplace.product_ingestion.plan_configurations import Trees, trees
 from marketplace.product_ingestion.resources import Tree
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

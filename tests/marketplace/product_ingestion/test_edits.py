@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from marketplace import errors
 from marketplace.json_text import Number, parse
-from marketplace.model import Change, DataDisk, Deprecation, EditOutcome, Image, Sku, WhenFull
+from marketplace.model import Change, DataDisk, Deprecation, EditOutcome, Image, Sku, Slot, WhenFull
 from marketplace.product_ingestion import edits, resources
-from marketplace.product_ingestion.placements import VersionsHidden, trees
+from marketplace.product_ingestion.plan_configurations import VersionsHidden, trees
 from marketplace.versions import sort_key
 from tests.marketplace.product_ingestion.offers import (
     EXPIRED,
@@ -192,7 +192,7 @@ def test_an_image_type_may_be_added_to_a_version_of_the_draft_only() -> None:
     [written], _ = edit(slots(drafted, None, live), image("1.1.0"))
     assert numbers(written) == ["1.0.0", "1.1.0"]
     assert [each["imageType"] for each in written["vmImageVersions"][1]["vmImages"]] == ["x64Gen1", "x64Gen2"]
-    with pytest.raises(errors.VersionTaken, match="what was published gets no further images"):
+    with pytest.raises(errors.VersionTaken, match="published versions get no more images"):
         edit(slots(drafted, drafted, live), image("1.1.0"))
 
 
@@ -400,7 +400,7 @@ def test_everything_else_stays_to_the_letter() -> None:
     [written], _ = edits.edit(there, Change(images=[image("1.1.0")]), product=P, tenant_id=None, now=NOW)
     added = written[written.index(',\n            {"versionNumber": "1.1.0"') : written.rindex("\n         ],\n")]
     durable_id = f'"id": "virtual-machine-plan-technical-configuration/{P}/{PLANS["lts"]}"'
-    before = there["draft"].configurations["lts"].node.text
+    before = there[Slot.DRAFT].configurations["lts"].node.text
     assert written.replace(added, "") == before.replace(f" ,\n         {durable_id}", "")
     assert "1.50" in written
     assert "caf\\u00e9" in written

@@ -47,23 +47,23 @@ FULL = {"code": "badRequest", "details": [{"code": "collectionLimitExceeded", "m
 
 
 def test_the_innermost_errors_are_told_with_what_they_are_about() -> None:
-    assert failures.told(failures.read([INVALID])) == [
+    assert failures.innermost(failures.read([INVALID])) == [
         "schemaValidationError: skuId is wrong (lts)",
         "businessValidationError: no image (plan/p/l)",
     ]
-    assert failures.told(failures.read([IN_PROGRESS])) == [
+    assert failures.innermost(failures.read([IN_PROGRESS])) == [
         "invalidState: A submission is already in progress (submission/p/0)"
     ]
 
 
 def test_markup_is_not_told() -> None:
-    [said] = failures.told(failures.read([CERTIFICATION]))
+    [said] = failures.innermost(failures.read([CERTIFICATION]))
     assert said == "invalidState: Issues were found in certification: port 22"
 
 
 @pytest.mark.parametrize("details", [None, {}, [], "nothing", [None], 7])
 def test_details_may_be_anything(details: object) -> None:
-    assert failures.told(failures.read([{"code": "notFound", "message": "gone", "details": details}])) == [
+    assert failures.innermost(failures.read([{"code": "notFound", "message": "gone", "details": details}])) == [
         "notFound: gone"
     ]
 
@@ -149,7 +149,7 @@ anything = st.recursive(
 @given(anything)
 def test_no_shape_of_errors_raises(body: object) -> None:
     found = failures.read(body)
-    failures.told(found)
+    failures.innermost(found)
     assert failures.error_of(found) in {errors.Conflict, errors.Invalid, errors.Unavailable, errors.Refused}
 
 
@@ -157,4 +157,4 @@ def test_errors_without_end_are_cut() -> None:
     nested: dict[str, Any] = {"code": "a", "message": "deep"}
     for _ in range(200):
         nested = {"code": "a", "message": "m", "details": [nested, nested]}
-    assert 0 < len(failures.told(failures.read(nested))) <= failures.MAX_LEAVES
+    assert 0 < len(failures.innermost(failures.read(nested))) <= failures.MAX_LEAVES

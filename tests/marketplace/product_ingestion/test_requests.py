@@ -165,7 +165,7 @@ async def test_a_job_without_end_is_left_to_the_next_attempt() -> None:
     service = Mocked(
         {"GET resource-tree/product draft": TREE, "POST configure": ACCEPTED, STATUS: job("running", "x")}
     )
-    with pytest.raises(errors.Unavailable, match="it is followed on"):
+    with pytest.raises(errors.Unavailable, match="the next attempt follows it"):
         await service.marketplace().edit_images(
             OFFER,
             Change(images=[image("1.1.0")]),

@@ -1,4 +1,4 @@
-"""Reads an offer: which product its id stands for, the trees of its targets, its submissions."""
+"""Reads of an offer: its product, the resource trees of its slots, and its submissions."""
 
 from asyncio import to_thread
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from marketplace.product_ingestion import resources, submissions
 from marketplace.product_ingestion.calls import ProductIngestion
 from marketplace.product_ingestion.failures import Unexplained
 from marketplace.product_ingestion.jobs import Progress
-from marketplace.product_ingestion.placements import Trees, trees
+from marketplace.product_ingestion.plan_configurations import Trees, trees
 from marketplace.product_ingestion.references import PRODUCT, external_id, product_of
 from marketplace.product_ingestion.resources import Tree
 from marketplace.product_ingestion.submissions import Submission
@@ -20,17 +20,17 @@ from marketplace.wording import listed, lower_keys
 
 _TARGETS = {Slot.DRAFT: "draft", Slot.PREVIEW: submissions.PREVIEW, Slot.PRODUCTION: submissions.LIVE}
 _ABSENT = frozenset({400, 404})
-_OF_NO_USE = "is not supported"
-"""What the service says of offers that this API does not know, with the status of a target that was never reached."""
+_UNSUPPORTED = "is not supported"
+"""Words in the refusal of an offer that this API does not support. The status is that of an empty target."""
 
 
 JUST_NOW = timedelta(seconds=5)
-"""How long a list says which targets were never reached, while nothing runs that could reach them."""
+"""How long a list of submissions can be trusted to show which targets are empty, if no operation runs."""
 
 
 @dataclass(frozen=True)
 class _List:
-    """A list of submissions, and when it was read, by whom and of what."""
+    """A list of submissions, its offer, and when and by whom it was read."""
 
     reader: "Reader"
     offer_id: str
@@ -39,14 +39,14 @@ class _List:
 
 
 _last: ContextVar[_List | None] = ContextVar("_last", default=None)
-"""What the activity at hand has listed last: another one may be of another time."""
+"""The list that was read last in the current activity."""
 
 
 class Reader:
     """Reads offers.
 
-    It remembers which product an offer's id stands for, until the service does not know that any more, and which
-    operations were seen last. No call names a publisher: the credentials decide whose offers are seen.
+    It caches the product of each offer ID until the service does not know the product any more. It also keeps the
+    operations that the last read showed. No call names a publisher. The credentials decide whose offers are visible.
     """
 
     def __init__(self, calls: ProductIngestion, clock: Callable[[], datetime]) -> None:
@@ -56,11 +56,11 @@ class Reader:
         self._listed: dict[str, frozenset[str]] = {}
 
     async def product(self, offer: OfferKey) -> str:
-        """Return the product's own part of its durable id.
+        """Return the last part of the product's durable ID.
 
         Raises:
             NotFound: There is no such offer.
-            Refused: There are several.
+            Refused: There are several offers with the ID.
         """
         found = self._products.get(offer.offer_id) or await self.product_if_any(offer)
         if found is None:
@@ -73,10 +73,10 @@ class Reader:
         return found
 
     async def product_if_any(self, offer: OfferKey) -> str | None:
-        """Ask which product the offer's id stands for, ``None`` when there is no such offer.
+        """Request the product of the offer. Return ``None`` if there is no such offer.
 
         Raises:
-            Refused: There are several, of several publishers: no call names a publisher.
+            Refused: The credentials see offers with the ID of several publishers, and no call names a publisher.
         """
         self._products.pop(offer.offer_id, None)
         found: dict[str, None] = {}
@@ -97,29 +97,30 @@ class Reader:
         return product
 
     async def tree(self, offer: OfferKey, slot: Slot) -> Tree | None:
-        """Return what a slot's target holds, ``None`` when there is nothing.
+        """Return the resource tree of a slot, ``None`` if the slot is empty.
 
-        The service refuses to show a target that was never reached in words that may mean anything. For a preview and
-        what is live the submissions have to confirm it; for a draft a resource that is shown from drafts only.
+        The service refuses to show an empty target, with words that can mean anything. Another read has to confirm
+        that the target is empty. For the preview and Production, it is the list of submissions. For the draft, it is
+        the read of a single resource, since single resources are shown from drafts only.
 
         Raises:
             NotFound: There is no such offer.
-            Unreadable: The target was reached, or nothing tells that it was not, and the service does not show it.
+            Unreadable: The service does not show the target, and it is not confirmed that the target is empty.
         """
         product = await self.product(offer)
         try:
             text = await self._calls.tree(offer, product, _TARGETS[slot])
         except MarketplaceError as refusal:
-            if refusal.status not in _ABSENT or _OF_NO_USE in str(refusal):
+            if refusal.status not in _ABSENT or _UNSUPPORTED in str(refusal):
                 raise
             if slot is Slot.DRAFT and isinstance(refusal, Unexplained):
                 raise _unconfirmed(refusal, "it does not say that there is none") from refusal
-            is_there = await (self._has_draft(offer) if slot is Slot.DRAFT else self._was_reached(offer, slot))
+            is_there = await (self._has_draft(offer) if slot is Slot.DRAFT else self._is_filled(offer, slot))
             if self._products.get(offer.offer_id) != product:
-                return await self.tree(offer, slot)  # deleted and created anew since we asked
+                return await self.tree(offer, slot)  # the offer was deleted and created again meanwhile
             if is_there:
-                witnesses = "resources" if slot is Slot.DRAFT else "submissions"
-                raise _unconfirmed(refusal, f"its {witnesses} say that there is one") from refusal
+                witness = "resources" if slot is Slot.DRAFT else "submissions"
+                raise _unconfirmed(refusal, f"its {witness} say that there is one") from refusal
             return None
         try:
             return await to_thread(resources.read, text)
@@ -129,24 +130,26 @@ class Reader:
                 call=f"read the {_TARGETS[slot]} of {offer}",
             ) from None
 
-    async def _was_reached(self, offer: OfferKey, slot: Slot) -> bool:
-        """Return whether a target holds something, as the submissions say."""
-        # Two witnesses that agree are enough.
-        return self._may_have_been_reached(offer, slot) and _reached(await self.submissions(offer), slot)
+    async def _is_filled(self, offer: OfferKey, slot: Slot) -> bool:
+        """Return whether a target is not empty, according to the submissions."""
+        # If the last list agrees with the refusal, it is not read again.
+        return self._may_be_filled(offer, slot) and _is_target_filled(await self.submissions(offer), slot)
 
-    def _may_have_been_reached(self, offer: OfferKey, slot: Slot) -> bool:
+    def _may_be_filled(self, offer: OfferKey, slot: Slot) -> bool:
         last = _last.get()
         if last is None or last.reader is not self or last.offer_id != offer.offer_id:
             return True
         is_old = not timedelta(0) <= self._clock() - last.at <= JUST_NOW
         return (
-            is_old or any(not one.progress.has_ended for one in last.submissions) or _reached(last.submissions, slot)
+            is_old
+            or any(not one.progress.has_ended for one in last.submissions)
+            or _is_target_filled(last.submissions, slot)
         )
 
     async def _has_draft(self, offer: OfferKey) -> bool:
-        """Return whether there is a draft: single resources are shown from drafts only."""
+        """Return whether there is a draft. Single resources are shown from drafts only."""
         published = await self.tree(offer, Slot.PRODUCTION) or await self.tree(offer, Slot.PREVIEW)
-        # What is live is shown as a product even without a draft.
+        # The product of a live offer is shown even without a draft.
         ids = [one.id for one in published.configurations.values() if one.id] if published is not None else []
         try:
             await self._calls.resource(offer, next(iter(ids), f"{PRODUCT}/{await self.product(offer)}"))
@@ -157,7 +160,7 @@ class Reader:
         return True
 
     async def trees(self, offer: OfferKey) -> Trees | None:
-        """Return the trees that there are; ``None`` when there is no such offer, whatever was known before."""
+        """Return the trees of all slots, ``None`` if there is no such offer. The cached product is not trusted."""
         if await self.product_if_any(offer) is None:
             return None
         return trees(*[await self.tree(offer, slot) for slot in (Slot.DRAFT, Slot.PREVIEW, Slot.PRODUCTION)])
@@ -183,12 +186,12 @@ class Reader:
         return listed
 
     def seen(self, offer: OfferKey) -> frozenset[str]:
-        """Return the ids of the operations that the last read showed."""
+        """Return the IDs of the operations that the last read showed."""
         return self._listed.get(offer.offer_id, frozenset())
 
 
-def _reached(listed: Sequence[Submission], slot: Slot) -> bool:
-    """Return whether a target holds something; a preview that was promoted may be cleared."""
+def _is_target_filled(listed: Sequence[Submission], slot: Slot) -> bool:
+    """Return whether a target is not empty. A preview may be cleared after its promotion."""
     ended_well = [one for one in listed if one.progress is Progress.SUCCEEDED]
     live = {one.number for one in ended_well if one.target == submissions.LIVE}
     previews = {one.number for one in ended_well if one.target == submissions.PREVIEW}
