@@ -1,0 +1,368 @@
+"""A small fault campaign of a fixed seed, on real processes; and that the judge of campaigns sees what it must see.
+
+The whole campaign is `make chaos`, see docs/chaos.md.
+"""
+
+import asyncio
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.operations import PUBLISH_IN_PROGRESS, OperationActivities, PublishRequest
+from marketplace.model import OfferKey, Operation, OperationKind, OperationState
+from marketplace.protocol import Marketplace
+from tests.campaigns.chaos.campaign import Campaign
+from tests.campaigns.chaos.evidence import Evidence, History
+from tests.campaigns.chaos.faults import KINDS, plan
+from tests.campaigns.chaos.invariants import findings, recoveries, secrets_in
+from tests.campaigns.chaos.play import Sight
+from tests.campaigns.chaos.scenarios import APPROVER, CROWDED, PLANS, WITHOUT_ETAGS, Story, story
+from tests.harness.apis import APIS, Api
+from tests.harness.apis.cloud_partner import IMAGES
+
+SLICE = (
+    "502 after the effect",
+    "connection dropped after the effect",
+    "stranger publishes",
+    "kill -9 between publish and its recording",
+    "kill -9 at the approval",
+    "network to Temporal cut",
+)
+BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+@pytest.mark.timeout(300)
+async def test_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
+    kinds = [kind for kind in KINDS if kind.name in SLICE]
+    console = Console(width=160)
+    campaigns = [Campaign(api, 7, 40, kinds, len(kinds), tmp_path, console) for api in APIS.values()]
+    # They mostly wait for retries, and share nothing: each has its own server, sandbox and workers.
+    played = await asyncio.gather(*(campaign.run() for campaign in campaigns))
+
+    for api, rows in zip(APIS, played, strict=True):
+        assert [row.kind for row in rows] == list(SLICE), api
+        assert [finding for row in rows for finding in row.findings] == [], api
+        assert sum(row.survived for row in rows) == sum(row.runs for row in rows) >= 40, api
+
+
+class Published:
+    """A marketplace where somebody published the same draft and went live since the run looked."""
+
+    async def operations(self, _offer: OfferKey) -> list[Operation]:
+        return [
+            Operation(id="live", kind=OperationKind.GO_LIVE, state=OperationState.LIVE),
+            Operation(id="theirs", kind=OperationKind.PUBLISH, state=OperationState.PREVIEW),
+            Operation(id="known", kind=OperationKind.PUBLISH, state=OperationState.PREVIEW),
+        ]
+
+    async def publish(self, _offer: OfferKey, _emails: list[str]) -> str:
+        raise AssertionError("the draft would be published a second time")
+
+
+async def test_a_publish_that_waited_for_a_worker_looks_again_before_it_repeats_somebody_elses() -> None:
+    """A finding of a campaign that killed workers at random."""
+    request = PublishRequest(offer=OfferKey(publisher_id="fabrikam", offer_id="webstack"), known_operations=["known"])
+    publish = OperationActivities(cast("Marketplace", Published())).publish
+
+    with pytest.raises(ApplicationError) as refused:
+        await ActivityEnvironment().run(publish, request)
+    assert refused.value.type == PUBLISH_IN_PROGRESS
+
+
+def planned(seed: int, api: Api) -> dict[str, list[Story]]:
+    return plan(seed, 500, [kind for kind in KINDS if api in kind.apis], api)
+
+
+@pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
+def test_a_seed_makes_one_plan_and_covers_every_workflow(api: Api) -> None:
+    made = planned(20, api)
+    runs = [run for stories in made.values() for each in stories for run in each.runs]
+
+    assert made == planned(20, api)
+    assert made != planned(21, api)
+    assert len(runs) >= 500
+    assert len({run.workflow for run in runs}) == 4
+
+
+@pytest.mark.parametrize("seed", [7, 20, 30])
+@pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
+def test_a_third_of_all_runs_are_several_at_once_on_an_offer_without_etags(seed: int, api: Api) -> None:
+    stories = [each for stories in planned(seed, api).values() for each in stories]
+    at_once = [
+        each
+        for each in stories
+        if each.shape in CROWDED and (not api.guards_drafts or each.switches.items() >= WITHOUT_ETAGS.items())
+    ]
+
+    assert sum(len(each.runs) for each in at_once) >= sum(len(each.runs) for each in stories) / 3
+    assert {each.shape for each in at_once} == CROWDED
+    assert {each.refuses_edits for each in at_once} == {True, False}
+
+
+@pytest.mark.parametrize(("takes_edits", "most"), [("accept", 3), ("refuse", 6)])
+def test_all_that_wait_for_one_publish_share_the_next_where_the_draft_takes_their_images(
+    takes_edits: str, most: int
+) -> None:
+    switches = {"edits_while_running": takes_edits}
+    made = story("kind", "queue", "publisher", Random(1), switches)  # noqa: S311 - repeatable
+
+    assert made.publishes == (3, most)
+    assert len(made.runs) == 8
+
+
+class Well:
+    """The evidence of a release that went well: created, published, approved, continued, gone live, checked."""
+
+    def __init__(self) -> None:
+        self.story = story("kind", "release", "publisher", Random(1))  # noqa: S311 - repeatable
+        created, promoted, checked = self.story.runs
+        self.created, self.promoted = created.id, promoted.id
+        [self.document] = self.story.api.definition(
+            "publisher", PLANS, {**created.images, **promoted.images}
+        ).values()
+        held = {"version": 1, "document": self.document}
+        self.ends = {created.id: ["preview"], promoted.id: ["live"], checked.id: ["live"]}
+        self.requests = [
+            entry(0, "edit"),
+            entry(1, "publish", "first"),
+            entry(2, "edit"),
+            entry(3, "publish", "second"),
+            entry(6, "go_live", "third"),
+        ]
+        self.offer: dict[str, Any] = {
+            "status": "succeeded",
+            "slots": {"Draft": held, "Preview": copy.deepcopy(held), "Production": copy.deepcopy(held)},
+            "operations": [
+                {"id": "first", "kind": "publish", "outcome": "completed", "fingerprint": "without"},
+                {"id": "second", "kind": "publish", "outcome": "completed", "fingerprint": "with"},
+                {"id": "third", "kind": "goLive", "outcome": "completed", "fingerprint": "with"},
+            ],
+        }
+        self.creation = [began(0), completed(2, "preview", *created.images)]
+        self.before = [began(2), approved(4)]
+        self.after = [began(5, continues="a"), *went_live(6, "second", "third"), completed(9, "live", "lts 1.1.0")]
+        self.histories = [
+            History(created.id, "c", WorkflowExecutionStatus.COMPLETED, self.creation),
+            History(promoted.id, "b", WorkflowExecutionStatus.COMPLETED, self.after),
+            History(promoted.id, "a", WorkflowExecutionStatus.CONTINUED_AS_NEW, self.before),
+        ]
+        self.sights: list[Sight] = []
+        self.forgetful: list[str] = []
+
+    def evidence(self) -> Evidence:
+        return Evidence(
+            self.story,
+            self.ends,
+            self.requests,
+            self.offer,
+            self.histories,
+            [],
+            sights=self.sights,
+            forgetful=self.forgetful,
+        )
+
+
+def entry(second: int, call: str, operation: str | None = None) -> dict[str, Any]:
+    wall_time = (BEGAN + timedelta(seconds=second)).isoformat()
+    return {"call": call, "effect": True, "operation_id": operation, "faults": [], "wall_time": wall_time}
+
+
+def event(second: int, kind: EventType.ValueType) -> HistoryEvent:
+    made = HistoryEvent(event_id=second, event_type=kind)
+    made.event_time.FromDatetime(BEGAN + timedelta(seconds=second))
+    return made
+
+
+def began(second: int, *, continues: str = "") -> HistoryEvent:
+    made = event(second, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
+    made.workflow_execution_started_event_attributes.first_execution_run_id = continues
+    return made
+
+
+def completed(second: int, outcome: str, *images: str) -> HistoryEvent:
+    made = event(second, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+    parts = [image.partition(" ") for image in images]
+    result = {"outcome": outcome, "images": [{"plan_id": plan, "version": version} for plan, _, version in parts]}
+    made.workflow_execution_completed_event_attributes.result.payloads.add(data=json.dumps(result).encode())
+    return made
+
+
+def approved(second: int) -> HistoryEvent:
+    made = event(second, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    signaled = made.workflow_execution_signaled_event_attributes
+    signaled.signal_name = "approve_go_live"
+    signaled.input.payloads.add(data=json.dumps({"approver": APPROVER}).encode())
+    return made
+
+
+def went_live(second: int, publish: str, operation: str) -> list[HistoryEvent]:
+    asked = event(second, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+    scheduled = asked.activity_task_scheduled_event_attributes
+    scheduled.activity_type.name = "go_live"
+    scheduled.input.payloads.add(data=json.dumps({"approved_publish": publish}).encode())
+    done = event(second + 2, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    completed = done.activity_task_completed_event_attributes
+    completed.scheduled_event_id = second
+    completed.result.payloads.add(data=json.dumps({"operation_id": operation, "ours": True}).encode())
+    return [asked, done]
+
+
+def test_what_went_well_is_not_complained_about() -> None:
+    assert findings(Well().evidence()) == []
+
+
+def ended_otherwise(well: Well) -> None:
+    well.ends[well.promoted] = ["MarketplaceError"]
+
+
+def never_ended(well: Well) -> None:
+    well.ends[well.promoted] = []
+
+
+def another_disk(well: Well) -> None:
+    images = well.offer["slots"]["Production"]["document"]["definition"]["plans"][0][IMAGES]
+    images["1.1.0"]["osVhdUrl"] = "https://elsewhere.example/other.vhd"
+
+
+def removed_unasked(well: Well) -> None:
+    del well.offer["slots"]["Draft"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
+
+
+def lost_and_put_back(well: Well) -> None:
+    without = copy.deepcopy(well.offer)
+    del without["slots"]["Draft"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
+    well.sights = [Sight(BEGAN + timedelta(seconds=3), without), Sight(BEGAN + timedelta(seconds=5), well.offer)]
+
+
+def lost_from_the_preview(well: Well) -> None:
+    del well.offer["slots"]["Preview"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
+
+
+def forgot_the_approval(well: Well) -> None:
+    well.forgetful = [well.promoted]
+
+
+def started_by_nobody(well: Well) -> None:
+    well.histories.append(History(f"{well.promoted}/update", "d", WorkflowExecutionStatus.COMPLETED, [began(3)]))
+
+
+def found_among_publications(well: Well) -> None:
+    started = began(3)
+    attributes = started.workflow_execution_started_event_attributes.search_attributes
+    attributes.indexed_fields["PublisherId"].data = b'"publisher"'
+    well.histories.append(History(well.story.writer_id, "d", WorkflowExecutionStatus.COMPLETED, [started]))
+
+
+def published_twice(well: Well) -> None:
+    again = {"id": "again", "kind": "publish", "outcome": "completed", "fingerprint": "with"}
+    well.offer["operations"].insert(1, again)
+    well.requests.insert(4, entry(4, "publish", "again"))
+
+
+def went_live_twice(well: Well) -> None:
+    well.requests.append(entry(9, "go_live", "third"))
+
+
+def unapproved(well: Well) -> None:
+    del well.before[1]
+
+
+def approved_too_early(well: Well) -> None:
+    asked = event(1, EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
+    attributes = asked.upsert_workflow_search_attributes_event_attributes.search_attributes
+    attributes.indexed_fields["PublishStage"].data = b'"awaiting_approval"'
+    well.before[1:] = [asked, approved(2)]
+
+
+def promoted_another(well: Well) -> None:
+    well.after[1:3] = went_live(6, "first", "third")
+
+
+def left_running(well: Well) -> None:
+    well.offer["status"] = "running"
+
+
+def failing_task(well: Well) -> None:
+    well.after.insert(1, event(9, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED))
+
+
+def told_a_signature(well: Well) -> None:
+    made = event(8, EventType.EVENT_TYPE_MARKER_RECORDED)
+    made.marker_recorded_event_attributes.details["result"].payloads.add(
+        data=b'{"url": "https://x/y.vhd?sig=CHAOSSIGNATUREOFAGIVENDISK"}'
+    )
+    well.after.insert(1, made)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "loss"),
+    [
+        (ended_otherwise, "lost"),
+        (never_ended, "lost"),
+        (another_disk, "lost"),
+        (removed_unasked, "lost"),
+        (lost_and_put_back, "lost"),
+        (lost_from_the_preview, "lost"),
+        (forgot_the_approval, "lost"),
+        (started_by_nobody, "extra"),
+        (found_among_publications, "extra"),
+        (published_twice, "duplicated"),
+        (went_live_twice, "duplicated"),
+        (unapproved, "unapproved"),
+        (approved_too_early, "unapproved"),
+        (promoted_another, "unapproved"),
+        (left_running, "orphaned"),
+        (failing_task, "lost"),
+        (told_a_signature, "secret"),
+    ],
+)
+def test_the_judge_sees(tamper: Callable[[Well], None], loss: str) -> None:
+    well = Well()
+    tamper(well)
+
+    assert loss in {finding.loss for finding in findings(well.evidence())}
+
+
+def test_an_image_that_a_completed_run_reported_is_missed_although_somebody_put_it_back() -> None:
+    well = Well()
+    lost_and_put_back(well)
+
+    assert [finding.what for finding in findings(well.evidence())] == [
+        f"{well.created} reported preview with edge 1.0.0, which is gone from Draft in 1 of 3 sights"
+    ]
+
+
+def test_a_user_s_signature_may_be_handed_on_to_the_next_history() -> None:
+    well = Well()
+    made = event(5, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    payloads = made.workflow_execution_continued_as_new_event_attributes.input.payloads
+    payloads.add(data=b"https://x/y.vhd?sig=CHAOSSIGNATUREOFAGIVENDISK")
+    well.before.append(made)
+
+    assert findings(well.evidence()) == []
+
+
+def test_recovery_is_counted_to_the_next_recorded_step() -> None:
+    well = Well()
+    struck = replace(well.evidence(), strikes=[BEGAN + timedelta(seconds=3)])
+
+    assert recoveries(struck) == [2.0]
+
+
+@pytest.mark.parametrize("text", [b"Bearer abc.def", b"?sig=abcdefghijklmnopqrstuvwxyz%3D", b"sandbox-token"])
+def test_no_secret_passes_in_a_log(text: bytes) -> None:
+    assert secrets_in(b"10:00 INFO " + text)
+    assert not secrets_in(b"10:00 INFO sig=*** Bearer: hidden")
