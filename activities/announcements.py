@@ -1,6 +1,6 @@
-"""What the webhook gets: the notification as JSON, as a message for Slack, or as an Adaptive Card for Teams.
+"""Renders notifications as JSON, as Slack messages, or as Adaptive Cards for Teams.
 
-What a person or the marketplace said stays text: it makes no link, calls no channel, and breaks out of nothing.
+Text from people or from the marketplace is escaped: it cannot become a link, a mention or markup.
 """
 
 import json
@@ -27,7 +27,7 @@ TITLES = {
 
 
 class Format(StrEnum):
-    """How notifications are written; the values of ``NOTIFY_FORMAT``."""
+    """The formats of notifications: the values of ``NOTIFY_FORMAT``."""
 
     JSON = "json"
     SLACK = "slack"
@@ -35,10 +35,10 @@ class Format(StrEnum):
 
 
 class Announcer:
-    """Writes notifications."""
+    """Renders notifications in one format."""
 
     def __init__(self, form: Format = Format.JSON, ui_url: str | None = None) -> None:
-        """Write in a format.
+        """Create an announcer.
 
         Args:
             form: The format.
@@ -62,7 +62,7 @@ def _as_json(notification: Notification, link: str | None) -> dict[str, Any]:
 
 
 def _parts(notification: Notification) -> Iterator[tuple[str, str]]:
-    """Yield what is told beside the text, each under its name."""
+    """Yield the details beside the text, as names and values."""
     if notification.publisher_id and notification.offer_id:
         yield "Offer", f"{notification.publisher_id}/{notification.offer_id}"
     if not (notification.adds or notification.event == "awaiting_approval"):
@@ -102,13 +102,13 @@ def _for_slack(notification: Notification, link: str | None) -> dict[str, Any]:
         command = _slack(notification.command, MAX_TEXT).replace("```", "'''")
         sections.append(f"To approve:\n```{command}```")
     return {
-        "text": f"{title}: {text}",  # of the notification on a phone
+        "text": f"{title}: {text}",  # what a phone shows
         "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": section}} for section in sections],
     }
 
 
 def _sections(lines: Sequence[str]) -> Iterator[str]:
-    """Put as many lines into a section as it takes."""
+    """Join lines into sections, each as long as Slack accepts."""
     section = ""
     for line in lines:
         if section and len(section) + len(line) > MAX_TEXT:
@@ -119,7 +119,7 @@ def _sections(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _slack(text: str, length: int) -> str:
-    """Write text so that it is neither a link nor a mention."""
+    """Escape text for Slack: no links, no mentions."""
     text = one_line(text, length).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text if len(text) <= MAX_TEXT else re.sub(r"&[a-z]*$", "", text[: MAX_TEXT - 1]) + "…"
 
@@ -156,5 +156,5 @@ def _for_teams(notification: Notification, link: str | None) -> dict[str, Any]:
 
 
 def _rich(*runs: dict[str, str]) -> dict[str, Any]:
-    """Return a paragraph. Its runs are plain text, where a text block would be read as Markdown."""
+    """Return a paragraph of plain text. A ``TextBlock`` would be read as Markdown."""
     return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", **run} for run in runs]}

@@ -1,4 +1,4 @@
-"""What an attempt of an activity leaves for those after it, and how a write is kept from being broken off."""
+"""What an attempt of an activity records for the next attempt, and how a write is kept from being interrupted."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ WAITED = "waited"
 
 
 class Trail:
-    """What the attempts of an activity leave for those after them, in heartbeats: it outlives the process.
+    """What the attempts of an activity record for later attempts. It is kept in heartbeats and survives the process.
 
     Attributes:
-        repeated: Whether an earlier attempt may have had its effect. The number of the attempt does not say it alone:
-            ``temporal activity reset`` counts from one again.
+        repeated: Whether an earlier attempt may have had an effect. The attempt number alone does not show it:
+            ``temporal activity reset`` starts again at one.
         sent: Whether an earlier attempt has sent its request.
-        handle: What the marketplace called that request.
-        waited: Whether the attempts have waited for the request to show.
+        handle: The marketplace's ID of that request.
+        waited: Whether an earlier attempt has waited for the request to show.
     """
 
     def __init__(self) -> None:
@@ -36,32 +36,32 @@ class Trail:
         self.handle = next((mark for mark in marks if mark not in {SENT, WAITED}), None)
 
     def attempt(self, settle: timedelta = SETTLE) -> Attempt:
-        """Return what the marketplace needs to know of the earlier attempts.
+        """Return what the marketplace client needs to know of earlier attempts.
 
         Args:
-            settle: How long a request whose answer was lost may take to show.
+            settle: How long the effect of a request may take to show when its answer was lost.
         """
         return Attempt(
             repeated=self.repeated,
             sent=self.sent,
             handle=self.handle,
             settle=settle,
-            sends=self.sends,
-            note=self._note,
+            before_send=self.sends,
+            accepted=self._note,
         )
 
     def sends(self) -> None:
-        """Remember that a request is about to be sent."""
+        """Record that a request is about to be sent."""
         self.sent, self.waited = True, False
         self.beat()
 
     def was_not_served(self) -> None:
-        """Remember that the request had no effect; one of an earlier attempt may have had its."""
+        """Record that the request had no effect. An earlier attempt's request may have had one."""
         self.sent = self._was_sent
         self.beat()
 
     def waits(self) -> None:
-        """Remember that the next attempt has waited for the request to show."""
+        """Record that the next attempt will have waited for the request to show."""
         self.waited = True
         self.beat()
 
@@ -76,10 +76,10 @@ class Trail:
 
 
 async def unbroken(call: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run a write to its end, though it is cancelled meanwhile: its outcome has to be known.
+    """Run a write to its end even if the activity is cancelled: its outcome must be known.
 
-    Heartbeats bring cancellations along, and without heartbeats it would take minutes to notice that a worker died
-    in the middle of a write.
+    Heartbeats deliver cancellations. Without heartbeats, it would take minutes to notice that a worker died during a
+    write.
     """
     running = asyncio.ensure_future(call)
     while not running.done():

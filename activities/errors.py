@@ -1,16 +1,16 @@
-"""Turns what the marketplace did into what Temporal should do about it: one table.
+"""Maps errors of the marketplace to errors of activities, in one table.
 
 ==================  ==================  =========  =====================================================
 marketplace error   type                retried    why
 ==================  ==================  =========  =====================================================
-Unreachable         MarketplaceError    yes        the way to the service is broken, not the request
-Unavailable         MarketplaceError    yes        after Retry-After where the service gave one
+Unreachable         MarketplaceError    yes        the connection is at fault, not the request
+Unavailable         MarketplaceError    yes        after Retry-After, if the service sent one
 Unreadable          MarketplaceError    yes        an answer was cut off, or a gateway answered
-Conflict            MarketplaceError    yes        many write at once: read again, apply again
+Conflict            MarketplaceError    yes        somebody else wrote: read again, apply again
 Unauthorized        NotAuthorized       no         a new token did not help
 Forbidden           NotAuthorized       no         a person has to give access
 NotFound            OfferNotFound       no
-Invalid             ValidationFailed    no         the service's words
+Invalid             ValidationFailed    no         the message is the service's own
 Refused             MarketplaceError    no
 PlanMissing         PlanNotFound        no
 VersionTaken        VersionConflict     no
@@ -19,7 +19,7 @@ ForeignChanges      ForeignEdits        no
 RuleBroken          InvalidInput        no
 ==================  ==================  =========  =====================================================
 
-Retries have no end of their own: the time a run allows for its stage bounds them.
+The number of attempts is unlimited. The time that a run allows for its stage bounds them.
 """
 
 import asyncio
@@ -56,15 +56,15 @@ MOST_SPREAD = timedelta(minutes=5)
 MAX_MESSAGE = 3000
 
 BEAT_AFTER = timedelta(seconds=3)
-"""Short calls never cost a heartbeat; long ones show within seconds when their worker is gone."""
+"""Short calls send no heartbeat. For longer ones, a lost worker is noticed within seconds."""
 
 
 def application_error(error: errors.MarketplaceError | errors.RuleBroken, attempt: int = 1) -> ApplicationError:
-    """Look the error up in the table above.
+    """Return the activity's error for an error of the marketplace, by the table above.
 
     Args:
-        error: What happened.
-        attempt: The number of the attempt.
+        error: The marketplace's error.
+        attempt: The attempt number. It spreads the retries that the service asked to delay.
     """
     error_type, retried = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
     asked = error.retry_after if isinstance(error, errors.MarketplaceError) else None
@@ -79,9 +79,9 @@ def application_error(error: errors.MarketplaceError | errors.RuleBroken, attemp
 
 
 def _spread(attempt: int) -> timedelta:
-    """Return some time beyond what the service asked for, or all that it sent away would come back together.
+    """Return a random time to add to the delay that the service asked for, so that callers do not return together.
 
-    With every attempt it may be longer: a crowd that keeps being sent away comes back ever more thinly.
+    The range doubles with every attempt.
     """
     return random.uniform(0, 1) * min(timedelta(seconds=2 ** min(attempt, 30)), MOST_SPREAD)  # noqa: S311 - no secret
 

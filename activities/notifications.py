@@ -1,4 +1,4 @@
-"""Tells people outside Temporal what happened: one POST to a webhook."""
+"""Notifies people outside Temporal, by one POST to a webhook."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,26 +7,26 @@ from typing import Protocol
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from marketplace.model import Fact, ImageVersion
+from marketplace.model import Payload, ImageVersion
 
 FAILED = "NotificationFailed"
 
 
-class Notification(Fact):
-    """What people are told.
+class Notification(Payload):
+    """The content of a notification.
 
     Attributes:
         event: ``awaiting_approval``, ``failed`` or ``live``.
         text: What happened and what to do now, for a person.
-        reminder: Of ``awaiting_approval``: 0 when it is asked for, then 1 and 2.
+        reminder: For ``awaiting_approval``: 0 for the first notification, 1 and 2 for the reminders.
         until: When the run gives up waiting for the approval.
         approvers: Who may approve; empty: anyone.
-        approved_by: Who approved what is live.
+        approved_by: Who approved going live.
         adds: Image versions that going live adds, at most 100.
-        removes: Image versions that it removes.
-        deprecates: Image versions that it deprecates.
-        changes: What else it changes, a sentence each.
-        command: The command that approves, for a shell.
+        removes: Image versions that going live removes, at most 100.
+        deprecates: Image versions that going live deprecates, at most 100.
+        changes: What else going live changes, one sentence each.
+        command: The shell command that approves.
     """
 
     event: str
@@ -48,38 +48,38 @@ class Notification(Fact):
 
 
 class Webhook(Protocol):
-    """Where notifications go."""
+    """The receiver of notifications."""
 
     async def post(self, body: str) -> int | None:
-        """Post JSON; answers with the HTTP status, ``None`` when nobody answered."""
+        """Post JSON. Return the HTTP status, or ``None`` without an answer."""
         ...
 
 
 def as_json(notification: Notification, _namespace: str) -> str:
-    """Write a notification as it is."""
+    """Return the notification as JSON."""
     return notification.model_dump_json()
 
 
 class NotificationActivities:
-    """Activities that tell people; without a webhook they do nothing."""
+    """Activities that notify people. Without a webhook they do nothing."""
 
     def __init__(self, webhook: Webhook | None, write: Callable[[Notification, str], str] = as_json) -> None:
-        """Tell people.
+        """Create the activities.
 
         Args:
-            webhook: Where they are told.
-            write: Returns what is posted, of a notification and the namespace of its run.
+            webhook: Receives the notifications.
+            write: Renders a notification, given the namespace of its run.
         """
         self._webhook = webhook
         self._write = write
 
     @activity.defn
     async def notify(self, notification: Notification) -> None:
-        """Post the notification. May arrive twice when the receiver answers too late.
+        """Post the notification. It can arrive twice if the receiver answers too late.
 
         Raises:
-            ApplicationError: ``NotificationFailed``: retryable on 429, 5xx and silence, otherwise not. The
-                webhook's address is a secret and is not named.
+            ApplicationError: ``NotificationFailed``. It is retryable on 429, 5xx and without an answer. It does not
+                name the webhook's address, which is a secret.
         """
         if self._webhook is None:
             return

@@ -14,7 +14,7 @@ from marketplace.model import (
     SHOWN_IMAGES,
     Change,
     Deprecation,
-    Fact,
+    Payload,
     ForeignEdits,
     ImageVersion,
     OfferDefinition,
@@ -30,14 +30,14 @@ from marketplace.model import (
 from marketplace.protocol import SETTLE, Contents, Marketplace
 
 PRECONDITION_FAILED = 412
-"""The draft changed between our read and our write: somebody else was faster."""
+"""The HTTP status of a conditional write to a draft that somebody else has changed since it was read."""
 
 
-class ChangeRequest(Fact):
-    """What a run wants of an offer, as activities that only look are told: without signatures.
+class ChangeRequest(Payload):
+    """The change that a run wants, without signatures.
 
     Attributes:
-        limit: Versions a plan may hold, 0 for any number, ``None`` for what the marketplace allows.
+        limit: The number of versions that a plan may hold; 0 for any number, ``None`` for the marketplace's limit.
     """
 
     offer: OfferKey
@@ -50,7 +50,7 @@ class ChangeRequest(Fact):
 
     @property
     def change(self) -> Change:
-        """The same, as the marketplace takes it."""
+        """The change as an argument of the marketplace client."""
         return Change(
             images=self.images,
             when_full=self.when_full,
@@ -65,27 +65,27 @@ class SurveyRequest(ChangeRequest):
     """Input of `OfferActivities.survey`.
 
     Attributes:
-        seen: The newest operation, where the run has looked at it a moment ago: the list is not read again.
+        seen: The newest operation, if the run has just looked at it. The list is not read again then.
     """
 
     seen: Operation | None = None
 
 
-class Survey(Fact):
-    """How an offer stands: its operations, and what its slots hold of the images asked for.
+class Survey(Payload):
+    """How an offer stands: its operations, and which of the wanted images its slots hold.
 
     Attributes:
-        exists: Whether there is such an offer at all.
+        exists: Whether the offer exists.
         operations: The newest operations, newest first, at most `KNOWN_OPERATIONS`.
         awaits_sign_off: Whether the preview waits for the publisher's sign-off.
-        in_draft: Whether the draft needs no edit to hold every image asked for.
-        would_remove: Image versions that an edit of the draft would drop to make room.
-        would_deprecate: Image versions that it would deprecate to make room.
-        in_preview: Whether the preview holds every image asked for, with the same disks.
-        in_production: Whether Production holds every image asked for, with the same disks.
-        preview_of: Id of the publish that the preview is of, where it says so.
+        in_draft: Whether the draft holds every wanted image and needs no edit.
+        would_remove: Image versions that an edit would remove from the draft to make room.
+        would_deprecate: Image versions that an edit would deprecate to make room.
+        in_preview: Whether the preview holds every wanted image, with the same disks.
+        in_production: Whether Production holds every wanted image, with the same disks.
+        preview_of: ID of the publish that made the preview, if the preview names it.
         promotion: What going live would do.
-        approvers: Without one of whom nothing goes live, by the worker's policy; empty: it has none.
+        approvers: The approvers that the worker's policy requires; empty without a policy.
     """
 
     exists: bool
@@ -103,7 +103,7 @@ class Survey(Fact):
 
     @property
     def running(self) -> Operation | None:
-        """The operation the service is busy with; one that waits for sign-off is not."""
+        """The running operation. An operation that waits for sign-off is not running."""
         return next((each for each in self.operations if each.state is OperationState.RUNNING), None)
 
     @property
@@ -114,13 +114,13 @@ class Survey(Fact):
 
     @property
     def went_live(self) -> bool:
-        """Whether the newest operation brought the preview to Production, which may show it a while later."""
+        """Whether the newest operation is a completed go-live. Production may show its effect later."""
         newest = next(iter(self.operations), None)
         return newest is not None and (newest.kind, newest.state) == (OperationKind.GO_LIVE, OperationState.LIVE)
 
     @property
     def is_ready(self) -> bool:
-        """Whether every image asked for is where it should be: in a preview that is ready, or in Production."""
+        """Whether every wanted image is in a preview that is ready, or in Production."""
         if not self.preview_exists:
             return self.in_production
         promoted = self.going_live is not None or self.went_live or self.in_production
@@ -128,22 +128,22 @@ class Survey(Fact):
 
     @property
     def last_publish(self) -> Operation | None:
-        """The newest publish: what it made is what the preview shows once it waits for sign-off."""
+        """The newest publish. Once it waits for sign-off, the preview is its."""
         return next((each for each in self.operations if each.kind is OperationKind.PUBLISH), None)
 
     @property
     def known_operations(self) -> list[str]:
-        """Ids of the newest operations, newest first."""
+        """IDs of the newest operations, newest first."""
         return [each.id for each in self.operations]
 
 
-class PutOfferRequest(Fact):
+class PutOfferRequest(Payload):
     """Input of `OfferActivities.put_offer`.
 
     Attributes:
         definition: The whole offer, as the user wrote it.
-        sole_writer: Whether no other run writes to the draft meanwhile.
-        settle: How long a write whose answer was lost may take to show, where nothing makes it conditional.
+        sole_writer: Whether the run holds the draft's lease.
+        settle: How long an unconditional write may take to show when its answer was lost.
     """
 
     offer: OfferKey
@@ -157,12 +157,12 @@ class EditRequest(SurveyRequest):
     """Input of `OfferActivities.edit_images`.
 
     Attributes:
-        while_running: Whether the draft is edited although an operation runs that may not hold the images.
-        production_suffices: Whether nothing is to be done once Production holds the images.
-        sole_writer: Whether no other run writes to the draft meanwhile.
-        would_remove: Image versions that the edit was going to drop when the offer was surveyed before.
-        would_deprecate: Image versions that it was going to deprecate.
-        settle: How long a write whose answer was lost may take to show, where nothing makes it conditional.
+        while_running: Whether to edit the draft while an operation runs that may not carry the images.
+        production_suffices: Whether the run is done once Production holds the images.
+        sole_writer: Whether the run holds the draft's lease.
+        would_remove: Image versions that the last survey said an edit would remove.
+        would_deprecate: Image versions that the last survey said an edit would deprecate.
+        settle: How long an unconditional write may take to show when its answer was lost.
     """
 
     images: SentImages = []
@@ -174,21 +174,21 @@ class EditRequest(SurveyRequest):
     settle: timedelta = SETTLE
 
 
-class DraftWritten(Fact):
-    """What became of a write to the draft.
+class DraftWritten(Payload):
+    """The outcome of a write to the draft.
 
     Attributes:
-        survey: How the offer stood before the write; of an edit, also what its slots hold.
-        known_operations: Ids of the newest operations after the write, newest first: a publish that is new since
-            carries what was written.
+        survey: How the offer stood before the write. After an edit it also shows what the slots hold.
+        known_operations: IDs of the newest operations after the write, newest first. A publish that is not among
+            them carries what was written.
         changed: Whether anything was written.
-        images: Of an offer that was put: the image versions in the draft, at most `SHOWN_IMAGES`.
-        removed: Image versions dropped to make room.
+        images: After a put: the image versions in the draft, at most `SHOWN_IMAGES`.
+        removed: Image versions removed to make room.
         deprecated: Image versions deprecated to make room.
         warnings: Sentences for a person.
-        existed: The offer exists and was not to be replaced; nothing was sent.
-        unguarded: Only a sole writer may write to this draft; nothing was sent.
-        refused: The service's words, where it takes no edits while the running operation runs.
+        existed: The offer exists and must not be replaced. Nothing was sent.
+        unguarded: The draft has no ETag and needs the lease. Nothing was sent.
+        refused: The service's message, if it refuses edits while an operation is running.
     """
 
     survey: Survey = Survey(exists=True)
@@ -204,14 +204,14 @@ class DraftWritten(Fact):
 
 
 class OfferActivities:
-    """Activities on an offer's documents. Documents stay here: answers are small facts."""
+    """Activities on an offer's documents. Documents stay in the activity; answers are small."""
 
     def __init__(self, marketplace: Marketplace, approvers: Sequence[str] = ()) -> None:
-        """Act on a marketplace.
+        """Create the activities.
 
         Args:
-            marketplace: Its client.
-            approvers: Without one of them nothing goes live, as surveys say.
+            marketplace: The marketplace client.
+            approvers: The approvers that the worker's policy requires, which surveys report.
         """
         self._marketplace = marketplace
         self._approvers = approvers
@@ -220,8 +220,8 @@ class OfferActivities:
     async def survey(self, request: SurveyRequest) -> Survey:
         """Read operations and slots, and check the images against the marketplace's rules.
 
-        Changes nothing, so it is safe to repeat. The rules are checked here, before the run waits for
-        anything, so that what is wrong with an image is said at once.
+        Changes nothing and is safe to repeat. The rules are checked here, before the run waits for anything: a
+        wrong image is reported at once.
         """
         async with marketplace_call():
             survey, preview, production = await self._read(request)
@@ -239,15 +239,15 @@ class OfferActivities:
         )
 
     async def _read(self, request: SurveyRequest) -> tuple[Survey, Contents | None, Contents | None]:
-        """Survey the offer but for its draft; return what preview and Production hold as well."""
+        """Survey the offer without its draft. Also return what preview and Production hold."""
         offer, images = request.offer, request.images
         self._marketplace.check(request.change)
         if request.seen is not None:
             operations, awaits_sign_off = [request.seen], request.seen.state is OperationState.PREVIEW
         else:
             try:
-                # Before the slots: what the preview is shown with must not be a publish that came after it was read.
-                standing = await self._marketplace.standing(offer)
+                # Before the slots: a publish that begins after the preview was read is not the preview's.
+                standing = await self._marketplace.status(offer)
             except NotFound:
                 return Survey(exists=False), None, None
             operations, awaits_sign_off = standing.operations, standing.awaits_sign_off
@@ -260,7 +260,7 @@ class OfferActivities:
         if not operations and preview is None and await self._marketplace.read_slot(offer, Slot.DRAFT) is None:
             return Survey(exists=False), None, None
         published = [contents for contents in (preview, production) if contents is not None]
-        # Or the run would take what is published under the same version for its own.
+        # Otherwise the run would take another image of the same version for its own.
         VersionTaken.raise_for(dict.fromkeys(each for contents in published for each in contents.conflicts(images)))
         survey = Survey(
             exists=True,
@@ -279,7 +279,7 @@ class OfferActivities:
     async def put_offer(self, request: PutOfferRequest) -> DraftWritten:
         """Create the offer or replace its draft.
 
-        Safe to repeat: a later attempt recognises an offer that already says what an earlier one wrote.
+        Safe to repeat: a later attempt recognises what an earlier attempt has written.
         """
         return await unbroken(self._put_offer(request)) if request.sole_writer else await self._put_offer(request)
 
@@ -311,16 +311,16 @@ class OfferActivities:
         )
 
     async def _refused(self, survey: Survey, offer: OfferKey, refusal: Refused | Conflict) -> DraftWritten:
-        """Return the refusal where an operation was its reason, which may have ended by now; raise it otherwise."""
+        """Return the refusal if an operation was the reason, even one that has ended by now. Otherwise raise it."""
         if refusal.status == PRECONDITION_FAILED:
             raise refusal
         try:
-            operations = (await self._marketplace.standing(offer)).operations
+            operations = (await self._marketplace.status(offer)).operations
         except NotFound:
             raise refusal from None
         now = survey.model_copy(update={"operations": operations})
         known = set(survey.known_operations)
-        # Of a put nothing was surveyed before.
+        # A put has surveyed nothing before.
         came_and_went = bool(known) and not set(now.known_operations) <= known
         if survey.running is None and now.running is None and not came_and_went:
             raise refusal
@@ -328,10 +328,10 @@ class OfferActivities:
 
     @activity.defn
     async def edit_images(self, request: EditRequest) -> DraftWritten:
-        """Survey the offer, and put into the draft the images that no slot holds.
+        """Survey the offer, and put images that no slot holds into the draft.
 
-        Safe to repeat: an image that is there already is left alone, and the write is conditional, or the only one.
-        A later attempt knows what an earlier one removed whose answer was lost.
+        Safe to repeat: an image that is there already is left alone, and the write is conditional or made under the
+        lease. If an earlier attempt's answer was lost, a later attempt still reports what it removed.
         """
         return await unbroken(self._edit_images(request)) if request.sole_writer else await self._edit_images(request)
 
@@ -367,7 +367,7 @@ class OfferActivities:
                 return await self._refused(survey, offer, refusal)
             removed, deprecated = edit.removed, edit.deprecated
             if repeated and not (removed or deprecated) and (request.would_remove or request.would_deprecate):
-                # Where the images came from somebody else, no room was made: the draft says what was done.
+                # If somebody else put the images, no room was made. The draft shows what was done.
                 draft = await self._marketplace.read_slot(offer, Slot.DRAFT)
                 held = {(each.plan_id, each.version) for each in draft.versions} if draft is not None else set()
                 removed = [each for each in request.would_remove if (each.plan_id, each.version) not in held]
@@ -384,9 +384,9 @@ class OfferActivities:
 
 
 def _until_published(change: Change, survey: Survey) -> Change:
-    """Return the change as it is judged now: what a running publish may carry is no foreign edit until it has ended.
+    """Return the change without the check for foreign edits while a publish runs, because it may carry them.
 
-    Nothing is published by an edit, and a publish judges anew.
+    The check is repeated when the draft is published.
     """
     runs = survey.running is not None and survey.running.kind is OperationKind.PUBLISH
     return change.model_copy(update={"foreign_edits": ForeignEdits.INCLUDE}) if runs else change

@@ -19,7 +19,7 @@ from marketplace.errors import Conflict, Refused, Unavailable
 from marketplace.model import (
     JOB_PREFIX,
     LIVE_SUFFIX,
-    Fact,
+    Payload,
     ImageVersion,
     OfferKey,
     Operation,
@@ -39,18 +39,18 @@ NOT_LIVE_YET = "NotLiveYet"
 TOO_MANY_REQUESTS = 429
 
 FIRST_LOOK = timedelta(seconds=20)
-"""How long the answer to a request that began an operation waits for the first look at it."""
+"""How long a request that started an operation waits for a first look at it."""
 
 
 class PublishRequest(ChangeRequest):
     """Input of `OperationActivities.publish`.
 
     Attributes:
-        known_operations: Ids of the newest operations when the draft held what is to be published, newest first:
-            a publish that is new since carries it.
-        ask_to_join: Whether the request is sent although an operation is running, to find out whether that one
-            publishes the same draft: the service then lets the request join it.
-        settle: How long a request whose answer was lost may take to show, where operations are not listed at once.
+        known_operations: IDs of the newest operations when the draft held the images, newest first. A publish that is
+            not among them carries the images.
+        ask_to_join: Whether to send the request although an operation is running. If that one publishes the same
+            draft, the service lets the request join it.
+        settle: How long a request may take to show when its answer was lost, if operations are not listed at once.
     """
 
     known_operations: list[str]
@@ -59,12 +59,12 @@ class PublishRequest(ChangeRequest):
     settle: timedelta = SETTLE
 
 
-class StartedOperation(Fact):
-    """An operation that was asked for.
+class StartedOperation(Payload):
+    """The operation that answers a request.
 
     Attributes:
-        ours: Whether it began with our request; otherwise it was running already and does what we want.
-        report: The first look at it, unless the marketplace failed to show it.
+        ours: Whether this request started it. Otherwise it was running already and does what was requested.
+        report: The first look at it, if that look succeeded.
     """
 
     operation_id: str
@@ -72,14 +72,14 @@ class StartedOperation(Fact):
     report: OperationReport | None = None
 
 
-class GoLiveRequest(Fact):
+class GoLiveRequest(Payload):
     """Input of `OperationActivities.go_live`.
 
     Attributes:
-        approved_publish: Id of the publish whose preview was approved.
-        images: What the preview has to hold.
+        approved_publish: ID of the publish whose preview was approved.
+        images: The images that the preview must hold.
         approver: Who approved it.
-        shown: What going live has to do, as it was shown for approval; ``None``: it was not shown.
+        shown: What going live does, as it was shown for approval; ``None`` if it was not shown.
     """
 
     offer: OfferKey
@@ -90,13 +90,13 @@ class GoLiveRequest(Fact):
     shown: Promotion | None = None
 
 
-class CancelRequest(Fact):
+class CancelRequest(Payload):
     """Input of `OperationActivities.cancel_operation`.
 
     Attributes:
-        operation_id: The operation, ``None`` when it is not known whether publishing began.
-        known_operations: Ids of the newest operations before this run published, newest first.
-        settle: How long a publish whose answer was lost may take to show, where operations are not listed at once.
+        operation_id: The operation; ``None`` if it is not known whether publishing began.
+        known_operations: IDs of the newest operations before this run published, newest first.
+        settle: How long a publish may take to show when its answer was lost, if operations are not listed at once.
     """
 
     offer: OfferKey
@@ -107,20 +107,20 @@ class CancelRequest(Fact):
 
 
 class CancelState(StrEnum):
-    """What became of a request to cancel; ``NOTHING_TO_CANCEL`` too where that is done and will not show."""
+    """The outcome of a request to cancel. ``NOTHING_TO_CANCEL`` includes a completed cancellation."""
 
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     REQUESTED = "requested"
     REFUSED = "refused"
 
 
-class CancelAnswer(Fact):
-    """What the service said to a request to cancel.
+class CancelAnswer(Payload):
+    """The service's answer to a request to cancel.
 
     Attributes:
-        at_sign_off: Whether the operation's preview waits for sign-off: nothing runs any more.
-        reason: The service's words where it refused; ends with a full stop.
-        is_final: Whether it will always refuse, however often it is asked.
+        at_sign_off: Whether the operation's preview waits for sign-off, so that nothing is running.
+        reason: The service's message if it refused; ends with a full stop.
+        is_final: Whether the service will refuse every time.
     """
 
     state: CancelState
@@ -130,12 +130,12 @@ class CancelAnswer(Fact):
     is_final: bool = False
 
 
-class LookRequest(Fact):
-    """Input of `OperationActivities.look`; without an operation the offer's last one is meant.
+class LookRequest(Payload):
+    """Input of `OperationActivities.look`. Without ``operation_id``, the offer's last operation is looked at.
 
     Attributes:
-        kind: The operation's kind as an earlier look found it, which spares asking for it again.
-        known_operations: Ids of operations that were there before it was asked for: it is none of them.
+        kind: The operation's kind, if an earlier look has found it. It saves a request.
+        known_operations: IDs of operations that existed before it was requested. It is none of them.
     """
 
     offer: OfferKey
@@ -144,14 +144,14 @@ class LookRequest(Fact):
     known_operations: list[str] = []
 
 
-class LookAnswer(Fact):
-    """What was seen; no report when the offer has never been published."""
+class LookAnswer(Payload):
+    """The answer to a look. There is no report if the offer has never been published."""
 
     report: OperationReport | None = None
 
 
-class VerifyLiveRequest(Fact):
-    """Input of `OperationActivities.verify_live`: images by disk, or by version alone."""
+class VerifyLiveRequest(Payload):
+    """Input of `OperationActivities.verify_live`: images with disks, or versions alone."""
 
     offer: OfferKey
     images: RedactedImages = []
@@ -162,11 +162,11 @@ class OperationActivities:
     """Activities on an offer's operations."""
 
     def __init__(self, marketplace: Marketplace, approvers: Sequence[str] = ()) -> None:
-        """Act on a marketplace.
+        """Create the activities.
 
         Args:
-            marketplace: Its client.
-            approvers: Without one of them nothing goes live; empty: with anyone.
+            marketplace: The marketplace client.
+            approvers: The approvers that the worker's policy requires; empty for anyone.
         """
         self._marketplace = marketplace
         self._approvers = approvers
@@ -176,12 +176,12 @@ class OperationActivities:
     async def publish(self, request: PublishRequest) -> StartedOperation:
         """Publish the draft.
 
-        Safe to repeat: the operations are read first. A publish that is new since ``known_operations`` carries the
-        draft already: an earlier attempt started it, or somebody else did, and it is joined.
+        Safe to repeat: the operations are read first. A publish that is not among ``known_operations`` carries the
+        draft already, whether an earlier attempt started it or somebody else. It is joined.
 
         Raises:
-            ApplicationError: ``PublishInProgress`` when something else is running, or somebody's publish
-                began and ended since the known operations were read.
+            ApplicationError: ``PublishInProgress`` if another operation is running, or if somebody's publish began
+                and ended after the known operations were read.
         """
         return await unbroken(self._begin(request, OperationKind.PUBLISH, self._publish(request)))
 
@@ -191,7 +191,7 @@ class OperationActivities:
         kind: OperationKind,
         sending: Coroutine[Any, Any, StartedOperation],
     ) -> StartedOperation:
-        """Send a request, and look at what it began: the look needs no activity of its own, and may fail."""
+        """Send a request, and look once at the operation that it started. The look may fail."""
         offer, known = request.offer, request.known_operations
         started = await sending
         report: OperationReport | None = None
@@ -202,8 +202,8 @@ class OperationActivities:
 
     async def _publish(self, request: PublishRequest) -> StartedOperation:
         offer = request.offer
-        # The service does not say whose request an operation began with. One request at a time, and each run that
-        # comes later finds the operation listed: only runs of two workers can both take it for their own.
+        # The service does not show whose request started an operation. With one request at a time, each later run
+        # finds the operation listed. Only runs of two workers can both take it for their own.
         turn = self._publishing.setdefault(str(offer).casefold(), asyncio.Lock())
         async with marketplace_call() as trail, turn:
             if trail.handle is not None:
@@ -214,7 +214,7 @@ class OperationActivities:
                 return StartedOperation(operation_id=begun.id, ours=True)
             self._let_settle(offer, trail, request.settle, was_sent=trail.sent)
             if begun is not None and begun.state is not OperationState.RUNNING:
-                # No worker was there for a while. What ended meanwhile may have brought the same draft to Production.
+                # No worker was running for a while. The publish may have brought the draft to Production meanwhile.
                 raise _in_progress(offer, f"{begun.id} was published since this run looked last")
             if begun is not None:
                 return StartedOperation(operation_id=begun.id, ours=False)
@@ -225,12 +225,12 @@ class OperationActivities:
             try:
                 named = await self._send_publish(request, trail)
             except (Refused, Conflict) as refusal:
-                # What was in the way may have ended by now; that it was there is reason enough to look again.
+                # The operation in the way may have ended by now. Its presence is reason enough for another survey.
                 after = await self._marketplace.operations(offer)
                 came_and_went = next((each for each in after if each.id not in known), None)
                 in_the_way = await self._running(offer, after) or in_the_way or came_and_went
                 if in_the_way is None and refusal.status is None:
-                    # Nothing was sent: the draft lacks what is live. A survey finds out, and puts it back.
+                    # Nothing was sent: the draft lacks what is live. The next round puts it back.
                     raise _in_progress(offer, str(refusal)) from refusal
                 if in_the_way is None:
                     raise
@@ -256,22 +256,22 @@ class OperationActivities:
             raise
 
     def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta, *, was_sent: bool) -> None:
-        """Give a request whose answer was lost the time to show.
+        """Wait for a request to show if its answer was lost.
 
         Raises:
-            ApplicationError: Retryable: the next attempt looks once more.
+            ApplicationError: Retryable, with the delay after which the next attempt looks again.
         """
         if was_sent and not trail.waited and not self._marketplace.lists_at_once:
             trail.waits()
             raise ApplicationError(
                 f"{offer}: the answer to the request was lost, and the marketplace does not list its operation yet;"
-                f" it is looked for once more in {time}",
+                f" the run looks again in {time}",
                 type="MarketplaceError",
                 next_retry_delay=time,
             )
 
     async def _running(self, offer: OfferKey, operations: list[Operation]) -> Operation | None:
-        """Return the operation the service is busy with; the list calls one running that waits for sign-off."""
+        """Return the running operation. The list also shows one as running that waits for sign-off."""
         running = next((each for each in operations if each.state is OperationState.RUNNING), None)
         if running is not None:
             report = await self._marketplace.look(offer, running.id, running.kind)
@@ -279,7 +279,7 @@ class OperationActivities:
         return running
 
     async def _unnamed(self, offer: OfferKey, kind: OperationKind, known: list[str]) -> str:
-        """Find the operation that an accepted request began or joined, where the answer did not name it."""
+        """Return the operation ID that an accepted request started or joined, when its answer did not name one."""
         operations = await self._marketplace.operations(offer)
         found = _newest_since(operations, known, kind)
         if found is None:
@@ -296,12 +296,12 @@ class OperationActivities:
     async def go_live(self, request: GoLiveRequest) -> StartedOperation:
         """Promote the approved preview.
 
-        Safe to repeat: a repeated attempt reads the operations first, and a go-live that is new since
+        Safe to repeat: the operations are read first. In a later attempt, a go-live that is not among
         ``known_operations`` is the one that an earlier attempt started.
 
         Raises:
-            ApplicationError: ``PreviewChanged`` when the preview is not the approved one any more, or somebody
-                has gone live since; ``NotApproved`` when nobody has approved who may. Nothing was sent.
+            ApplicationError: ``PreviewChanged`` if the preview is no longer the approved one, or somebody else has
+                gone live; ``NotApproved`` if the approver is not one that the policy requires. Nothing was sent.
         """
         return await unbroken(self._begin(request, OperationKind.GO_LIVE, self._go_live(request)))
 
@@ -338,11 +338,11 @@ class OperationActivities:
             return StartedOperation(operation_id=named, ours=True)
 
     def _check_approver(self, request: GoLiveRequest) -> None:
-        """Hold a run to the worker's policy, whatever the run itself let stand."""
+        """Apply the worker's policy, whatever the run has accepted."""
         if self._approvers and (request.approver or "").casefold() not in map(str.casefold, self._approvers):
             raise ApplicationError(
-                f"{request.offer}: {request.approver or 'nobody by name'} has approved going live, and this worker"
-                f" (GO_LIVE_APPROVERS) wants one of {', '.join(self._approvers[:10])}",
+                f"{request.offer}: going live was approved by {request.approver or 'somebody who gave no name'}, but"
+                f" this worker requires one of {', '.join(self._approvers[:10])} (GO_LIVE_APPROVERS)",
                 type=NOT_APPROVED,
                 non_retryable=True,
             )
@@ -375,9 +375,9 @@ class OperationActivities:
 
     @activity.defn
     async def cancel_operation(self, request: CancelRequest) -> CancelAnswer:
-        """Ask for the operation to be cancelled.
+        """Ask the service to cancel an operation.
 
-        Safe to repeat: an operation that has ended is left alone, as is whatever else runs on the offer.
+        Safe to repeat: an operation that has ended is left alone, and so is any other operation on the offer.
         """
         return await unbroken(self._cancel_operation(request))
 
@@ -417,19 +417,19 @@ class OperationActivities:
                     operation_id=operation_id,
                     at_sign_off=report.state is OperationState.PREVIEW,
                     reason=f"{str(refused).rstrip('.')}.",
-                    # Without a status nothing was asked: this operation is none that can be cancelled.
+                    # Without a status nothing was sent: this operation cannot be cancelled at all.
                     is_final=refused.status is None or report.is_over,
                 )
             return CancelAnswer(state=CancelState.REQUESTED, operation_id=operation_id)
 
     async def _is_canceled(self, offer: OfferKey, report: OperationReport) -> bool:
-        """Return whether a preview was cancelled whose operation, ended by sign-off, will never say so."""
+        """Return whether a preview was cancelled, although its operation has ended at sign-off and never shows it."""
         return report.state is OperationState.PREVIEW and not await self._marketplace.awaits_sign_off(
             offer, otherwise=True
         )
 
     async def _is_newest(self, offer: OfferKey, operation_id: str) -> bool:
-        """Return whether cancelling would hit this operation: the request may name the offer only."""
+        """Return whether a cancel request would reach this operation: some requests name only the offer."""
         if operation_id.startswith(JOB_PREFIX):
             return True
         operations = await self._marketplace.operations(offer)
@@ -437,7 +437,7 @@ class OperationActivities:
 
     @activity.defn
     async def look(self, request: LookRequest) -> LookAnswer:
-        """Look at an operation. Changes nothing, so it is safe to repeat."""
+        """Look at an operation. Changes nothing and is safe to repeat."""
         async with marketplace_call():
             operation_id = request.operation_id
             if operation_id is None:
@@ -452,10 +452,10 @@ class OperationActivities:
 
     @activity.defn
     async def verify_live(self, request: VerifyLiveRequest) -> None:
-        """Check that Production holds the images; tried again until it does. Changes nothing.
+        """Check that Production holds the images. Changes nothing; repeated until Production does.
 
         Raises:
-            ApplicationError: ``NotLiveYet``, retryable: Production may follow the operation after a while.
+            ApplicationError: ``NotLiveYet``, retryable: Production may show the images later.
         """
         async with marketplace_call():
             production = await self._marketplace.read_slot(request.offer, Slot.PRODUCTION)
@@ -475,18 +475,18 @@ _CANCELABLE = {OperationState.RUNNING, OperationState.PREVIEW}
 
 
 def _newest_since(operations: list[Operation], known: list[str], kind: OperationKind) -> Operation | None:
-    """Return the newest operation of a kind that was not known before.
+    """Return the newest operation of a kind that is not among the known ones.
 
-    Only the newest are known, so what the list shows after the last of them is old, not new.
+    Only the newest operations are known. Operations listed after the last known one are older, not new.
     """
     last_known = max((at for at, each in enumerate(operations) if each.id in known), default=len(operations))
     return next((each for each in operations[:last_known] if each.kind is kind and each.id not in known), None)
 
 
 def _promotion_of(operations: list[Operation], publish_id: str) -> Operation | None:
-    """Return the go-live of a publish that runs or is done, where the ids tell.
+    """Return the go-live of a publish that is running or done, if the API derives its ID from the publish.
 
-    After one that has failed the next has the same id.
+    A go-live after a failed one has the same ID.
     """
     going = {OperationState.RUNNING, OperationState.LIVE}
     return next((each for each in operations if each.id == publish_id + LIVE_SUFFIX and each.state in going), None)
@@ -497,7 +497,7 @@ def _in_progress(offer: OfferKey, why: str) -> ApplicationError:
 
 
 def _told(promotion: Promotion) -> str:
-    """Say what going live would do."""
+    """Return a clause that says what going live would do."""
     parts = {"add": promotion.adds, "remove": promotion.removes, "deprecate": promotion.deprecates}
     told = [f"{verb} {', '.join(map(str, images[:10]))}" for verb, images in parts.items() if images]
     told += [f"change {', '.join(promotion.changes[:10])}"] if promotion.changes else []

@@ -1,6 +1,6 @@
-"""Images as inputs of activities: what a newer worker added is ignored, and those that only look get no signature.
+"""Images as inputs of activities: members that a newer worker added are ignored, and signatures are redacted.
 
-An input stands in the history, and only the run's own and that of the edit have a reason to hold a signature.
+Inputs are written to the history. Only the input of the run and that of the edit need signatures.
 """
 
 from typing import Annotated
@@ -12,7 +12,7 @@ from marketplace.sas import redacted
 
 
 def _known(sent: object) -> object:
-    """Leave out members that images do not have here: a person's slip was refused when the run was started."""
+    """Drop members that this worker does not know. A person's typing error was refused when the run started."""
     if not isinstance(sent, list):
         return sent
     images = [_members(image, Image) for image in sent]
@@ -29,7 +29,7 @@ def _members(sent: object, model: type[BaseModel]) -> object:
 
 
 def _redacted(images: list[Image]) -> list[Image]:
-    """Keep what the rules about a SAS look at: permissions, dates, and that there is a signature."""
+    """Keep what the rules about SAS URLs check: permissions, dates, and that there is a signature."""
     return [
         image.model_copy(
             update={

@@ -142,7 +142,7 @@ async def test_an_approval_that_the_policy_of_today_does_not_allow_is_asked_for_
     await run.signal("approve_go_live", {"approver": MALLORY})
     progress = await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
 
-    assert any(f"{MALLORY} has approved going live, and this worker" in note for note in progress.notes)
+    assert any(f"going live was approved by {MALLORY}, but this worker" in note for note in progress.notes)
     assert await desk.effects("go_live") == 0
     progress = await desk.until_asked(run)
     assert progress.approval is not None
