@@ -7,7 +7,7 @@ from typing import Protocol
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from marketplace.model import Payload, ImageVersion
+from marketplace.model import ImageVersion, Payload
 
 FAILED = "NotificationFailed"
 

@@ -14,7 +14,6 @@ from marketplace.model import (
     SHOWN_IMAGES,
     Change,
     Deprecation,
-    Payload,
     ForeignEdits,
     ImageVersion,
     OfferDefinition,
@@ -22,6 +21,7 @@ from marketplace.model import (
     Operation,
     OperationKind,
     OperationState,
+    Payload,
     Promotion,
     Scope,
     Slot,
@@ -247,10 +247,10 @@ class OfferActivities:
         else:
             try:
                 # Before the slots: a publish that begins after the preview was read is not the preview's.
-                standing = await self._marketplace.status(offer)
+                status = await self._marketplace.status(offer)
             except NotFound:
                 return Survey(exists=False), None, None
-            operations, awaits_sign_off = standing.operations, standing.awaits_sign_off
+            operations, awaits_sign_off = status.operations, status.awaits_sign_off
         reading = asyncio.create_task(self._marketplace.read_slot(offer, Slot.PRODUCTION))
         try:
             preview = await self._marketplace.read_slot(offer, Slot.PREVIEW)

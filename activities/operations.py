@@ -19,13 +19,13 @@ from marketplace.errors import Conflict, Refused, Unavailable
 from marketplace.model import (
     JOB_PREFIX,
     LIVE_SUFFIX,
-    Payload,
     ImageVersion,
     OfferKey,
     Operation,
     OperationKind,
     OperationReport,
     OperationState,
+    Payload,
     Promotion,
     Slot,
 )

@@ -1,7 +1,6 @@
 """The nouns of the marketplace: offers, images, slots, operations and their steps.
 
-Shared by every layer above. Documents are not modelled here: they are edited as text, see
-`marketplace.json_text`.
+All layers share them. Documents are not modelled here. They are edited as text; see `marketplace.json_text`.
 """
 
 import re
@@ -14,10 +13,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 SHOWN_IMAGES = 100
-"""How many image versions are named where there may be any number."""
+"""How many image versions are named where there is no limit on their number."""
 
 MAX_DATA_DISKS = 16
-"""The documents say 15 here and 16 there; the larger is accepted."""
+"""The documentation says 15 in one place and 16 in another. The larger number is accepted."""
 
 
 def _checked_version(version: str) -> str:
@@ -38,15 +37,15 @@ def _checked_vhd_url(url: str) -> str:
 
 
 PublisherId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
-"""No format is documented for publisher ids; this keeps out what would change the URL."""
+"""The format of publisher IDs is not documented. This one excludes characters that would change a URL."""
 
 OFFER_ID = r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9_])?$"
 OfferId = Annotated[str, Field(pattern=OFFER_ID)]
 PlanId = OfferId
-"""At most 50 lower-case letters, digits, dashes and underscores, not ending with a dash."""
+"""At most 50 lower-case letters, digits, dashes and underscores. The last one is not a dash."""
 
 Version = Annotated[str, AfterValidator(_checked_version)]
-"""Compared as numbers, see `marketplace.versions`, and sent as it is spelled."""
+"""A version is compared as numbers, see `marketplace.versions`, and sent in its spelling."""
 
 VhdUrl = Annotated[str, AfterValidator(_checked_vhd_url), Field(max_length=4096)]
 Generation = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")]
@@ -61,30 +60,30 @@ GalleryImageId = Annotated[
         max_length=500,
     ),
 ]
-"""The resource id of an image version in an Azure Compute Gallery."""
+"""The resource ID of an image version in an Azure Compute Gallery."""
 
 LIVE_SUFFIX = ":live"
-"""Ends the id of a go-live where the marketplace gives a publish and its go-live one number."""
+"""The suffix of a go-live's ID, where the marketplace gives a publish and its go-live the same number."""
 
 JOB_PREFIX = "job:"
-"""Begins the id of an operation whose request was accepted, but which the marketplace does not list yet."""
+"""The prefix of an operation's ID while the request is accepted but the operation is not listed yet."""
 
 
-class Typed(BaseModel):
-    """What a person writes: unknown members and wrong types are refused, so that a slip is found at once."""
+class UserInput(BaseModel):
+    """A part of an input that a person writes. Unknown members and wrong types are refused, to catch mistakes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-class Fact(BaseModel):
-    """What one of our parts tells another: an older reader ignores what a newer writer added."""
+class Payload(BaseModel):
+    """A value that workflows and activities exchange. Unknown members are ignored, since the writer may be newer."""
 
-    # What is quoted of an input in an error may be the end of a signature.
+    # An error that quotes its input could show the end of a signature.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-class OfferKey(Fact):
-    """An offer's address."""
+class OfferKey(Payload):
+    """The publisher and the ID of an offer."""
 
     publisher_id: str
     offer_id: str
@@ -93,25 +92,24 @@ class OfferKey(Fact):
         return f"{self.publisher_id}/{self.offer_id}"
 
 
-class DataDisk(Typed):
+class DataDisk(UserInput):
     """A data disk of an image, at its logical unit number."""
 
     lun: Annotated[int, Field(ge=0, le=63)]
     vhd_url: VhdUrl
 
 
-class Sku(Typed):
-    """A SKU to be added to a plan that has none of an image's type."""
+class Sku(UserInput):
+    """A SKU that is added to a plan without a SKU of the image's type."""
 
     id: SkuId
     security_types: Annotated[list[Literal["trusted", "confidential"]], Field(max_length=2)] = []
 
 
-class Image(Typed):
+class Image(UserInput):
     """An image version wanted in a plan, with its source: disks, or an image version of a gallery.
 
-    ``generation`` names one of the generations, or image types, of a plan; without it the image goes into every one
-    that it can be of.
+    ``generation`` names one of the plan's generations or image types. Without it, the image is for all of them.
     """
 
     plan_id: PlanId
@@ -125,7 +123,7 @@ class Image(Typed):
 
     @property
     def image_version(self) -> "ImageVersion":
-        """The image without its disks."""
+        """The image without its source."""
         return ImageVersion(plan_id=self.plan_id, version=self.version, generation=self.generation)
 
     @model_validator(mode="after")
@@ -146,8 +144,8 @@ class Image(Typed):
         return self
 
 
-class ImageVersion(Fact):
-    """An image version of a plan, without its disks."""
+class ImageVersion(Payload):
+    """An image version of a plan, without its source."""
 
     plan_id: str
     version: str
@@ -159,13 +157,13 @@ class ImageVersion(Fact):
 
 
 def added(before: Iterable[ImageVersion], after: Iterable[ImageVersion]) -> list[ImageVersion]:
-    """Return which versions the second of two slots holds and the first does not; another spelling is another."""
+    """Return the versions that only the second slot holds. Another spelling counts as another version."""
     held = set(before)
     return [each for each in after if each not in held]
 
 
 class Slot(StrEnum):
-    """The three places an offer stands in."""
+    """The three slots of an offer."""
 
     DRAFT = "draft"
     PREVIEW = "preview"
@@ -180,10 +178,12 @@ class OperationKind(StrEnum):
 
 
 class OperationState(StrEnum):
-    """How far an operation is, whatever words the service uses for it.
+    """The state of an operation, whatever words the service uses for it.
 
-    ``PREVIEW``: a publish whose preview waits for the publisher's sign-off. ``LIVE``: a go-live that is done.
-    ``TURNED_AWAY``: it came to nothing because something else runs on the offer; it may be asked for again.
+    Attributes:
+        PREVIEW: A publish whose preview waits for the publisher's sign-off.
+        LIVE: A go-live that has completed.
+        TURNED_AWAY: The operation had no effect because another one runs on the offer. It may be started again.
     """
 
     RUNNING = "running"
@@ -195,7 +195,7 @@ class OperationState(StrEnum):
 
 
 class StepState(StrEnum):
-    """How far one step of an operation is."""
+    """The state of one step of an operation."""
 
     NOT_STARTED = "not_started"
     IN_PROGRESS = "in_progress"
@@ -208,12 +208,12 @@ class StepState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Step(Fact):
+class Step(Payload):
     """One step of an operation.
 
     Attributes:
-        percent: 0 to 100, as the service says it.
-        errors: Its error messages, HTML removed, each bounded in length.
+        percent: The progress according to the service, 0 to 100.
+        errors: The error messages without HTML, each of bounded length.
     """
 
     id: str
@@ -223,11 +223,11 @@ class Step(Fact):
     errors: list[str] = []
 
 
-class Operation(Fact):
-    """An operation as the list of operations shows it.
+class Operation(Payload):
+    """An operation in the list of operations.
 
     Attributes:
-        id: Names it among all operations of its offer; results show it as `shown_id` does.
+        id: The ID, unique within the offer. Results show it as `shown_id` returns it.
     """
 
     id: str
@@ -236,11 +236,11 @@ class Operation(Fact):
     changed_at: datetime | None = None
 
 
-class Standing(Fact):
-    """The newest operations of an offer as they are.
+class OfferStatus(Payload):
+    """The newest operations of an offer.
 
     Attributes:
-        operations: Newest first, a running one before all others; the states are those of now.
+        operations: The operations in their present states, running ones first, then newest first.
         awaits_sign_off: Whether the preview waits for the publisher's sign-off.
     """
 
@@ -249,18 +249,17 @@ class Standing(Fact):
 
 
 def shown_id(operation_id: str) -> str:
-    """Return an operation's id as people are shown it."""
+    """Return an operation's ID as it is shown to people."""
     return operation_id.removesuffix(LIVE_SUFFIX)
 
 
-class OperationReport(Fact):
-    """A look at one operation.
+class OperationReport(Payload):
+    """A report on one operation.
 
     Attributes:
-        errors: What went wrong: ``"<step name>: <message>"`` per error message, HTML removed; empty while
-            nothing failed.
-        unknown_words: Status words that we do not know; they count as "still in progress".
-        is_over: Whether nothing more will become of it and it cannot be cancelled any more, though it ended well.
+        errors: The errors of a failed operation without HTML, each as ``"<step name>: <message>"``.
+        unknown_words: Unknown status words, which count as "still in progress".
+        is_over: Whether it has ended for good and cannot be cancelled any more, even if it was successful.
     """
 
     operation_id: str
@@ -276,11 +275,6 @@ class OperationReport(Fact):
         """The first step that is not complete."""
         return next((step for step in self.steps if step.state is not StepState.COMPLETE), None)
 
-    @property
-    def states(self) -> dict[str, StepState]:
-        """The state of each step, by its id."""
-        return {step.id: step.state for step in self.steps}
-
 
 class WhenFull(StrEnum):
     """What to do with a plan that holds as many versions as it may."""
@@ -290,26 +284,26 @@ class WhenFull(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a publish takes from the draft: all of it, or the plans of the run's images only."""
+    """What a publish includes: the whole draft, or only the plans of the run's images."""
 
     WHOLE = "whole"
     MODULAR = "modular"
 
 
 class ForeignEdits(StrEnum):
-    """What to do about changes in the draft that are nobody's image versions and were never published."""
+    """What to do about unpublished changes by others in the draft, apart from image versions."""
 
     FAIL = "fail"
     INCLUDE = "include"
 
 
-class Deprecation(Typed):
-    """How a published image version is deprecated when room is made.
+class Deprecation(UserInput):
+    """How a published image version is deprecated to make room.
 
     Attributes:
-        notice: From the publish until the version is withdrawn; the marketplace asks for 90 days.
-        reason: Why, as customers are told.
-        alternative_plan_id: The plan that customers are shown in its place.
+        notice: The time from the publish until the version is withdrawn. The marketplace requires 90 days.
+        reason: The reason that customers are shown.
+        alternative_plan_id: The plan that customers are shown as an alternative.
     """
 
     notice: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3660), strict=False)] = timedelta(days=90)
@@ -317,12 +311,12 @@ class Deprecation(Typed):
     alternative_plan_id: PlanId | None = None
 
 
-class Change(Fact):
-    """What a run wants of an offer.
+class Change(Payload):
+    """The change that a run wants to make to an offer.
 
     Attributes:
-        limit: Versions a plan may hold, 0 for any number, ``None`` for what the marketplace allows.
-        foreign_edits: ``None`` for the marketplace's own default.
+        limit: Versions a plan may hold, 0 for any number, ``None`` for the marketplace's limit.
+        foreign_edits: ``None`` for the default of the API.
     """
 
     images: list[Image] = []
@@ -334,19 +328,19 @@ class Change(Fact):
 
     @property
     def plans(self) -> list[str]:
-        """The plans of the images, each once."""
+        """The plans of the images, without repeats."""
         return list(dict.fromkeys(image.plan_id for image in self.images))
 
 
-class Promotion(Fact):
-    """What going live would do.
+class Promotion(Payload):
+    """What going live would change.
 
     Attributes:
         adds: Image versions that it adds to Production, at most `SHOWN_IMAGES`.
-        removes: Image versions that it takes from Production, at most `SHOWN_IMAGES`.
+        removes: Image versions that it removes from Production, at most `SHOWN_IMAGES`.
         deprecates: Image versions that it deprecates, at most `SHOWN_IMAGES`.
-        changes: What else it changes, for a person, at most `SHOWN_IMAGES`.
-        evidence: A digest of the whole preview, where the marketplace's documents can be compared.
+        changes: Sentences about other changes, at most `SHOWN_IMAGES`.
+        evidence: A digest of the whole preview, if the API's documents can be compared.
     """
 
     adds: list[ImageVersion] = []
@@ -361,28 +355,28 @@ class Promotion(Fact):
         return not (self.adds or self.removes or self.deprecates or self.changes)
 
 
-class OfferDefinition(Fact):
-    """A whole offer in the marketplace's own words.
+class OfferDefinition(Payload):
+    """The marketplace's own document of a whole offer.
 
     Attributes:
-        member: The member of the input that it stands in, which says how the offer is described.
-        text: JSON text, as the user wrote it.
+        member: The member of the input that has the document. It says which API the document is for.
+        text: The JSON text, as the user wrote it.
     """
 
     member: Literal["offer", "configure"]
     text: str
 
 
-class EditOutcome(Fact):
+class EditOutcome(Payload):
     """What an edit of the draft changed.
 
     Attributes:
         added: Image versions that were not in the draft before.
-        removed: Image versions dropped to make room.
-        deprecated: Image versions deprecated to make room.
-        renewed: Unpublished image versions whose SAS was of no use any more and was replaced.
-        warnings: Sentences for a person, such as a SAS that expires too soon.
-        operations: Ids of the newest operations after the edit, newest first: what is new after is of this draft.
+        removed: Image versions that were removed to make room.
+        deprecated: Image versions that were deprecated to make room.
+        renewed: Unpublished image versions whose SAS did not work any more and was replaced.
+        warnings: Warnings for a person, such as a SAS that expires too soon.
+        operations: IDs of the newest operations after the edit, newest first. A later operation is of this draft.
     """
 
     added: list[ImageVersion] = []

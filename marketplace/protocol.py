@@ -1,4 +1,4 @@
-"""What the procedures need of a marketplace, whichever of its APIs is behind it."""
+"""The interface to a marketplace, which both APIs implement."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,55 +12,54 @@ from marketplace.model import (
     ImageVersion,
     OfferDefinition,
     OfferKey,
+    OfferStatus,
     Operation,
     OperationKind,
     OperationReport,
     Promotion,
     Slot,
-    Standing,
 )
 
 KNOWN_OPERATIONS = 5
-"""How many of the newest operations are remembered: whatever stands before them in the list is new."""
-
+"""How many of the newest operations are remembered. Operations that come before them in a later list are new."""
 
 SETTLE = timedelta(minutes=2)
-"""How long a request whose answer was lost may take to show, unless the caller says otherwise."""
+"""The default for how long a request whose answer was lost may take to show."""
 
 
-def _forgotten(*_marks: str) -> None:
-    """Remember nothing: for callers that never repeat a request."""
+def _forget(*_marks: str) -> None:
+    """Do nothing. This is the default for callers that never repeat a request."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an attempt to write knows of those before it.
+    """What an attempt to write knows about earlier attempts, and leaves for later ones.
 
     Attributes:
         repeated: Whether an earlier attempt may have had its effect.
         sent: Whether an earlier attempt has sent a request.
-        handle: What the marketplace called that request.
+        handle: The marketplace's name of that request.
         settle: How long a request whose answer was lost may take to show.
-        sends: Remembers that a request is about to be sent, whatever becomes of this process.
-        note: Remembers what the marketplace calls it.
+        before_send: Records that a request is about to be sent. The record outlives this process.
+        accepted: Records the marketplace's name of the request.
     """
 
     repeated: bool = False
     sent: bool = False
     handle: str | None = None
     settle: timedelta = SETTLE
-    sends: Callable[[], None] = _forgotten
-    note: Callable[[str], None] = _forgotten
+    before_send: Callable[[], None] = _forget
+    accepted: Callable[[str], None] = _forget
 
 
 @dataclass(frozen=True)
 class PutOutcome:
-    """What a put of a whole offer did.
+    """The outcome of putting a whole offer.
 
     Attributes:
-        operations: Ids of the newest operations after the put, newest first: what is new after is of this draft.
+        operations: IDs of the newest operations after the put, newest first. A later operation is of this draft.
         images: The image versions that the draft holds now.
-        warnings: Sentences for a person, such as a SAS that expires too soon.
+        warnings: Warnings for a person, such as a SAS that expires too soon.
     """
 
     operations: list[str]
@@ -78,58 +77,57 @@ class Contents(Protocol):
 
     @property
     def publish_id(self) -> str | None:
-        """Id of the publish that it is of, where its document says so."""
+        """The ID of the publish that made these contents, if the document names it."""
         ...
 
     def missing(self, images: Sequence[Image]) -> list[ImageVersion]:
-        """Return which of the images it lacks, whatever their disks."""
+        """Return the images that are missing, whatever their disks."""
         ...
 
     def conflicts(self, images: Sequence[Image]) -> list[str]:
-        """Return a sentence for each of the images whose version it holds with another source or spelling."""
+        """Return a sentence for each image whose version is there with another source or in another spelling."""
         ...
 
 
 class Marketplace(Protocol):
-    """A marketplace: drafts are edited, slots read, operations started, looked at and cancelled.
+    """A marketplace.
 
-    Every method makes a few requests and no retries; each raises the errors of `marketplace.errors`. Writes
-    say in their docstring what makes them safe to repeat.
+    Every method makes a few requests without retries, and raises the errors of `marketplace.errors`. The docstring of
+    a write says what makes it safe to repeat.
     """
 
     @property
     def lists_at_once(self) -> bool:
-        """Whether an operation is listed as soon as its request was accepted; otherwise it may take a while."""
+        """Whether an operation is listed as soon as its request was accepted. Otherwise it may take a while."""
         ...
 
     @property
     def guards_writes(self) -> bool:
-        """Whether a write can be conditional; otherwise every write needs a sole writer."""
+        """Whether a write can be conditional. Otherwise every write needs a sole writer."""
         ...
 
     @property
     def joins_publishes(self) -> bool:
-        """Whether a publish that is asked for while the same draft is being published joins that operation."""
+        """Whether a publish joins a running publish of the same draft."""
         ...
 
     def check(self, change: Change) -> None:
-        """Check that the marketplace can do what is asked of it at all; nothing is sent.
+        """Check that the API supports a change. Nothing is sent.
 
         Raises:
-            RuleBroken: It cannot; names each member of the request that it does not know.
+            RuleBroken: It does not. The error names each unsupported member.
         """
         ...
 
     async def put_offer(
         self, offer: OfferKey, definition: OfferDefinition, *, replace: bool, sole_writer: bool, attempt: Attempt
     ) -> PutOutcome | None:
-        """Create the offer, or replace its draft.
+        """Create the offer, or replace its draft. The definition is sent as it is, apart from disks that need a SAS.
 
-        The definition is sent as it is, but for disks without a SAS, which get one. Safe to repeat: in a repeated
-        attempt an offer that already says what the definition says counts as created by us.
+        Safe to repeat: in a repeated attempt, an offer with the content of the definition counts as created by us.
 
         Returns:
-            ``None`` when the offer exists and ``replace`` is off: nothing was sent.
+            ``None`` if the offer exists and ``replace`` is off. Then nothing was sent.
 
         Raises:
             Unguarded: The write would not be conditional, and the caller is not the sole writer.
@@ -139,7 +137,7 @@ class Marketplace(Protocol):
     async def planned_edit(
         self, offer: OfferKey, change: Change, *, preview: Contents | None, production: Contents | None
     ) -> EditOutcome:
-        """Check every rule and return what `edit_images` would change; the slots are given as they were read."""
+        """Check all rules and return what `edit_images` would change. It has the same arguments."""
         ...
 
     async def edit_images(
@@ -152,17 +150,17 @@ class Marketplace(Protocol):
         sole_writer: bool,
         attempt: Attempt,
     ) -> EditOutcome:
-        """Put the images into the draft in one write; read and apply again when somebody was faster.
+        """Put the images into the draft in one write. If somebody else wrote first, read and apply again.
 
         Safe to repeat: an image that is there already is left alone.
 
         Args:
             offer: The offer.
-            change: The images wanted, of any number of plans.
-            preview: What the preview holds, as `read_slot` returned it.
-            production: What Production holds.
+            change: The images wanted, in any number of plans.
+            preview: What the preview holds, from `read_slot`.
+            production: What Production holds, from `read_slot`.
             sole_writer: Whether no other run of ours writes to the draft meanwhile.
-            attempt: What is known of earlier attempts.
+            attempt: What is known about earlier attempts.
 
         Raises:
             Unguarded: The write would not be conditional, and the caller is not the sole writer.
@@ -170,25 +168,25 @@ class Marketplace(Protocol):
         ...
 
     async def read_slot(self, offer: OfferKey, slot: Slot) -> Contents | None:
-        """Return what a slot holds, ``None`` when nothing is there."""
+        """Return what a slot holds, ``None`` if it is empty."""
         ...
 
     def promotion(self, preview: Contents | None, production: Contents | None) -> Promotion:
-        """Return what going live would do."""
+        """Return what going live would change."""
         ...
 
     async def operations(self, offer: OfferKey) -> list[Operation]:
-        """Return the offer's operations, newest first; empty when it has never been published.
+        """Return the offer's operations, running ones first, then newest first. Empty if it was never published.
 
-        The list may call an operation running whose preview waits for sign-off; `standing` does not.
+        An operation whose preview waits for sign-off may be listed as running. `status` has its real state.
 
         Raises:
             NotFound: There is no such offer.
         """
         ...
 
-    async def standing(self, offer: OfferKey) -> Standing:
-        """Return the offer's newest operations as they are, and whether its preview waits for sign-off.
+    async def status(self, offer: OfferKey) -> OfferStatus:
+        """Return the offer's newest operations, and whether its preview waits for sign-off.
 
         Raises:
             NotFound: There is no such offer.
@@ -196,7 +194,7 @@ class Marketplace(Protocol):
         ...
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
-        """Return whether the preview waits for the publisher's sign-off, ``otherwise`` where it is not said."""
+        """Return whether the preview waits for sign-off, ``otherwise`` if the service does not say."""
         ...
 
     async def look(
@@ -212,28 +210,28 @@ class Marketplace(Protocol):
         Args:
             offer: The offer.
             operation_id: The operation.
-            kind: What an earlier look found; spares asking for it again.
-            known: Ids of the operations that were there before it was asked for: it is none of them.
+            kind: The kind that an earlier look found, which saves a request.
+            known: IDs of the operations that were there before it was started. It is none of them.
         """
         ...
 
     async def publish(
         self, offer: OfferKey, change: Change, notification_emails: Sequence[str], *, attempt: Attempt
     ) -> str | None:
-        """Publish the draft, or the plans of the change's images; return the operation's id if it is known.
+        """Publish the draft, or the plans of the change's images. Return the operation's ID if it is known.
 
-        Not to be repeated before `operations` has shown that an earlier attempt came to nothing.
+        Repeat it only after `operations` has shown that an earlier attempt had no effect.
         """
         ...
 
     async def go_live(self, offer: OfferKey, publish_id: str, *, attempt: Attempt) -> str | None:
-        """Promote the preview that a publish made; return the operation's id if it is known."""
+        """Promote the preview of a publish. Return the operation's ID if it is known."""
         ...
 
     async def cancel(self, offer: OfferKey, operation_id: str, notification_emails: Sequence[str]) -> None:
-        """Ask for an operation to be cancelled; `look` shows when it is.
+        """Ask for cancellation of an operation. `look` shows when it is cancelled.
 
         Raises:
-            Refused: It cannot be cancelled, or not by us.
+            Refused: The operation cannot be cancelled, or not by us.
         """
         ...

@@ -17,7 +17,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig, Parent
 with workflow.unsafe.imports_passed_through():
     from activities.offers import DraftWritten, EditRequest, OfferActivities, PutOfferRequest
     from activities.operations import OperationActivities, PublishRequest, StartedOperation
-    from marketplace.model import Fact, OfferKey, Scope
+    from marketplace.model import OfferKey, Payload, Scope
     from workflows.calls import EDIT, START, Answer, short, within
     from workflows.logbook import Logbook
     from workflows.waiting import Waiting, heed_cancellation
@@ -30,7 +30,7 @@ LEASE_SHARE = 0.25
 ALONE = EDIT | ActivityConfig(cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED)
 
 
-class DraftWrite(Fact):
+class DraftWrite(Payload):
     """A write to a draft, and the time that all its attempts may take.
 
     It puts a whole offer or images, or it publishes some plans: such a publish states what the draft holds of them.

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from marketplace.model import (
     OFFER_ID,
     Deprecation,
-    Fact,
     ForeignEdits,
     Image,
     ImageVersion,
@@ -21,10 +20,11 @@ from marketplace.model import (
     OfferKey,
     OperationKind,
     OperationState,
+    Payload,
     PublisherId,
     Scope,
     Step,
-    Typed,
+    UserInput,
     WhenFull,
 )
 
@@ -59,7 +59,7 @@ class IfPublishing(StrEnum):
     FAIL = "fail"
 
 
-class Polling(Typed):
+class Polling(UserInput):
     """How often a run looks at a running operation. The intervals grow from ``min_interval`` to ``max_interval``."""
 
     min_interval: Interval = timedelta(minutes=1)
@@ -72,7 +72,7 @@ class Polling(Typed):
         return self
 
 
-class Patience(Typed):
+class Patience(UserInput):
     """How long and how often a run looks at the marketplace.
 
     ``deadline`` limits the time that a run waits for the marketplace. The time that it waits for a person does not
@@ -222,7 +222,7 @@ class UpdateOfferAndPublishInput(WantedImages):
     images: Annotated[list[Image], Field(min_length=1, max_length=1000)]
 
 
-class Approval(Typed):
+class Approval(UserInput):
     """Who may approve going live, and how long they may take. Without ``approvers``, anyone may."""
 
     required: bool = True
@@ -266,7 +266,7 @@ class Outcome(StrEnum):
     NEVER_PUBLISHED = "never_published"
 
 
-class PublicationResult(Fact):
+class PublicationResult(Payload):
     """Result of all four workflows.
 
     Attributes:
@@ -286,21 +286,21 @@ class PublicationResult(Fact):
     approved_by: str | None = None
 
 
-class ApproveGoLive(Typed):
+class ApproveGoLive(UserInput):
     """Payload of the signal ``approve_go_live``."""
 
     approver: Person | None = None
     comment: Remark | None = None
 
 
-class RejectGoLive(Typed):
+class RejectGoLive(UserInput):
     """Payload of the signal ``reject_go_live``."""
 
     approver: Person | None = None
     reason: Remark | None = None
 
 
-class DecideGoLive(Typed):
+class DecideGoLive(UserInput):
     """Payload of the update ``decide_go_live``."""
 
     approve: bool
@@ -308,7 +308,7 @@ class DecideGoLive(Typed):
     comment: Remark | None = None
 
 
-class GoLiveDecision(Fact):
+class GoLiveDecision(Payload):
     """A decision on going live; the answer of ``decide_go_live``."""
 
     approve: bool
@@ -330,7 +330,7 @@ class PublishStage(StrEnum):
     CANCELED = "canceled"
 
 
-class FollowedOperation(Fact):
+class FollowedOperation(Payload):
     """The operation that a run follows, or followed last.
 
     Attributes:
@@ -343,7 +343,7 @@ class FollowedOperation(Fact):
     ours: bool = False
 
 
-class ApprovalProgress(Fact):
+class ApprovalProgress(Payload):
     """How the decision on going live stands.
 
     Attributes:
@@ -366,7 +366,7 @@ class ApprovalProgress(Fact):
     reopened: str | None = None
 
 
-class Progress(Fact):
+class Progress(Payload):
     """Answer of the query ``progress``.
 
     Attributes:

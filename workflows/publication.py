@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from marketplace.model import Fact, ImageVersion, OfferKey, OperationKind, OperationReport, Promotion
+from marketplace.model import ImageVersion, OfferKey, OperationKind, OperationReport, Payload, Promotion
 from workflows.messages import GoLiveDecision, PublishStage
 
 
@@ -60,7 +60,7 @@ class Following(State):
     steps_since: dict[str, datetime] = {}
 
 
-class Published(Fact):
+class Published(Payload):
     """A publish that reached the preview with the run's images."""
 
     operation_id: str

@@ -26,6 +26,7 @@ from marketplace.model import (
     ImageVersion,
     OfferDefinition,
     OfferKey,
+    OfferStatus,
     Operation,
     OperationKind,
     OperationReport,
@@ -33,7 +34,6 @@ from marketplace.model import (
     Promotion,
     Scope,
     Slot,
-    Standing,
     added,
 )
 from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
@@ -136,7 +136,7 @@ class CloudPartnerMarketplace:
             text, warnings = await to_thread(self._ready, offer, document, draft)
             _refuse_unguarded(offer, draft, sole_writer=sole_writer)
             try:
-                attempt.sends()
+                attempt.before_send()
                 if_match = to_create if draft is None else draft.etag or _ANY_DRAFT
                 await self._portal.put_offer(offer, text, if_match=if_match)
             except (Conflict, Refused) as refusal:
@@ -192,7 +192,7 @@ class CloudPartnerMarketplace:
                 return merged(done, edit, newest_ids(await self.operations(offer)))
             _refuse_unguarded(offer, draft, sole_writer=sole_writer)
             try:
-                attempt.sends()
+                attempt.before_send()
                 await self._portal.put_offer(offer, text, if_match=draft.etag or _ANY_DRAFT)
             except Conflict as conflict:
                 # Only 412 means a stale ETag. With any other status, the service accepts no edits now.
@@ -286,7 +286,7 @@ class CloudPartnerMarketplace:
                 status=refusal.status,
             ) from refusal
 
-    async def standing(self, offer: OfferKey) -> Standing:
+    async def status(self, offer: OfferKey) -> OfferStatus:
         """Return the newest operations, and whether the preview waits for sign-off.
 
         A running operation is looked at, since the list does not show the sign-off. A publish that ended at the
@@ -294,17 +294,17 @@ class CloudPartnerMarketplace:
         """
         operations = (await self.operations(offer))[:KNOWN_OPERATIONS]
         if not operations:
-            return Standing()
+            return OfferStatus()
         newest = operations[0]
         if newest.state is OperationState.RUNNING:
             report = await self.look(offer, newest.id, newest.kind)
             newest = operations[0] = newest.model_copy(update={"state": report.state})
         elif newest.state is OperationState.PREVIEW:
             waits = await self.awaits_sign_off(offer, otherwise=True)
-            return Standing(operations=operations, awaits_sign_off=waits)
+            return OfferStatus(operations=operations, awaits_sign_off=waits)
         if newest.kind is OperationKind.GO_LIVE and newest.state in {OperationState.FAILED, OperationState.CANCELED}:
-            return Standing(operations=operations, awaits_sign_off=await self.awaits_sign_off(offer))
-        return Standing(operations=operations, awaits_sign_off=newest.state is OperationState.PREVIEW)
+            return OfferStatus(operations=operations, awaits_sign_off=await self.awaits_sign_off(offer))
+        return OfferStatus(operations=operations, awaits_sign_off=newest.state is OperationState.PREVIEW)
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
         """Return whether the preview waits for sign-off, according to the offer's status or its sign-off step."""

@@ -36,13 +36,13 @@ from marketplace.model import (
     ImageVersion,
     OfferDefinition,
     OfferKey,
+    OfferStatus,
     Operation,
     OperationKind,
     OperationReport,
     Promotion,
     Scope,
     Slot,
-    Standing,
 )
 from marketplace.product_ingestion import contents, definitions, edits, failures, foreign_changes, jobs, submissions
 from marketplace.product_ingestion.calls import ProductIngestion
@@ -156,13 +156,13 @@ class ProductIngestionMarketplace:
         """
         return submissions.operations(await self._reader.submissions(offer))
 
-    async def standing(self, offer: OfferKey) -> Standing:
+    async def status(self, offer: OfferKey) -> OfferStatus:
         """Return the newest operations, and whether the preview waits for sign-off.
 
         Raises:
             NotFound: There is no such offer.
         """
-        return submissions.standing(await self._reader.submissions(offer))
+        return submissions.offer_status(await self._reader.submissions(offer))
 
     async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:  # noqa: ARG002
         """Return whether the preview is ready and not promoted. The list always says it."""
@@ -432,7 +432,7 @@ class ProductIngestionMarketplace:
         if job is None:
             return None
         handle = f"{JOB_PREFIX}{job}"
-        attempt.note(handle)
+        attempt.accepted(handle)
         self._looks.remember(offer, job, kind, number)
         return handle
 
@@ -440,7 +440,7 @@ class ProductIngestionMarketplace:
         self, offer: OfferKey, document: str, verb: str, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]
     ) -> Job | None:
         """Send an edit and follow its job to the end. Return ``None`` if the job's outcome is unknown."""
-        attempt.sends()
+        attempt.before_send()
         try:
             job = await self._calls.configure(offer, document, verb=verb)
         except Invalid as refusal:
@@ -449,7 +449,7 @@ class ProductIngestionMarketplace:
             raise
         if job is None:
             return None
-        attempt.note(f"{JOB_PREFIX}{job}")
+        attempt.accepted(f"{JOB_PREFIX}{job}")
         return await self._followed(offer, f"{JOB_PREFIX}{job}", attempt.settle, is_done)
 
     async def _earlier(self, offer: OfferKey, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]) -> Job | None:

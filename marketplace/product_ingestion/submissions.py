@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from marketplace.model import LIVE_SUFFIX, Operation, OperationKind, OperationState, Standing
+from marketplace.model import LIVE_SUFFIX, OfferStatus, Operation, OperationKind, OperationState
 from marketplace.product_ingestion.jobs import Progress, progress, state
 from marketplace.product_ingestion.references import number_of
 from marketplace.protocol import KNOWN_OPERATIONS
@@ -99,9 +99,9 @@ def awaits_sign_off(submissions: Sequence[Submission]) -> bool:
     return newest is not None and newest.progress is Progress.SUCCEEDED and newest.number not in promoted
 
 
-def standing(submissions: Sequence[Submission]) -> Standing:
+def offer_status(submissions: Sequence[Submission]) -> OfferStatus:
     """Return the newest operations, and whether the preview waits for sign-off."""
-    return Standing(
+    return OfferStatus(
         operations=operations(submissions)[:KNOWN_OPERATIONS], awaits_sign_off=awaits_sign_off(submissions)
     )
 

@@ -45,7 +45,7 @@ class Stand(Shop):
 
     def attempt(self, **members: Any) -> Attempt:
         """Make an attempt that notes what its request is called."""
-        return Attempt(note=self.noted.append, **members)
+        return Attempt(accepted=self.noted.append, **members)
 
     async def put_by_client(self, *versions: str, **members: Any) -> PutOutcome | None:
         """Put a whole offer."""
@@ -108,7 +108,7 @@ async def test_an_offer_that_nobody_created_is_not_found(stand: Stand) -> None:
     change = Change(images=[image("4.2.1")])
     for call in (
         stand.marketplace.operations(nobodys),
-        stand.marketplace.standing(nobodys),
+        stand.marketplace.status(nobodys),
         stand.marketplace.planned_edit(nobodys, change, preview=None, production=None),
         stand.marketplace.publish(nobodys, change, [], attempt=stand.attempt()),
     ):
@@ -124,8 +124,8 @@ async def test_an_offer_that_was_never_published_has_a_draft_only(stand: Stand) 
     assert numbers(draft.versions) == ["4.2.0"]
     assert await stand.slots() == {"preview": None, "production": None}
     assert await stand.marketplace.operations(stand.offer) == []
-    standing = await stand.marketplace.standing(stand.offer)
-    assert (standing.operations, standing.awaits_sign_off) == ([], False)
+    status = await stand.marketplace.status(stand.offer)
+    assert (status.operations, status.awaits_sign_off) == ([], False)
 
 
 async def test_a_slot_tells_which_images_it_lacks_and_which_it_holds_otherwise(stand: Stand) -> None:
@@ -245,18 +245,18 @@ async def test_a_publish_runs_and_waits_for_sign_off(stand: Stand) -> None:
     await stand.put("4.2.0")
     begun = await stand.publish_by_client()
     running = await stand.look(begun)
-    standing = await stand.marketplace.standing(stand.offer)
+    status = await stand.marketplace.status(stand.offer)
     await stand.let_publish()
     settled = await stand.look(begun, OperationKind.PUBLISH)
-    waiting = await stand.marketplace.standing(stand.offer)
+    waiting = await stand.marketplace.status(stand.offer)
 
     assert (running.kind, running.state) == (OperationKind.PUBLISH, OperationState.RUNNING)
-    assert [each.state for each in standing.operations] == [OperationState.RUNNING]
+    assert [each.state for each in status.operations] == [OperationState.RUNNING]
     assert (settled.state, settled.errors) == (OperationState.PREVIEW, [])
     assert [(each.id, each.kind, each.state) for each in waiting.operations] == [
         (settled.operation_id, OperationKind.PUBLISH, OperationState.PREVIEW)
     ]
-    assert (standing.awaits_sign_off, waiting.awaits_sign_off) == (False, True)
+    assert (status.awaits_sign_off, waiting.awaits_sign_off) == (False, True)
     assert await stand.marketplace.awaits_sign_off(stand.offer)
     assert await stand.effects("publish") == 1
 

@@ -37,7 +37,7 @@ class Publisher:
 
     def attempt(self, **members: Any) -> Attempt:
         """An attempt that notes its handles."""
-        return Attempt(note=self.handles.append, **members)
+        return Attempt(accepted=self.handles.append, **members)
 
     def definition(self, **changes: Any) -> OfferDefinition:
         return OfferDefinition(member="configure", text=json.dumps(self.by_hand.sample | changes, indent=2))

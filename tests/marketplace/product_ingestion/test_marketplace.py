@@ -56,9 +56,9 @@ async def test_an_offer_goes_all_the_way(publisher: Publisher) -> None:
     assert await marketplace.operations(offer) == []
     assert await publisher.slots() == {"preview": None, "production": None}
     number = await publisher.published()
-    standing = await marketplace.standing(offer)
-    assert [(each.id, each.state) for each in standing.operations] == [(number, OperationState.PREVIEW)]
-    assert standing.awaits_sign_off
+    status = await marketplace.status(offer)
+    assert [(each.id, each.state) for each in status.operations] == [(number, OperationState.PREVIEW)]
+    assert status.awaits_sign_off
     assert marketplace.promotion(**await publisher.slots()).changes == [
         "the whole offer: it goes live for the first time"
     ]
@@ -83,15 +83,15 @@ async def test_what_is_live_is_recognised_in_every_shape_of_the_list(publisher: 
     first = await publisher.live()
     await publisher.edit(image("4.3.0"))
     second = await publisher.published()
-    assert (await publisher.marketplace.standing(publisher.offer)).awaits_sign_off
+    assert (await publisher.marketplace.status(publisher.offer)).awaits_sign_off
     handle = await publisher.go_live(second)
-    standing = await publisher.marketplace.standing(publisher.offer)
-    assert standing.operations[0].id == f"{second}:live"
-    assert (standing.operations[0].state, standing.awaits_sign_off) == (OperationState.RUNNING, False)
+    status = await publisher.marketplace.status(publisher.offer)
+    assert status.operations[0].id == f"{second}:live"
+    assert (status.operations[0].state, status.awaits_sign_off) == (OperationState.RUNNING, False)
     publisher.by_hand.clock.advance(5 * DAY)
     report = await publisher.marketplace.look(publisher.offer, handle)
     assert (report.operation_id, report.state) == (f"{second}:live", OperationState.LIVE)
-    ids = [each.id for each in (await publisher.marketplace.standing(publisher.offer)).operations]
+    ids = [each.id for each in (await publisher.marketplace.status(publisher.offer)).operations]
     assert ids[:2] == [f"{second}:live", second]
     assert (f"{first}:live" in ids) is (shape == "second_live")
     for operation_id, state in ((second, OperationState.PREVIEW), (f"{second}:live", OperationState.LIVE)):
@@ -100,7 +100,7 @@ async def test_what_is_live_is_recognised_in_every_shape_of_the_list(publisher: 
 
 async def test_an_offer_of_another_account_is_not_found(publisher: Publisher) -> None:
     with pytest.raises(errors.NotFound, match="credentials are of another Partner Center account"):
-        await publisher.marketplace.standing(OfferKey(publisher_id="x", offer_id="unheard-of"))
+        await publisher.marketplace.status(OfferKey(publisher_id="x", offer_id="unheard-of"))
 
 
 async def test_a_product_is_asked_for_once_and_again_when_it_is_gone(publisher: Publisher) -> None:

@@ -60,7 +60,7 @@ async def test_a_whole_draft_is_published_by_a_submission_alone() -> None:
     service = Mocked({"POST configure": ACCEPTED})
     noted: list[str] = []
     handle = await service.marketplace().publish(
-        OFFER, Change(foreign_edits=ForeignEdits.INCLUDE), ["a@b.example"], attempt=Attempt(note=noted.append)
+        OFFER, Change(foreign_edits=ForeignEdits.INCLUDE), ["a@b.example"], attempt=Attempt(accepted=noted.append)
     )
     assert service.sent() == [
         {"$schema": schema("configure", "2022-03-01-preview2"), "resources": [submitted("preview")]}
@@ -107,7 +107,7 @@ async def test_what_is_live_and_gone_from_the_draft_of_another_plan_is_a_change_
 async def test_a_preview_is_promoted_by_its_number() -> None:
     service = Mocked({"POST configure": ACCEPTED})
     noted: list[str] = []
-    await service.marketplace().go_live(OFFER, NUMBER, attempt=Attempt(note=noted.append))
+    await service.marketplace().go_live(OFFER, NUMBER, attempt=Attempt(accepted=noted.append))
     assert service.sent()[0]["resources"] == [submitted("live", id=f"submission/{P}/{NUMBER}")]
     assert noted == [f"job:{JOB}"]
 
@@ -117,7 +117,7 @@ async def test_a_publish_without_a_readable_job_was_accepted_all_the_same(answer
     service = Mocked({"POST configure": httpx.Response(202, text=answer)})
     noted: list[str] = []
     change = Change(foreign_edits=ForeignEdits.INCLUDE)
-    assert await service.marketplace().publish(OFFER, change, [], attempt=Attempt(note=noted.append)) is None
+    assert await service.marketplace().publish(OFFER, change, [], attempt=Attempt(accepted=noted.append)) is None
     assert noted == []
 
 
@@ -137,7 +137,7 @@ async def test_a_job_is_noted_before_anything_else_can_go_wrong() -> None:
             preview=None,
             production=None,
             sole_writer=True,
-            attempt=Attempt(note=noted.append),
+            attempt=Attempt(accepted=noted.append),
         )
     assert noted == [f"job:{JOB}"]
 
