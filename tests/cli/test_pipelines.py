@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,14 @@ from tests.harness.processes import CLEAN, ROOT
 from worker.registration import worker
 
 PIPELINES = ROOT / "examples" / "pipelines"
-SCHEMAS = {"github-actions.yml": "vendor.github-workflows", "azure-pipelines.yml": "vendor.azure-pipelines"}
+SCHEMAS = {
+    "examples/pipelines/github-actions.yml": "vendor.github-workflows",
+    "examples/pipelines/azure-pipelines.yml": "vendor.azure-pipelines",
+    ".github/workflows/ci.yml": "vendor.github-workflows",
+    ".github/ISSUE_TEMPLATE/bug.yml": "vendor.github-issue-forms",
+    ".github/ISSUE_TEMPLATE/idea.yml": "vendor.github-issue-forms",
+    ".github/ISSUE_TEMPLATE/config.yml": "vendor.github-issue-config",
+}
 VERSION = "4.2.1"
 RUN = f"go-live/fabrikam-linux/{OFFER}/{VERSION}"
 
@@ -57,26 +65,36 @@ def found(value: Any, name: str) -> Iterator[Any]:
             yield from found(item, name)
 
 
-def test_every_pipeline_has_its_platforms_schema() -> None:
-    assert {path.name for path in PIPELINES.iterdir()} == set(SCHEMAS)
+def test_every_file_for_a_platform_is_checked_with_its_schema() -> None:
+    files = [*PIPELINES.iterdir(), *(ROOT / ".github").rglob("*.yml")]
+    assert {str(path.relative_to(ROOT)) for path in files} == set(SCHEMAS)
 
 
-@pytest.mark.parametrize("pipeline", SCHEMAS)
-def test_a_pipeline_is_of_its_platforms_schema(pipeline: str) -> None:
-    check = ["-m", "check_jsonschema", "--builtin-schema", SCHEMAS[pipeline], str(PIPELINES / pipeline)]
+@pytest.mark.parametrize("file", SCHEMAS)
+def test_a_file_for_a_platform_has_the_platforms_schema(file: str) -> None:
+    check = ["-m", "check_jsonschema", "--builtin-schema", SCHEMAS[file], str(ROOT / file)]
     checked = subprocess.run([sys.executable, *check], capture_output=True, text=True, check=False, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_no_pipeline_holds_or_stores_a_secret() -> None:
-    for pipeline in SCHEMAS:
-        assert "secrets." not in (PIPELINES / pipeline).read_text()
+    for file in SCHEMAS:
+        assert "secrets." not in (ROOT / file).read_text()
     github = document("github-actions.yml")
     assert github["permissions"] == {}
     logins = [
         step["with"] for step in github["jobs"]["start"]["steps"] if step.get("uses", "").startswith("azure/login@")
     ]
     assert logins[0].keys() == {"client-id", "tenant-id", "subscription-id"}  # a login by OIDC
+
+
+def test_this_projects_own_pipeline_tests_every_python_that_the_package_allows() -> None:
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    pythons = jobs["test"]["strategy"]["matrix"]["python"]
+    assert f">={pythons[0]}" == oldest
+    assert pythons == [f"3.{minor}" for minor in range(11, 11 + len(pythons))]
+    assert any(step.get("run") == "make test PYTHON=python" for step in jobs["test"]["steps"])
 
 
 def test_the_approval_is_behind_the_protected_environment_and_nothing_else_is() -> None:
