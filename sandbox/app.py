@@ -9,15 +9,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.api import Api, answer_call
+from sandbox.broken_answers import BreakableApp
 from sandbox.cloud_partner import api as cloud_partner
-from sandbox.cloud_partner.refusals import error_response
-from sandbox.connection import BreakableApp
+from sandbox.cloud_partner.errors import error_response
 from sandbox.control import control_routes
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.page import render_page
 from sandbox.product_ingestion import api as product_ingestion
 from sandbox.refusals import RefusedError
+from sandbox.request_handler import Api, handle_request
 from sandbox.tokens import OPENID_CONFIGURATIONS, bearer_of, is_valid, openid_configuration, token_response
 
 _APIS: Sequence[tuple[Api, Sequence[tuple[str, str, str]]]] = (
@@ -47,7 +47,7 @@ async def _not_found(_request: Request, _error: Exception) -> Response:
 def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
     def endpoint_of(api: Api, call: str) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            return await answer_call(marketplace, api, call, request)
+            return await handle_request(marketplace, api, call, request)
 
         return endpoint
 

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.api import act_as_stranger
+from sandbox.behaviours import behaviour_of
 from sandbox.cloud_partner import answers
 from sandbox.faults import Fault, StepFault, Stranger
-from sandbox.kinds import kind_of
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.state import Offer, Publisher, Snapshot
+from sandbox.strangers import act_as_stranger
 from sandbox.switches import Switches
 
 _STRANGER: TypeAdapter[Any] = TypeAdapter(Stranger)
@@ -289,4 +289,4 @@ def _shown(offer: Offer, snapshot: Snapshot | None) -> object:
         return None
     content = json.loads(snapshot.text)
     document = content if isinstance(content, dict) else {"resources": content}
-    return {"version": snapshot.version, "document": document, "images": kind_of(offer).images(snapshot.text)}
+    return {"version": snapshot.version, "document": document, "images": behaviour_of(offer).images(snapshot.text)}

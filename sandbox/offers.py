@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 from urllib.parse import quote
 
+from sandbox.behaviours import BEHAVIOURS, behaviour_of
 from sandbox.faults import StepFault
-from sandbox.kinds import KINDS, kind_of
 from sandbox.refusals import RefusedError
 from sandbox.sas import complaint_about
-from sandbox.state import Api, Offer, Operation, Outcome, Pending, Publisher, Snapshot
+from sandbox.state import ApiName, Offer, Operation, Outcome, Pending, Publisher, Snapshot
 from sandbox.steps import CERTIFICATION, plan_steps, progress_of
 from sandbox.switches import Switches
 
@@ -98,7 +98,7 @@ def _close_sign_off(offer: Offer) -> None:
 
 def _reopen_sign_off(offer: Offer, operation: Operation, switches: Switches) -> None:
     """Let the preview wait again after its go-live has failed, where the API lets it be tried again."""
-    repeatable = kind_of(offer).go_live_can_be_repeated and switches.preview_after_failed_go_live
+    repeatable = behaviour_of(offer).go_live_can_be_repeated and switches.preview_after_failed_go_live
     publish_id = operation.snapshot.publish_id
     preview = offer.operation(publish_id) if publish_id else None
     if operation.kind == "goLive" and repeatable and preview:
@@ -118,7 +118,7 @@ def _reach_sign_off(offer: Offer, operation: Operation, switches: Switches, mome
     _fill_slot(offer, "preview", operation.snapshot, moment, switches.preview_lag_seconds)
     offer.waiting_operation = operation.id
     offer.status = "waitingForPublisherReview"
-    if switches.sign_off_by == "operation_completed" or kind_of(offer).publish_ends_at_sign_off:
+    if switches.sign_off_by == "operation_completed" or behaviour_of(offer).publish_ends_at_sign_off:
         _end(operation, "completed", moment)
 
 
@@ -139,10 +139,12 @@ def etag_of(ticks: int) -> str:
 
 
 def create(
-    publisher: Publisher, api: Api, offer_id: str, offer_type: str, text: str, now: datetime, tick: Ticker
+    publisher: Publisher, api: ApiName, offer_id: str, offer_type: str, text: str, now: datetime, tick: Ticker
 ) -> Offer:
     """Make an offer of its first draft."""
-    draft = Snapshot(text=text, fingerprint=KINDS[api].fingerprint(text, publisher.switches), version=1, changed=now)
+    draft = Snapshot(
+        text=text, fingerprint=BEHAVIOURS[api].fingerprint(text, publisher.switches), version=1, changed=now
+    )
     offer = Offer(id=offer_id, api=api, offer_type=offer_type, etag=etag_of(tick()), draft=draft)
     publisher.offers[offer_id] = offer
     return offer
@@ -150,7 +152,7 @@ def create(
 
 def store_draft(publisher: Publisher, offer: Offer, text: str, now: datetime, tick: Ticker) -> None:
     """Replace the draft."""
-    fingerprint = kind_of(offer).fingerprint(text, publisher.switches)
+    fingerprint = behaviour_of(offer).fingerprint(text, publisher.switches)
     offer.draft = Snapshot(text=text, fingerprint=fingerprint, version=offer.version, changed=now)
     offer.etag = etag_of(tick())
 
@@ -178,10 +180,10 @@ def publish(
     publisher: Publisher, offer: Offer, emails: str, now: datetime, tick: Ticker, text: str | None = None
 ) -> Accepted:
     """Start to publish the draft, or a part of it; publishing the draft that is already under way starts nothing."""
-    switches, kind = publisher.switches, kind_of(offer)
+    switches, behaviour = publisher.switches, behaviour_of(offer)
     running = offer.running_operation()
     waits = running is not None and offer.waiting_operation == running.id
-    if running and not kind.joins_running_publish:
+    if running and not behaviour.joins_running_publish:
         raise _in_progress(running, switches)
     if running:
         same = running.kind == "publish" and running.snapshot.fingerprint == offer.draft.fingerprint
@@ -193,14 +195,14 @@ def publish(
         if not replaceable or running.cancel_at:
             raise _in_progress(running, switches)
     text = text or offer.draft.text
-    kind.check_publish(offer, text, switches)
+    behaviour.check_publish(offer, text, switches)
     if running:
         _end(running, "completed" if waits else "canceled", moment_of(tick()))
     _close_sign_off(offer)
     offer.publishings += 1
     ticks = tick()
-    publish_id = kind.publish_id(ticks)
-    fingerprint = kind.fingerprint(text, switches)
+    publish_id = behaviour.publish_id(ticks)
+    fingerprint = behaviour.fingerprint(text, switches)
     snapshot = Snapshot(
         text=text, fingerprint=fingerprint, version=offer.version, changed=offer.draft.changed, publish_id=publish_id
     )
@@ -234,7 +236,7 @@ def _start(
         changed=moment_of(ticks),
         steps=plan_steps(
             going_live=kind == "goLive",
-            test_drive=kind_of(offer).has_test_drive(snapshot.text),
+            test_drive=behaviour_of(offer).has_test_drive(snapshot.text),
             durations=publisher.switches.step_durations,
             faults=publisher.step_faults,
         ),
@@ -246,11 +248,13 @@ def _start(
 
 def _plan_copying(offer: Offer, operation: Operation, switches: Switches, now: datetime) -> None:
     """Let certification fail where a new disk could not be copied; published disks were copied long ago."""
-    kind = kind_of(offer)
-    copied = {disk for slot in (offer.preview, offer.production) if slot for disk in kind.disks(offer, slot.text)}
+    behaviour = behaviour_of(offer)
+    copied = {
+        disk for slot in (offer.preview, offer.production) if slot for disk in behaviour.disks(offer, slot.text)
+    }
     at = now if switches.sas_clock == "sandbox" else datetime.now(UTC)
     complaints = []
-    for disk in kind.disks(offer, operation.snapshot.text):
+    for disk in behaviour.disks(offer, operation.snapshot.text):
         if disk in copied and not switches.published_sas_checked:
             continue
         complaint = complaint_about(disk.address, at, switches.sas_hosts, switches.sas_min_days)
@@ -274,7 +278,7 @@ def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> 
     if waiting.running:
         _end(waiting, "completed", moment_of(tick()))
     _close_sign_off(offer)
-    go_live_id = kind_of(offer).go_live_id(waiting.id)
+    go_live_id = behaviour_of(offer).go_live_id(waiting.id)
     operation = _start(publisher, offer, "goLive", go_live_id, waiting.snapshot, waiting.emails, now, tick())
     return Accepted(202, operation, effect=True)
 

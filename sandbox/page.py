@@ -6,7 +6,7 @@ from datetime import datetime
 from html import escape, unescape
 from itertools import islice
 
-from sandbox.kinds import kind_of
+from sandbox.behaviours import behaviour_of
 from sandbox.marketplace import LogEntry, SandboxMarketplace
 from sandbox.page_script import REFRESH_SECONDS, SCRIPT
 from sandbox.page_style import STYLE
@@ -119,8 +119,8 @@ def _offer(publisher_id: str, offer: Offer, now: datetime) -> str:
 
 def _slots(offer: Offer) -> str:
     slots = {"Draft": offer.draft, "Preview": offer.preview, "Production": offer.production}
-    kind = kind_of(offer)
-    versions = {name: kind.images(snapshot.text) if snapshot else {} for name, snapshot in slots.items()}
+    behaviour = behaviour_of(offer)
+    versions = {name: behaviour.images(snapshot.text) if snapshot else {} for name, snapshot in slots.items()}
     plans = list(dict.fromkeys(plan for found in versions.values() for plan in found))
     rows = "".join(
         f"<tr><td><code>{escape(plan)}</code></td>"

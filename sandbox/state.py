@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from sandbox.faults import Fault, StepFault
 from sandbox.switches import Switches
 
-Api: TypeAlias = Literal["cloud_partner", "product_ingestion"]
+ApiName: TypeAlias = Literal["cloud_partner", "product_ingestion"]
 Outcome: TypeAlias = Literal["completed", "failed", "canceled"]
 JobResult: TypeAlias = Literal["succeeded", "failed", "cancelled"]
 
@@ -80,7 +80,7 @@ class Offer(BaseModel):
     """An offer with its three slots and all operations, oldest first."""
 
     id: str
-    api: Api = Field(default="cloud_partner", description="the API whose documents it holds")
+    api: ApiName = Field(default="cloud_partner", description="the API whose documents it holds")
     offer_type: str
     status: str = "neverPublished"
     version: int = 1

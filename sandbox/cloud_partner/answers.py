@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from sandbox.cloud_partner.refusals import API_VERSIONS
+from sandbox.cloud_partner.errors import API_VERSIONS
 from sandbox.json_text import members_of, parse_plain
 from sandbox.offers import can_cancel
 from sandbox.state import Offer, Operation, Publisher, Snapshot

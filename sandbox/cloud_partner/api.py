@@ -3,14 +3,14 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sandbox.api_call import ApiCall, Subject
 from sandbox.cloud_partner.calls import CALLS
+from sandbox.cloud_partner.errors import API_VERSIONS, error_response, too_many_response
 from sandbox.cloud_partner.put import missing_if_match
-from sandbox.cloud_partner.refusals import API_VERSIONS, error_response, too_many_response
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.refusals import RefusedError
 from sandbox.switches import Switches
 from sandbox.tokens import account_of, bearer_of
-from sandbox.visit import Place, Visit
 
 _OFFERS = "/api/publishers/{publisher}/offers"
 _OFFER = _OFFERS + "/{offer}"
@@ -34,36 +34,36 @@ ROUTES = (
 class CloudPartnerApi:
     """The Cloud Partner Portal API."""
 
-    def place_of(self, _marketplace: SandboxMarketplace, call: str, request: Request, _body: bytes) -> Place:
+    def subject_of(self, _marketplace: SandboxMarketplace, name: str, request: Request, _body: bytes) -> Subject:
         """Return what a request is about; its address says so."""
         parameters = request.path_params
-        slot = str(parameters.get("slot", "Draft")) if call == "read_offer" else None
-        return Place(call, str(parameters["publisher"]), parameters.get("offer"), slot)
+        slot = str(parameters.get("slot", "Draft")) if name == "read_offer" else None
+        return Subject(name, str(parameters["publisher"]), parameters.get("offer"), slot)
 
-    def check(self, visit: Visit) -> None:
+    def check(self, call: ApiCall) -> None:
         """Refuse a request for its version, its headers or its publisher."""
-        request, switches = visit.request, visit.switches
+        request, switches = call.request, call.switches
         if request.query_params.get("api-version") not in API_VERSIONS:
             given = request.query_params.get("api-version", "")
             message = f"api-version '{given}' is not recognised. Known: [{', '.join(API_VERSIONS)}]"
             raise RefusedError(400, "InvalidAPIVersion", message)
         account = account_of(bearer_of(request.headers))
-        if switches.forbidden or account not in (None, visit.publisher_id):
-            message = f"The principal has no access to the publisher '{visit.publisher_id}'."
+        if switches.forbidden or account not in (None, call.publisher_id):
+            message = f"The principal has no access to the publisher '{call.publisher_id}'."
             raise RefusedError(403, "Forbidden", message)
         if request.method == "POST" and switches.length_required and "content-length" not in request.headers:
             raise RefusedError(411, "LengthRequired", "A POST needs a Content-Length.")
         if switches.if_match_required == "every_call" and "if-match" not in request.headers:
             raise missing_if_match(switches)
 
-    def answer(self, visit: Visit) -> Response:
+    def answer(self, call: ApiCall) -> Response:
         """Do what is asked for."""
-        return CALLS[visit.call](visit)
+        return CALLS[call.name](call)
 
     def refusal(self, refused: RefusedError, switches: Switches) -> Response:
         """Say that it was refused."""
         return error_response(refused, switches.error_shape)
 
-    def too_many(self, stay_away: float, visit: Visit) -> Response:
+    def too_many(self, stay_away: float, call: ApiCall) -> Response:
         """Say that there were too many requests; the header holds whole seconds."""
-        return too_many_response(stay_away, visit.switches.error_shape)
+        return too_many_response(stay_away, call.switches.error_shape)

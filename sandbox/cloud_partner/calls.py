@@ -6,26 +6,26 @@ from typing import cast
 from starlette.responses import JSONResponse, Response
 
 from sandbox import offers
+from sandbox.api_call import ApiCall
 from sandbox.cloud_partner import answers, documents
 from sandbox.cloud_partner.documents import Members
 from sandbox.cloud_partner.put import put
 from sandbox.json_text import members_of, parse, parse_plain, render
 from sandbox.refusals import RefusedError
 from sandbox.state import Offer, Operation, Publisher, Snapshot
-from sandbox.visit import Visit
 
 
-def _offer(visit: Visit) -> Offer:
+def _offer(call: ApiCall) -> Offer:
     """The offer; refuses when there is none whose documents this API can show."""
-    known = visit.publisher.offers.get(visit.offer_id)
+    known = call.publisher.offers.get(call.offer_id)
     if known is None or known.api != "cloud_partner":
-        raise RefusedError(404, "NotFound", f"The publisher '{visit.publisher_id}' has no offer '{visit.offer_id}'.")
+        raise RefusedError(404, "NotFound", f"The publisher '{call.publisher_id}' has no offer '{call.offer_id}'.")
     return known
 
 
-def list_offers(visit: Visit) -> Response:
+def list_offers(call: ApiCall) -> Response:
     """Call 1."""
-    publisher = visit.publisher
+    publisher = call.publisher
     return JSONResponse(
         [
             answers.summary_answer(publisher, offer)
@@ -35,23 +35,23 @@ def list_offers(visit: Visit) -> Response:
     )
 
 
-def read_offer(visit: Visit) -> Response:
+def read_offer(call: ApiCall) -> Response:
     """Call 2: the draft, a version or a slot."""
-    offer, switches = _offer(visit), visit.switches
+    offer, switches = _offer(call), call.switches
     snapshot: Snapshot | None = offer.draft
     version = offer.version
-    if "version" in visit.request.path_params:
-        version = _whole_number(str(visit.request.path_params["version"]))
+    if "version" in call.request.path_params:
+        version = _whole_number(str(call.request.path_params["version"]))
         snapshot = offer.draft if version == offer.version else offer.versions.get(version)
-    elif "slot" in visit.request.path_params:
-        slot = str(visit.request.path_params["slot"])
+    elif "slot" in call.request.path_params:
+        slot = str(call.request.path_params["slot"])
         if slot.casefold() not in ("draft", "preview", "production"):
             raise RefusedError(400, "InvalidSlot", f"'{slot}' is not one of Draft, Preview, Production.")
         snapshot = answers.slot_of(offer, slot)
         version = snapshot.version if snapshot and snapshot is not offer.draft else version
     if snapshot is None:
         raise RefusedError(404, "NotFound", f"Nothing of the offer '{offer.id}' is in that slot or version.")
-    text = _document(visit, offer, snapshot, version)
+    text = _document(call, offer, snapshot, version)
     headers = {"ETag": offer.etag} if switches.etag_on_get else {}
     return Response(text, 200, headers, "application/json")
 
@@ -62,8 +62,8 @@ def _whole_number(text: str) -> int:
     return int(text)
 
 
-def _document(visit: Visit, offer: Offer, snapshot: Snapshot, version: int) -> str:
-    switches = visit.switches
+def _document(call: ApiCall, offer: Offer, snapshot: Snapshot, version: int) -> str:
+    switches = call.switches
     document = cast("Members", parse(snapshot.text))
     if switches.normalize_documents:
         documents.normalize(document)
@@ -71,7 +71,7 @@ def _document(visit: Visit, offer: Offer, snapshot: Snapshot, version: int) -> s
         documents.drop_secrets(document)
     if switches.windows_os_type_dropped == "everywhere" or (
         switches.windows_os_type_dropped == "put_response"
-        and visit.call == "put_offer"
+        and call.name == "put_offer"
         and switches.normalize_documents
     ):
         documents.drop_windows_os_type(document)
@@ -86,36 +86,36 @@ def _document(visit: Visit, offer: Offer, snapshot: Snapshot, version: int) -> s
     return render(document)
 
 
-def put_offer(visit: Visit) -> Response:
+def put_offer(call: ApiCall) -> Response:
     """Call 3."""
     try:
-        text = visit.body.decode()
+        text = call.body.decode()
     except UnicodeDecodeError:
         raise RefusedError(400, "InvalidRequest", "The body is not UTF-8.") from None
-    publisher = visit.marketplace.state.publishers.get(visit.publisher_id)
+    publisher = call.marketplace.state.publishers.get(call.publisher_id)
     new = publisher is None
-    publisher = publisher or Publisher(id=visit.publisher_id, switches=visit.switches)
-    if_match = visit.request.headers.get("if-match")
-    offer, created = put(publisher, visit.offer_id, text, if_match, visit.now, visit.tick)
+    publisher = publisher or Publisher(id=call.publisher_id, switches=call.switches)
+    if_match = call.request.headers.get("if-match")
+    offer, created = put(publisher, call.offer_id, text, if_match, call.now, call.tick)
     if new:
-        visit.marketplace.state.publishers[publisher.id] = publisher
-    visit.effect = True
+        call.marketplace.state.publishers[publisher.id] = publisher
+    call.effect = True
     switches = publisher.switches
-    answer = _document(visit, offer, offer.draft, offer.version)
+    answer = _document(call, offer, offer.draft, offer.version)
     headers = {"ETag": offer.etag} if switches.etag_on_put else {}
     return Response(answer, switches.create_status if created else 200, headers, "application/json")
 
 
-def offer_status(visit: Visit) -> Response:
+def offer_status(call: ApiCall) -> Response:
     """Call 4."""
-    return JSONResponse(answers.status_answer(_offer(visit), visit.switches, visit.now))
+    return JSONResponse(answers.status_answer(_offer(call), call.switches, call.now))
 
 
-def publish(visit: Visit) -> Response:
+def publish(call: ApiCall) -> Response:
     """Call 5."""
-    offer = _offer(visit)
-    emails = _emails(visit.body, required=visit.switches.publish_body_required)
-    return _accepted(visit, offer, offers.publish(visit.publisher, offer, emails, visit.now, visit.tick))
+    offer = _offer(call)
+    emails = _emails(call.body, required=call.switches.publish_body_required)
+    return _accepted(call, offer, offers.publish(call.publisher, offer, emails, call.now, call.tick))
 
 
 def _emails(body: bytes, *, required: bool = False) -> str:
@@ -133,55 +133,55 @@ def _emails(body: bytes, *, required: bool = False) -> str:
     return emails
 
 
-def go_live(visit: Visit) -> Response:
+def go_live(call: ApiCall) -> Response:
     """Call 6."""
-    offer = _offer(visit)
-    return _accepted(visit, offer, offers.go_live(visit.publisher, offer, visit.now, visit.tick))
+    offer = _offer(call)
+    return _accepted(call, offer, offers.go_live(call.publisher, offer, call.now, call.tick))
 
 
-def cancel(visit: Visit) -> Response:
+def cancel(call: ApiCall) -> Response:
     """Call 7."""
-    offer = _offer(visit)
-    _emails(visit.body)
-    return _accepted(visit, offer, offers.cancel(visit.publisher, offer, visit.now, visit.tick))
+    offer = _offer(call)
+    _emails(call.body)
+    return _accepted(call, offer, offers.cancel(call.publisher, offer, call.now, call.tick))
 
 
-def _accepted(visit: Visit, offer: Offer, accepted: offers.Accepted) -> Response:
-    visit.effect = accepted.effect
+def _accepted(call: ApiCall, offer: Offer, accepted: offers.Accepted) -> Response:
+    call.effect = accepted.effect
     if accepted.operation is None or accepted.status == 200:  # noqa: PLR2004
-        visit.operation_id = accepted.operation.id if accepted.operation else None
+        call.operation_id = accepted.operation.id if accepted.operation else None
         return Response(status_code=accepted.status)
-    visit.operation_id = accepted.operation.id
-    base_url = str(visit.request.base_url)
-    headers = answers.location_headers(visit.publisher, offer, accepted.operation, base_url)
-    if visit.call == "cancel" and visit.switches.cancel_location == "body":
+    call.operation_id = accepted.operation.id
+    base_url = str(call.request.base_url)
+    headers = answers.location_headers(call.publisher, offer, accepted.operation, base_url)
+    if call.name == "cancel" and call.switches.cancel_location == "body":
         return JSONResponse({"location": next(iter(headers.values()), None)}, accepted.status)
     return Response(status_code=accepted.status, headers=headers)
 
 
-def list_operations(visit: Visit) -> Response:
+def list_operations(call: ApiCall) -> Response:
     """Call 8."""
-    offer = _offer(visit)
-    if not visit.switches.submissions_available:
+    offer = _offer(call)
+    if not call.switches.submissions_available:
         raise RefusedError(404, "NotFound", "There is no such call.")
     return JSONResponse(
-        answers.submissions_answer(visit.publisher, offer, visit.request.query_params.get("status") or None)
+        answers.submissions_answer(call.publisher, offer, call.request.query_params.get("status") or None)
     )
 
 
-def read_operation(visit: Visit) -> Response:
+def read_operation(call: ApiCall) -> Response:
     """Call 9."""
-    offer = _offer(visit)
-    operation = _wanted_operation(visit, offer)
+    offer = _offer(call)
+    operation = _wanted_operation(call, offer)
     if operation is None:
         raise RefusedError(404, "NotFound", f"The offer '{offer.id}' has no such operation.")
-    visit.operation_id = operation.id
-    answer = answers.operation_answer(offer, operation, visit.switches, visit.now)
-    return JSONResponse([answer] if visit.switches.operation_as_array else answer)
+    call.operation_id = operation.id
+    answer = answers.operation_answer(offer, operation, call.switches, call.now)
+    return JSONResponse([answer] if call.switches.operation_as_array else answer)
 
 
-def _wanted_operation(visit: Visit, offer: Offer) -> Operation | None:
-    parameters = visit.request.path_params
+def _wanted_operation(call: ApiCall, offer: Offer) -> Operation | None:
+    parameters = call.request.path_params
     if "operation" in parameters:
         return offer.operation(str(parameters["operation"]).casefold())
     # The oldest form of address names no operation: the newest of that kind is meant.
@@ -189,7 +189,7 @@ def _wanted_operation(visit: Visit, offer: Offer) -> Operation | None:
     return next((known for known in reversed(offer.operations) if known.kind == kind), None)
 
 
-CALLS: Mapping[str, Callable[[Visit], Response]] = {
+CALLS: Mapping[str, Callable[[ApiCall], Response]] = {
     "list_offers": list_offers,
     "read_offer": read_offer,
     "put_offer": put_offer,

@@ -110,7 +110,7 @@ def set_server_members(document: Members, members: Members, *, changed_time_in_d
             document[name] = value
 
 
-def with_strange_version(text: str, plan_id: str | None, version: str | None) -> str:
+def with_added_version(text: str, plan_id: str | None, version: str | None) -> str:
     """The document after somebody else added an image version like the newest one to a plan."""
     document = parse(text)
     plans = plans_of(document)
@@ -122,7 +122,7 @@ def with_strange_version(text: str, plan_id: str | None, version: str | None) ->
     return render(document)
 
 
-def with_strange_change(text: str, plan_id: str | None, words: str) -> str:
+def with_changed_text(text: str, plan_id: str | None, words: str) -> str:
     """The document after somebody else wrote another description, of a plan or of the offer."""
     document = parse(text)
     holders = [plan for plan in plans_of(document) if plan_id and _meaning(plan.get("planId")) == plan_id]

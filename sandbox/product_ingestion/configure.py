@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from starlette.responses import JSONResponse, Response
 
 from sandbox import offers
+from sandbox.api_call import ApiCall
 from sandbox.json_text import members_of
 from sandbox.product_ingestion import jobs
-from sandbox.product_ingestion.checks import BUSINESS, check_resources
+from sandbox.product_ingestion.configure_body import Prepared, checked_ceiling, prepare, read_stated
+from sandbox.product_ingestion.draft_rules import BUSINESS, check_resources
 from sandbox.product_ingestion.drafts import clean, merge, published_alone
+from sandbox.product_ingestion.errors import Error, NestedError, bad_request, contention, error_of, errors_about
 from sandbox.product_ingestion.ids import PRODUCT_EXTERNAL_ID, external_id_of, product_guid
 from sandbox.product_ingestion.publish_rules import complaints_about_publishing
 from sandbox.product_ingestion.queries import query_of
-from sandbox.product_ingestion.refusals import Error, NestedError, bad_request, contention, error_of, errors_about
-from sandbox.product_ingestion.requested import Prepared, checked_ceiling, prepare, read_stated
 from sandbox.product_ingestion.resources import Resource, resources_in, state_of, text_of
 from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS
 from sandbox.product_ingestion.submissions import DRAFT
 from sandbox.refusals import Detail, RefusedError
 from sandbox.state import Job, Offer, Operation, Publisher
 from sandbox.switches import Switches
-from sandbox.visit import Visit
 
 _MODULAR = ("product", "property")
 
@@ -38,7 +38,7 @@ class _FailedJobError(Exception):
 class _Request:
     """A request, its product and what it asks of it."""
 
-    visit: Visit
+    call: ApiCall
     publisher: Publisher
     offer: Offer | None
     product: str
@@ -60,25 +60,25 @@ class _Request:
         return f"submission/{self.product}/{DRAFT}"
 
 
-def configure(visit: Visit) -> Response:
+def configure(call: ApiCall) -> Response:
     """Accept a request, whose job ends when time or the service's mood says so."""
-    request = _read(visit)
+    request = _read(call)
     try:
         job = _perform(request)
     except _FailedJobError as failed:
         job = _fail(request, failed.errors)
-    visit.job_id = job.id
-    visit.operation_id = job.operation or f"job:{job.id}"
+    call.job_id = job.id
+    call.operation_id = job.operation or f"job:{job.id}"
     return JSONResponse(jobs.accepted(request.publisher, job), 202)
 
 
-def _read(visit: Visit) -> _Request:
-    switches = visit.switches
-    stated = read_stated(visit.body, checked_ceiling(query_of(visit.request).get("version"), switches), switches)
-    publisher = visit.marketplace.publisher(visit.publisher_id)
-    offer = publisher.offers.get(visit.place.offer_id or "")
+def _read(call: ApiCall) -> _Request:
+    switches = call.switches
+    stated = read_stated(call.body, checked_ceiling(query_of(call.request).get("version"), switches), switches)
+    publisher = call.marketplace.publisher(call.publisher_id)
+    offer = publisher.offers.get(call.subject.offer_id or "")
     offer = offer if offer and offer.api == "product_ingestion" else None
-    offer_id = visit.place.offer_id
+    offer_id = call.subject.offer_id
     if offer_id is None:
         raise bad_request("The request names no product that exists.")
     if offer is None and not any(each.schema.type == "product" for each in stated):
@@ -86,7 +86,7 @@ def _read(visit: Visit) -> _Request:
     product = product_guid(publisher.id, offer_id)
     before = resources_in(offer.draft.text) if offer else ()
     return _Request(
-        visit, publisher, offer, product, prepare(stated, product, offer_id, before, visit.now, switches), before
+        call, publisher, offer, product, prepare(stated, product, offer_id, before, call.now, switches), before
     )
 
 
@@ -136,7 +136,7 @@ def _merge(request: _Request) -> None:
         complaints += check_resources(offer, request.before, after, request.switches)
     if complaints:
         raise _refused(request, complaints)
-    request.after = clean(after, request.visit.now)
+    request.after = clean(after, request.call.now)
 
 
 def _complaints_about_product(request: _Request) -> list[Detail]:
@@ -171,8 +171,8 @@ def _refused_submission(request: _Request, message: str, code: str = "invalidSta
 
 
 def _write_draft(request: _Request) -> Job:
-    visit, prepared = request.visit, request.prepared
-    visit.effect = True
+    call, prepared = request.call, request.prepared
+    call.effect = True
     change = None
     if request.offer and request.switches.draft_changes == "completed":
         change = text_of(prepared.resources)
@@ -180,7 +180,7 @@ def _write_draft(request: _Request) -> Job:
         _store(request)
     applied = [] if change else prepared.resources
     return jobs.begin(
-        request.publisher, visit.offer_id, visit.call, visit.now, applied=_as_kept(request, applied), change=change
+        request.publisher, call.offer_id, call.name, call.now, applied=_as_kept(request, applied), change=change
     )
 
 
@@ -190,26 +190,26 @@ def _as_kept(request: _Request, resources: Sequence[Resource]) -> list[Resource]
 
 
 def _store(request: _Request) -> None:
-    visit, publisher = request.visit, request.publisher
+    call, publisher = request.call, request.publisher
     product = next((each for each in request.after if each.type == "product"), None)
     if product is None:
-        publisher.offers.pop(visit.offer_id, None)
+        publisher.offers.pop(call.offer_id, None)
     elif request.offer:
-        offers.store_draft(publisher, request.offer, text_of(request.after), visit.now, visit.tick)
+        offers.store_draft(publisher, request.offer, text_of(request.after), call.now, call.tick)
     else:
         request.offer = offers.create(
             publisher,
             "product_ingestion",
-            visit.offer_id,
+            call.offer_id,
             str(product.plain["type"]),
             text_of(request.after),
-            visit.now,
-            visit.tick,
+            call.now,
+            call.tick,
         )
 
 
 def _publish(request: _Request) -> Job:
-    visit, named = request.visit, request.prepared.resources
+    call, named = request.call, request.prepared.resources
     text = text_of(request.after)
     if named and request.offer:
         _check_modular(request)
@@ -221,13 +221,13 @@ def _publish(request: _Request) -> Job:
         _store(request)
     if request.offer is None:
         raise bad_request("The product is to be deleted; it cannot be published.")
-    accepted = offers.publish(request.publisher, request.offer, "", visit.now, visit.tick, text)
-    visit.effect = accepted.effect
+    accepted = offers.publish(request.publisher, request.offer, "", call.now, call.tick, text)
+    call.effect = accepted.effect
     return jobs.begin(
         request.publisher,
-        visit.offer_id,
-        visit.call,
-        visit.now,
+        call.offer_id,
+        call.name,
+        call.now,
         operation=accepted.operation.id if accepted.operation else None,
         applied=_as_kept(request, named),
     )
@@ -250,7 +250,7 @@ def _check_modular(request: _Request) -> None:
 
 
 def _go_live(request: _Request) -> Job:
-    visit, offer, submission = request.visit, request.offer, request.prepared.submission
+    call, offer, submission = request.call, request.offer, request.prepared.submission
     if request.prepared.complaints:
         raise _refused(request, request.prepared.complaints)
     if request.prepared.resources:
@@ -269,13 +269,13 @@ def _go_live(request: _Request) -> Job:
     _check_nothing_runs(request)
     if offer.waiting_operation != number:
         raise _refused_submission(request, _why_not_live(offer, wanted))
-    accepted = offers.go_live(request.publisher, offer, visit.now, visit.tick)
-    visit.effect = accepted.effect
+    accepted = offers.go_live(request.publisher, offer, call.now, call.tick)
+    call.effect = accepted.effect
     return jobs.begin(
         request.publisher,
-        visit.offer_id,
-        visit.call,
-        visit.now,
+        call.offer_id,
+        call.name,
+        call.now,
         operation=accepted.operation.id if accepted.operation else None,
     )
 
@@ -293,7 +293,7 @@ def _why_not_live(offer: Offer, wanted: Operation) -> str:
 
 def _fail(request: _Request, errors: Sequence[Error]) -> Job:
     """Begin a job that fails, having written what the switch says."""
-    visit, switches, prepared = request.visit, request.switches, request.prepared
+    call, switches, prepared = request.call, request.switches, request.prepared
     written: list[Resource] = []
     if request.target == "draft" and switches.failed_jobs_apply != "nothing" and request.offer:
         blamed = {str(error.get("resourceId")) for error in errors}
@@ -303,14 +303,14 @@ def _fail(request: _Request, errors: Sequence[Error]) -> Job:
             if switches.failed_jobs_apply == "everything" or resource.id not in blamed
         ]
     if written:
-        request.after = clean(merge(request.before, written), visit.now)
+        request.after = clean(merge(request.before, written), call.now)
         _store(request)
-        visit.effect = True
+        call.effect = True
     return jobs.begin(
         request.publisher,
-        visit.offer_id,
-        visit.call,
-        visit.now,
+        call.offer_id,
+        call.name,
+        call.now,
         applied=_as_kept(request, written),
         refused=errors,
     )

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from sandbox import offers
 from sandbox.json_text import objects_in, parse_plain
 from sandbox.product_ingestion.drafts import clean, merge
+from sandbox.product_ingestion.errors import Error, error_of, shaped
 from sandbox.product_ingestion.ids import product_guid
-from sandbox.product_ingestion.refusals import Error, error_of, shaped
 from sandbox.product_ingestion.resources import Resource, resources_in, text_of
 from sandbox.product_ingestion.schemas import address_of
 from sandbox.product_ingestion.times import timestamp

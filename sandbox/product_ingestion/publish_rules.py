@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sandbox.product_ingestion.checks import BUSINESS
+from sandbox.product_ingestion.draft_rules import BUSINESS
 from sandbox.product_ingestion.ids import external_id_of
 from sandbox.product_ingestion.resources import Resource, configurations_in, is_active, state_of, versions_of
 from sandbox.refusals import Detail

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 
-from sandbox.product_ingestion.refusals import bad_request
+from sandbox.product_ingestion.errors import bad_request
 
 _Item = TypeVar("_Item")
 

@@ -50,7 +50,7 @@ class Schema:
     def of(cls, address: object) -> Self | None:
         """Read a `$schema`; None when it is none."""
         match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-        if match is None or version_order(match[3]) is None:
+        if match is None or schema_order(match[3]) is None:
             return None
         return cls(match[1], match[2], match[3])
 
@@ -65,7 +65,7 @@ def address_of(kind: str, version: str, host: str = HOST) -> str:
     return f"https://{host}/schema/{kind}/{version}"
 
 
-def version_order(version: str) -> tuple[str, float] | None:
+def schema_order(version: str) -> tuple[str, float] | None:
     """Sorts versions: by date, previews by number, then what is no preview; None for what is no version."""
     match = _VERSION.fullmatch(version)
     return (match[1], float(match[2]) if match[2] else float("inf")) if match else None
@@ -73,7 +73,7 @@ def version_order(version: str) -> tuple[str, float] | None:
 
 def is_newer(version: str, than: str) -> bool:
     """Whether a version lies above another."""
-    return (version_order(version) or ("", 0.0)) > (version_order(than) or ("", 0.0))
+    return (schema_order(version) or ("", 0.0)) > (schema_order(than) or ("", 0.0))
 
 
 def newest_below(kind: str, version: str, ceiling: str | None) -> str:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from sandbox import ManualClock, SandboxMarketplace, serve
-from tests.sandbox.sandbox_client import START, Client
+from tests.sandbox.portal_client import START, PortalClient
 
 _numbers = itertools.count(1)
 
@@ -20,6 +20,6 @@ async def shared() -> AsyncIterator[tuple[httpx.AsyncClient, ManualClock]]:
 
 
 @pytest.fixture
-async def client(shared: tuple[httpx.AsyncClient, ManualClock]) -> Client:
+async def client(shared: tuple[httpx.AsyncClient, ManualClock]) -> PortalClient:
     http, clock = shared
-    return Client(http, clock, f"publisher-{next(_numbers)}")
+    return PortalClient(http, clock, f"publisher-{next(_numbers)}")

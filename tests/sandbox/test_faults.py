@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from sandbox import DEFAULT_TOKEN, ManualClock, SandboxMarketplace, create_app
-from tests.sandbox.sandbox_client import DAY, VM, Client
+from tests.sandbox.portal_client import DAY, VM, PortalClient
 
 
-async def test_an_answer_is_replaced_before_the_effect(client: Client) -> None:
+async def test_an_answer_is_replaced_before_the_effect(client: PortalClient) -> None:
     await client.put()
     answer = {"kind": "respond", "status": 429, "headers": {"Retry-After": "7"}, "body": "slow down"}
     await client.fault("publish", answer, times=2)
@@ -23,7 +23,7 @@ async def test_an_answer_is_replaced_before_the_effect(client: Client) -> None:
     assert log == [(429, False), (429, False), (503, False), (202, True)]
 
 
-async def test_an_answer_is_replaced_after_the_effect(client: Client) -> None:
+async def test_an_answer_is_replaced_after_the_effect(client: PortalClient) -> None:
     await client.put()
     await client.fault("publish", {"kind": "respond_after", "status": 500})
     assert (await client.publish()).status_code == 500
@@ -32,7 +32,7 @@ async def test_an_answer_is_replaced_after_the_effect(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("when", "operations"), [("before", 0), ("after", 1)])
-async def test_the_connection_drops(client: Client, when: str, operations: int) -> None:
+async def test_the_connection_drops(client: PortalClient, when: str, operations: int) -> None:
     await client.put()
     await client.fault("publish", {"kind": "drop", "when": when})
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
@@ -42,7 +42,7 @@ async def test_the_connection_drops(client: Client, when: str, operations: int) 
 
 
 @pytest.mark.parametrize("size", [0, 20])
-async def test_an_answer_is_cut_short(client: Client, size: int) -> None:
+async def test_an_answer_is_cut_short(client: PortalClient, size: int) -> None:
     await client.put()
     await client.fault("read_offer", {"kind": "truncate", "bytes": size})
     with pytest.raises(httpx.RemoteProtocolError):
@@ -50,11 +50,11 @@ async def test_an_answer_is_cut_short(client: Client, size: int) -> None:
     assert (await client.call("GET", "")).status_code == 200
 
 
-async def test_the_connection_drops_in_process_too(client: Client) -> None:
+async def test_the_connection_drops_in_process_too(client: PortalClient) -> None:
     marketplace = SandboxMarketplace(clock=ManualClock())
     transport = httpx.ASGITransport(create_app(marketplace))
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as http:
-        inside = Client(http, client.clock, "inside")
+        inside = PortalClient(http, client.clock, "inside")
         await inside.put()
         await inside.fault("publish", {"kind": "drop", "when": "after"})
         await inside.fault("read_offer", {"kind": "truncate", "bytes": 5})
@@ -65,7 +65,7 @@ async def test_the_connection_drops_in_process_too(client: Client) -> None:
         assert len(await inside.get("submissions")) == 1
 
 
-async def test_an_answer_is_late(client: Client) -> None:
+async def test_an_answer_is_late(client: PortalClient) -> None:
     await client.put()
     await client.fault("offer_status", {"kind": "delay", "seconds": 0.1})
     began = time.monotonic()
@@ -79,7 +79,7 @@ class Sleeper:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asleep, self.awake = asyncio.Event(), asyncio.Event()
         self.seconds: list[float] = []
-        monkeypatch.setattr("sandbox.api.asyncio", SimpleNamespace(sleep=self.sleep))
+        monkeypatch.setattr("sandbox.request_handler.asyncio", SimpleNamespace(sleep=self.sleep))
 
     async def sleep(self, seconds: float) -> None:
         self.seconds.append(seconds)
@@ -89,7 +89,7 @@ class Sleeper:
 
 @pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
 async def test_a_write_has_its_effect_late_or_is_answered_late(
-    client: Client, monkeypatch: pytest.MonkeyPatch, when: str, *, effect: bool
+    client: PortalClient, monkeypatch: pytest.MonkeyPatch, when: str, *, effect: bool
 ) -> None:
     await client.put()
     await client.fault("put_offer", {"kind": "delay", "seconds": 30, "when": when})
@@ -106,7 +106,7 @@ async def test_a_write_has_its_effect_late_or_is_answered_late(
 
 
 async def test_a_late_write_has_its_effect_though_its_client_has_gone(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: PortalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await client.put()
     await client.fault("put_offer", {"kind": "delay", "seconds": 30})
@@ -126,7 +126,7 @@ async def test_a_late_write_has_its_effect_though_its_client_has_gone(
     "answer", [{"kind": "respond", "status": 503}, {"kind": "drop", "when": "after"}, {"kind": "truncate"}]
 )
 async def test_an_answer_that_goes_wrong_may_be_late_too(
-    client: Client, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
+    client: PortalClient, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
 ) -> None:
     await client.put()
     await client.fault("offer_status", {"kind": "delay", "seconds": 30, "when": "after"})
@@ -141,7 +141,7 @@ async def test_an_answer_that_goes_wrong_may_be_late_too(
     assert isinstance(look.exception(), httpx.TransportError) or look.result().status_code == 503
 
 
-async def test_every_read_may_be_slow(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_read_may_be_slow(client: PortalClient, monkeypatch: pytest.MonkeyPatch) -> None:
     await client.live()
     await client.fault("read_offer", {"kind": "delay", "seconds": 2}, times=-1)
     sleeper = Sleeper(monkeypatch)
@@ -152,7 +152,7 @@ async def test_every_read_may_be_slow(client: Client, monkeypatch: pytest.Monkey
     assert sleeper.seconds == [2] * 4
 
 
-async def test_a_fault_waits_for_its_turn_its_slot_and_its_offer(client: Client) -> None:
+async def test_a_fault_waits_for_its_turn_its_slot_and_its_offer(client: PortalClient) -> None:
     await client.live()
     await client.fault("read_offer", {"kind": "respond", "status": 500}, slot="Production", after=1)
     await client.fault("any", {"kind": "respond", "status": 502}, offer="another", times=-1)
@@ -168,13 +168,13 @@ async def test_a_fault_waits_for_its_turn_its_slot_and_its_offer(client: Client)
     "body",
     [{"call": "dance", "action": {"kind": "drop"}}, {"call": "any", "action": {"kind": "explode"}}, {"times": 2}, []],
 )
-async def test_a_wrong_fault_is_refused(client: Client, body: object) -> None:
+async def test_a_wrong_fault_is_refused(client: PortalClient, body: object) -> None:
     response = await client.control("POST", "faults", body)
     assert response.status_code == 400
     assert response.json()["error"]
 
 
-async def test_an_answer_without_a_body_is_cut_short_too(client: Client) -> None:
+async def test_an_answer_without_a_body_is_cut_short_too(client: PortalClient) -> None:
     await client.put()
     await client.fault("publish", {"kind": "truncate", "bytes": 3})
     with pytest.raises(httpx.RemoteProtocolError):
@@ -182,7 +182,7 @@ async def test_an_answer_without_a_body_is_cut_short_too(client: Client) -> None
     assert len(await client.get("submissions")) == 1
 
 
-async def test_a_stranger_edits_between_read_and_write(client: Client) -> None:
+async def test_a_stranger_edits_between_read_and_write(client: PortalClient) -> None:
     tag = (await client.put()).headers["etag"]
     await client.fault("put_offer", {"kind": "stranger_edit", "plan_id": "lts", "version": "3.3.3"})
     assert (await client.put(if_match=tag)).status_code == 412
@@ -190,7 +190,7 @@ async def test_a_stranger_edits_between_read_and_write(client: Client) -> None:
     assert list(document["definition"]["plans"][0][f"{VM}.vmImages"]) == ["1.0.0", "3.3.3"]
 
 
-async def test_a_stranger_edits_after_a_read(client: Client) -> None:
+async def test_a_stranger_edits_after_a_read(client: PortalClient) -> None:
     await client.put()
     await client.fault("read_offer", {"kind": "stranger_edit", "when": "after"})
     before = await client.call("GET", "")
@@ -200,7 +200,7 @@ async def test_a_stranger_edits_after_a_read(client: Client) -> None:
     assert before.headers["etag"] != after.headers["etag"]
 
 
-async def test_strangers_publish_cancel_and_go_live(client: Client) -> None:
+async def test_strangers_publish_cancel_and_go_live(client: PortalClient) -> None:
     await client.put()
     await client.fault("publish", {"kind": "stranger_publish"})
     assert (await client.publish()).status_code == 202
@@ -214,7 +214,7 @@ async def test_strangers_publish_cancel_and_go_live(client: Client) -> None:
     assert (await client.get("submissions"))[0]["submissionType"] == "goLive"
 
 
-async def test_a_stranger_acts_at_once_when_asked_to(client: Client) -> None:
+async def test_a_stranger_acts_at_once_when_asked_to(client: PortalClient) -> None:
     await client.put()
     address = f"/_control/offers/{client.publisher}/webstack/stranger"
     assert (await client.http.post(address, json={"kind": "stranger_publish"})).json() == {"refused": None}
@@ -223,7 +223,7 @@ async def test_a_stranger_acts_at_once_when_asked_to(client: Client) -> None:
     assert "2.0.0" in (await client.call("GET", "")).text
 
 
-async def test_tokens_expire_on_demand(client: Client) -> None:
+async def test_tokens_expire_on_demand(client: PortalClient) -> None:
     await client.put()
     await client.fault("offer_status", {"kind": "expire_tokens"})
     assert (await client.call("GET", "status")).status_code == 401
@@ -237,7 +237,7 @@ async def test_tokens_expire_on_demand(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("fail", "failed"), ("block", "blocked"), ("reject", "rejected")])
-async def test_a_step_fails_with_its_messages(client: Client, outcome: str, word: str) -> None:
+async def test_a_step_fails_with_its_messages(client: PortalClient, outcome: str, word: str) -> None:
     await client.step("displaycertify", outcome=outcome, messages=["<p>No <b>agent</b></p>"], duration_seconds=60)
     operation = await client.published()
     client.clock.advance(1000)
@@ -251,7 +251,7 @@ async def test_a_step_fails_with_its_messages(client: Client, outcome: str, word
     assert (await client.publish()).status_code == 202
 
 
-async def test_a_blocked_step_may_leave_the_operation_running(client: Client) -> None:
+async def test_a_blocked_step_may_leave_the_operation_running(client: PortalClient) -> None:
     operation = await client.published()
     await client.step("displaycertify", outcome="block", operation_stays_running=True)
     client.clock.advance(5 * DAY)
@@ -261,7 +261,7 @@ async def test_a_blocked_step_may_leave_the_operation_running(client: Client) ->
     assert (await client.get(f"operations/{operation}"))["steps"][1]["status"] == "complete"
 
 
-async def test_a_step_may_never_end(client: Client) -> None:
+async def test_a_step_may_never_end(client: PortalClient) -> None:
     await client.step("displayprovision", outcome="never")
     operation = await client.published()
     client.clock.advance(400 * DAY)
@@ -270,14 +270,14 @@ async def test_a_step_may_never_end(client: Client) -> None:
     assert answer["steps"][2]["progressPercentage"] == 99
 
 
-async def test_going_live_may_fail(client: Client) -> None:
+async def test_going_live_may_fail(client: PortalClient) -> None:
     await client.step("live", outcome="fail")
     operation = await client.live()
     assert (await client.get(f"operations/{operation}"))["status"] == "failed"
     assert (await client.call("GET", "slot/Production")).status_code == 404
 
 
-async def test_the_log_holds_no_secrets(client: Client) -> None:
+async def test_the_log_holds_no_secrets(client: PortalClient) -> None:
     await client.published()
     text = (await client.http.get("/_control/requests", params={"publisher": client.publisher})).text
     assert DEFAULT_TOKEN not in text

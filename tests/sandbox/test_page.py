@@ -2,10 +2,10 @@
 
 import httpx
 
-from tests.sandbox.sandbox_client import DAY, Client
+from tests.sandbox.portal_client import DAY, PortalClient
 
 
-async def test_the_page_shows_offers_steps_and_what_was_changed(client: Client) -> None:
+async def test_the_page_shows_offers_steps_and_what_was_changed(client: PortalClient) -> None:
     await client.switch(location_form="absolute")
     await client.fault("publish", {"kind": "drop"}, after=5)
     await client.step(
@@ -27,7 +27,7 @@ async def test_the_page_shows_offers_steps_and_what_was_changed(client: Client) 
     assert "SECRET" not in page
 
 
-async def test_the_page_escapes_what_users_wrote(client: Client) -> None:
+async def test_the_page_escapes_what_users_wrote(client: PortalClient) -> None:
     await client.switch(success_word="<script>alert(1)</script>")
     await client.published()
     page = (await client.http.get("/")).text
@@ -35,7 +35,7 @@ async def test_the_page_escapes_what_users_wrote(client: Client) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
-async def test_a_section_is_found_again_when_the_page_is_refreshed(client: Client) -> None:
+async def test_a_section_is_found_again_when_the_page_is_refreshed(client: PortalClient) -> None:
     await client.live()
     name = f"earlier/{client.publisher}/webstack"
     for _ in range(2):
@@ -48,7 +48,7 @@ async def test_a_section_is_found_again_when_the_page_is_refreshed(client: Clien
     assert page.count('http-equiv="refresh"') == 1  # it would close what is open
 
 
-async def test_a_read_of_what_is_not_there_is_shown_without_alarm(client: Client) -> None:
+async def test_a_read_of_what_is_not_there_is_shown_without_alarm(client: PortalClient) -> None:
     await client.put()
     assert (await client.call("GET", "slot/Preview")).status_code == 404
     calm = '<span class="badge ">404 nothing there</span>'
@@ -60,14 +60,14 @@ async def test_a_read_of_what_is_not_there_is_shown_without_alarm(client: Client
     assert '<span class="badge bad">404</span>' in _row(await client.http.get("/"), client)
 
 
-def _row(page: httpx.Response, client: Client) -> str:
+def _row(page: httpx.Response, client: PortalClient) -> str:
     """Return the newest of the requests that the page shows."""
     row = page.text.partition("<h2>Last requests</h2>")[2].split("<tr>")[2]
     assert f"{client.publisher}/webstack" in row
     return row
 
 
-async def test_the_inside_view_shows_slots_and_operations(client: Client) -> None:
+async def test_the_inside_view_shows_slots_and_operations(client: PortalClient) -> None:
     operation = await client.waiting()
     view = (await client.http.get(f"/_control/offers/{client.publisher}/webstack")).json()
     assert view["slots"]["Draft"]["document"] == client.document
@@ -77,7 +77,7 @@ async def test_the_inside_view_shows_slots_and_operations(client: Client) -> Non
     assert (await client.http.get("/_control/offers/x/y")).status_code == 404
 
 
-async def test_the_clock_can_be_moved(client: Client) -> None:
+async def test_the_clock_can_be_moved(client: PortalClient) -> None:
     before = await client.clock.now()
     moved = await client.http.post("/_control/clock", json={"advance_seconds": 60})
     assert moved.status_code == 200

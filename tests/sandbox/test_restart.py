@@ -17,12 +17,12 @@ import pytest
 from sandbox import ManualClock, SandboxMarketplace, SpeedClock, create_app, serve
 from sandbox.__main__ import _switch_of
 from sandbox.switches import Switches
-from tests.sandbox.sandbox_client import DAY, START, Client
+from tests.sandbox.portal_client import DAY, START, PortalClient
 
 
-def client_of(marketplace: SandboxMarketplace, clock: ManualClock) -> Client:
+def client_of(marketplace: SandboxMarketplace, clock: ManualClock) -> PortalClient:
     transport = httpx.ASGITransport(create_app(marketplace))
-    return Client(httpx.AsyncClient(transport=transport, base_url="http://sandbox"), clock, "fabrikam")
+    return PortalClient(httpx.AsyncClient(transport=transport, base_url="http://sandbox"), clock, "fabrikam")
 
 
 async def test_everything_survives_a_restart(tmp_path: Path) -> None:

@@ -2,25 +2,25 @@
 
 import pytest
 
-from tests.sandbox.sandbox_client import Client
+from tests.sandbox.portal_client import PortalClient
 
 FORM = {"grant_type": "client_credentials", "client_id": "id", "client_secret": "key"}
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer other", "Basic sandbox-token", "Bearer sandbox-tokén"])
-async def test_other_tokens_are_refused(client: Client, header: str) -> None:
+async def test_other_tokens_are_refused(client: PortalClient, header: str) -> None:
     await client.put()
     response = await client.call("GET", "", headers={"Authorization": header.encode()})
     assert response.status_code == 401
     assert response.json()["error"]["code"] == "Unauthorized"
 
 
-async def test_no_access_to_the_publisher_is_forbidden(client: Client) -> None:
+async def test_no_access_to_the_publisher_is_forbidden(client: PortalClient) -> None:
     await client.switch(forbidden=True)
     assert (await client.put()).status_code == 403
 
 
-async def test_issued_tokens_are_accepted(client: Client) -> None:
+async def test_issued_tokens_are_accepted(client: PortalClient) -> None:
     await client.put()
     second = await client.http.post("/t/oauth2/v2.0/token", data=FORM | {"scope": "https://x/.default"})
     first = await client.http.post("/t/oauth2/token", data=FORM | {"resource": "https://x"})
@@ -31,7 +31,7 @@ async def test_issued_tokens_are_accepted(client: Client) -> None:
         assert (await client.call("GET", "", headers=header)).status_code == 200
 
 
-async def test_issued_tokens_expire(client: Client) -> None:
+async def test_issued_tokens_expire(client: PortalClient) -> None:
     await client.put()
     await client.http.put("/_control/tokens", json={"lifetime_seconds": 0})
     answer = await client.http.post("/t/oauth2/v2.0/token", data=FORM | {"scope": "s"})
@@ -49,7 +49,9 @@ async def test_issued_tokens_expire(client: Client) -> None:
         ({"scope": ""}, 400, "invalid_request"),
     ],
 )
-async def test_the_token_endpoint_refuses(client: Client, change: dict[str, str], status: int, words: str) -> None:
+async def test_the_token_endpoint_refuses(
+    client: PortalClient, change: dict[str, str], status: int, words: str
+) -> None:
     response = await client.http.post("/t/oauth2/v2.0/token", data=FORM | {"scope": "s"} | change)
     assert response.status_code == status
     assert words in response.text

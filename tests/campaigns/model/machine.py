@@ -17,11 +17,11 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from sandbox import DEFAULT_TOKEN
-from sandbox.api import act_as_stranger
 from sandbox.faults import Fault, StepFault, StrangerAct, StrangerChange, StrangerEdit
 from sandbox.marketplace import LogEntry
 from sandbox.state import Offer, Publisher
 from sandbox.steps import progress_of as progress_of_operation
+from sandbox.strangers import act_as_stranger
 from sandbox.switches import Switches
 from tests.campaigns.chaos.evidence import History
 from tests.campaigns.chaos.invariants import failing_tasks

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.json_text import parse, render
-from tests.sandbox.sandbox_client import LISTING, VM, Client
+from tests.sandbox.portal_client import LISTING, VM, PortalClient
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -24,7 +24,7 @@ def test_any_json_keeps_its_spelling(*, value: Any, escaped: bool) -> None:
     assert render(parse(json.dumps(value, ensure_ascii=escaped, indent=3))) == text
 
 
-async def test_numbers_escapes_and_order_survive(client: Client) -> None:
+async def test_numbers_escapes_and_order_survive(client: PortalClient) -> None:
     members = r'"z":1.10,"a":1e2,"big":638350915370000001,"e":"caf\u00e9 \/ &","k\u00e9y":-0.0,"n":null'
     text = json.dumps(client.document)[:-1] + "," + members + "}"
     put = await client.put(text)
@@ -33,13 +33,13 @@ async def test_numbers_escapes_and_order_survive(client: Client) -> None:
     assert await _put_again_changes_nothing(client)
 
 
-async def _put_again_changes_nothing(client: Client) -> bool:
+async def _put_again_changes_nothing(client: PortalClient) -> bool:
     first = (await client.call("GET", "")).text
     await client.put(first)
     return (await client.call("GET", "")).text == first
 
 
-async def test_the_service_adds_drops_and_rewrites(client: Client) -> None:
+async def test_the_service_adds_drops_and_rewrites(client: PortalClient) -> None:
     client.document |= {"eTag": "x", "offerTypeVersions": {VM: 91}, "version": 77}
     listing = client.document["definition"]["offer"]
     listing[f"{LISTING}.smallLogo"] = "https://assets.example/logo.png?sig=x"
@@ -62,7 +62,7 @@ async def test_the_service_adds_drops_and_rewrites(client: Client) -> None:
     assert (await client.get(""))["definition"]["offer"][f"{LISTING}.smallLogo"] == logo
 
 
-async def test_the_windows_type_may_be_dropped_everywhere_or_nowhere(client: Client) -> None:
+async def test_the_windows_type_may_be_dropped_everywhere_or_nowhere(client: PortalClient) -> None:
     client.document["definition"]["plans"][0][f"{VM}.windowsOSType"] = "Other"
     await client.switch(windows_os_type_dropped="never")
     assert "windowsOSType" in (await client.put()).text
@@ -70,7 +70,7 @@ async def test_the_windows_type_may_be_dropped_everywhere_or_nowhere(client: Cli
     assert "windowsOSType" not in (await client.call("GET", "")).text
 
 
-async def test_documents_may_be_left_alone(client: Client) -> None:
+async def test_documents_may_be_left_alone(client: PortalClient) -> None:
     await client.switch(normalize_documents=False)
     client.document["eTag"] = "kept"
     await client.put()
@@ -81,7 +81,7 @@ async def test_documents_may_be_left_alone(client: Client) -> None:
     assert answer == client.document
 
 
-async def test_secrets_of_lead_systems_are_not_given_back(client: Client) -> None:
+async def test_secrets_of_lead_systems_are_not_given_back(client: PortalClient) -> None:
     name = f"{LISTING}.marketoLeadConfiguration"
     client.document["definition"]["offer"][name] = {"clientId": "a", "clientSecret": "hush"}
     await client.put()
@@ -90,7 +90,7 @@ async def test_secrets_of_lead_systems_are_not_given_back(client: Client) -> Non
     assert "hush" in (await client.call("GET", "")).text
 
 
-async def test_a_draft_read_and_put_again_is_the_same_draft(client: Client) -> None:
+async def test_a_draft_read_and_put_again_is_the_same_draft(client: PortalClient) -> None:
     operation = await client.published()
     await client.put((await client.call("GET", "")).text)
     assert operation in (await client.publish()).headers["location"]

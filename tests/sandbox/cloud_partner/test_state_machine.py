@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from sandbox import ManualClock, SandboxMarketplace, create_app
-from tests.sandbox.sandbox_client import DAY, HOUR, Client
+from tests.sandbox.portal_client import DAY, HOUR, PortalClient
 
 
 def step_words(operation: dict[str, Any]) -> dict[str, str]:
@@ -13,7 +13,7 @@ def step_words(operation: dict[str, Any]) -> dict[str, str]:
     return {step["id"]: step["status"] for step in operation["steps"]}
 
 
-async def test_a_first_publish_goes_through_all_steps_to_production(client: Client) -> None:
+async def test_a_first_publish_goes_through_all_steps_to_production(client: PortalClient) -> None:
     created = await client.put(if_match=None)
     assert created.status_code == 201
     assert created.json()["status"] == "neverPublished"
@@ -67,7 +67,7 @@ async def test_a_first_publish_goes_through_all_steps_to_production(client: Clie
     assert kinds == ["goLive", "publish"]
 
 
-async def test_publishing_the_same_draft_again_starts_nothing(client: Client) -> None:
+async def test_publishing_the_same_draft_again_starts_nothing(client: PortalClient) -> None:
     operation = await client.published()
     again = await client.publish()
     assert again.status_code == 202
@@ -77,7 +77,7 @@ async def test_publishing_the_same_draft_again_starts_nothing(client: Client) ->
     assert effects == [True, False]
 
 
-async def test_another_draft_is_refused_while_an_operation_runs(client: Client) -> None:
+async def test_another_draft_is_refused_while_an_operation_runs(client: PortalClient) -> None:
     await client.published()
     await client.put(client.with_versions("1.0.0", "1.1.0"))
     assert (await client.publish()).status_code == 400
@@ -85,7 +85,7 @@ async def test_another_draft_is_refused_while_an_operation_runs(client: Client) 
     assert (await client.publish()).status_code == 409
 
 
-async def test_a_draft_published_at_sign_off_replaces_the_preview(client: Client) -> None:
+async def test_a_draft_published_at_sign_off_replaces_the_preview(client: PortalClient) -> None:
     first = await client.waiting()
     await client.get("status")
     await client.put(client.with_versions("1.0.0", "1.1.0"))
@@ -99,7 +99,7 @@ async def test_a_draft_published_at_sign_off_replaces_the_preview(client: Client
     assert len(preview["definition"]["plans"][0]["microsoft-azure-virtualmachines.vmImages"]) == 2
 
 
-async def test_an_edit_of_the_draft_does_not_leak_into_the_slots(client: Client) -> None:
+async def test_an_edit_of_the_draft_does_not_leak_into_the_slots(client: PortalClient) -> None:
     await client.live()
     before = await client.get("slot/Production")
     await client.put(client.with_versions("1.0.0", "9.9.9"))
@@ -107,7 +107,7 @@ async def test_an_edit_of_the_draft_does_not_leak_into_the_slots(client: Client)
     assert "9.9.9" in (await client.call("GET", "")).text
 
 
-async def test_going_live_needs_a_preview_that_waits(client: Client) -> None:
+async def test_going_live_needs_a_preview_that_waits(client: PortalClient) -> None:
     await client.put()
     assert (await client.call("POST", "golive")).status_code == 400
     await client.publish()
@@ -117,7 +117,7 @@ async def test_going_live_needs_a_preview_that_waits(client: Client) -> None:
     assert (await client.call("POST", "golive")).status_code == 400
 
 
-async def test_a_running_publish_can_be_cancelled(client: Client) -> None:
+async def test_a_running_publish_can_be_cancelled(client: PortalClient) -> None:
     operation = await client.published()
     client.clock.advance(DAY)
     assert (await client.get(f"operations/{operation}"))["cancellationRequestState"] == "canCancel"
@@ -130,7 +130,7 @@ async def test_a_running_publish_can_be_cancelled(client: Client) -> None:
     assert (await client.call("POST", "cancel")).status_code == 400
 
 
-async def test_the_cancel_of_a_new_publish_leaves_production_alone(client: Client) -> None:
+async def test_the_cancel_of_a_new_publish_leaves_production_alone(client: PortalClient) -> None:
     await client.live()
     await client.put(client.with_versions("1.0.0", "1.1.0"))
     await client.publish()
@@ -138,7 +138,7 @@ async def test_the_cancel_of_a_new_publish_leaves_production_alone(client: Clien
     assert "1.1.0" not in (await client.call("GET", "slot/Production")).text
 
 
-async def test_what_does_not_exist_is_not_found(client: Client) -> None:
+async def test_what_does_not_exist_is_not_found(client: PortalClient) -> None:
     paths = [
         "/api/publishers/nobody/offers",
         "/api/publishers/nobody/offers/x",
@@ -155,7 +155,7 @@ async def test_what_does_not_exist_is_not_found(client: Client) -> None:
     assert (await client.call("GET", "slot/Attic")).status_code == 400
 
 
-async def test_offers_are_listed_with_their_display_text(client: Client) -> None:
+async def test_offers_are_listed_with_their_display_text(client: PortalClient) -> None:
     await client.live()
     (summary,) = await client.get(f"/api/publishers/{client.publisher}/offers")
     assert summary["definition"] == {"displayText": "Webstack"}
@@ -164,13 +164,13 @@ async def test_offers_are_listed_with_their_display_text(client: Client) -> None
     assert await client.get("/api/offerTypes") == []
 
 
-async def test_a_test_drive_adds_a_step(client: Client) -> None:
+async def test_a_test_drive_adds_a_step(client: PortalClient) -> None:
     client.document["definition"]["offer"]["microsoft-azure-marketplace-testdrive.enabled"] = True
     operation = await client.published()
     assert "displaytestdrive" in step_words(await client.get(f"operations/{operation}"))
 
 
-async def test_the_api_version_is_required(client: Client) -> None:
+async def test_the_api_version_is_required(client: PortalClient) -> None:
     await client.put()
     response = await client.http.get(client.offer, headers={"Authorization": "Bearer sandbox-token"})
     assert response.status_code == 400
@@ -178,9 +178,9 @@ async def test_the_api_version_is_required(client: Client) -> None:
     assert "[2017-10-31]" in response.json()["error"]["message"]
 
 
-async def test_the_same_application_serves_without_a_network(client: Client) -> None:
+async def test_the_same_application_serves_without_a_network(client: PortalClient) -> None:
     transport = httpx.ASGITransport(create_app(SandboxMarketplace(clock=ManualClock())))
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as http:
-        inside = Client(http, client.clock, "inside")
+        inside = PortalClient(http, client.clock, "inside")
         assert (await inside.put()).status_code == 201
         assert (await inside.publish()).status_code == 202

@@ -12,17 +12,17 @@ import pytest
 
 from sandbox import ManualClock, SandboxMarketplace, serve
 from sandbox.switches import Switches
-from tests.sandbox.sandbox_client import DAY, HOUR, START, VM, Client
+from tests.sandbox.portal_client import DAY, HOUR, START, VM, PortalClient
 
 
-async def test_an_unknown_switch_is_refused_by_name(client: Client) -> None:
+async def test_an_unknown_switch_is_refused_by_name(client: PortalClient) -> None:
     response = await client.control("PUT", "switches", {"teleport": True})
     assert response.status_code == 400
     assert "teleport" in response.text
     assert (await client.control("PUT", "switches", {"word_case": "loud"})).status_code == 400
 
 
-async def test_switches_merge_are_shown_and_reset(client: Client) -> None:
+async def test_switches_merge_are_shown_and_reset(client: PortalClient) -> None:
     await client.switch(word_case="upper")
     await client.switch(create_status=200)
     shown = (await client.control("GET", "switches")).json()
@@ -31,15 +31,15 @@ async def test_switches_merge_are_shown_and_reset(client: Client) -> None:
     assert (await client.control("GET", "switches")).json() == Switches().model_dump(mode="json")
 
 
-async def test_switches_of_one_publisher_leave_the_others_alone(client: Client) -> None:
+async def test_switches_of_one_publisher_leave_the_others_alone(client: PortalClient) -> None:
     await client.switch(forbidden=True)
     assert (await client.call("GET", "")).status_code == 403
-    other = Client(client.http, client.clock, client.publisher + "x")
+    other = PortalClient(client.http, client.clock, client.publisher + "x")
     assert (await other.put()).status_code == 201
 
 
 @pytest.mark.parametrize("form", ["relative", "absolute", "old_relative", "operation_location_absolute", "none"])
-async def test_each_form_of_location_leads_to_the_operation(client: Client, form: str) -> None:
+async def test_each_form_of_location_leads_to_the_operation(client: PortalClient, form: str) -> None:
     await client.switch(location_form=form, operation_table_members=True)
     await client.put()
     response = await client.publish()
@@ -57,7 +57,7 @@ async def test_each_form_of_location_leads_to_the_operation(client: Client, form
     assert found.json()["id"] == entry["id"]
 
 
-async def test_operations_speak_the_words_asked_for(client: Client) -> None:
+async def test_operations_speak_the_words_asked_for(client: PortalClient) -> None:
     await client.switch(running_word="not yet", success_word="Succeeded")
     operation = await client.published()
     assert (await client.get(f"operations/{operation}"))["status"] == "not yet"
@@ -74,7 +74,7 @@ async def test_operations_speak_the_words_asked_for(client: Client) -> None:
     assert answer["steps"][-1]["status"] == "NotStarted"
 
 
-async def test_failures_and_cancels_have_their_words(client: Client) -> None:
+async def test_failures_and_cancels_have_their_words(client: PortalClient) -> None:
     await client.switch(failure_word="rejected", cancel_word="cancelled")
     await client.step("displaydummycertify", outcome="fail")
     failed = await client.published()
@@ -85,7 +85,7 @@ async def test_failures_and_cancels_have_their_words(client: Client) -> None:
     assert (await client.get("submissions"))[0]["submissionState"] == "cancelled"
 
 
-async def test_the_form_of_an_operation_can_change(client: Client) -> None:
+async def test_the_form_of_an_operation_can_change(client: PortalClient) -> None:
     await client.switch(
         operation_as_array=True,
         operation_table_members=True,
@@ -103,7 +103,7 @@ async def test_the_form_of_an_operation_can_change(client: Client) -> None:
     assert (await client.get("status"))["notificationEmails"] == "a@b.example"
 
 
-async def test_sign_off_may_have_another_id(client: Client) -> None:
+async def test_sign_off_may_have_another_id(client: PortalClient) -> None:
     await client.switch(sign_off_by="step_name")
     operation = await client.waiting()
     steps = (await client.get(f"operations/{operation}"))["steps"]
@@ -113,7 +113,7 @@ async def test_sign_off_may_have_another_id(client: Client) -> None:
     ]
 
 
-async def test_sign_off_may_be_told_by_the_offer_status_alone(client: Client) -> None:
+async def test_sign_off_may_be_told_by_the_offer_status_alone(client: PortalClient) -> None:
     await client.switch(sign_off_by="offer_status")
     operation = await client.waiting()
     answer = await client.get(f"operations/{operation}")
@@ -123,7 +123,7 @@ async def test_sign_off_may_be_told_by_the_offer_status_alone(client: Client) ->
     assert (await client.call("POST", "golive")).status_code == 202
 
 
-async def test_a_publish_may_be_complete_at_sign_off(client: Client) -> None:
+async def test_a_publish_may_be_complete_at_sign_off(client: PortalClient) -> None:
     await client.switch(sign_off_by="operation_completed")
     operation = await client.waiting()
     answer = await client.get(f"operations/{operation}")
@@ -137,14 +137,14 @@ async def test_a_publish_may_be_complete_at_sign_off(client: Client) -> None:
     assert (await client.get("status"))["status"] == "succeeded"
 
 
-async def test_a_completed_publish_that_waits_can_be_cancelled(client: Client) -> None:
+async def test_a_completed_publish_that_waits_can_be_cancelled(client: PortalClient) -> None:
     await client.switch(sign_off_by="operation_completed")
     await client.waiting()
     assert (await client.call("POST", "cancel")).status_code == 200
     assert (await client.call("POST", "golive")).status_code == 400
 
 
-async def test_the_status_of_the_offer_may_mislead(client: Client) -> None:
+async def test_the_status_of_the_offer_may_mislead(client: PortalClient) -> None:
     await client.switch(offer_status_at_sign_off="running")
     await client.waiting()
     assert (await client.get("status"))["status"] == "running"
@@ -152,7 +152,7 @@ async def test_the_status_of_the_offer_may_mislead(client: Client) -> None:
     assert (await client.get("status"))["status"] == "succeeded"
 
 
-async def test_etags_may_be_missing_or_in_the_body(client: Client) -> None:
+async def test_etags_may_be_missing_or_in_the_body(client: PortalClient) -> None:
     tag = (await client.put()).headers["etag"]
     assert re.fullmatch(r"W/\"datetime'[\d-]+T\d\d%3A\d\d%3A\d\d\.\d{7}Z'\"", tag)
     assert (await client.call("GET", "")).headers["etag"] == tag
@@ -163,7 +163,7 @@ async def test_etags_may_be_missing_or_in_the_body(client: Client) -> None:
     assert (await client.put(if_match=response.json()["eTag"])).status_code == 200
 
 
-async def test_if_match_is_compared_with_the_etag(client: Client) -> None:
+async def test_if_match_is_compared_with_the_etag(client: PortalClient) -> None:
     assert (await client.put(if_match='W/"x"')).status_code == 412
     first = (await client.put(if_match=None)).headers["etag"]
     second = (await client.put(if_match=first)).headers["etag"]
@@ -181,7 +181,7 @@ async def test_if_match_is_compared_with_the_etag(client: Client) -> None:
     assert (await client.call("GET", "status", headers={"If-Match": "*"})).status_code == 200
 
 
-async def test_create_may_answer_200(client: Client) -> None:
+async def test_create_may_answer_200(client: PortalClient) -> None:
     await client.switch(create_status=200)
     assert (await client.put()).status_code == 200
 
@@ -198,7 +198,7 @@ async def test_create_may_answer_200(client: Client) -> None:
         ("truncated", '{"error"'),
     ],
 )
-async def test_errors_come_in_many_shapes(client: Client, shape: str, content: str) -> None:
+async def test_errors_come_in_many_shapes(client: PortalClient, shape: str, content: str) -> None:
     await client.put()
     await client.switch(error_shape=shape)
     response = await client.call("GET", "slot/Production")
@@ -209,7 +209,7 @@ async def test_errors_come_in_many_shapes(client: Client, shape: str, content: s
             response.json()
 
 
-async def test_errors_may_have_no_body(client: Client) -> None:
+async def test_errors_may_have_no_body(client: PortalClient) -> None:
     await client.put()
     await client.switch(error_shape="empty")
     assert (await client.call("GET", "slot/Production")).content == b""
@@ -218,13 +218,15 @@ async def test_errors_may_have_no_body(client: Client) -> None:
 @pytest.mark.parametrize(
     ("fraction", "zone", "form"), [(0, True, r"\dZ"), (6, False, r"\d\.\d{6}"), (9, True, r"\d\.\d{9}Z")]
 )
-async def test_timestamps_have_the_digits_asked_for(client: Client, *, fraction: int, zone: bool, form: str) -> None:
+async def test_timestamps_have_the_digits_asked_for(
+    client: PortalClient, *, fraction: int, zone: bool, form: str
+) -> None:
     await client.switch(timestamp_fraction=fraction, timestamp_zone=zone)
     await client.put()
     assert re.fullmatch(r"[\d-]+T\d\d:\d\d:\d" + form, (await client.get(""))["changedTime"])
 
 
-async def test_changed_time_may_be_in_the_definition(client: Client) -> None:
+async def test_changed_time_may_be_in_the_definition(client: PortalClient) -> None:
     await client.switch(changed_time_in_definition=True)
     await client.put()
     document = await client.get("")
@@ -232,7 +234,7 @@ async def test_changed_time_may_be_in_the_definition(client: Client) -> None:
     assert document["definition"]["changedTime"].endswith("Z")
 
 
-async def test_cancel_may_take_time(client: Client) -> None:
+async def test_cancel_may_take_time(client: PortalClient) -> None:
     await client.switch(cancel_async=True, cancel_seconds=600)
     operation = await client.published()
     accepted = await client.call("POST", "cancel")
@@ -248,7 +250,7 @@ async def test_cancel_may_take_time(client: Client) -> None:
     assert (await client.publish()).status_code == 202
 
 
-async def test_a_cancel_may_be_an_operation_of_its_own(client: Client) -> None:
+async def test_a_cancel_may_be_an_operation_of_its_own(client: PortalClient) -> None:
     await client.switch(cancel_async=True, cancel_has_own_operation=True, cancel_location="body")
     operation = await client.published()
     accepted = await client.call("POST", "cancel")
@@ -261,7 +263,7 @@ async def test_a_cancel_may_be_an_operation_of_its_own(client: Client) -> None:
     assert (await client.get(f"operations/{operation}"))["status"] == "canceled"
 
 
-async def test_the_window_of_cancel_is_a_switch(client: Client) -> None:
+async def test_the_window_of_cancel_is_a_switch(client: PortalClient) -> None:
     await client.switch(cancel_window="sign_off_only")
     await client.published()
     assert (await client.call("POST", "cancel")).status_code == 400
@@ -274,7 +276,7 @@ async def test_the_window_of_cancel_is_a_switch(client: Client) -> None:
     assert (await client.call("POST", "cancel")).status_code == 200
 
 
-async def test_a_second_publish_may_replace_or_join_the_first(client: Client) -> None:
+async def test_a_second_publish_may_replace_or_join_the_first(client: PortalClient) -> None:
     first = await client.published()
     await client.put(client.with_versions("1.0.0", "1.1.0"))
     await client.switch(second_publish="join")
@@ -285,7 +287,7 @@ async def test_a_second_publish_may_replace_or_join_the_first(client: Client) ->
 
 
 @pytest.mark.parametrize("conflict", [400, 409])
-async def test_edits_may_be_refused_while_an_operation_is_in_progress(client: Client, conflict: int) -> None:
+async def test_edits_may_be_refused_while_an_operation_is_in_progress(client: PortalClient, conflict: int) -> None:
     await client.switch(edits_while_running="refuse", conflict_status=conflict)
     edited = client.with_versions("1.0.0", "1.1.0")
     operation = await client.published()
@@ -302,7 +304,7 @@ async def test_edits_may_be_refused_while_an_operation_is_in_progress(client: Cl
     assert (await client.put(edited)).status_code == 200
 
 
-async def test_edits_are_refused_until_a_cancel_is_done(client: Client) -> None:
+async def test_edits_are_refused_until_a_cancel_is_done(client: PortalClient) -> None:
     await client.switch(edits_while_running="refuse", cancel_async=True, cancel_seconds=600)
     await client.waiting()
     assert (await client.put()).status_code == 200
@@ -312,7 +314,9 @@ async def test_edits_are_refused_until_a_cancel_is_done(client: Client) -> None:
     assert (await client.put()).status_code == 200
 
 
-async def test_edits_are_accepted_while_an_operation_is_in_progress_unless_told_otherwise(client: Client) -> None:
+async def test_edits_are_accepted_while_an_operation_is_in_progress_unless_told_otherwise(
+    client: PortalClient,
+) -> None:
     operation = await client.published()
     assert (await client.put(client.with_versions("1.0.0", "1.1.0"))).status_code == 200
     client.clock.advance(8 * DAY)
@@ -320,7 +324,7 @@ async def test_edits_are_accepted_while_an_operation_is_in_progress_unless_told_
     assert "1.1.0" not in (await client.call("GET", "slot/Preview")).text
 
 
-async def test_a_stranger_is_refused_an_edit_too(client: Client) -> None:
+async def test_a_stranger_is_refused_an_edit_too(client: PortalClient) -> None:
     await client.switch(edits_while_running="refuse")
     await client.published()
     address = f"/_control/offers/{client.publisher}/webstack/stranger"
@@ -328,7 +332,7 @@ async def test_a_stranger_is_refused_an_edit_too(client: Client) -> None:
     assert "is in progress" in refusal
 
 
-async def test_the_number_of_versions_is_limited(client: Client) -> None:
+async def test_the_number_of_versions_is_limited(client: PortalClient) -> None:
     nine = client.with_versions(*(f"1.0.{number}" for number in range(9)))
     refused = await client.put(nine)
     assert refused.status_code == 400
@@ -337,7 +341,7 @@ async def test_the_number_of_versions_is_limited(client: Client) -> None:
     assert (await client.put(nine)).status_code == 201
 
 
-async def test_core_vm_offers_have_no_limit_of_versions(client: Client) -> None:
+async def test_core_vm_offers_have_no_limit_of_versions(client: PortalClient) -> None:
     document = client.with_versions()
     document["offerTypeId"] = "microsoft-azure-corevm"
     images = {f"0.2020051{number}.1": {"osVhdUrl": "x"} for number in range(9)}
@@ -348,7 +352,7 @@ async def test_core_vm_offers_have_no_limit_of_versions(client: Client) -> None:
     assert (await client.publish()).status_code == 202
 
 
-async def test_the_offer_version_may_rise_at_publish(client: Client) -> None:
+async def test_the_offer_version_may_rise_at_publish(client: PortalClient) -> None:
     await client.switch(version_increment="publish")
     await client.published()
     assert (await client.get(""))["version"] == 2
@@ -356,7 +360,7 @@ async def test_the_offer_version_may_rise_at_publish(client: Client) -> None:
     assert (await client.get("versions/1"))["version"] == 1
 
 
-async def test_production_may_lag_behind_the_operation(client: Client) -> None:
+async def test_production_may_lag_behind_the_operation(client: PortalClient) -> None:
     await client.switch(production_lag_seconds=600, preview_cleared_after_go_live=True)
     operation = await client.live()
     assert (await client.get(f"operations/{operation}"))["status"] == "completed"
@@ -366,7 +370,7 @@ async def test_production_may_lag_behind_the_operation(client: Client) -> None:
     assert (await client.call("GET", "slot/Preview")).status_code == 404
 
 
-async def test_preview_may_lag_behind_the_sign_off(client: Client) -> None:
+async def test_preview_may_lag_behind_the_sign_off(client: PortalClient) -> None:
     await client.published()
     await client.switch(preview_lag_seconds=100, step_durations={})
     client.clock.advance(7 * DAY + HOUR + 900)
@@ -376,7 +380,7 @@ async def test_preview_may_lag_behind_the_sign_off(client: Client) -> None:
     assert (await client.call("GET", "slot/Preview")).status_code == 200
 
 
-async def test_the_order_of_operations_is_a_switch(client: Client) -> None:
+async def test_the_order_of_operations_is_a_switch(client: PortalClient) -> None:
     await client.live()
     await client.switch(submissions_order="oldest_first")
     entries = await client.get("submissions")
@@ -393,7 +397,7 @@ async def test_the_order_of_operations_is_a_switch(client: Client) -> None:
     assert (await client.call("GET", "submissions")).status_code == 404
 
 
-async def test_step_durations_are_a_switch(client: Client) -> None:
+async def test_step_durations_are_a_switch(client: PortalClient) -> None:
     seconds = dict.fromkeys(("displaydummycertify", "displaycertify", "displayprovision", "displaypackage"), 1)
     await client.switch(step_durations=seconds)
     await client.published()
@@ -401,7 +405,7 @@ async def test_step_durations_are_a_switch(client: Client) -> None:
     assert (await client.get("status"))["status"] == "waitingForPublisherReview"
 
 
-async def test_the_list_may_call_a_live_offer_published(client: Client) -> None:
+async def test_the_list_may_call_a_live_offer_published(client: PortalClient) -> None:
     await client.switch(list_success_word="published")
     await client.live()
     assert (await client.get(f"/api/publishers/{client.publisher}/offers"))[0]["status"] == "published"
@@ -419,7 +423,7 @@ async def test_the_list_may_call_a_live_offer_published(client: Client) -> None:
         ({"sig=": "gis="}, "not signed"),
     ],
 )
-async def test_a_bad_sas_fails_certification(client: Client, change: dict[str, str], complaint: str) -> None:
+async def test_a_bad_sas_fails_certification(client: PortalClient, change: dict[str, str], complaint: str) -> None:
     text = json.dumps(client.document)
     for old, new in change.items():
         assert old in text
@@ -437,7 +441,7 @@ async def test_a_bad_sas_fails_certification(client: Client, change: dict[str, s
     assert "SECRET" not in json.dumps(answer)
 
 
-async def test_the_sas_check_can_be_switched_off_or_widened(client: Client) -> None:
+async def test_the_sas_check_can_be_switched_off_or_widened(client: PortalClient) -> None:
     client.document["definition"]["plans"][0][f"{VM}.vmImages"] = {"1.0.0": {"osVhdUrl": "https://example.com/a.vhd"}}
     await client.switch(validate_sas=False)
     await client.waiting()
@@ -445,16 +449,16 @@ async def test_the_sas_check_can_be_switched_off_or_widened(client: Client) -> N
 
 
 @pytest.fixture
-async def early() -> AsyncIterator[Client]:
+async def early() -> AsyncIterator[PortalClient]:
     """A sandbox whose clock no other test has moved."""
     clock = ManualClock(START)
     async with serve(SandboxMarketplace(clock=clock)) as address, httpx.AsyncClient(base_url=address) as http:
-        yield Client(http, clock, "early")
+        yield PortalClient(http, clock, "early")
 
 
 @pytest.mark.parametrize(("clock", "status"), [("wall", "waitingForPublisherReview"), ("sandbox", "failed")])
 async def test_a_sas_is_judged_by_the_wall_clock_unless_the_sandboxs_is_asked_for(
-    early: Client, clock: str, status: str
+    early: PortalClient, clock: str, status: str
 ) -> None:
     client, begins = early, datetime.now(UTC) - timedelta(days=1)  # which is years ahead of the sandbox's clock
     if clock != "wall":
@@ -465,7 +469,7 @@ async def test_a_sas_is_judged_by_the_wall_clock_unless_the_sandboxs_is_asked_fo
     assert (await client.get("status"))["status"] == status
 
 
-async def test_a_post_without_a_length_may_be_refused(client: Client) -> None:
+async def test_a_post_without_a_length_may_be_refused(client: PortalClient) -> None:
     await client.put()
     await client.switch(length_required=True)
     url = client.http.base_url
@@ -479,7 +483,7 @@ async def test_a_post_without_a_length_may_be_refused(client: Client) -> None:
     assert (await client.publish()).status_code == 202
 
 
-async def test_a_body_may_be_required(client: Client) -> None:
+async def test_a_body_may_be_required(client: PortalClient) -> None:
     await client.put()
     await client.switch(publish_body_required=True)
     assert (await client.call("POST", "publish")).status_code == 400

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.sandbox_client import LISTING, SAS, VM, Client, image
+from tests.sandbox.portal_client import LISTING, SAS, VM, PortalClient, image
 
 
 @pytest.mark.parametrize(
@@ -19,30 +19,30 @@ from tests.sandbox.sandbox_client import LISTING, SAS, VM, Client, image
         "[" * 100_000,
     ],
 )
-async def test_what_is_no_offer_is_not_stored(client: Client, body: str | bytes) -> None:
+async def test_what_is_no_offer_is_not_stored(client: PortalClient, body: str | bytes) -> None:
     response = await client.call("PUT", "", content=body)
     assert response.status_code == 400
     assert (await client.call("GET", "")).status_code == 404
 
 
 @pytest.mark.parametrize("change", [{"publisherId": "x"}, {"offerTypeId": None}, {"id": "x"}])
-async def test_ids_must_equal_the_address(client: Client, change: dict[str, object]) -> None:
+async def test_ids_must_equal_the_address(client: PortalClient, change: dict[str, object]) -> None:
     assert (await client.put(client.document | change)).status_code == 400
 
 
-async def test_the_offer_type_is_fixed_and_plan_ids_are_unique(client: Client) -> None:
+async def test_the_offer_type_is_fixed_and_plan_ids_are_unique(client: PortalClient) -> None:
     await client.put()
     assert (await client.put(client.document | {"offerTypeId": "other"})).status_code == 400
     client.document["definition"]["plans"] *= 2
     assert (await client.put()).status_code == 400
 
 
-async def test_an_offer_id_follows_the_rules(client: Client) -> None:
+async def test_an_offer_id_follows_the_rules(client: PortalClient) -> None:
     path = f"/api/publishers/{client.publisher}/offers/Bad-"
     assert (await client.call("PUT", path, json=client.document | {"id": "Bad-"})).status_code == 400
 
 
-async def refusal(client: Client) -> list[dict[str, Any]]:
+async def refusal(client: PortalClient) -> list[dict[str, Any]]:
     """The details of a refused publish."""
     await client.put()
     response = await client.publish()
@@ -55,7 +55,7 @@ async def refusal(client: Client) -> list[dict[str, Any]]:
     return details
 
 
-async def test_every_missing_member_is_named(client: Client) -> None:
+async def test_every_missing_member_is_named(client: PortalClient) -> None:
     del client.document["definition"]["offer"][f"{LISTING}.title"]
     client.document["definition"]["offer"][f"{LISTING}.summary"] = ""
     plan = client.document["definition"]["plans"][0]
@@ -69,12 +69,12 @@ async def test_every_missing_member_is_named(client: Client) -> None:
     }
 
 
-async def test_an_offer_without_plans_cannot_be_published(client: Client) -> None:
+async def test_an_offer_without_plans_cannot_be_published(client: PortalClient) -> None:
     client.document["definition"]["plans"] = []
     assert (await refusal(client))[0]["target"] == "definition.plans"
 
 
-async def test_the_numbers_of_a_version_may_have_leading_zeros(client: Client) -> None:
+async def test_the_numbers_of_a_version_may_have_leading_zeros(client: PortalClient) -> None:
     client.document = client.with_versions("2026.03.01", "0.0.0")
     await client.live()
     plan = (await client.get("slot/Production"))["definition"]["plans"][0]
@@ -82,31 +82,31 @@ async def test_the_numbers_of_a_version_may_have_leading_zeros(client: Client) -
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.0.0.0", "1.0.x", "1..0", "-1.0.0", "1.0.\u0662", "1.0.0-rc1", ""])
-async def test_a_version_is_three_numbers(client: Client, version: str) -> None:
+async def test_a_version_is_three_numbers(client: PortalClient, version: str) -> None:
     client.document = client.with_versions(version)
     assert [detail["code"] for detail in await refusal(client)] == ["InvalidVersion"]
 
 
-async def test_the_last_image_cannot_go(client: Client) -> None:
+async def test_the_last_image_cannot_go(client: PortalClient) -> None:
     client.document = client.with_versions()
     (detail,) = await refusal(client)
     assert detail["code"] == "NoImage"
     assert "lts" in detail["message"]
 
 
-async def test_texts_have_a_limit(client: Client) -> None:
+async def test_texts_have_a_limit(client: PortalClient) -> None:
     client.document["definition"]["offer"][f"{LISTING}.title"] = "x" * 51
     (detail,) = await refusal(client)
     assert detail["code"] == "TooLong"
 
 
-async def test_image_versions_are_three_numbers_with_a_disk(client: Client) -> None:
+async def test_image_versions_are_three_numbers_with_a_disk(client: PortalClient) -> None:
     client.document = client.with_versions("1.0")
     client.document["definition"]["plans"][0][f"{VM}.vmImages"]["1.0.0"] = {}
     assert {detail["code"] for detail in await refusal(client)} == {"InvalidVersion", "MissingMember"}
 
 
-async def test_all_versions_have_the_same_number_of_data_disks(client: Client) -> None:
+async def test_all_versions_have_the_same_number_of_data_disks(client: PortalClient) -> None:
     client.document = client.with_versions("1.0.0", "1.1.0")
     images = client.document["definition"]["plans"][0][f"{VM}.vmImages"]
     images["1.1.0"]["lunVhdDetails"] = [{"lun": 0}]
@@ -114,7 +114,7 @@ async def test_all_versions_have_the_same_number_of_data_disks(client: Client) -
     assert detail["code"] == "DataDisks"
 
 
-async def test_a_published_version_cannot_change_its_disk(client: Client) -> None:
+async def test_a_published_version_cannot_change_its_disk(client: PortalClient) -> None:
     await client.live()
     plan = client.document["definition"]["plans"][0]
     plan[f"{VM}.vmImages"]["1.0.0"] = image("other")
@@ -127,7 +127,7 @@ async def test_a_published_version_cannot_change_its_disk(client: Client) -> Non
     assert (await client.publish()).status_code == 202
 
 
-async def test_what_is_live_cannot_be_withdrawn(client: Client) -> None:
+async def test_what_is_live_cannot_be_withdrawn(client: PortalClient) -> None:
     await client.live()
     plan = client.document["definition"]["plans"][0]
     plan["regions"] = ["US"]
@@ -142,7 +142,7 @@ async def test_what_is_live_cannot_be_withdrawn(client: Client) -> None:
     assert "PlanRemoved" in (await client.publish()).text
 
 
-async def test_other_offer_types_are_published_unchecked(client: Client) -> None:
+async def test_other_offer_types_are_published_unchecked(client: PortalClient) -> None:
     client.document["offerTypeId"] = "microsoft-azure-applications"
     client.document["definition"] = {"plans": [{"planId": "a"}]}
     await client.waiting()

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from sandbox import DEFAULT_TOKEN, ManualClock, SandboxMarketplace, create_app, serve
+from tests.sandbox.portal_client import START, offer_document
 from tests.sandbox.product_ingestion.ingestion_client import OFFER, IngestionClient
-from tests.sandbox.sandbox_client import START, offer_document
 
 
 async def test_an_answer_may_be_lost_after_the_effect(client: IngestionClient) -> None:

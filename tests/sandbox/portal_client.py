@@ -74,7 +74,7 @@ def offer_document(publisher: str, offer: str = "webstack", versions: tuple[str,
     }
 
 
-class Client(Controls):
+class PortalClient(Controls):
     """One publisher's view of the sandbox, its API and its control API."""
 
     def __init__(self, http: httpx.AsyncClient, clock: ManualClock, publisher: str) -> None:

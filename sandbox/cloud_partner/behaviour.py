@@ -8,8 +8,8 @@ from sandbox.cloud_partner.documents import (
     fingerprint_of,
     image_maps_of,
     plans_of,
-    with_strange_change,
-    with_strange_version,
+    with_added_version,
+    with_changed_text,
 )
 from sandbox.cloud_partner.validation import check_publish, check_put
 from sandbox.json_text import members_of, parse_plain
@@ -18,7 +18,7 @@ from sandbox.switches import Switches
 from sandbox.versions import version_order
 
 
-class CloudPartnerKind:
+class CloudPartnerBehaviour:
     """Offers whose document is one object with `definition` and plans."""
 
     joins_running_publish = True
@@ -75,10 +75,10 @@ class CloudPartnerKind:
             for plan in plans_of(parse_plain(text))
         }
 
-    def with_strange_version(self, text: str, plan_id: str | None, version: str | None) -> str:
+    def with_added_version(self, text: str, plan_id: str | None, version: str | None) -> str:
         """The document after somebody else added an image version like the newest one to a plan."""
-        return with_strange_version(text, plan_id, version)
+        return with_added_version(text, plan_id, version)
 
-    def with_strange_change(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
+    def with_changed_text(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
         """The document after somebody else wrote another description, of the offer or of a plan."""
-        return with_strange_change(text, plan_id if resource_type.startswith("plan") else None, words)
+        return with_changed_text(text, plan_id if resource_type.startswith("plan") else None, words)

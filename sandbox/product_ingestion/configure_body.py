@@ -7,6 +7,7 @@ from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox.json_text import members_of, parse, parse_plain
+from sandbox.product_ingestion.errors import bad_request, error_of
 from sandbox.product_ingestion.ids import (
     DURABLE,
     PLAN_EXTERNAL_ID,
@@ -15,18 +16,17 @@ from sandbox.product_ingestion.ids import (
     external_reference,
     plan_guid,
 )
-from sandbox.product_ingestion.refusals import bad_request, error_of
 from sandbox.product_ingestion.rendering import STORAGE, stored_address
 from sandbox.product_ingestion.resources import Resource
+from sandbox.product_ingestion.schema_rules import problems_of
 from sandbox.product_ingestion.schemas import (
     KNOWN,
     RETIRED_HOST,
     TECHNICAL_CONFIGURATIONS,
     Schema,
     is_newer,
-    version_order,
+    schema_order,
 )
-from sandbox.product_ingestion.shapes import problems_of
 from sandbox.refusals import Detail
 from sandbox.switches import Switches
 
@@ -100,7 +100,7 @@ def checked_ceiling(version: str | None, switches: Switches) -> str | None:
     """The `$version` of a call."""
     if version is None and switches.schema_version_required:
         raise bad_request("The query parameter '$version' is required.")
-    if version is not None and version_order(version) is None:
+    if version is not None and schema_order(version) is None:
         raise bad_request(f"The $version '{version}' is not valid.")
     return version
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from sandbox.json_text import members_of
-from sandbox.product_ingestion.checks import check_resources
+from sandbox.product_ingestion.draft_rules import check_resources
 from sandbox.product_ingestion.publish_rules import complaints_about_publishing
 from sandbox.product_ingestion.resources import (
     Resource,
@@ -26,7 +26,7 @@ from sandbox.versions import next_patch, version_order
 _FIRST_NUMBER = 10**18
 
 
-class ProductIngestionKind:
+class ProductIngestionBehaviour:
     """Offers whose document is a list of resources."""
 
     joins_running_publish = False
@@ -87,7 +87,7 @@ class ProductIngestionKind:
             found[plan] = sorted(numbers, key=version_order, reverse=True)
         return found
 
-    def with_strange_version(self, text: str, plan_id: str | None, version: str | None) -> str:
+    def with_added_version(self, text: str, plan_id: str | None, version: str | None) -> str:
         """The document after somebody else added an image version like the newest one to a plan."""
         resources = [resource.copy() for resource in resources_in(text)]
         plans = plan_ids_in(resources)
@@ -107,7 +107,7 @@ class ProductIngestionKind:
             break
         return text_of(resources)
 
-    def with_strange_change(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
+    def with_changed_text(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
         """The document after somebody else wrote something into a resource that is no image version."""
         resources = [resource.copy() for resource in resources_in(text)]
         plans = {external_id: durable for durable, external_id in plan_ids_in(resources).items()}
