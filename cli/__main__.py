@@ -1,4 +1,4 @@
-"""``python -m cli``, or ``offer-publisher`` where it is installed; ``--help`` says what it does and how it ends."""
+"""The command ``offer-publisher``, also ``python -m cli``. ``--help`` lists its commands and exit statuses."""
 
 import argparse
 import asyncio
@@ -17,11 +17,11 @@ from temporalio.service import RPCError
 from cli.arguments import program_of, read_arguments
 from cli.connection import connected, explained, read_settings
 from cli.deciding import decide
+from cli.rows import ending
 from cli.runs import End, Publication
 from cli.starting import KINDS, default_id, read_input, start
 from cli.statuses import CommandError, Status
 from cli.summary import append, summary
-from cli.telling import ending
 from cli.watching import watch
 from worker.connection import ConnectionFailedError
 from worker.settings import Settings, SettingsError
@@ -30,7 +30,7 @@ INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Do what the command line says; answers with the exit status."""
+    """Run the command line. Return the exit status."""
     program = program_of(sys.argv[0])
     arguments = read_arguments(program, words)
     try:
@@ -38,10 +38,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _remark("Interrupted. What was started goes on.")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read this has enough
+    except BrokenPipeError:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Status.ELSE
-    except Exception as error:  # noqa: BLE001 - a trace helps nobody who publishes an offer
+    except Exception as error:  # noqa: BLE001 - a traceback does not help a release engineer
         failure = _failure(error)
         _remark(str(failure))
         return failure.status
@@ -60,7 +60,7 @@ def _failure(error: Exception) -> CommandError:
 
 
 class _Command:
-    """What was asked for, on one command line."""
+    """One invocation of the command."""
 
     def __init__(self, arguments: argparse.Namespace, settings: Settings, program: str) -> None:
         self._arguments = arguments
@@ -72,7 +72,7 @@ class _Command:
         text = read_input(arguments.file) if arguments.command in KINDS else b""
         workflow_id = arguments.id or default_id(arguments.command, text)
         if arguments.command == "wait" and arguments.summary is not None:
-            append(arguments.summary, "")  # that it cannot be written should not be found out days later
+            append(arguments.summary, "")  # fail now, not after days, if the file cannot be written
         client = await connected(self._settings)
         try:
             match arguments.command:
@@ -118,7 +118,7 @@ class _Command:
 
 
 async def _end_of(publication: Publication, workflow_id: str) -> End:
-    """Wait for the end, and print the result or what is wrong."""
+    """Wait for the end, and print the result or the error."""
     end = await publication.end(_away)
     if end.result is not None:
         _say(_json(end.result))
@@ -136,29 +136,29 @@ def _json(value: dict[str, Any]) -> str:
 
 
 def _say(text: str) -> None:
-    """Say what was asked for."""
+    """Print to standard output."""
     print(text, flush=True)
 
 
 def _remark(text: str) -> None:
-    """Say what a person should know beside it."""
+    """Print to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def run() -> NoReturn:
-    """End the process with the status, without Python's own clean-up.
+    """Run the command and end the process with its status, without Python's finalization.
 
-    The SDK's threads may still be calling into Python, and one that does so during the clean-up crashes the process.
+    Threads of the SDK may still call into Python. During finalization, such a call would crash the process.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # for a shell of another encoding
+            stream.reconfigure(errors="replace")  # for terminals with another encoding
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
     if status == INTERRUPTED:
-        # Ended by the signal, so that a script which runs this ends as well.
+        # Die of the signal, so that a calling script stops as well.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     os._exit(status)

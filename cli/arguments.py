@@ -1,4 +1,4 @@
-"""What the command is given on the command line."""
+"""Parses the command line."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ AS_MODULE = "python -m cli"
 STARTS = {
     "create": "create an offer and publish it to its preview",
     "publish": "publish new images to the preview",
-    "go-live": "bring images to Production, once a person has approved",
-    "check": "follow what somebody started elsewhere",
+    "go-live": "bring images to Production once a person has approved",
+    "check": "follow an operation that was started elsewhere",
 }
 
 
 def program_of(started_as: str) -> str:
-    """Return what a person types to come here."""
+    """Return the name by which this command was called."""
     return AS_MODULE if Path(started_as).name == "__main__.py" else NAME
 
 
 def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; ends with 2 where it is wrong."""
+    """Parse the command line. Exit with status 2 if it is wrong."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Starts publications of offers, decides on them, watches them, and waits for their ends.",
+        description="Publish offers to the Azure Marketplace: start, approve, watch, wait.",
         epilog="\n".join(
             [
-                "Temporal is found as by its own CLI: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, …",
-                "TEMPORAL_TASK_QUEUE and PAYLOAD_ENCRYPTION_KEYS are those of the worker.",
+                "Temporal is found as by its own CLI: by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, …",
+                "TEMPORAL_TASK_QUEUE and PAYLOAD_ENCRYPTION_KEYS must be the worker's.",
                 "",
                 "exit status:",
                 *(f"  {status.value}  {meaning}" for status, meaning in MEANINGS.items()),
@@ -52,17 +52,19 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
             metavar="ID",
             help=f"the workflow ID (default: {KINDS[name].prefix}/PUBLISHER/OFFER); only one run of an ID at a time",
         )
-        start.add_argument("--wait", action="store_true", help="wait for the end, print the result below the ID")
+        start.add_argument("--wait", action="store_true", help="wait for the end and print the result")
     for name, says in (("approve", "approve going live"), ("reject", "reject going live")):
         decide = commands.add_parser(name, help=says, description=f"Decide: {says}.", allow_abbrev=False)
         decide.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
-        decide.add_argument("--approver", metavar="NAME", help="who decides; needed where the run names approvers")
+        decide.add_argument("--approver", metavar="NAME", help="who decides; required if the run names approvers")
         decide.add_argument("--comment", metavar="TEXT", help="why")
     watch = commands.add_parser("watch", help="watch a run until it ends", allow_abbrev=False)
     watch.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
-    wait = commands.add_parser("wait", help="wait for the end of a run, print its result", allow_abbrev=False)
+    wait = commands.add_parser("wait", help="wait for the end of a run and print its result", allow_abbrev=False)
     wait.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
-    wait.add_argument("--summary", type=Path, metavar="FILE", help="append a summary in Markdown, such as GitHub's")
+    wait.add_argument(
+        "--summary", type=Path, metavar="FILE", help="append a Markdown summary to FILE, such as $GITHUB_STEP_SUMMARY"
+    )
     return parser.parse_args(words)
 
 

@@ -1,4 +1,4 @@
-"""The connection to Temporal, by the same variables and profiles as the worker's, and what its refusals mean."""
+"""Connects to Temporal with the worker's variables and profiles, and explains its errors."""
 
 import getpass
 import os
@@ -25,11 +25,11 @@ PASSING = {
     RPCStatusCode.INTERNAL,
     RPCStatusCode.UNAVAILABLE,
 }
-"""What a server says, or is said in its place, that may answer in a while."""
+"""Errors that may pass: the server may answer the next request."""
 
 
 class _Shared(Settings):
-    """The worker's settings, of which this command reads those that it shares: a LOG_LEVEL is not its business."""
+    """The worker's settings, of which this command reads only `SHARED`."""
 
     @classmethod
     def settings_customise_sources(
@@ -44,7 +44,7 @@ class _Shared(Settings):
 
 
 def read_settings() -> Settings:
-    """Read from the environment what the command shares with the worker.
+    """Read the settings that the command shares with the worker from the environment.
 
     Raises:
         SettingsError: A variable is wrong.
@@ -57,13 +57,13 @@ def read_settings() -> Settings:
 
 
 async def connected(settings: Settings) -> Client:
-    """Connect; histories name the person who uses the command, not the program.
+    """Connect. Histories will name the person who runs the command.
 
     Raises:
         SettingsError: The ``TEMPORAL_*`` variables or the profile are wrong.
         ConnectionFailedError: Temporal did not answer.
     """
-    # Without the SDK's log: it would come between the lines of this command, which says itself what is wrong.
+    # Without the SDK's log, which would mix with this command's own messages.
     runtime = Runtime(telemetry=TelemetryConfig(logging=None), worker_heartbeat_interval=None)
     client = await connect(settings, runtime)
     client.service_client.config.identity = f"offer-publisher:{_person()}"
@@ -79,17 +79,17 @@ def _person() -> str:
 
 
 def explained(error: RPCError, namespace: str) -> CommandError:
-    """Return what an answer of Temporal means for who uses the command."""
+    """Return an error of Temporal as an error of this command."""
     said = error.message.rstrip(".")
     match error.status:
         case RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.PERMISSION_DENIED:
             return CommandError(
-                f"Temporal refuses: {said}. Check TEMPORAL_API_KEY or TEMPORAL_TLS_*, and what they may do in"
+                f"Temporal refuses: {said}. Check TEMPORAL_API_KEY or TEMPORAL_TLS_*, and their permissions in"
                 f" namespace {namespace}."
             )
         case RPCStatusCode.NOT_FOUND if said.startswith("Namespace"):
             return CommandError(f"There is no namespace {namespace}. Check TEMPORAL_NAMESPACE.", Status.USAGE)
         case status if status in PASSING:
-            return CommandError(f"Temporal does not answer: {said or status.name.lower()}. Try again in a while.")
+            return CommandError(f"Temporal does not answer: {said or status.name.lower()}. Try again later.")
         case _:
             return CommandError(f"Temporal refuses: {said}.")

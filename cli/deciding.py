@@ -1,4 +1,4 @@
-"""Decides on going live."""
+"""Sends decisions on going live."""
 
 import asyncio
 import json
@@ -22,15 +22,15 @@ from marketplace.wording import one_line
 
 DECIDES = "ValidateAndGoLive"
 PATIENCE = 60.0
-"""Seconds within which a worker must have taken the decision."""
+"""Seconds to wait for a worker to accept the decision."""
 
 
 class Answer(NamedTuple):
-    """The decision that stands.
+    """The answer to a decision.
 
     Attributes:
-        decision: ``None`` where it cannot be read.
-        remark: Why not.
+        decision: The accepted decision; ``None`` if it cannot be read.
+        remark: Why it cannot be read.
     """
 
     decision: dict[str, Any] | None
@@ -49,19 +49,19 @@ async def decide(
     """Approve or reject, and wait for the run's answer.
 
     Raises:
-        CommandError: The run refuses, or there is nothing to decide, or nobody answers.
-        RPCError: Temporal refuses.
+        CommandError: The run refuses the decision, there is nothing to decide, or no worker answers.
+        RPCError: Temporal refuses the request.
     """
     given = {"approve": approve, "approver": approver, "comment": comment}
     decision = {name: value for name, value in given.items() if value is not None}
-    update_id = str(uuid.uuid4())  # asked twice, the decision is taken once
+    update_id = str(uuid.uuid4())  # a repeated request is executed once
     try:
         async with asyncio.timeout(patience):
             answer = await _answer(client, workflow_id, decision, update_id)
     except TimeoutError:
         raise CommandError(
             f"No answer came from {workflow_id} within {patience:g} s. Is a worker running? The decision may have"
-            " been taken all the same. Decide again to find out: only the first one stands."
+            " been accepted all the same. Send it again to find out: only the first decision counts."
         ) from None
     data = readable(answer)
     if data is None:
@@ -83,7 +83,7 @@ async def _answer(client: Client, workflow_id: str, decision: dict[str, Any], up
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                raise asyncio.CancelledError from None  # which the SDK has taken for a failed request
+                raise asyncio.CancelledError from None  # the SDK reports a cancelled task as a failed request
         except RPCError as error:
             await _heed(client, workflow_id, error)
         else:
@@ -92,11 +92,11 @@ async def _answer(client: Client, workflow_id: str, decision: dict[str, Any], up
 
 
 async def _heed(client: Client, workflow_id: str, error: RPCError) -> None:
-    """Return where it is worth trying again.
+    """Return if the request is worth repeating.
 
     Raises:
-        CommandError: It is not, because the run is over or there is none.
-        RPCError: It is not.
+        CommandError: The run has ended, or there is none.
+        RPCError: Temporal refuses the request.
     """
     if error.status in PASSING:
         return
@@ -106,7 +106,7 @@ async def _heed(client: Client, workflow_id: str, error: RPCError) -> None:
     if newest.status is not WorkflowExecutionStatus.RUNNING:
         ended = newest.status.name.lower().replace("_", " ") if newest.status else "over"
         raise CommandError(f"{workflow_id} has ended ({ended}): there is nothing to decide any more.")
-    # It has just continued as new.
+    # The run has just continued as new.
 
 
 async def _refusal(client: Client, workflow_id: str, cause: BaseException) -> str:
@@ -115,6 +115,6 @@ async def _refusal(client: Client, workflow_id: str, cause: BaseException) -> st
     except (CommandError, RPCError):
         kind = DECIDES
     if kind != DECIDES:
-        return f"{workflow_id} is a run of {kind}, which asks nobody: there is nothing to decide."
+        return f"{workflow_id} is a run of {kind}, which asks for no approval: there is nothing to decide."
     said = cause.message if isinstance(cause, ApplicationError) else str(cause)
-    return f"{workflow_id} does not take the decision: {one_line(said, MAX_SAID)}."
+    return f"{workflow_id} refuses the decision: {one_line(said, MAX_SAID)}."

@@ -1,18 +1,18 @@
-"""Shows a publication where there is no terminal: a line for each piece of news."""
+"""Shows a publication as lines of text, one for each change."""
 
 from datetime import UTC, datetime
 from typing import TextIO
 
+from cli.rows import Row, ending, rows, step_errors, step_name, step_text
 from cli.runs import End, Look
-from cli.telling import Row, ending, rows, step_errors, step_name, step_text
 from workflows.page import MARKS
 
 
 class Lines:
-    """Writes what has changed since the last look."""
+    """Writes a line for whatever has changed since the last look."""
 
     def __init__(self, out: TextIO, program: str, workflow_id: str) -> None:
-        """Write to `out`; `program` is what this command is called by."""
+        """Write to ``out``. ``program`` is the name of this command."""
         self._out = out
         self._program = program
         self._workflow_id = workflow_id
@@ -40,7 +40,7 @@ class Lines:
         self._told = now
 
     def away(self, why: str | None) -> None:
-        """Say that Temporal does not answer, or that it does again."""
+        """Show that Temporal does not answer, or answers again."""
         self._write("Temporal answers again" if why is None else f"Temporal does not answer ({why}): trying again")
 
     def end(self, end: End) -> None:

@@ -1,4 +1,4 @@
-"""A publication as Temporal holds it: one run after the other, each continuing the one before as new."""
+"""Publications: chains of runs, each of which continued the last one as new."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ TRY_AGAIN = 1.0
 MAX_SAID = 3000
 ENCRYPTED = "is encrypted with a key that is not in PAYLOAD_ENCRYPTION_KEYS"
 ENDED_BY = "Workflow terminated"
-"""What the SDK says of a run that was terminated without a reason."""
+"""The SDK's message for a run that was terminated without a reason."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class End:
     """How a publication ended.
 
     Attributes:
-        result: The result; ``None`` where there is none or it cannot be read.
-        error: Type and message of the error that it ended with.
-        remark: Why a result cannot be read.
+        result: The result; ``None`` if there is none or it cannot be read.
+        error: Type and message of the error.
+        remark: Why the result cannot be read.
     """
 
     status: Status
@@ -55,13 +55,13 @@ class End:
 
 @dataclass(frozen=True)
 class Look:
-    """A publication as it stands.
+    """The state of a publication at one moment.
 
     Attributes:
-        length: Of the history, which grows with whatever changes.
-        stage: The search attribute, which can be read when nothing else can.
-        progress: The run's own account of itself.
-        trouble: Why there is none; or what the marketplace keeps refusing.
+        length: Events in the history. Any change makes it grow.
+        stage: The search attribute, which is readable without a worker and without keys.
+        progress: The run's answer to the query ``progress``.
+        trouble: Why there is no answer, and which activities keep failing.
     """
 
     workflow: str
@@ -75,10 +75,10 @@ class Look:
 
 
 class Publication:
-    """What one start has set going, until its end, under an ID that may be used again later."""
+    """The runs of one start. Another publication may use the workflow ID later."""
 
     def __init__(self, client: Client, workflow_id: str, run_id: str, first_run_id: str) -> None:
-        """Follow from one of its runs; all of them name the first."""
+        """Begin at one of its runs. Each run names the first one of its chain."""
         self._client = client
         self._workflow_id = workflow_id
         self._run_id = run_id
@@ -86,7 +86,7 @@ class Publication:
 
     @classmethod
     async def find(cls, client: Client, workflow_id: str) -> "Publication":
-        """Find the newest publication of an ID.
+        """Return the newest publication with a workflow ID.
 
         Raises:
             CommandError: There is none.
@@ -95,10 +95,10 @@ class Publication:
         return cls(client, workflow_id, found.run_id, _first(found))
 
     async def look(self, before: Look | None = None) -> Look:
-        """Look how it stands.
+        """Return the present state.
 
         Args:
-            before: The last look: where nothing has happened since, the worker is not asked again.
+            before: The last look. If nothing has happened since, the worker is not queried again.
 
         Raises:
             RPCError: Temporal does not answer, or refuses.
@@ -123,10 +123,10 @@ class Publication:
         )
 
     async def end(self, away: Callable[[str | None], None] = lambda _why: None) -> End:
-        """Wait for the end, however long, also while the server is gone.
+        """Wait for the end, for days if need be, even while the server is away.
 
         Args:
-            away: Called with the reason when Temporal does not answer, with ``None`` when it does again.
+            away: Called with a reason when Temporal does not answer, and with ``None`` when it answers again.
 
         Raises:
             RPCError: Temporal refuses.
@@ -151,7 +151,7 @@ class Publication:
                 await asyncio.sleep(TRY_AGAIN)
 
     async def _goes_on(self) -> bool:
-        """Whether a run that was terminated was taken back to an earlier point: ``temporal workflow reset``."""
+        """Whether a terminated run goes on in another one, because of ``temporal workflow reset``."""
         ended = self._run_id
         try:
             return (await self._newest()).run_id != ended
@@ -159,38 +159,38 @@ class Publication:
             return False
 
     async def _newest(self) -> WorkflowExecutionDescription:
-        """Describe the newest run, and follow from it: the history of an earlier one may be deleted meanwhile."""
+        """Describe the newest run, and go on from it: the history of an earlier run may be deleted."""
         newest = await self._handle(None).describe(rpc_timeout=ANSWERED_WITHIN)
         if _first(newest) == self._first_run_id:
             self._run_id = newest.run_id
             return newest
-        # Somebody has started another publication with the ID since.
+        # Somebody has started another publication under this ID.
         return await self._handle(self._run_id).describe(rpc_timeout=ANSWERED_WITHIN)
 
     async def _progress(self, run_id: str) -> tuple[Progress | None, list[str]]:
-        """Ask a worker how the run stands, or say why it cannot be told."""
+        """Query the run's progress. Return it, or the reason why there is none."""
         try:
             answer = await self._handle(run_id).query("progress", result_type=RawValue, rpc_timeout=ANSWERED_WITHIN)
         except WorkflowQueryFailedError as error:
-            return None, [f"The run does not say how it stands: {one_line(str(error), MAX_SAID)}"]
+            return None, [f"The run does not answer the query: {one_line(str(error), MAX_SAID)}"]
         except RPCError as error:
             if error.status in {RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED}:
                 raise
-            return None, ["No worker says how the run stands. It goes on when one is there."]
+            return None, ["No worker answers. The run goes on as soon as one does."]
         data = readable(answer)
         if data is None:
-            return None, [f"How the run stands {ENCRYPTED}."]
+            return None, [f"The run's progress {ENCRYPTED}."]
         try:
             return Progress.model_validate_json(data), []
         except ValidationError:
-            return None, ["The worker is of another version than this command, which cannot read how the run stands."]
+            return None, ["The run's progress cannot be read: the worker and this command are of different versions."]
 
     def _handle(self, run_id: str | None) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(self._workflow_id, run_id=run_id, result_type=RawValue)
 
 
 async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
-    """Describe the newest run of an ID.
+    """Describe the newest run with a workflow ID.
 
     Raises:
         CommandError: There is none.
@@ -206,7 +206,7 @@ async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescri
 
 
 def readable(value: RawValue | None) -> bytes | None:
-    """Return the JSON of a payload, ``None`` where it could not be decrypted."""
+    """Return the JSON of a payload; ``None`` if it could not be decrypted."""
     if value is None:
         return b"null"
     encoding = value.payload.metadata.get("encoding", b"")
@@ -214,7 +214,7 @@ def readable(value: RawValue | None) -> bytes | None:
 
 
 def reason(error: RPCError) -> str:
-    """Return in a few words why Temporal did not answer."""
+    """Return briefly why Temporal did not answer."""
     return one_line(error.message.rstrip("."), 200) or error.status.name.lower().replace("_", " ")
 
 
@@ -248,9 +248,9 @@ def _is_refused(activity: PendingActivityInfo) -> bool:
 
 
 def _refusal(activity: PendingActivityInfo) -> str:
-    """Say what was tried in vain, and when it is tried again."""
+    """Describe an activity that keeps failing, and when its next attempt is due."""
     name = activity.activity_type.name.replace("_", " ")
-    tried = f"{name}, try {activity.attempt - 1}: {one_line(activity.last_failure.message, 300)}"
+    tried = f"{name}, attempt {activity.attempt - 1}: {one_line(activity.last_failure.message, 300)}"
     if activity.paused:
         return f"{tried} (paused)"
     if activity.HasField("next_attempt_schedule_time"):

@@ -1,4 +1,4 @@
-"""Shows a publication on a terminal: steps with bars, what is waited for, the time until the next look."""
+"""Shows a publication on a terminal: steps with bars, what the run is waiting for, the time of the next look."""
 
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -10,15 +10,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cli.rows import Row, ending, rows, step_errors, step_name, step_text
 from cli.runs import End, Look
 from cli.statuses import Status
-from cli.telling import Row, ending, rows, step_errors, step_name, step_text
 from marketplace.model import Step, StepState
 from workflows.page import MARKS
 
 BAR = 30
 A_SECOND = 4
-"""How often the screen is drawn."""
+"""Refreshes of the screen."""
 
 COLOURS = {
     StepState.COMPLETE: "green",
@@ -33,10 +33,10 @@ ROW_COLOURS = {"Trouble": "red", "Approve again": "yellow", "To approve": "bold 
 
 
 class Screen:
-    """Draws what is known, again and again."""
+    """Draws the latest look on the terminal."""
 
     def __init__(self, program: str, workflow_id: str, console: Console | None = None) -> None:
-        """Draw on the terminal; `program` is what this command is called by."""
+        """Draw on a console. ``program`` is the name of this command."""
         self._program = program
         self._workflow_id = workflow_id
         self._console = console or Console(highlight=False)
@@ -52,7 +52,7 @@ class Screen:
         )
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start drawing."""
         self._live.start(refresh=True)
         return self
 
@@ -67,7 +67,7 @@ class Screen:
         self._look = look
 
     def away(self, why: str | None) -> None:
-        """Say that Temporal does not answer, or that it does again."""
+        """Show that Temporal does not answer, or answers again."""
         self._away = None if why is None else (why, datetime.now(UTC))
 
     def end(self, end: End) -> None:
@@ -84,7 +84,7 @@ class Screen:
         if self._away is not None:
             why, since = self._away
             parts.append(
-                Text(f"Temporal does not answer since {since:%H:%M:%S} UTC ({why}): trying again", style="red")
+                Text(f"Temporal has not answered since {since:%H:%M:%S} UTC ({why}): trying again", style="red")
             )
         if self._end is not None:
             colour = "green" if self._end.status is Status.WELL else "red"
@@ -129,7 +129,7 @@ def _bar(step: Step, colour: str) -> ProgressBar:
     if step.state is StepState.IN_PROGRESS and not step.percent:
         return ProgressBar(total=None, pulse=True, pulse_style=colour)
     done = {StepState.IN_PROGRESS: step.percent or 0, StepState.NOT_STARTED: 0, StepState.UNKNOWN: 0}
-    # Whatever else a step is, it is not on its way: done, waiting for somebody, or at its end.
+    # In any other state a step is not running: it is done, waiting for somebody, or has failed.
     completed = min(max(done.get(step.state, 100), 0), 100)
     return ProgressBar(total=100, completed=completed, complete_style=colour, finished_style=colour)
 

@@ -1,4 +1,4 @@
-"""Starts publications, with the input as it stands in a file."""
+"""Starts publications with an input from a file."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from workflows.messages import Configure
 
 
 class Kind(NamedTuple):
-    """What a command starts, and how its IDs begin."""
+    """The workflow that a command starts, and the prefix of its workflow IDs."""
 
     workflow: str
     prefix: str
@@ -36,10 +36,10 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_input(file: str) -> bytes:
-    """Read the input of a workflow; what is wrong within it the workflow says.
+    """Read the input of a workflow. The workflow itself validates it.
 
     Raises:
-        CommandError: It cannot be read, or is no JSON object.
+        CommandError: It cannot be read, or is not a JSON object.
     """
     try:
         text = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
@@ -50,17 +50,17 @@ def read_input(file: str) -> bytes:
     try:
         document = json.loads(text.decode())
     except UnicodeDecodeError:
-        raise CommandError(f"{name} is no text in UTF-8.", Status.USAGE) from None
+        raise CommandError(f"{name} is not UTF-8 text.", Status.USAGE) from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise CommandError(f"{name} is no JSON: {error.msg} ({where}).", Status.USAGE) from None
+        raise CommandError(f"{name} is not JSON: {error.msg} ({where}).", Status.USAGE) from None
     if not isinstance(document, dict):
         raise CommandError(f"{name} must hold one JSON object, the input of the workflow.", Status.USAGE)
     return text
 
 
 def default_id(command: str, text: bytes) -> str:
-    """Return the ID that the runbook gives to a publication of this offer.
+    """Return the workflow ID that the runbook uses for this offer.
 
     Raises:
         CommandError: The input names no offer.
@@ -75,7 +75,10 @@ def default_id(command: str, text: bytes) -> str:
         ):
             offer = found
         case _:
-            raise CommandError("The input names no offer to make an ID of. Mend it, or give an --id.", Status.USAGE)
+            raise CommandError(
+                "The input names no offer, so there is no default workflow ID. Correct the input, or give an --id.",
+                Status.USAGE,
+            )
     return f"{KINDS[command].prefix}/{publisher}/{offer}"
 
 
@@ -86,11 +89,11 @@ def _product_of(resources: list[Any]) -> str | None:
 
 
 async def start(client: Client, command: str, text: bytes, workflow_id: str, task_queue: str) -> Publication:
-    """Start a workflow; the bytes of the input go on to it as they are.
+    """Start a workflow with the bytes of the input, unchanged.
 
     Raises:
-        CommandError: A run with the ID is under way.
-        RPCError: Temporal refuses.
+        CommandError: A run with the ID is running.
+        RPCError: Temporal refuses the request.
     """
     try:
         handle = await client.start_workflow(
@@ -113,5 +116,5 @@ async def _already_there(client: Client, workflow_id: str) -> str:
         running = await described(client, workflow_id)
         what = f" ({running.workflow_type}, run {running.run_id}, since {running.start_time:%Y-%m-%d %H:%M} UTC)"
     except (CommandError, RPCError):
-        pass  # it has ended since, or Temporal does not say
-    return f"{workflow_id} is running already{what}. Nothing was started: watch that one, or give another --id."
+        pass  # it has ended by now, or Temporal does not answer
+    return f"{workflow_id} is running already{what}. Nothing was started. Watch that run, or give another --id."

@@ -1,4 +1,4 @@
-"""The exit statuses, which pipelines branch on, and the error that ends the command with one."""
+"""The exit statuses, on which pipelines branch, and the error that carries one."""
 
 from enum import IntEnum
 
@@ -52,7 +52,7 @@ OF_ERROR = {
 
 
 class CommandError(Exception):
-    """The command cannot do what it was asked to; a sentence for a person."""
+    """The command has failed. The message is a sentence for a person."""
 
     def __init__(self, sentence: str, status: Status = Status.ELSE) -> None:
         super().__init__(sentence)

@@ -1,4 +1,4 @@
-"""The summary of a publication that has ended, as Markdown for a pipeline's page."""
+"""Renders the end of a publication as Markdown, for the page of a pipeline."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ MOST_IMAGES = 100
 
 
 def summary(workflow_id: str, end: End) -> str:
-    """Write the summary; what the marketplace or a person said is made harmless for Markdown."""
+    """Return the summary. Text from the marketplace or from people is escaped."""
     rows = [("Workflow", plain(workflow_id))]
     if end.status is not Status.WELL:
         title = f"❌ {plain(workflow_id)} failed"
@@ -38,12 +38,12 @@ def summary(workflow_id: str, end: End) -> str:
     if result.get("operation_id"):
         rows.append(("Operation", plain(str(result["operation_id"]))))
     if not result.get("changed"):
-        rows.append(("Changed", "nothing: all of it was so already"))
+        rows.append(("Changed", "nothing: everything was as requested already"))
     return _page(f"✅ {offer} {OUTCOMES.get(outcome, plain(outcome))}", rows)
 
 
 def append(file: Path, text: str) -> None:
-    """Append to a file, which need not exist.
+    """Append to a file. Create it if need be.
 
     Raises:
         CommandError: It cannot be written.

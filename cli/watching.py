@@ -15,18 +15,18 @@ from cli.lines import Lines
 from cli.runs import End, Look, Publication, reason
 
 LOOK_EVERY = 2.0
-"""Seconds. Each look asks the server; the worker is asked only where something has happened."""
+"""Seconds. Each look asks the server. The worker is queried only if something has happened."""
 
 
 class View(Protocol):
-    """Where a publication is shown."""
+    """Shows a publication."""
 
     def look(self, look: Look) -> None:
         """Show a look."""
         ...
 
     def away(self, why: str | None) -> None:
-        """Say that Temporal does not answer, or that it does again."""
+        """Show that Temporal does not answer, or answers again."""
         ...
 
     def end(self, end: End) -> None:
@@ -36,9 +36,9 @@ class View(Protocol):
 
 @contextmanager
 def view(program: str, workflow_id: str) -> Iterator[View]:
-    """Show on the terminal, or in lines where there is none."""
+    """Show on a terminal if there is one, otherwise as lines."""
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}:
-        from cli.screen import Screen  # noqa: PLC0415 - rich is loaded only where there is a terminal
+        from cli.screen import Screen  # noqa: PLC0415 - rich is imported only for a terminal
 
         with Screen(program, workflow_id) as screen:
             yield screen
@@ -47,7 +47,7 @@ def view(program: str, workflow_id: str) -> Iterator[View]:
 
 
 async def watch(client: Client, workflow_id: str, program: str) -> End:
-    """Show how a publication stands until it has ended.
+    """Show a publication until it ends.
 
     Raises:
         CommandError: There is none.

@@ -117,7 +117,7 @@ async def test_nobody_without_the_keys_reads_what_was_started_with_them(
     status, out, _ = await here("watch", go_live, **blind)
     assert status == 0
     assert "Stage: live\n" in out
-    assert "Trouble: How the run stands is encrypted" in out
+    assert "Trouble: The run's progress is encrypted" in out
 
 
 async def test_a_decision_on_a_run_that_asks_nobody_is_refused_with_its_kind(here: InProcess, desk: Desk) -> None:
@@ -127,7 +127,10 @@ async def test_a_decision_on_a_run_that_asks_nobody_is_refused_with_its_kind(her
     await run.terminate()
 
     assert status == 1
-    assert err == f"{run.id} is a run of CreateOfferAndPublish, which asks nobody: there is nothing to decide.\n"
+    assert (
+        err
+        == f"{run.id} is a run of CreateOfferAndPublish, which asks for no approval: there is nothing to decide.\n"
+    )
 
 
 async def test_what_the_workflow_says_of_a_wrong_input_is_what_the_command_says(

@@ -27,10 +27,13 @@ README = (EXAMPLES.parent / "README.md").read_text()
     ("words", "said"),
     [
         (["check", "{folder}/nonesuch.json"], "nonesuch.json cannot be read: No such file or directory."),
-        (["check", "{folder}/broken.json"], "broken.json is no JSON: Expecting value (line 1, column 1)."),
+        (["check", "{folder}/broken.json"], "broken.json is not JSON: Expecting value (line 1, column 1)."),
         (["check", "{folder}/list.json"], "list.json must hold one JSON object, the input of the workflow."),
-        (["check", "{folder}/utf16.json"], "utf16.json is no text in UTF-8."),
-        (["create", "{folder}/empty.json"], "The input names no offer to make an ID of. Mend it, or give an --id."),
+        (["check", "{folder}/utf16.json"], "utf16.json is not UTF-8 text."),
+        (
+            ["create", "{folder}/empty.json"],
+            "The input names no offer, so there is no default workflow ID. Correct the input, or give an --id.",
+        ),
         (["wait", "x", "--summary", "{folder}/no/page.md"], "page.md cannot be written: No such file or directory."),
     ],
 )
@@ -124,7 +127,7 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
     assert "| Deprecated | a\\|b 1.0.0 (x64Gen2) |" in page
     assert "and 1 more |" in page
     assert "| Approved by | \\<b\\>dana\\</b\\> |" in page
-    assert "nothing: all of it was so already" in page
+    assert "nothing: everything was as requested already" in page
     assert "🛑" in summary("x", End(Status.PERSON, error="GoLiveRejected: no"))
     assert "❌" in summary("x", End(Status.REFUSED, error="InvalidInput: no"))
     assert "is encrypted" in summary("x", End(Status.WELL, remark="Its result is encrypted."))

@@ -105,7 +105,7 @@ async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_wo
         ending = asyncio.create_task((await Publication.find(client, run.id)).end(told.append))
         watching = asyncio.create_task(both.begin("watch", run.id))
         waiting = asyncio.create_task(both.begin("wait", run.id))
-        await until(lambda: both.has_said(out="Trouble: No worker says how the run stands"))
+        await until(lambda: both.has_said(out="Trouble: No worker answers"))
         server.kill()
         await until(lambda: both.has_said(out="Temporal does not answer (") and len(told) == 1)
         programs.temporal(port)
@@ -138,4 +138,4 @@ async def test_a_look_says_what_the_marketplace_keeps_refusing(server: WorkflowE
     (trouble,) = (await publication.look()).trouble
     await run.terminate()
 
-    assert re.match(r"edit images, try \d+: .*503.* \(again at .* UTC\)$", trouble), trouble
+    assert re.match(r"edit images, attempt \d+: .*503.* \(again at .* UTC\)$", trouble), trouble

@@ -1,4 +1,4 @@
-"""What is told of a publication: rows of a label and a text, for a terminal and for lines alike."""
+"""Describes a publication as rows of a label and a text, for `cli.screen` and `cli.lines`."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ DECIDED_FOR_GOOD = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELE
 
 
 class Row(NamedTuple):
-    """One thing to tell.
+    """One fact about a publication.
 
     Attributes:
-        fleeting: It changes with every look, so that it is no news by itself.
-        to_copy: It is a command: nothing may be put into it, no line break either.
+        fleeting: Whether it changes with every look and is not news by itself.
+        to_copy: Whether it is a command, which must not be wrapped.
     """
 
     label: str
@@ -33,11 +33,11 @@ class Row(NamedTuple):
 
 
 def rows(look: Look, program: str) -> list[Row]:
-    """Tell how a publication stands.
+    """Describe a publication.
 
     Args:
-        look: A look at it.
-        program: What this command is called by.
+        look: The latest look.
+        program: The name of this command.
     """
     progress = look.progress
     if progress is None:
@@ -86,14 +86,14 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> Iterator[Row]:
 
 
 def how_to_approve(workflow_id: str, approval: ApprovalProgress, program: str) -> str:
-    """Spell the command that approves, for a shell."""
+    """Return the shell command that approves."""
     approver = approval.approvers[0] if approval.approvers else "YOUR NAME"
     words = ["approve", one_line(workflow_id, MAX_TEXT), "--approver", one_line(approver, MAX_TEXT)]
     return f"{program} {shlex.join(words)}"
 
 
 def step_text(step: Step) -> str:
-    """Tell how far a step is."""
+    """Return the state of a step, with its percentage while it is running."""
     percent = f", {step.percent} %" if step.state is StepState.IN_PROGRESS and step.percent else ""
     return f"{_words(step.state)}{percent}"
 
@@ -104,12 +104,12 @@ def step_name(step: Step) -> str:
 
 
 def step_errors(step: Step) -> Sequence[str]:
-    """Return what is wrong with a step."""
+    """Return the errors of a step."""
     return [one_line(error, MAX_TEXT) for error in step.errors]
 
 
 def ending(workflow_id: str, end: End) -> str:
-    """Tell in a sentence how a publication ended."""
+    """Return one sentence on how a publication ended."""
     if end.status is not Status.WELL:
         return end.error or f"{workflow_id} has failed."
     if end.result is None or "outcome" not in end.result:
@@ -122,7 +122,7 @@ def ending(workflow_id: str, end: End) -> str:
 
 
 def versions(images: Sequence[ImageVersion]) -> str:
-    """Name image versions, so many of them that a person reads them."""
+    """Return the first image versions, and the number of the others."""
     shown = ", ".join(one_line(str(image), 200) for image in images[:SHOWN_IMAGES])
     more = len(images) - SHOWN_IMAGES
     return f"{shown} and {more} more" if more > 0 else shown
