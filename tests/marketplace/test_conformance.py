@@ -116,7 +116,7 @@ async def test_an_offer_that_nobody_created_is_not_found(stand: Stand) -> None:
             await call
 
 
-async def test_an_offer_that_was_never_published_has_a_draft_only(stand: Stand) -> None:
+async def test_an_offer_that_was_never_published_has_only_a_draft(stand: Stand) -> None:
     await stand.put("4.2.0")
     draft = await stand.marketplace.read_slot(stand.offer, Slot.DRAFT)
 
@@ -128,7 +128,7 @@ async def test_an_offer_that_was_never_published_has_a_draft_only(stand: Stand) 
     assert (status.operations, status.awaits_sign_off) == ([], False)
 
 
-async def test_a_slot_tells_which_images_it_lacks_and_which_it_holds_otherwise(stand: Stand) -> None:
+async def test_a_slot_names_missing_images_and_conflicts(stand: Stand) -> None:
     await stand.preview("4.2.0", "4.2.1")
     preview = await stand.marketplace.read_slot(stand.offer, Slot.PREVIEW)
 
@@ -153,7 +153,7 @@ async def test_a_put_creates_an_offer_once(stand: Stand) -> None:
     assert await stand.effects("put_offer") == 1
 
 
-async def test_a_repeated_put_knows_its_own_work_and_not_that_of_others(stand: Stand) -> None:
+async def test_a_repeated_put_recognises_only_its_own_offer(stand: Stand) -> None:
     await stand.put_by_client("4.2.0")
     repeated = stand.attempt(repeated=True)
 
@@ -162,7 +162,7 @@ async def test_a_repeated_put_knows_its_own_work_and_not_that_of_others(stand: S
     assert await stand.effects("put_offer") == 1
 
 
-async def test_a_put_replaces_a_draft_where_that_is_asked_for(stand: Stand) -> None:
+async def test_a_put_replaces_a_draft_if_replace_is_set(stand: Stand) -> None:
     await stand.preview("4.2.0")
     put = await stand.put_by_client("4.2.0", "4.2.1", replace=True)
 
@@ -172,7 +172,7 @@ async def test_a_put_replaces_a_draft_where_that_is_asked_for(stand: Stand) -> N
     assert await stand.versions("Draft") == ["4.2.0", "4.2.1"]
 
 
-async def test_an_edit_does_what_was_planned_once(stand: Stand) -> None:
+async def test_an_edit_does_what_was_planned_and_its_repetition_does_nothing(stand: Stand) -> None:
     await stand.live("4.2.0")
     change, slots = Change(images=[image("4.2.1"), image("4.2.2")]), await stand.slots()
     planned = await stand.marketplace.planned_edit(stand.offer, change, **slots)
@@ -192,7 +192,7 @@ async def test_an_edit_does_what_was_planned_once(stand: Stand) -> None:
     assert await stand.effects("put_offer") == 2
 
 
-async def test_who_is_not_the_sole_writer_writes_only_where_writes_are_guarded(stand: Stand) -> None:
+async def test_only_a_sole_writer_writes_without_an_etag(stand: Stand) -> None:
     await stand.live("4.2.0")
     await stand.switch(etag_on_get=False, etag_on_put=False)
     edit = stand.marketplace.edit_images(
@@ -229,7 +229,7 @@ async def test_a_broken_rule_is_found_before_anything_is_sent(
     assert await stand.effects("put_offer") == 1
 
 
-async def test_what_a_marketplace_cannot_do_at_all_it_says(stand: Stand) -> None:
+async def test_a_change_that_the_api_does_not_support_is_refused(stand: Stand) -> None:
     impossible = stand.per_api(
         Change(images=[image("4.2.0")], scope=Scope.MODULAR), Change(images=[image("1." + "0" * 18 + "." + "1" * 18)])
     )
@@ -261,7 +261,7 @@ async def test_a_publish_runs_and_waits_for_sign_off(stand: Stand) -> None:
     assert await stand.effects("publish") == 1
 
 
-async def test_going_live_does_what_was_told_before(stand: Stand) -> None:
+async def test_going_live_does_what_its_promotion_says(stand: Stand) -> None:
     await stand.live("4.2.0")
     await stand.put("4.2.0", "4.2.1")
     publish_id = await stand.published()
@@ -281,7 +281,7 @@ async def test_going_live_does_what_was_told_before(stand: Stand) -> None:
     assert stand.marketplace.promotion(**await stand.slots()).is_empty
 
 
-async def test_a_running_operation_is_named_before_all_others(stand: Stand) -> None:
+async def test_a_running_operation_is_listed_first(stand: Stand) -> None:
     await stand.live("4.2.0")
     await stand.stranger("edit", "publish")
     operations = await stand.marketplace.operations(stand.offer)
@@ -291,7 +291,7 @@ async def test_a_running_operation_is_named_before_all_others(stand: Stand) -> N
     assert operations[0].id == (await stand.state())["operations"][-1]["id"]
 
 
-async def test_a_publish_over_another_is_refused(stand: Stand) -> None:
+async def test_a_publish_while_another_one_runs_is_refused(stand: Stand) -> None:
     await stand.live("4.2.0")
     await stand.stranger("edit", "publish")
     await stand.stranger("edit")
@@ -311,7 +311,7 @@ async def test_only_a_preview_that_waits_is_promoted(stand: Stand) -> None:
     assert await stand.kinds() == ["publish", "goLive"]
 
 
-async def test_a_publish_of_ones_own_is_cancelled_and_what_is_over_is_not(stand: Stand) -> None:
+async def test_a_running_publish_can_be_cancelled_and_an_ended_one_cannot(stand: Stand) -> None:
     await stand.live("4.2.0")
     await stand.stranger("edit")
     begun = await stand.publish_by_client()
@@ -326,7 +326,7 @@ async def test_a_publish_of_ones_own_is_cancelled_and_what_is_over_is_not(stand:
     assert await stand.operations() == [("publish", None), ("goLive", None), ("publish", "canceled")]
 
 
-async def test_a_failure_is_told_with_its_step_and_reasons_without_markup(stand: Stand) -> None:
+async def test_a_failure_names_its_step_and_its_reasons_without_markup(stand: Stand) -> None:
     await stand.step("displaycertify", outcome="block", messages=["<p>No <b>agent</b>.</p>", "No footer."])
     await stand.put("4.2.0")
     begun = await stand.publish_by_client()
@@ -341,7 +341,7 @@ async def test_a_failure_is_told_with_its_step_and_reasons_without_markup(stand:
     assert not await stand.marketplace.awaits_sign_off(stand.offer)
 
 
-async def test_what_a_request_is_called_is_noted_as_soon_as_it_was_accepted(stand: Stand) -> None:
+async def test_the_name_of_an_accepted_request_is_recorded_at_once(stand: Stand) -> None:
     await stand.put("4.2.0")
     named = await stand.marketplace.publish(stand.offer, Change(), [], attempt=stand.attempt())
 

@@ -3,7 +3,7 @@
 from marketplace.draft_writes import MAX_NAMED, capped
 
 
-def test_a_result_names_so_many_versions_and_a_warning_says_how_many_there_were() -> None:
+def test_a_result_names_a_thousand_versions_and_a_warning_counts_them_all() -> None:
     warnings = ["a SAS expires soon"]
 
     assert capped(range(MAX_NAMED), "removed", warnings) == list(range(MAX_NAMED))

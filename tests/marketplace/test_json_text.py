@@ -51,7 +51,7 @@ def rebuilt(node: Node) -> str:
 
 
 @given(objects(values), spaces, st.sampled_from(["", "\ufeff"]))
-def test_every_value_is_found_where_it_stands(text: str, space: str, mark: str) -> None:
+def test_every_value_is_found_at_its_place(text: str, space: str, mark: str) -> None:
     root = parse(mark + space + text + space)
     assert root.text == text
     assert rebuilt(root) == text
@@ -70,7 +70,7 @@ def pairs(text: str) -> list[tuple[str, object]]:
 
 
 @given(objects(values))
-def test_adding_members_and_removing_them_again_leaves_the_text_as_it_was(text: str) -> None:
+def test_removing_added_members_restores_the_text(text: str) -> None:
     added = apply(text, change_members(parse(text), add=[("new one", "{}"), ("new two", "[1.10]")]))
     json.loads(added, parse_int=str)
     assert [key for key, _ in pairs(added)] == [*(key for key, _ in pairs(text)), "new one", "new two"]
@@ -78,7 +78,7 @@ def test_adding_members_and_removing_them_again_leaves_the_text_as_it_was(text: 
 
 
 @given(objects(values), st.data())
-def test_removing_any_members_keeps_the_others_as_they_are_written(text: str, data: st.DataObject) -> None:
+def test_removing_members_keeps_the_text_of_the_others(text: str, data: st.DataObject) -> None:
     root = parse(text)
     names = [member.key for member in root.members()]
     gone = data.draw(st.sets(st.sampled_from(names))) if names else set()
@@ -103,7 +103,7 @@ def test_an_added_member_is_laid_out_like_the_one_before_it(before: str, after: 
     assert apply(before, change_members(parse(before), add=[("b", "2")])) == after
 
 
-def test_of_duplicate_members_the_last_one_counts_and_all_are_removed() -> None:
+def test_the_last_of_duplicate_members_counts_and_all_are_removed() -> None:
     text = '{"a": 1, "b": 2, "a": 3}'
     found = parse(text).get("a")
     assert found is not None
@@ -111,7 +111,7 @@ def test_of_duplicate_members_the_last_one_counts_and_all_are_removed() -> None:
     assert apply(text, change_members(parse(text), remove=["a"])) == '{"b": 2}'
 
 
-def test_the_exact_text_of_a_member_can_be_taken_out() -> None:
+def test_the_exact_text_of_a_member_can_be_removed() -> None:
     offer = parse('{"if_exists": "fail", "offer": {"n": 1.10, "u": "a\\/b&c"} }').get("offer")
     assert offer is not None
     assert offer.text == '{"n": 1.10, "u": "a\\/b&c"}'
@@ -134,12 +134,12 @@ def test_the_exact_text_of_a_member_can_be_taken_out() -> None:
         "\ufeff",
     ],
 )
-def test_what_is_not_json_is_refused_in_words(text: str) -> None:
+def test_text_that_is_not_json_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(ValueError, match="not JSON"):
         parse(text)
 
 
-def test_a_refusal_does_not_carry_the_document_along() -> None:
+def test_a_refusal_does_not_contain_the_document() -> None:
     with pytest.raises(ValueError, match="not JSON") as caught:
         parse('{"url": "https://x/?sig=secret" oops}')
     assert "secret" not in str(caught.value)
@@ -148,12 +148,12 @@ def test_a_refusal_does_not_carry_the_document_along() -> None:
 
 
 @pytest.mark.parametrize("bracket", ["[", '{"a":'])
-def test_nesting_beyond_reason_is_refused(bracket: str) -> None:
+def test_text_that_is_nested_too_deeply_is_refused(bracket: str) -> None:
     with pytest.raises(ValueError, match="too deeply"):
         parse(bracket * 100_000)
 
 
-def test_edits_that_overlap_are_refused() -> None:
+def test_overlapping_edits_are_refused() -> None:
     with pytest.raises(ValueError, match="overlap"):
         apply("abcdef", [Splice(0, 3, ""), Splice(2, 4, "")])
 
@@ -163,7 +163,7 @@ def test_members_of_an_array_cannot_be_changed() -> None:
         change_members(parse("[]"), add=[("a", "1")])
 
 
-def test_a_value_of_another_kind_has_neither_members_nor_items() -> None:
+def test_only_objects_have_members_and_only_arrays_have_items() -> None:
     node = parse('"{}"')
     assert (node.kind, node.members(), node.items(), node.get("a"), node.string) == (
         "string",
@@ -176,5 +176,5 @@ def test_a_value_of_another_kind_has_neither_members_nor_items() -> None:
     assert repr(node) == "Node(string at 0:4)"
 
 
-def test_new_values_are_written_without_needless_escapes() -> None:
+def test_new_values_are_written_without_unneeded_escapes() -> None:
     assert written("é & /") == '"é & /"'

@@ -55,16 +55,16 @@ def test_an_image_has_one_source(members: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("members", [{}, {"os_vhd_url": VHD, "gallery_image_id": GALLERY}], ids=["none", "both"])
-def test_an_image_of_no_source_or_of_two_is_refused(members: dict[str, Any]) -> None:
+def test_an_image_without_a_source_or_with_two_is_refused(members: dict[str, Any]) -> None:
     assert "exactly one of os_vhd_url and gallery_image_id is needed" in refusal(**members)
 
 
-def test_data_disks_beside_a_gallerys_image_are_refused() -> None:
+def test_data_disks_with_a_gallery_image_are_refused() -> None:
     told = refusal(gallery_image_id=GALLERY, data_disks=[{"lun": 0, "vhd_url": VHD}])
     assert "data_disks: a gallery image brings its own" in told
 
 
-def test_a_gallerys_tenant_without_a_gallery_is_refused() -> None:
+def test_a_gallery_tenant_without_a_gallery_image_is_refused() -> None:
     told = refusal(os_vhd_url=VHD, gallery_tenant_id=SUBSCRIPTION)
     assert "gallery_tenant_id goes with gallery_image_id only" in told
 
@@ -77,7 +77,7 @@ def test_a_tenant_is_a_guid(tenant: str) -> None:
 
 
 @pytest.mark.parametrize("written", [GALLERY, GALLERY.lower(), GALLERY.upper(), GALLERY.replace("4.2.1", "latest")])
-def test_a_gallerys_image_is_named_in_any_case_and_stays_as_it_is_spelled(written: str) -> None:
+def test_a_gallery_image_id_may_have_any_letter_case_and_keeps_it(written: str) -> None:
     assert image(gallery_image_id=written).gallery_image_id == written
 
 
@@ -103,7 +103,7 @@ def test_a_gallerys_image_is_named_in_any_case_and_stays_as_it_is_spelled(writte
         f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Compute/images/webstack",
     ],
 )
-def test_what_names_no_image_version_of_a_gallery_is_refused(written: str) -> None:
+def test_an_id_that_is_not_a_gallery_image_version_is_refused(written: str) -> None:
     told = refusal(gallery_image_id=written)
     assert "gallery_image_id" in told
     assert "exactly one" not in told
@@ -124,11 +124,11 @@ def test_what_names_no_image_version_of_a_gallery_is_refused(written: str) -> No
         "lts",
     ],
 )
-def test_a_sku_that_is_none_is_refused(sku: object) -> None:
+def test_an_invalid_sku_is_refused(sku: object) -> None:
     assert "sku" in refusal(os_vhd_url=VHD, sku=sku)
 
 
-def test_a_sku_has_security_types_only_where_they_are_said() -> None:
+def test_a_sku_has_no_security_types_by_default() -> None:
     assert Sku(id="lts-gen2") == Sku(id="lts-gen2", security_types=[])
     assert image(os_vhd_url=VHD, sku={"id": "lts_2", "security_types": ["trusted", "confidential"]}).sku is not None
 
@@ -144,7 +144,7 @@ def test_a_sku_has_security_types_only_where_they_are_said() -> None:
         ("", ""),
     ],
 )
-def test_an_operation_is_shown_by_the_number_that_the_marketplace_shows(operation_id: str, shown: str) -> None:
+def test_an_operation_is_shown_with_the_marketplaces_own_id(operation_id: str, shown: str) -> None:
     assert shown_id(operation_id) == shown
 
 
@@ -160,7 +160,7 @@ VERSIONS = st.lists(
 
 
 @given(VERSIONS, VERSIONS)
-def test_what_one_slot_adds_to_another_is_what_only_it_holds_in_its_order(
+def test_added_versions_are_those_that_only_the_second_slot_holds_in_its_order(
     before: list[ImageVersion], after: list[ImageVersion]
 ) -> None:
     found = added(before, after)
@@ -170,7 +170,7 @@ def test_what_one_slot_adds_to_another_is_what_only_it_holds_in_its_order(
     assert added([], after) == after
 
 
-def test_another_generation_and_another_spelling_are_another_version() -> None:
+def test_another_generation_or_spelling_is_another_version() -> None:
     one = ImageVersion(plan_id="lts", version="1.0.0")
     others = [one.model_copy(update={"generation": "2"}), one.model_copy(update={"version": "1.00.0"})]
     assert added([one], [one, *others]) == others
@@ -188,7 +188,7 @@ def test_a_promotion_that_changes_anything_is_not_empty(promotion: Promotion) ->
     assert not promotion.is_empty
 
 
-def test_a_promotion_is_empty_however_the_preview_looks() -> None:
+def test_a_promotion_without_changes_is_empty_whatever_its_evidence() -> None:
     assert Promotion().is_empty
     assert Promotion(evidence="sha256:0").is_empty
 
@@ -198,13 +198,13 @@ def test_a_promotion_is_empty_however_the_preview_looks() -> None:
     [EditOutcome(added=ONE), EditOutcome(removed=ONE), EditOutcome(deprecated=ONE), EditOutcome(renewed=ONE)],
     ids=["added", "removed", "deprecated", "renewed"],
 )
-def test_an_edit_that_did_anything_has_changed_the_draft(outcome: EditOutcome) -> None:
+def test_an_edit_that_added_removed_deprecated_or_renewed_has_changed_the_draft(outcome: EditOutcome) -> None:
     assert outcome.changed
     assert not EditOutcome(warnings=["soon"], operations=["op-1"]).changed
 
 
 @pytest.mark.parametrize(("notice", "days"), [('"P90D"', 90), ("0", 0), ("86400", 1), ('"P3660D"', 3660)])
-def test_a_notice_is_iso_or_seconds(notice: str, days: int) -> None:
+def test_a_notice_is_an_iso_duration_or_seconds(notice: str, days: int) -> None:
     assert Deprecation.model_validate_json(f'{{"notice": {notice}}}').notice.days == days
 
 
@@ -218,6 +218,6 @@ def test_a_notice_is_iso_or_seconds(notice: str, days: int) -> None:
         '{"why": "x"}',
     ],
 )
-def test_a_deprecation_that_is_none_is_refused(written: str) -> None:
+def test_an_invalid_deprecation_is_refused(written: str) -> None:
     with pytest.raises(ValidationError):
         Deprecation.model_validate_json(written)

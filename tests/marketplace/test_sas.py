@@ -29,7 +29,7 @@ def signed(**changes: str | None) -> str:
     return BLOB + "?" + "&".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
 
-def test_a_sas_as_the_marketplace_asks_for_it_has_no_problems() -> None:
+def test_a_sas_that_meets_the_requirements_has_no_problems() -> None:
     assert sas.problems(signed(), NOW) == sas.Problems()
     assert sas.usable(signed(), NOW)
 
@@ -49,7 +49,7 @@ def test_a_sas_as_the_marketplace_asks_for_it_has_no_problems() -> None:
         ({"se": "2024-05-20T12%3A00%3A00Z"}, "se (expiry) 2024-05-20T12:00:00Z has passed"),
     ],
 )
-def test_what_keeps_the_service_from_reading_is_an_error(changes: dict[str, str | None], said: str) -> None:
+def test_a_sas_with_which_the_service_cannot_read_is_an_error(changes: dict[str, str | None], said: str) -> None:
     found = sas.problems(signed(**changes), NOW)
     assert len(found.errors) == 1
     assert found.errors[0].startswith(said)
@@ -68,7 +68,7 @@ def test_what_keeps_the_service_from_reading_is_an_error(changes: dict[str, str 
         ({"st": "yesterday"}, "st (start) yesterday is not a date-time"),
     ],
 )
-def test_what_works_but_is_not_asked_for_is_a_warning(changes: dict[str, str | None], said: str) -> None:
+def test_a_sas_that_works_but_misses_a_requirement_is_a_warning(changes: dict[str, str | None], said: str) -> None:
     found = sas.problems(signed(**changes), NOW)
     assert not found.errors
     assert [warning[: len(said)] for warning in found.warnings] == [said]
@@ -87,7 +87,7 @@ def test_what_works_but_is_not_asked_for_is_a_warning(changes: dict[str, str | N
         "9999-12-31T23:59:59-14:00",
     ],
 )
-def test_dates_are_read_however_tools_write_them(expiry: str) -> None:
+def test_dates_are_read_in_every_form_that_tools_write(expiry: str) -> None:
     assert sas.problems(signed(se=expiry), NOW) == sas.Problems()
 
 
@@ -95,15 +95,15 @@ def test_a_blob_sas_needs_no_list_permission() -> None:
     assert sas.problems(signed(sr="b", sp="r"), NOW) == sas.Problems()
 
 
-def test_a_stored_access_policy_may_hold_permissions_and_times() -> None:
+def test_a_stored_access_policy_may_define_permissions_and_times() -> None:
     assert sas.problems(signed(si="images", sp=None, st=None, se=None), NOW) == sas.Problems()
 
 
-def test_names_of_parameters_are_read_in_any_letter_case() -> None:
+def test_parameter_names_are_read_in_any_letter_case() -> None:
     assert sas.problems(signed().replace("sig=", "SIG=").replace("sr=", "Sr="), NOW) == sas.Problems()
 
 
-def test_a_url_without_a_query_is_unsigned_and_no_problem_of_the_sas() -> None:
+def test_a_url_without_a_query_is_unsigned_and_has_no_sas_problem() -> None:
     assert sas.unsigned(BLOB)
     assert sas.unsigned(BLOB + "?")
     assert not sas.unsigned(BLOB + "?snapshot=1")
@@ -117,7 +117,7 @@ def test_problems_never_quote_the_signature() -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_can_be_asked_about(text: str) -> None:
+def test_any_text_can_be_checked(text: str) -> None:
     for url in (text, f"https://{text}", signed(se=text, st=text, sp=text)):
         sas.problems(url, NOW)
         sas.unsigned(url)
@@ -127,7 +127,7 @@ def test_any_text_can_be_asked_about(text: str) -> None:
         assert sas.Signer({"fabrikamimages": "a2V5"}).signed(url, NOW) is None
 
 
-def test_urls_that_differ_in_their_sas_only_are_the_same_disk() -> None:
+def test_urls_that_differ_only_in_their_sas_are_the_same_disk() -> None:
     assert sas.address(signed()) == BLOB
     assert sas.address(signed(sig="other", se=None, skoid="1", SKTID="2", spr="https")) == BLOB
     assert sas.address("HTTPS://FabrikamImages.blob.core.windows.net:443/vhds/webstack%2D4.2.0.vhd#x") == BLOB
@@ -168,7 +168,7 @@ def test_credentials_in_front_of_the_host_are_not_part_of_an_address() -> None:
         repr(f"first line\nsig={SIGNATURE}"),
     ],
 )
-def test_a_signature_is_hidden_however_the_text_around_it_is_escaped(text: str) -> None:
+def test_a_signature_is_redacted_in_every_kind_of_escaping(text: str) -> None:
     hidden = sas.redacted(text)
     assert "REDACTED" in hidden
     for piece in ("aB3", "Y%2Bq", "Yq", "%2Bq"):
@@ -176,19 +176,19 @@ def test_a_signature_is_hidden_however_the_text_around_it_is_escaped(text: str) 
     assert sas.redacted(hidden) == hidden
 
 
-def test_what_follows_a_signature_stays_readable() -> None:
+def test_text_after_a_signature_stays_readable() -> None:
     assert sas.redacted(f"<a href='?sig={SIGNATURE}&amp;se=2024'>disk</a>, and more") == (
         "<a href='?sig=REDACTED&amp;se=2024'>disk</a>, and more"
     )
 
 
 @given(st.text(max_size=60))
-def test_text_without_a_signature_comes_back_as_it_is(text: str) -> None:
+def test_text_without_a_signature_stays_as_it_is(text: str) -> None:
     if "sig" not in text.lower():
         assert sas.redacted(text) == text
 
 
-def test_hiding_takes_time_in_proportion_to_the_text() -> None:
+def test_redaction_takes_linear_time() -> None:
     assert len(sas.redacted("sig" * 300_000 + "sig\\" * 50_000 + "sig=" * 50_000)) < 2_000_000
 
 
@@ -220,7 +220,7 @@ def test_a_disk_of_a_known_account_is_signed_for_its_container() -> None:
         "https://[/a.vhd",
     ],
 )
-def test_no_other_url_is_signed(url: str) -> None:
+def test_a_url_of_an_unknown_account_or_with_a_query_is_not_signed(url: str) -> None:
     assert sas.Signer({"fabrikamimages": "a2V5"}).signed(url, NOW) is None
 
 

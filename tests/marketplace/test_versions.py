@@ -17,7 +17,7 @@ def test_versions_are_compared_number_by_number() -> None:
     assert sorted(shuffled, key=sort_key) == ["1.9.9", "1.9.10", "1.10.0", "2.0.0", "10.0.0"]
 
 
-def test_versions_found_in_old_documents_have_their_place() -> None:
+def test_versions_in_old_documents_are_sorted_too() -> None:
     found = ["junk", "", "0.20200511.260", "2018.09.09", "2018.10.1", "1.2.0-rc1", "12345678901234567890.0.0"]
     assert sorted(found, key=sort_key) == [
         "",
@@ -35,7 +35,7 @@ def test_leading_zeros_and_missing_numbers_make_no_difference() -> None:
     assert sort_key("0.0.0") == sort_key("0")
 
 
-def test_what_is_not_made_of_numbers_equals_nothing_else() -> None:
+def test_a_version_without_numbers_equals_only_itself() -> None:
     assert len({sort_key(version) for version in ("1.2.0-rc1", "1.02.0-rc1", "v1.2.0", "1.2.0", "")}) == 5
 
 
@@ -44,7 +44,7 @@ def test_a_number_of_ten_thousand_digits_is_compared_like_any_other() -> None:
 
 
 @given(st.tuples(*[st.integers(0, 10**20)] * 3), st.tuples(*[st.integers(0, 10**20)] * 3))
-def test_the_order_is_that_of_the_numbers(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+def test_versions_are_sorted_by_their_numbers(one: tuple[int, ...], other: tuple[int, ...]) -> None:
     left, right = (sort_key(".".join(map(str, numbers))) for numbers in (one, other))
     assert (left < right) == (one < other)
 
@@ -59,5 +59,5 @@ def test_any_two_spellings_of_three_numbers_are_equal(numbers: tuple[int, ...], 
 
 
 @given(st.lists(odd, max_size=8))
-def test_any_text_has_a_place_whatever_the_order_it_comes_in(versions: list[str]) -> None:
+def test_any_text_can_be_sorted(versions: list[str]) -> None:
     assert sorted(map(sort_key, versions)) == sorted(map(sort_key, reversed(versions)))

@@ -31,7 +31,7 @@ JSON = st.recursive(
         pytest.param("\u202eabc\u200b\ud800d", "abcd", id="direction marks and half characters are dropped"),
     ],
 )
-def test_html_becomes_a_line(html: str, said: str) -> None:
+def test_html_becomes_one_line_of_text(html: str, said: str) -> None:
     assert plain_text(html, 100) == said
 
 
@@ -85,15 +85,15 @@ def test_megabytes_are_read_quickly(piece: str) -> None:
         pytest.param({}, [], id="nothing"),
     ],
 )
-def test_an_error_body_is_read(body: object, said: list[str]) -> None:
+def test_every_known_shape_of_an_error_body_is_read(body: object, said: list[str]) -> None:
     assert error_sentences(body) == said
 
 
 @given(JSON)
-def test_any_json_is_survived(body: object) -> None:
+def test_any_json_is_accepted(body: object) -> None:
     assert all(saying.isprintable() for saying in error_sentences(body))
 
 
 @given(st.text(alphabet="<>!-[]/a&;#x\"'= ", max_size=60))
-def test_any_html_is_survived(html: str) -> None:
+def test_any_html_is_accepted(html: str) -> None:
     assert plain_text(html, 40).isprintable()

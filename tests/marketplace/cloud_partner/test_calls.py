@@ -81,7 +81,7 @@ every_call = pytest.mark.parametrize("name", CALLS)
 
 
 @every_call
-async def test_a_call_has_its_address_and_headers(name: str) -> None:
+async def test_every_call_has_its_url_and_headers(name: str) -> None:
     call, method, path, body = CALLS[name]
     service = Service(httpx.Response(200, json=body))
     await call(service.portal())
@@ -99,7 +99,7 @@ async def test_a_call_has_its_address_and_headers(name: str) -> None:
 
 
 @every_call
-async def test_a_401_is_met_with_one_new_token(name: str) -> None:
+async def test_after_a_401_one_new_token_is_used(name: str) -> None:
     call, _, _, body = CALLS[name]
     service = Service(httpx.Response(401), httpx.Response(200, json=body))
     await call(service.portal(Renewing()))
@@ -111,7 +111,7 @@ async def test_a_401_is_met_with_one_new_token(name: str) -> None:
 
 
 @every_call
-async def test_a_second_401_is_the_end(name: str) -> None:
+async def test_a_second_401_is_an_error(name: str) -> None:
     service = Service(httpx.Response(401, text="no"))
     with pytest.raises(errors.Unauthorized, match="MARKETPLACE_ACCESS_TOKEN"):
         await CALLS[name][0](service.portal(Renewing()))
@@ -166,7 +166,7 @@ async def test_a_success_that_cannot_be_read_is_unreadable(name: str, content: b
         ("read an operation", ["x"]),
     ],
 )
-async def test_a_success_of_another_shape_is_unreadable(name: str, body: object) -> None:
+async def test_a_success_of_an_undocumented_shape_is_unreadable(name: str, body: object) -> None:
     with pytest.raises(errors.Unreadable, match="answered 200, but the answer is not"):
         await CALLS[name][0](Service(httpx.Response(200, content=json.dumps(body))).portal())
 
@@ -213,14 +213,14 @@ async def test_the_status_of_a_failure_survives_an_answer_that_breaks_off() -> N
         await Service(answer).portal().publish(OFFER)
 
 
-async def test_a_failure_of_megabytes_is_read_in_part() -> None:
+async def test_a_large_failure_is_read_in_part() -> None:
     answer = httpx.Response(500, content=b"x" * 3_000_000)
     with pytest.raises(errors.Unavailable) as caught:
         await Service(answer).portal().status(OFFER)
     assert len(str(caught.value)) < 800
 
 
-async def test_a_document_is_returned_to_the_letter() -> None:
+async def test_a_document_is_returned_as_it_is() -> None:
     answer = httpx.Response(200, content=DOCUMENT.encode(), headers={"etag": 'W/"1"'})
     read = await Service(answer).portal().read_offer(OFFER)
     assert (read.text, read.etag) == (DOCUMENT, 'W/"1"')
@@ -235,7 +235,7 @@ async def test_a_byte_order_mark_and_compression_are_accepted() -> None:
 
 @pytest.mark.parametrize("status", [200, 201])
 @pytest.mark.parametrize("if_match", [None, "*", "W/\"datetime'2023-11-09T08%3A41%3A27.5093316Z'\""])
-async def test_a_document_is_sent_to_the_letter(status: int, if_match: str | None) -> None:
+async def test_a_document_is_sent_as_it_is(status: int, if_match: str | None) -> None:
     service = Service(httpx.Response(status, text="whatever"))
     await service.portal().put_offer(OFFER, DOCUMENT, if_match=if_match)
     [request] = service.requests
@@ -244,20 +244,20 @@ async def test_a_document_is_sent_to_the_letter(status: int, if_match: str | Non
 
 
 @pytest.mark.parametrize("name", ["put", "publish", "go live", "cancel"])
-async def test_a_gateways_page_is_not_taken_for_the_acceptance_of_a_write(name: str) -> None:
+async def test_the_page_of_a_gateway_is_not_mistaken_for_an_accepted_write(name: str) -> None:
     service = Service(httpx.Response(200, text=" <html>Sign in, please</html>"))
     with pytest.raises(errors.Unreadable, match="Sign in, please"):
         await CALLS[name][0](service.portal())
 
 
-async def test_half_a_character_is_refused_before_it_is_sent() -> None:
+async def test_a_lone_surrogate_is_refused_before_anything_is_sent() -> None:
     service = Service(httpx.Response(200))
     with pytest.raises(errors.Refused, match="half a character"):
         await service.portal().put_offer(OFFER, '{"a": "\ud800"}', if_match=None)
     assert not service.requests
 
 
-async def test_a_publish_carries_the_addresses() -> None:
+async def test_a_publish_has_the_notification_addresses() -> None:
     service = Service(httpx.Response(202, headers={"location": LOCATION}))
     await service.portal().publish(OFFER, ["release@fabrikam.example", "qa@fabrikam.example"])
     assert json.loads(service.requests[0].content) == {
@@ -266,13 +266,13 @@ async def test_a_publish_carries_the_addresses() -> None:
 
 
 @pytest.mark.parametrize("name", ["publish", "cancel"])
-async def test_a_service_that_needs_the_documented_body_gets_it_without_addresses_too(name: str) -> None:
+async def test_the_documented_body_is_sent_even_without_addresses(name: str) -> None:
     service = Service(httpx.Response(202))
     await getattr(service.portal(), name)(OFFER)
     assert json.loads(service.requests[0].content) == {"metadata": {}}
 
 
-async def test_an_empty_post_says_that_it_is_empty() -> None:
+async def test_an_empty_post_has_a_content_length() -> None:
     service = Service(httpx.Response(202))
     assert await service.portal().go_live(OFFER) is None
     [request] = service.requests
@@ -285,14 +285,16 @@ async def test_an_empty_post_says_that_it_is_empty() -> None:
     "words", ["", '{"error": {"code": "MissingIfMatch"}}', "<p>The If-Match header is required."]
 )
 @pytest.mark.parametrize("name", [name for name, call in CALLS.items() if call[1] != "PUT"])
-async def test_a_service_that_wants_if_match_on_every_call_gets_it(name: str, words: str, status: int) -> None:
+async def test_a_call_that_is_refused_for_lack_of_if_match_is_sent_with_it(
+    name: str, words: str, status: int
+) -> None:
     call, _, _, body = CALLS[name]
     service = Service(httpx.Response(status, text=words), httpx.Response(200, json=body))
     await call(service.portal())
     assert [request.headers.get("if-match") for request in service.requests] == [None, "*"]
 
 
-async def test_a_put_without_if_match_is_never_made_to_overwrite() -> None:
+async def test_a_put_without_if_match_never_overwrites() -> None:
     service = Service(httpx.Response(400, json={"message": "The If-Match header is required."}))
     with pytest.raises(errors.Refused):
         await service.portal().put_offer(OFFER, DOCUMENT, if_match=None)
@@ -310,14 +312,14 @@ async def test_a_put_without_if_match_is_never_made_to_overwrite() -> None:
         ("%2e%2e", b"%252e%252e"),
     ],
 )
-async def test_an_id_cannot_leave_its_place_in_the_address(part: str, encoded: bytes) -> None:
+async def test_an_id_cannot_leave_its_segment_of_the_path(part: str, encoded: bytes) -> None:
     service = Service(httpx.Response(200, json={}))
     await service.portal().read_offer(OfferKey(publisher_id=part, offer_id=part))
     raw = service.requests[0].url.raw_path
     assert raw == b"/api/publishers/%b/offers/%b?api-version=2017-10-31" % (encoded, encoded)
 
 
-async def test_a_marketplace_elsewhere_keeps_its_path() -> None:
+async def test_the_path_of_the_base_url_is_kept() -> None:
     service = Service(httpx.Response(200, json={}))
     await service.portal(url="http://127.0.0.1:8400/proxy/").status(OFFER)
     assert str(service.requests[0].url) == f"http://127.0.0.1:8400/proxy{PATH}/status?api-version=2017-10-31"
@@ -335,7 +337,7 @@ async def test_every_request_is_paced() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "hunter2\nx", "hunter2 x", "hunter2é"])
-async def test_a_token_that_fits_no_header_is_refused_and_not_quoted(token: str) -> None:
+async def test_a_token_that_no_header_can_hold_is_refused_and_not_quoted(token: str) -> None:
     service = Service(httpx.Response(200, json={}))
     with pytest.raises(errors.Unauthorized, match="MARKETPLACE_ACCESS_TOKEN") as caught:
         await service.portal(FixedToken(SecretStr(token))).status(OFFER)

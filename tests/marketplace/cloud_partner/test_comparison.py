@@ -83,7 +83,7 @@ def offer_of(document: dict[str, Any]) -> dict[str, Any]:
     return offer
 
 
-def test_what_the_service_adds_drops_and_rewrites_makes_no_difference() -> None:
+def test_changes_that_the_service_makes_are_ignored() -> None:
     assert says_the_same(json.dumps(WANTED), json.dumps(stored(), indent=1))
 
 
@@ -118,13 +118,13 @@ def test_anything_else_is_a_difference(change: Callable[[dict[str, Any]], object
     assert not says_the_same(json.dumps(WANTED), json.dumps(document))
 
 
-def test_a_version_that_another_run_added_meanwhile_is_not_our_write() -> None:
+def test_a_version_that_another_run_added_meanwhile_is_a_difference() -> None:
     document = stored()
     images_of(document)["4.3.0"] = {"osVhdUrl": DISK, "lunVhdDetails": []}
     assert not says_the_same(json.dumps(WANTED), json.dumps(document))
 
 
-def test_a_version_inside_the_document_is_not_the_servers() -> None:
+def test_a_version_member_deeper_inside_is_compared() -> None:
     assert not says_the_same('{"definition": {"version": 1}}', '{"definition": {"version": 2}}')
 
 
@@ -148,7 +148,7 @@ def test_numbers_are_compared_by_value(ours: str, theirs: str, same: bool) -> No
 
 
 @pytest.mark.parametrize("text", ["", "<html></html>", '{"a": NaN}', "[" * 100_000, "[" * 600 + "]" * 600])
-def test_what_cannot_be_read_says_nothing(text: str) -> None:
+def test_text_that_cannot_be_read_is_a_difference(text: str) -> None:
     assert not says_the_same("{}", text)
     assert not says_the_same(text, "{}")
 

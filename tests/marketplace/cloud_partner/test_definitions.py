@@ -122,32 +122,32 @@ def offers_before_and_after(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(offers_before_and_after())
-def test_everything_but_the_urls_comes_back_byte_for_byte(offer: tuple[str, str]) -> None:
+def test_everything_except_the_urls_stays_byte_for_byte(offer: tuple[str, str]) -> None:
     before, after = offer
     assert with_signed_disks(before, marked) == after
 
 
 @given(offers_before_and_after())
-def test_a_document_signed_twice_is_signed_once(offer: tuple[str, str]) -> None:
+def test_signing_twice_changes_nothing(offer: tuple[str, str]) -> None:
     once = signed(offer[0])
     assert signed(once, at=NOW + timedelta(days=1)) == once
 
 
 @given(offers_before_and_after())
-def test_a_stored_document_that_was_signed_says_what_the_unsigned_one_says(offer: tuple[str, str]) -> None:
+def test_a_signed_document_has_the_content_of_the_unsigned_one(offer: tuple[str, str]) -> None:
     before, _ = offer
     assert says_the_same(before, signed(before))
     assert held_images(before) == held_images(signed(before))
 
 
 @given(offers_before_and_after())
-def test_a_draft_replaced_by_what_it_was_made_of_stays_as_it_is(offer: tuple[str, str]) -> None:
+def test_a_draft_that_is_replaced_by_its_own_definition_does_not_change(offer: tuple[str, str]) -> None:
     before, _ = offer
     stored = signed(before)
     assert signed(before, stored, at=NOW + timedelta(days=1)) == stored
 
 
-def test_disks_of_every_map_are_signed_so_that_the_service_can_read_them() -> None:
+def test_disks_of_every_image_map_are_signed() -> None:
     generations = [{"generation": "2", VM_MAP: {"1.0.0": entry(url("second"))}}]
     text = signed(document({"1.0.0": entry(url("os"), url("0"), url("1"))}, diskGenerations=generations))
     assert text.count("sp=rl") == 4
@@ -159,7 +159,7 @@ def test_a_disk_of_an_account_without_a_key_is_left_alone() -> None:
     assert signed(text) == text
 
 
-def test_half_a_character_in_a_url_is_not_signed_and_does_not_break_anything() -> None:
+def test_a_url_with_a_lone_surrogate_is_left_alone() -> None:
     text = document({"1.0.0": entry(url("\ud83d"))})
     assert signed(text) == text
 
@@ -168,14 +168,14 @@ def test_half_a_character_in_a_url_is_not_signed_and_does_not_break_anything() -
 
 
 @pytest.mark.parametrize("query", [FINE, EXPIRED, ""])
-def test_an_image_that_the_draft_holds_keeps_its_urls_to_the_letter(query: str) -> None:
+def test_an_image_that_the_draft_holds_keeps_its_exact_urls(query: str) -> None:
     stored = document({"1.0.0": entry(url("os", query).replace("https", "HTTPS"), url("0", FINE))})
     text = signed(document({"1.0.0": entry(url("os"), url("0")), "1.1.0": entry(url("new"), url("new-0"))}), stored)
     assert urls(text)[:2] == urls(stored)
     assert all("sp=rl" in each for each in urls(text)[2:])
 
 
-def test_a_sas_that_is_given_for_an_image_that_the_draft_holds_is_used() -> None:
+def test_a_sas_given_for_an_image_that_the_draft_holds_is_used() -> None:
     text = document({"1.0.0": entry(url("os", FINE))})
     assert signed(text, document({"1.0.0": entry(url("os", EXPIRED))})) == text
 
@@ -199,7 +199,7 @@ def test_an_image_that_the_draft_holds_with_other_disks_is_new(other: dict[str, 
 # Checking
 
 
-def test_a_disk_that_the_service_could_not_read_is_refused_by_plan_and_version() -> None:
+def test_an_unreadable_disk_is_refused_with_its_plan_and_version() -> None:
     generations = [{"generation": "2", VM_MAP: {"1.0.0": entry(url("os", FINE.replace("&sr=c", "")))}}]
     text = document({"1.0.0": entry(url("os", EXPIRED), url("0", account="stranger"))}, diskGenerations=generations)
     with pytest.raises(RuleBroken) as caught:
@@ -212,7 +212,7 @@ def test_a_disk_that_the_service_could_not_read_is_refused_by_plan_and_version()
     assert "c2VjcmV0" not in str(caught.value)
 
 
-def test_what_is_wrong_with_an_image_that_the_draft_holds_is_a_warning() -> None:
+def test_a_problem_of_an_image_that_the_draft_holds_is_a_warning() -> None:
     stored = document({"1.0.0": entry(url("os", EXPIRED), url("0"))})
     assert check_disks(stored, NOW, stored=stored) == [
         "lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-05-10T00:00:00Z has passed: make a new SAS.",
@@ -236,7 +236,7 @@ def test_sentences_are_bounded_in_number_and_length() -> None:
     assert len(check_disks(document(many), NOW, stored=document(many))) == 21
 
 
-def test_what_names_no_disk_is_left_to_the_service() -> None:
+def test_a_value_that_is_not_a_url_is_left_to_the_service() -> None:
     text = document({"1.0.0": {"osVhdUrl": "", "lunVhdDetails": [{"lun": 0}, None, "tbd"]}, "1.1.0": None})
     assert signed(text) == text
     assert check_disks(text, NOW) == []

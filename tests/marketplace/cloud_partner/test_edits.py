@@ -151,7 +151,7 @@ def odd_documents(draw: st.DrawFn) -> str:
 
 
 @given(odd_documents())
-def test_removing_what_was_added_leaves_every_byte_as_it_was(text: str) -> None:
+def test_removing_added_images_restores_every_byte(text: str) -> None:
     added, outcome = put(text, image("3000.0.0"), image("3000.0.1"))
     assert [str(one) for one in outcome.added] == ["lts 3000.0.0", "lts 3000.0.1"]
     definition = parse(added).get("definition")
@@ -164,7 +164,7 @@ def test_removing_what_was_added_leaves_every_byte_as_it_was(text: str) -> None:
 
 
 @given(odd_documents())
-def test_what_is_added_goes_in_at_one_place_and_the_rest_stays(text: str) -> None:
+def test_an_added_image_is_one_insertion(text: str) -> None:
     added, _ = put(text, image("3000.0.0"))
     same_start = next(
         (index for index, (one, other) in enumerate(zip(text, added, strict=False)) if one != other), len(text)
@@ -174,7 +174,7 @@ def test_what_is_added_goes_in_at_one_place_and_the_rest_stays(text: str) -> Non
 
 
 @given(odd_documents())
-def test_an_edit_made_twice_is_an_edit_made_once(text: str) -> None:
+def test_a_repeated_edit_changes_nothing(text: str) -> None:
     once, outcome = put(text, image("3000.0.0"))
     twice, again = put(once, image("3000.0.0"))
     assert outcome.changed
@@ -194,7 +194,7 @@ def test_an_indented_document_stays_indented() -> None:
     assert '},\n          "1.1.0": {"osVhdUrl": ' in after
 
 
-def test_no_images_wanted_is_nothing_to_do() -> None:
+def test_an_edit_without_images_changes_nothing() -> None:
     assert put("{}") == ("{}", EditOutcome())
 
 
@@ -210,7 +210,7 @@ def test_a_large_offer_is_edited_in_seconds() -> None:
 # Reading
 
 
-def test_held_images_are_those_of_all_plans_and_generations() -> None:
+def test_held_images_include_all_plans_and_generations() -> None:
     details = [{"lun": "2", "vhdUrl": url("b")}, {"Lun": 0, "sizeInGb": 10, "uri": url("a"), "name": "x"}]
     core = {
         "planId": "core",
@@ -237,7 +237,7 @@ def test_held_images_are_those_of_all_plans_and_generations() -> None:
     ]
 
 
-def test_data_disks_are_sorted_by_number_and_counted_without_a_lun() -> None:
+def test_data_disks_are_sorted_by_number_and_count_even_without_a_lun() -> None:
     details = [{"lun": 10, "u": url("c")}, {"lun": 9, "u": url("b")}, {"blob": url("x")}, 7, None]
     (one,) = held_images(document(plan("lts", {"1.0.0": entry("os", data=details)})))
     assert [disk.place for disk in one.disks] == ["os", "2", "3", "4", "9", "10"]
@@ -260,7 +260,7 @@ HOSTILE: list[Any] = [None, True, 0, "x", [], {}, [None], {"x": None}, [[]], "ht
 
 @pytest.mark.parametrize("odd", HOSTILE)
 @pytest.mark.parametrize("place", range(9))
-def test_members_of_unexpected_types_are_refused_in_words_or_passed_over(odd: Any, place: int) -> None:
+def test_members_of_unexpected_types_are_refused_with_a_reason_or_skipped(odd: Any, place: int) -> None:
     generations: dict[str, Any] = {"generation": "2", CORE_MAP: {"1.0.0": entry("1.0.0")}}
     one: dict[str, Any] = {"planId": "lts", CORE_MAP: entries("1.0.0"), "diskGenerations": [generations]}
     offer: dict[str, Any] = {"offerTypeId": "microsoft-azure-corevm", "definition": {"plans": [one]}}
@@ -305,7 +305,7 @@ def test_members_of_unexpected_types_are_refused_in_words_or_passed_over(odd: An
         max_leaves=15,
     )
 )
-def test_no_shape_of_a_document_surprises(plans: Any) -> None:
+def test_a_document_of_any_shape_is_handled(plans: Any) -> None:
     text = json.dumps({"definition": {"plans": plans}, "plans": plans})
     held_images(text)
     with pytest.raises(RuleBroken):
@@ -313,14 +313,14 @@ def test_no_shape_of_a_document_surprises(plans: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"definition": ', "<html></html>"])
-def test_what_is_no_offer_document_is_refused(text: str) -> None:
+def test_text_that_is_not_an_offer_document_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not JSON|not an offer document"):
         held_images(text)
     with pytest.raises(ValueError, match=r"not JSON|not an offer document"):
         put(text, image("1.0.0"))
 
 
-def test_half_a_character_in_a_document_does_not_reach_our_messages() -> None:
+def test_a_lone_surrogate_does_not_reach_messages() -> None:
     text = document({"planId": "\ud83d", VM_MAP: {"\ud83d": {"osVhdUrl": "https://x/\ud83d"}}})
     (one,) = held_images(text)
     assert json.dumps(asdict(one)).encode()
@@ -332,19 +332,19 @@ def test_half_a_character_in_a_document_does_not_reach_our_messages() -> None:
 # Slots
 
 
-def test_an_image_is_missing_where_its_version_is_not_there() -> None:
+def test_an_image_is_missing_if_its_version_is_not_there() -> None:
     wanted = [image("1.0.0"), image("1.1.0"), image("1.0.0", "other")]
     assert [str(one) for one in missing(wanted, held("1.0.0"))] == ["lts 1.1.0", "other 1.0.0"]
 
 
-def test_an_image_without_generation_has_to_be_in_every_generation() -> None:
+def test_an_image_without_a_generation_must_be_in_every_generation() -> None:
     own, second = held("1.0.0"), held("0.9.0", generation="2")
     assert missing([image("1.0.0")], own) == []
     assert missing([image("1.0.0")], own + second) == [ImageVersion(plan_id="lts", version="1.0.0")]
     assert missing([image("1.0.0")], own + second + held("1.0.0", generation="2")) == []
 
 
-def test_an_image_of_a_generation_has_to_be_in_that_generation_only() -> None:
+def test_an_image_with_a_generation_must_be_in_that_generation_only() -> None:
     own, second = held("1.0.0"), held("1.1.0", generation="2")
     assert missing([image("1.0.0", generation="1"), image("1.1.0", generation="2")], own + second) == []
     lacking = missing([image("1.0.0", generation="2"), image("1.1.0", generation="3")], own + second)
@@ -373,18 +373,18 @@ def test_a_version_in_another_spelling_is_a_conflict_whatever_its_disks() -> Non
     assert [str(one) for one in missing(wanted, there)] == ["lts 2026.03.01", "other 2026.03.01"]
 
 
-def test_a_version_in_another_spelling_is_a_conflict_beside_its_own_and_in_any_generation() -> None:
+def test_another_spelling_is_a_conflict_even_next_to_the_wanted_one_and_in_any_generation() -> None:
     assert len(conflicts([image("1.02.0")], held("1.02.0", "1.2.0"))) == 1
     (sentence,) = conflicts([image("1.02.0", generation="1")], held("1.2.0", generation="2"))
     assert sentence.startswith("lts 1.2.0 (generation 2) is there, and 1.02.0 is the same number")
 
 
-def test_what_going_live_adds_is_told_in_its_own_spelling() -> None:
+def test_versions_that_going_live_adds_keep_their_spelling() -> None:
     before, after = (map(version_of, held(*versions)) for versions in (("1.2.0", "1.3.0"), ("1.02.0", "1.3.0")))
     assert [str(one) for one in added(before, after)] == ["lts 1.02.0"]
 
 
-def test_a_slot_older_than_the_second_generation_is_no_contradiction() -> None:
+def test_a_slot_that_is_older_than_the_second_generation_is_no_conflict() -> None:
     wanted = [image("1.0.0"), image("1.0.0", disk="gen2", generation="2")]
     assert conflicts(wanted, held("1.0.0")) == []
     assert [str(one) for one in missing(wanted, held("1.0.0"))] == ["lts 1.0.0 (generation 2)"]
@@ -393,7 +393,7 @@ def test_a_slot_older_than_the_second_generation_is_no_contradiction() -> None:
 # Putting images in
 
 
-def test_images_of_several_plans_go_in_at_once() -> None:
+def test_images_of_several_plans_are_added_in_one_edit() -> None:
     text = document(plan("lts", entries("1.0.0")), plan("edge", {}))
     after, outcome = put(text, image("1.2.0"), image("1.1.0"), image("7.0.0", "edge"))
     assert list(map_of(after)) == ["1.0.0", "1.1.0", "1.2.0"]
@@ -408,7 +408,7 @@ def test_images_of_several_plans_go_in_at_once() -> None:
     [("microsoft-azure-virtualmachines", VM_MAP), ("microsoft-azure-corevm", CORE_MAP)],
 )
 @pytest.mark.parametrize("there", [{}, {"null": None}])
-def test_a_plan_without_a_map_gets_the_one_of_its_offer_type(
+def test_a_plan_without_an_image_map_gets_the_one_of_its_offer_type(
     offer_type: str, key: str, there: Mapping[str, None]
 ) -> None:
     own = {"planId": "lts", **({key: None} if there else {})}
@@ -422,12 +422,12 @@ def test_offers_of_a_type_without_images_are_refused() -> None:
         put(document({"planId": "lts"}, offer_type="contoso-saas"), image("1.0.0"))
 
 
-def test_a_map_that_is_no_map_is_refused() -> None:
+def test_an_image_map_of_another_kind_is_refused() -> None:
     with pytest.raises(RuleBroken, match="vmImages is of kind array, not a map"):
         put(document(plan("lts", [])), image("1.0.0"))
 
 
-def test_missing_plans_are_named_all_at_once_with_those_there_are() -> None:
+def test_missing_plans_are_named_together_with_the_existing_ones() -> None:
     text = document(*(plan(f"plan-{number}", {}) for number in range(30)))
     with pytest.raises(PlanMissing) as caught:
         put(text, image("1.0.0"), image("1.0.0", "edge"))
@@ -438,18 +438,18 @@ def test_missing_plans_are_named_all_at_once_with_those_there_are() -> None:
         put("{}", image("1.0.0"))
 
 
-def test_two_plans_of_one_id_are_refused() -> None:
+def test_two_plans_with_the_same_id_are_refused() -> None:
     with pytest.raises(RuleBroken, match="two plans lts"):
         put(document(plan("lts", {}), plan("lts", {})), image("1.0.0"))
 
 
-def test_a_version_with_the_same_disk_is_left_alone_whatever_its_sas() -> None:
+def test_a_version_with_the_same_disk_is_left_alone_whatever_its_sas_is() -> None:
     text = document(plan("lts", entries("1.0.0")))
     for query in (FINE, EXPIRED, "", "sig=x"):
         assert put(text, image("1.0.0", query=query)) == (text, EditOutcome())
 
 
-def test_versions_with_another_disk_are_named_all_at_once() -> None:
+def test_versions_with_other_disks_are_named_together() -> None:
     text = document(plan("lts", entries("1.0.0", "1.1.0")))
     with pytest.raises(VersionTaken) as caught:
         put(text, image("1.0.0", disk="a"), image("1.1.0", disk="b"), image("1.2.0"))
@@ -461,13 +461,13 @@ def test_versions_with_another_disk_are_named_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("slot", ["preview", "production"])
-def test_a_version_published_with_another_disk_is_taken_though_the_draft_lacks_it(slot: str) -> None:
+def test_a_version_published_with_another_disk_is_taken_even_if_the_draft_lacks_it(slot: str) -> None:
     slots: dict[str, Any] = {slot: held("1.0.0")}
     with pytest.raises(VersionTaken, match=f"lts 1.0.0 is there in the {slot} with other disks"):
         put(document(plan("lts", {})), image("1.0.0", disk="other"), **slots)
 
 
-def test_a_published_version_that_the_draft_lost_comes_back() -> None:
+def test_a_published_version_that_the_draft_lacks_is_added_again() -> None:
     text = document(plan("lts", entries("1.1.0")))
     after, outcome = put(text, image("1.0.0"), production=held("1.0.0", "1.1.0"))
     assert set(map_of(after)) == {"1.0.0", "1.1.0"}
@@ -475,7 +475,7 @@ def test_a_published_version_that_the_draft_lost_comes_back() -> None:
 
 
 @pytest.mark.parametrize("place", ["draft", "preview", "production"])
-def test_a_new_version_has_to_be_greater_than_all_before(place: str) -> None:
+def test_a_new_version_must_be_greater_than_all_earlier_ones(place: str) -> None:
     text = document(plan("lts", entries("1.10.0") if place == "draft" else {}))
     slots: dict[str, Any] = {} if place == "draft" else {place: held("1.10.0")}
     with pytest.raises(RuleBroken, match=r"version 1.9.9 is not greater than 1.10.0") as caught:
@@ -486,7 +486,7 @@ def test_a_new_version_has_to_be_greater_than_all_before(place: str) -> None:
 
 @pytest.mark.parametrize("place", ["draft", "preview", "production"])
 @pytest.mark.parametrize("disk", ["2026.03.01", "other"])
-def test_a_version_with_leading_zeros_is_left_alone_or_taken_as_any_other(place: str, disk: str) -> None:
+def test_a_version_with_leading_zeros_is_left_alone_or_taken_like_any_other(place: str, disk: str) -> None:
     text = document(plan("lts", entries("2026.03.01")))
     slots: dict[str, Any] = {} if place == "draft" else {place: held("2026.03.01")}
     if disk == "2026.03.01":
@@ -512,13 +512,13 @@ def test_a_version_that_is_there_in_another_spelling_is_taken(
     assert str(caught.value) == said + "Spell the version as it is there, or give the new image a greater one."
 
 
-def test_a_version_is_taken_in_another_spelling_though_the_draft_has_it_as_it_is_wanted() -> None:
+def test_a_version_is_taken_in_another_spelling_even_if_the_draft_has_the_wanted_one() -> None:
     text = document(plan("lts", entries("2026.03.01")))
     with pytest.raises(VersionTaken, match=r"lts 2026.3.1 is there in the production, and 2026.03.01 is"):
         put(text, image("2026.03.01"), production=held("2026.3.1"))
 
 
-def test_one_version_in_two_spellings_is_refused_within_one_request() -> None:
+def test_two_spellings_of_one_version_in_a_request_are_refused() -> None:
     text = document(plan("lts", {}), plan("edge", {}))
     with pytest.raises(VersionTaken) as caught:
         put(text, image("2026.3.1"), image("2026.03.01", disk="2026.3.1"), image("1.0.0"))
@@ -528,7 +528,7 @@ def test_one_version_in_two_spellings_is_refused_within_one_request() -> None:
     assert put(text, image("2026.3.1"), image("2026.03.01", "edge"))[1].changed
 
 
-def test_two_generations_spell_a_version_alike() -> None:
+def test_two_generations_must_spell_a_version_alike() -> None:
     with pytest.raises(VersionTaken, match=r"versions 1.011.0 and 1.11.0 are the same number"):
         put(core_document(), image("1.011.0", generation="1"), image("1.11.0", disk="gen2", generation="2"))
     first, _ = put(core_document(), image("1.011.0", generation="1"))
@@ -545,7 +545,7 @@ def test_leading_zeros_do_not_make_a_version_greater_or_smaller() -> None:
     assert list(map_of(after)) == ["2026.9.30", "2026.10.00", "2026.010.01"]
 
 
-def test_every_version_of_a_plan_has_the_same_number_of_data_disks() -> None:
+def test_every_version_of_a_plan_must_have_the_same_number_of_data_disks() -> None:
     text = document(plan("lts", entries("1.0.0")))
     with pytest.raises(RuleBroken, match=r"1.1.0 has 1 data disk, but version 1.0.0 has 0 data disks"):
         put(text, image("1.1.0", data=[0]))
@@ -573,7 +573,7 @@ def test_all_rules_are_checked_before_anything_changes() -> None:
 # SAS
 
 
-def test_what_is_wrong_with_a_sas_is_said_without_its_signature() -> None:
+def test_sas_problems_are_reported_without_the_signature() -> None:
     with pytest.raises(RuleBroken) as caught:
         put(document(plan("lts", {})), image("1.0.0", query=EXPIRED.replace("sr=c", "sr=d"), data=[0]))
     said = str(caught.value)
@@ -589,7 +589,7 @@ def test_a_sas_that_expires_soon_is_a_warning() -> None:
     assert warning.startswith("lts 1.0.0: the SAS of the OS disk: se (expiry) 2024-05-30T00:00:00Z should be")
 
 
-def test_an_unsigned_url_tells_which_account_needs_a_key() -> None:
+def test_the_error_for_an_unsigned_url_names_the_account_that_needs_a_key() -> None:
     with pytest.raises(RuleBroken) as caught:
         put(document(plan("lts", {})), image("1.0.0", query=""))
     assert "no key of the storage account fabrikamimages" in str(caught.value)
@@ -602,7 +602,7 @@ def test_more_data_disks_than_some_pages_allow_is_a_warning() -> None:
     assert "16 data disks" in warning
 
 
-def test_an_expired_sas_of_an_unpublished_version_is_renewed_so_that_a_failed_certification_can_be_repeated() -> None:
+def test_an_expired_sas_of_an_unpublished_version_is_renewed() -> None:
     details = [{"Lun": "0", "size": 1.5, "Url": url("1.0.0-0", EXPIRED)}]
     before = document(plan("lts", {"1.0.0": entry("1.0.0", EXPIRED, details)}))
     after, outcome = put(before, image("1.0.0", data=[0]), production=held("0.9.0"))
@@ -612,7 +612,7 @@ def test_an_expired_sas_of_an_unpublished_version_is_renewed_so_that_a_failed_ce
 
 
 @pytest.mark.parametrize("there", [SOON, "", "sig=x", FINE.replace("sp=rl", "sp=w")])
-def test_any_sas_that_will_not_last_is_renewed(there: str) -> None:
+def test_a_sas_that_expires_soon_is_renewed(there: str) -> None:
     before = document(plan("lts", entries("1.0.0", query=there)))
     after, outcome = put(before, image("1.0.0"))
     assert map_of(after) == entries("1.0.0")
@@ -638,7 +638,7 @@ def test_a_sas_is_not_replaced_by_one_that_is_no_better(given_query: str) -> Non
 # Room
 
 
-def test_a_full_plan_names_what_it_holds_and_what_could_go() -> None:
+def test_the_error_for_a_full_plan_names_its_versions_and_those_that_could_go() -> None:
     text = document(plan("lts", entries(*(f"1.{minor}.0" for minor in range(8)))))
     with pytest.raises(PlanFull) as caught:
         put(text, image("2.0.0"), production=held("1.0.0"))
@@ -653,14 +653,14 @@ def test_a_full_plan_that_has_the_version_already_is_fine() -> None:
     assert put(text, image("1.3.0")) == (text, EditOutcome())
 
 
-def test_the_smallest_by_number_goes_first() -> None:
+def test_the_smallest_version_is_removed_first() -> None:
     text = document(plan("lts", entries("1.10.0", "1.9.0", "1.2.0")))
     after, outcome = put(text, image("2.0.0"), limit=2, when_full=WhenFull.REMOVE_OLDEST)
     assert list(map_of(after)) == ["1.10.0", "2.0.0"]
     assert [str(one) for one in outcome.removed] == ["lts 1.2.0", "lts 1.9.0"]
 
 
-def test_the_smallest_by_number_goes_first_however_it_is_spelled() -> None:
+def test_the_smallest_version_is_removed_first_however_it_is_spelled() -> None:
     text = document(plan("lts", entries("2026.3.1", "2026.003.0", "2026.02.28")))
     after, outcome = put(text, image("2026.10.01"), limit=2, when_full=WhenFull.REMOVE_OLDEST)
     assert list(map_of(after)) == ["2026.3.1", "2026.10.01"]
@@ -668,14 +668,14 @@ def test_the_smallest_by_number_goes_first_however_it_is_spelled() -> None:
 
 
 @pytest.mark.parametrize("slot", ["preview", "production"])
-def test_the_newest_of_a_slot_stays_in_the_draft_though_it_is_spelled_otherwise_there(slot: str) -> None:
+def test_the_newest_version_of_a_slot_stays_even_in_another_spelling(slot: str) -> None:
     text = document(plan("lts", entries("2026.03.01", "2026.03.02")))
     slots: dict[str, Any] = {slot: held("2026.3.1", "2026.2.28")}
     after, _ = put(text, image("2026.04.01"), limit=2, when_full=WhenFull.REMOVE_OLDEST, **slots)
     assert list(map_of(after)) == ["2026.03.01", "2026.04.01"]
 
 
-def test_where_nothing_may_go_the_reason_is_said() -> None:
+def test_the_error_says_why_no_version_may_go() -> None:
     text = document(plan("lts", entries("1.0.0", "1.1.0")))
     with pytest.raises(PlanFull, match="the newest of preview and production, the versions asked for"):
         put(
@@ -688,7 +688,7 @@ def test_where_nothing_may_go_the_reason_is_said() -> None:
         )
 
 
-def test_core_vm_plans_and_a_limit_of_zero_hold_any_number() -> None:
+def test_core_vm_plans_and_a_limit_of_zero_allow_any_number() -> None:
     versions = [f"1.{minor}.0" for minor in range(20)]
     core = document({"planId": "lts", CORE_MAP: entries(*versions)}, offer_type="microsoft-azure-corevm")
     assert put(core, image("2.0.0"))[1].removed == []
@@ -708,7 +708,7 @@ some_versions = st.tuples(st.integers(0, 3), st.integers(0, 12), st.integers(0, 
     st.integers(1, 9),
     st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True),
 )
-def test_rotation_keeps_what_must_stay_and_drops_the_smallest_first(
+def test_making_room_keeps_what_must_stay_and_removes_the_smallest_first(
     there: list[str], data: st.DataObject, limit: int, new: list[int]
 ) -> None:
     preview = data.draw(st.lists(st.sampled_from(there), unique=True))
@@ -747,7 +747,7 @@ def spellings(draw: st.DrawFn) -> str:
 
 
 @given(st.lists(spellings(), max_size=6, unique=True), st.lists(spellings(), min_size=1, max_size=4, unique=True))
-def test_no_edit_puts_two_spellings_of_a_version_into_a_plan(there: list[str], wanted: list[str]) -> None:
+def test_no_edit_adds_a_second_spelling_of_a_version_to_a_plan(there: list[str], wanted: list[str]) -> None:
     text = document(plan("lts", entries(*there)))
     respelled = [one for one in wanted if any(each != one and sort_key(each) == sort_key(one) for each in there)]
     numbers = {sort_key(one) for one in wanted}
@@ -805,7 +805,7 @@ def generations_of(text: str) -> dict[str | None, dict[str, Any]]:
     return {None: one[CORE_MAP], **found}
 
 
-def test_an_image_of_a_core_vm_plan_goes_into_every_generation_with_all_its_members() -> None:
+def test_an_image_of_a_core_vm_plan_is_added_to_every_generation_with_all_members() -> None:
     after, outcome = put(core_document(), image("1.11.0"))
     own, second = generations_of(after).values()
     assert own["1.11.0"] == {
@@ -822,7 +822,7 @@ def test_an_image_of_a_core_vm_plan_goes_into_every_generation_with_all_its_memb
     assert r'"label": "Webst\u00e4ck"' in after.split('"1.11.0": {')[1]
 
 
-def test_images_of_two_generations_have_a_disk_each() -> None:
+def test_images_of_two_generations_have_their_own_disks() -> None:
     after, outcome = put(
         core_document(), image("1.11.0", generation="1"), image("1.11.0", disk="gen2", generation="2")
     )
@@ -867,7 +867,7 @@ def test_a_generation_without_a_map_gets_one() -> None:
     assert [list(images) for images in generations_of(after).values()] == [["1.0.0"], ["1.0.0"]]
 
 
-def test_a_version_of_one_generation_may_follow_in_the_other() -> None:
+def test_a_version_of_one_generation_may_be_added_to_the_other_later() -> None:
     first, _ = put(core_document(), image("1.11.0", generation="1"))
     after, outcome = put(first, image("1.11.0", disk="gen2", generation="2"))
     assert [str(one) for one in outcome.added] == ["lts 1.11.0 (generation 2)"]
@@ -875,7 +875,7 @@ def test_a_version_of_one_generation_may_follow_in_the_other() -> None:
         put(after, image("1.9.0", disk="gen2", generation="2"))
 
 
-def test_a_dropped_version_goes_from_every_generation_and_no_map_becomes_empty() -> None:
+def test_a_version_is_removed_from_every_generation_and_no_map_becomes_empty() -> None:
     full, _ = put(core_document(), image("1.11.0"))
     after, outcome = put(full, image("1.12.0"), limit=2, when_full=WhenFull.REMOVE_OLDEST)
     assert [list(images) for images in generations_of(after).values()] == [["1.11.0", "1.12.0"]] * 2

@@ -36,7 +36,7 @@ NEW_FORM = f"/api/publishers/p/offers/o/operations/{GUID}"
         pytest.param("x-other", NEW_FORM, None, id="no header"),
     ],
 )
-def test_the_operation_in_a_location(header: str, value: str, found: str | None) -> None:
+def test_the_operation_is_read_from_every_form_of_location(header: str, value: str, found: str | None) -> None:
     assert operation_id(httpx.Headers({header: value})) == found
 
 

@@ -133,7 +133,9 @@ async def outcome_of(use: str, client: CloudPartnerMarketplace) -> object:
 
 
 @every_use
-def test_whatever_member_of_an_answer_is_changed(use: str, real_answers: dict[str, Any]) -> None:
+def test_any_changed_member_of_an_answer_leads_to_a_result_or_an_error_of_the_contract(
+    use: str, real_answers: dict[str, Any]
+) -> None:
     everything = st.fixed_dictionaries({call: mutated(real_answers[call]) for call in real_answers})
 
     @examples(25)
@@ -169,7 +171,7 @@ _VALUES = [
 
 
 @every_use
-def test_whatever_status_headers_and_bytes_come(use: str) -> None:
+def test_any_status_headers_and_bytes_lead_to_a_result_or_an_error_of_the_contract(use: str) -> None:
     bodies = st.binary(max_size=200) | st.sampled_from(
         [b"[" * 100_000, ODD_CHARACTERS.encode() * 50, f'{{"message": "{SAS} {TOKEN}'.encode(), b"x" * 300_000]
     )
@@ -259,7 +261,7 @@ GZIP = b"HTTP/1.1 %d X\r\nContent-Encoding: gzip"
         *("redirect to a script", "redirect to no host", "reason in Latin-1", "SSH", "TLS", "a long header"),
     ],
 )
-async def test_what_comes_over_the_wire_is_bounded(
+async def test_answers_are_bounded_on_the_wire(
     speak: Connection, error: type[errors.MarketplaceError], said: str
 ) -> None:
     async with service(speak) as (client, http):
@@ -271,7 +273,7 @@ async def test_what_comes_over_the_wire_is_bounded(
         assert not list(http.cookies.jar)
 
 
-async def test_bytes_behind_the_end_of_what_was_packed_are_not_waited_for() -> None:
+async def test_bytes_after_the_end_of_a_packed_answer_are_not_waited_for() -> None:
     async def begin(writer: asyncio.StreamWriter) -> None:
         writer.write(GZIP % 200 + b"\r\nConnection: close\r\n\r\n" + gzip.compress(b"{}"))
         while True:
@@ -282,7 +284,7 @@ async def test_bytes_behind_the_end_of_what_was_packed_are_not_waited_for() -> N
         assert (await client.read_offer(KEY)).text == "{}"
 
 
-async def test_a_success_in_another_alphabet_is_one() -> None:
+async def test_a_reason_phrase_in_another_alphabet_is_accepted() -> None:
     async with service(says(b"HTTP/1.1 200 Cr\xe9\xe9\r\nContent-Length: 2", b"{}")) as (client, _):
         assert (await client.read_offer(KEY)).text == "{}"
 
@@ -343,7 +345,7 @@ def edited(document: str, images: Sequence[Image], **more: Any) -> Any:
 
 
 @pytest.mark.parametrize(("plans", "versions"), [(2000, 1), (1, 4000)], ids=["plans", "versions"])
-def test_an_edit_takes_time_in_proportion(plans: int, versions: int) -> None:
+def test_an_edit_takes_linear_time(plans: int, versions: int) -> None:
     document, images = crowded(plans, versions), wanted(500, plans)
     begun = time.thread_time()
     text, outcome = edited(document, images)
@@ -353,7 +355,7 @@ def test_an_edit_takes_time_in_proportion(plans: int, versions: int) -> None:
     assert time.thread_time() - begun < 4
 
 
-def test_of_thousands_of_removed_versions_a_thousand_are_named() -> None:
+def test_a_thousand_of_many_removed_versions_are_named() -> None:
     more = {"preview": [], "production": [], "when_full": WhenFull.REMOVE_OLDEST, "limit": 1}
     text, outcome = edited(crowded(1, 3000), wanted(1, 1), **more)
     assert [held.version for held in held_images(text)] == ["1.1.0"]
@@ -386,7 +388,7 @@ def test_a_thousand_images_give_twenty_warnings() -> None:
     ],
     ids=["plans", "images", "depth"],
 )
-def test_a_document_beyond_the_bounds_is_refused_with_the_bound(
+def test_a_document_beyond_a_limit_is_refused_with_the_limit(
     document: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plans, "MAX_IMAGES", 1000)
@@ -396,14 +398,14 @@ def test_a_document_beyond_the_bounds_is_refused_with_the_bound(
     assert time.thread_time() - begun < 2
 
 
-async def test_an_answer_of_megabytes_that_is_no_document_is_refused_with_the_bound() -> None:
+async def test_a_large_answer_that_is_not_a_document_is_refused_with_the_limit() -> None:
     content = b"[" + b" " * MAX_ANSWER_BYTES + b"]"
     client = marketplace_that(lambda _: httpx.Response(200, content=content))
     with pytest.raises(errors.Unreadable, match="more than 4,194,304 bytes"):
         await client.operations(KEY)
 
 
-async def test_of_ten_thousand_operations_the_newest_is_found() -> None:
+async def test_the_newest_of_ten_thousand_operations_is_found() -> None:
     listed = [
         {"id": f"op-{number}", "submissionType": "publish", "changedTime": f"2024-01-01T00:00:{number % 60:02}Z"}
         for number in range(10_000)

@@ -195,7 +195,7 @@ async def test_an_existing_offer_is_left_alone() -> None:
     assert not service.puts
 
 
-async def test_a_repeated_creation_knows_its_own_offer() -> None:
+async def test_a_repeated_creation_recognises_its_own_offer() -> None:
     service = Service(document("1.0.0", status="neverPublished", version=1))
     service.listed = [{"id": "op-1", "submissionState": "completed"}]
     text = json.dumps(document("1.0.0"))
@@ -205,7 +205,7 @@ async def test_a_repeated_creation_knows_its_own_offer() -> None:
     assert not service.puts
 
 
-async def test_a_repeated_creation_knows_an_offer_of_somebody_else() -> None:
+async def test_a_repeated_creation_recognises_an_offer_of_somebody_else() -> None:
     service = Service(document("9.0.0"))
     put = await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=True, sole_writer=True)
     assert put is None
@@ -225,7 +225,7 @@ async def test_a_draft_is_replaced_under_its_etag(sends_etag: bool) -> None:  # 
     assert service.slots["Draft"] == text
 
 
-async def test_a_replacement_reads_again_when_somebody_was_faster() -> None:
+async def test_a_replacement_reads_again_after_somebody_else_wrote() -> None:
     service = Service(document("1.0.0"))
     service.hook = stranger_writes(4)
     assert await service.put_offer(json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True)
@@ -257,7 +257,7 @@ async def test_an_offer_that_somebody_else_creates_meanwhile_is_left_alone(statu
 
 
 @pytest.mark.parametrize("status", [400, 412, 428])
-async def test_a_service_that_wants_if_match_for_a_new_offer_gets_it(status: int) -> None:
+async def test_a_new_offer_is_put_with_if_match_if_the_service_requires_it(status: int) -> None:
     def hook(_: Service, request: httpx.Request) -> httpx.Response | None:
         return None if "if-match" in request.headers else httpx.Response(status, text="If-Match is required")
 
@@ -275,14 +275,14 @@ async def test_a_document_that_the_service_refuses_stays_refused() -> None:
     assert service.calls.count(("PUT", "")) == 2
 
 
-async def test_a_publisher_that_is_not_there_is_not_found() -> None:
+async def test_a_missing_publisher_is_not_found() -> None:
     service = Service()
     service.hook = lambda *_: httpx.Response(404)
     with pytest.raises(errors.NotFound):
         await service.put_offer(json.dumps(document("1.0.0")), replace=False, repeated=False, sole_writer=True)
 
 
-async def test_what_is_no_document_is_not_sent() -> None:
+async def test_text_that_is_not_a_document_is_not_sent() -> None:
     service = Service()
     with pytest.raises(errors.RuleBroken):
         await service.put_offer("[]", replace=False, repeated=False, sole_writer=True)
@@ -309,7 +309,7 @@ SOON = SAS.replace("2024-09-01", "2024-03-05")
 EXPIRED = SAS.replace("2024-09-01", "2024-02-28")
 
 
-async def test_a_sas_of_no_use_is_told_without_its_signature() -> None:
+async def test_a_sas_that_does_not_work_is_reported_without_its_signature() -> None:
     text = json.dumps(with_disks(v1=url("1.0.0", SOON)))
     put = await Service().put_offer(text, replace=False, repeated=False, sole_writer=True)
     assert put is not None
@@ -319,7 +319,7 @@ async def test_a_sas_of_no_use_is_told_without_its_signature() -> None:
 
 
 @pytest.mark.parametrize("query", ["", EXPIRED, SAS.replace("sr=c&", "")])
-async def test_a_new_offer_whose_disks_cannot_be_read_is_not_sent(query: str) -> None:
+async def test_a_new_offer_with_unreadable_disks_is_not_sent(query: str) -> None:
     service = Service()
     text = json.dumps(with_disks(v1=url("1.0.0", query)))
     with pytest.raises(errors.RuleBroken, match=r"lts 1\.0\.0: the (SAS|URL) of the OS disk") as caught:
@@ -328,7 +328,7 @@ async def test_a_new_offer_whose_disks_cannot_be_read_is_not_sent(query: str) ->
     assert "hunter2" not in str(caught.value)
 
 
-async def test_a_new_offer_needs_no_secret_where_we_hold_the_key() -> None:
+async def test_a_new_offer_needs_no_secret_if_the_worker_has_the_key() -> None:
     service = Service()
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", "")))
@@ -340,7 +340,7 @@ async def test_a_new_offer_needs_no_secret_where_we_hold_the_key() -> None:
     assert sent.replace(disk(sent), url("1.0.0", "")) == text
 
 
-async def test_a_repeated_creation_knows_the_offer_that_it_signed() -> None:
+async def test_a_repeated_creation_recognises_the_offer_that_it_signed() -> None:
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     service.signer = SIGNER
     text = json.dumps(with_disks(v1=url("1.0.0", "")))
@@ -365,7 +365,7 @@ async def test_a_replaced_draft_keeps_the_urls_of_images_that_it_holds() -> None
     assert service.slots["Draft"] == sent
 
 
-async def test_a_replaced_draft_gets_no_new_image_that_cannot_be_read() -> None:
+async def test_a_replaced_draft_gets_no_new_unreadable_image() -> None:
     service = Service(with_disks(v1=url("1.0.0", EXPIRED)))
     text = json.dumps(with_disks(v1=url("1.0.0", EXPIRED), v2=url("2.0.0", EXPIRED)))
     with pytest.raises(errors.RuleBroken) as caught:
@@ -375,7 +375,7 @@ async def test_a_replaced_draft_gets_no_new_image_that_cannot_be_read() -> None:
     assert not service.puts
 
 
-async def test_an_offer_in_the_words_of_the_other_api_is_refused_before_anything_is_sent() -> None:
+async def test_a_definition_of_the_other_api_is_refused_before_anything_is_sent() -> None:
     service = Service()
     for text in (json.dumps(document("1.0.0")), "{}"):
         with pytest.raises(errors.RuleBroken, match=r"^configure: is of the Product Ingestion API only") as caught:
@@ -409,7 +409,7 @@ ELSEWHERE: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("member", ELSEWHERE)
-def test_what_only_the_other_api_knows_is_refused_and_named(member: str) -> None:
+def test_a_member_that_only_the_other_api_has_is_refused(member: str) -> None:
     service = Service()
     with pytest.raises(errors.RuleBroken) as caught:
         service.marketplace().check(ELSEWHERE[member])
@@ -419,7 +419,7 @@ def test_what_only_the_other_api_knows_is_refused_and_named(member: str) -> None
     assert service.calls == []
 
 
-def test_all_that_only_the_other_api_knows_is_named_at_once() -> None:
+def test_members_that_only_the_other_api_has_are_named_together() -> None:
     change = Change(
         images=[FROM_A_GALLERY, WITH_A_SKU],
         scope=Scope.MODULAR,
@@ -431,7 +431,7 @@ def test_all_that_only_the_other_api_knows_is_named_at_once() -> None:
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == list(ELSEWHERE)
 
 
-def test_what_the_api_knows_is_not_refused() -> None:
+def test_a_change_that_the_api_supports_is_not_refused() -> None:
     marketplace = Service().marketplace()
     marketplace.check(Change())
     wanted = image("1.0.0").model_copy(update={"generation": "2", "data_disks": [DataDisk(lun=0, vhd_url=url("d"))]})
@@ -459,7 +459,9 @@ async def test_an_image_is_put_in_one_write_under_the_etag() -> None:
 
 @pytest.mark.parametrize("sends_etag", [True, False])
 @pytest.mark.parametrize("write", ["edit", "replace"])
-async def test_a_publish_that_begins_during_our_write_is_known(write: str, sends_etag: bool) -> None:  # noqa: FBT001
+async def test_a_publish_that_starts_during_the_write_is_among_the_known_operations(
+    write: str, sends_etag: bool
+) -> None:
     def hook(service: Service, request: httpx.Request) -> None:
         if request.method == "PUT":
             service.listed = [{"id": "theirs"}, *service.listed]
@@ -478,7 +480,7 @@ async def test_a_publish_that_begins_during_our_write_is_known(write: str, sends
     assert service.calls.count(("GET", "submissions")) == 1
 
 
-async def test_what_is_there_already_is_not_written() -> None:
+async def test_an_image_that_is_there_already_is_not_written() -> None:
     service = Service(document("1.0.0"))
     edit = await service.edit(image("1.0.0"))
     assert not edit.changed
@@ -493,7 +495,7 @@ async def test_planning_an_edit_writes_nothing() -> None:
     assert not service.puts
 
 
-async def test_a_broken_rule_is_told_before_anything_is_sent() -> None:
+async def test_a_broken_rule_is_found_before_anything_is_sent() -> None:
     service = Service(document("1.0.0"))
     with pytest.raises(errors.PlanMissing):
         await service.edit(Image(plan_id="other", version="1.0.0", os_vhd_url=url("1.0.0")))
@@ -508,7 +510,7 @@ async def test_the_newest_of_preview_and_production_stay() -> None:
     assert [str(each) for each in edit.removed] == ["lts 3.0.0"]
 
 
-async def test_an_edit_is_applied_again_when_somebody_was_faster() -> None:
+async def test_an_edit_is_applied_again_after_somebody_else_wrote() -> None:
     service = Service(document("1.0.0"))
     service.hook = stranger_writes(4)
     edit = await service.edit(image("2.0.0"))
@@ -532,7 +534,7 @@ async def test_without_an_etag_the_draft_is_read_back() -> None:
     assert service.calls[-2:] == [("GET", ""), ("GET", "submissions")]
 
 
-async def test_without_an_etag_an_overwritten_image_is_put_again() -> None:
+async def test_without_an_etag_an_overwritten_image_is_added_again() -> None:
     def hook(service: Service, _: httpx.Request) -> None:
         if service.calls[-2:] == [("PUT", ""), ("GET", "")] and len(service.puts) == 1:
             service.write(document("1.0.0", "1.0.1"))
@@ -544,7 +546,7 @@ async def test_without_an_etag_an_overwritten_image_is_put_again() -> None:
     assert versions_of(service.slots["Draft"]) == ["1.0.0", "1.0.1", "1.1.0"]
 
 
-async def test_without_an_etag_a_war_of_writers_ends_as_a_conflict() -> None:
+async def test_without_an_etag_repeated_overwriting_ends_as_a_conflict() -> None:
     service = Service(document("1.0.0"), sends_etag=False)
     service.hook = lambda service, request: service.write(document("1.0.0")) if request.method == "GET" else None
     with pytest.raises(errors.Conflict, match="overwritten 5 times"):
@@ -552,12 +554,12 @@ async def test_without_an_etag_a_war_of_writers_ends_as_a_conflict() -> None:
     assert len(service.puts) == 5
 
 
-async def test_editing_an_offer_that_is_not_there_is_not_found() -> None:
+async def test_an_edit_of_a_missing_offer_is_not_found() -> None:
     with pytest.raises(errors.NotFound):
         await Service().edit(image("1.0.0"))
 
 
-async def test_a_draft_that_is_odd_is_unreadable() -> None:
+async def test_a_draft_of_an_undocumented_shape_is_unreadable() -> None:
     service = Service(document("1.0.0"))
     service.slots["Draft"] = '{"id": NaN}'
     with pytest.raises(errors.Unreadable, match="odd"):
@@ -592,7 +594,7 @@ async def test_disks_without_a_sas_are_signed() -> None:
 # Reading
 
 
-async def test_a_slot_is_read() -> None:
+async def test_every_slot_is_read() -> None:
     service = Service(document("1.0.0"))
     service.slots["Preview"] = json.dumps(document("0.9.0"))
     marketplace = service.marketplace()
@@ -603,34 +605,34 @@ async def test_a_slot_is_read() -> None:
     assert await marketplace.read_slot(OFFER, Slot.PRODUCTION) is None
 
 
-async def test_an_offer_that_was_never_published_has_no_operations_although_none_are_listed() -> None:
+async def test_an_offer_that_was_never_published_has_no_operations_even_without_a_list() -> None:
     service = Service(document("1.0.0"))
     service.listed = None
     service.status = {"status": "neverPublished", "steps": []}
     assert await service.marketplace().operations(OFFER) == []
 
 
-async def test_a_published_offer_whose_operations_are_not_listed_is_not_taken_for_a_new_one() -> None:
+async def test_a_published_offer_without_a_list_is_not_mistaken_for_a_new_one() -> None:
     service = Service(document("1.0.0"))
     service.listed = None
     with pytest.raises(errors.Refused, match="does not list its operations"):
         await service.marketplace().operations(OFFER)
 
 
-async def test_operations_of_an_offer_that_is_not_there_are_not_found() -> None:
+async def test_operations_of_a_missing_offer_are_not_found() -> None:
     with pytest.raises(errors.NotFound):
         await Service().marketplace().operations(OFFER)
 
 
 @pytest.mark.parametrize(("word", "awaits"), [(WAITING, True), ("running", False)])
-async def test_the_offers_status_tells_whether_it_awaits_sign_off(word: str, awaits: bool) -> None:  # noqa: FBT001
+async def test_the_offers_status_says_if_it_awaits_sign_off(word: str, awaits: bool) -> None:  # noqa: FBT001
     service = Service(document("1.0.0"))
     service.status = {"status": word, "steps": []}
     assert await service.marketplace().awaits_sign_off(OFFER) is awaits
 
 
 @pytest.mark.parametrize(("word", "awaits"), [(WAITING, True), ("running", True), ("canceled", False)])
-async def test_a_publish_that_sign_off_ended_waits_unless_the_offers_status_says_otherwise(
+async def test_a_publish_that_ended_at_sign_off_waits_unless_the_offers_status_says_otherwise(
     word: str,
     awaits: bool,  # noqa: FBT001
 ) -> None:
@@ -650,14 +652,14 @@ async def test_the_kind_is_taken_from_the_document() -> None:
     assert service.calls == [("GET", "operations/op-1")]
 
 
-async def test_the_kind_is_taken_from_the_list_otherwise() -> None:
+async def test_without_a_kind_in_the_document_it_is_taken_from_the_list() -> None:
     service = Service(document("1.0.0"))
     service.documents["op-1"] = [{"status": "completed", "steps": []}]
     service.listed = [{"id": "op-2"}, {"id": "op-1", "submissionType": "goLive"}]
     assert (await service.marketplace().look(OFFER, "op-1")).state is OperationState.LIVE
 
 
-async def test_a_sign_off_that_only_the_offers_status_tells_is_found() -> None:
+async def test_a_sign_off_that_only_the_offers_status_shows_is_found() -> None:
     service = Service(document("1.0.0"))
     service.documents["op-1"] = {"status": "running", "submissionType": "publish", "steps": []}
     service.listed = [{"id": "op-1", "submissionState": "running"}]
@@ -665,7 +667,7 @@ async def test_a_sign_off_that_only_the_offers_status_tells_is_found() -> None:
     assert (await service.marketplace().look(OFFER, "op-1")).state is OperationState.PREVIEW
 
 
-async def test_the_offers_status_is_not_taken_for_that_of_an_older_operation() -> None:
+async def test_the_offers_status_is_not_mistaken_for_that_of_an_older_operation() -> None:
     service = Service(document("1.0.0"))
     service.documents["op-1"] = {"status": "running", "submissionType": "publish", "steps": []}
     service.listed = [{"id": "op-2", "submissionState": "running"}, {"id": "op-1", "submissionState": "running"}]
@@ -673,7 +675,7 @@ async def test_the_offers_status_is_not_taken_for_that_of_an_older_operation() -
     assert (await service.marketplace().look(OFFER, "op-1")).state is OperationState.RUNNING
 
 
-async def test_the_status_of_the_preview_before_is_not_taken_for_that_of_a_new_publish() -> None:
+async def test_the_status_of_the_previous_preview_is_not_mistaken_for_that_of_a_new_publish() -> None:
     service = Service(document("1.0.0"))
     steps = [{"id": "a", "status": "inProgress"}, {"id": "b", "status": "notStarted"}]
     service.documents["op-1"] = {"status": "running", "submissionType": "publish", "steps": steps}
@@ -689,7 +691,7 @@ async def test_the_list_is_not_read_while_nothing_waits() -> None:
     assert ("GET", "submissions") not in service.calls
 
 
-async def test_looking_at_an_operation_that_is_not_there_is_not_found() -> None:
+async def test_a_look_at_a_missing_operation_is_not_found() -> None:
     with pytest.raises(errors.NotFound):
         await Service(document("1.0.0")).marketplace().look(OFFER, "op-1")
 
@@ -720,7 +722,7 @@ JSON = st.recursive(
 
 @settings(max_examples=60)
 @given(JSON, st.lists(JSON, min_size=4, max_size=4))
-async def test_any_answer_is_met_with_a_result_or_a_typed_error(draft: object, answers: list[object]) -> None:
+async def test_any_answer_leads_to_a_result_or_a_typed_error(draft: object, answers: list[object]) -> None:
     service = Service(document("1.0.0"))
     service.slots = dict(zip(["Draft", "Preview"], [json.dumps(draft), json.dumps(answers[0])], strict=True))
     service.listed, service.status, service.documents["op-1"] = answers[1:]

@@ -25,7 +25,7 @@ def ids(body: object) -> list[str]:
     return [operation.id for operation in operations(body)]
 
 
-def test_the_newest_comes_first() -> None:
+def test_the_newest_operation_comes_first() -> None:
     listed = [
         item("a", "2023-01-01T00:00:00Z"),
         item("b", "2023-01-01T00:00:00.2Z"),
@@ -34,35 +34,35 @@ def test_the_newest_comes_first() -> None:
     assert ids(listed) == ["b", "a", "c"]
 
 
-def test_a_running_one_comes_before_all() -> None:
+def test_a_running_operation_comes_first() -> None:
     assert ids([item("a", "2023-02-01T00:00:00Z"), item("b", "2023-01-01T00:00:00Z", "Running")]) == ["b", "a"]
 
 
-def test_without_times_the_order_stays() -> None:
+def test_without_times_the_order_of_the_list_is_kept() -> None:
     assert ids([item("a"), item("b"), item("c", "garbage")]) == ["a", "b", "c"]
 
 
-def test_with_equal_times_the_order_stays() -> None:
+def test_with_equal_times_the_order_of_the_list_is_kept() -> None:
     assert ids([item(name, "2023-01-01T00:00:00Z") for name in "abc"]) == ["a", "b", "c"]
 
 
-def test_one_without_a_time_stays_behind_the_one_before_it() -> None:
+def test_an_operation_without_a_time_stays_behind_its_predecessor() -> None:
     listed = [item("old", "2022-01-01T00:00:00Z"), item("timeless"), item("new", "2023-01-01T00:00:00Z")]
     assert ids(listed) == ["new", "old", "timeless"]
 
 
-def test_the_repeated_and_the_nameless_are_left_out() -> None:
+def test_repeated_operations_and_those_without_an_id_are_skipped() -> None:
     listed = [item("a"), item("a"), item(None), item("../b"), item(""), {}, None, "c", item(5), item("d")]
     assert ids(listed) == ["a", "d"]
 
 
 @pytest.mark.parametrize("state", ["running", "completed"])
-def test_one_that_cancels_another_is_left_out(state: str) -> None:
+def test_a_cancellation_is_skipped(state: str) -> None:
     assert ids([item("b", submissionType="cancel", slot="staging", state=state), item("a", slot="staging")]) == ["a"]
 
 
 @pytest.mark.parametrize("kind", ["publish", "PUBLISH", "Publish/GoLive", "go-live", "GoLive", "", None, 5])
-def test_a_publish_or_a_go_live_is_not_left_out_however_it_is_written(kind: object) -> None:
+def test_a_publish_or_go_live_is_kept_in_every_spelling(kind: object) -> None:
     assert ids([item("a", submissionType=kind)]) == ["a"]
 
 
@@ -79,7 +79,7 @@ def test_a_publish_or_a_go_live_is_not_left_out_however_it_is_written(kind: obje
         ("a", []),
     ],
 )
-def test_a_list_comes_in_any_wrapping(body: object, expected: list[str]) -> None:
+def test_a_list_is_read_in_every_wrapping(body: object, expected: list[str]) -> None:
     assert ids(body) == expected
 
 
@@ -99,7 +99,9 @@ def test_a_list_comes_in_any_wrapping(body: object, expected: list[str]) -> None
         ({"submissionType": None}, OperationKind.PUBLISH, OperationState.PREVIEW),
     ],
 )
-def test_kind_and_state(members: dict[str, object], kind: OperationKind, state: OperationState) -> None:
+def test_the_kind_and_state_of_an_operation_are_read(
+    members: dict[str, object], kind: OperationKind, state: OperationState
+) -> None:
     [found] = operations([{**item("a"), **members}])
     assert (found.kind, found.state) == (kind, state)
 
@@ -120,10 +122,10 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json_makes_a_list(body: object) -> None:
+def test_any_json_is_read_as_a_list(body: object) -> None:
     assert len({operation.id for operation in operations(body)}) == len(operations(body))
 
 
 @pytest.mark.parametrize("value", [None, 7, "", "a/b", "..", "a b", "a$b", "x" * 201, "é", "a\n"])
-def test_what_cannot_stand_in_a_url_is_no_id(value: object) -> None:
+def test_text_that_cannot_be_part_of_a_url_is_not_an_id(value: object) -> None:
     assert identifier(value) is None

@@ -63,7 +63,7 @@ def operation(word: object, *steps: object, **more: object) -> dict[str, Any]:
         ("published odd", StepState.UNKNOWN),
     ],
 )
-def test_a_word_has_one_meaning_whatever_it_is_said_of(words: str, state: StepState) -> None:
+def test_a_status_word_has_one_meaning_everywhere(words: str, state: StepState) -> None:
     assert {meaning(word) for word in words.split()} == {state}
 
 
@@ -73,7 +73,7 @@ def test_spaces_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("word", [None, 5, True, ["running"], {"a": 1}, "", "x" * 1_000_000])
-def test_what_is_no_word_is_unknown(word: object) -> None:
+def test_values_that_are_not_words_are_unknown(word: object) -> None:
     assert meaning(word) is StepState.UNKNOWN
 
 
@@ -183,7 +183,9 @@ def test_letter_case_and_separators_do_not_matter(word: str, data: st.DataObject
         pytest.param({"Status": "Completed"}, None, OperationState.PREVIEW, id="members in upper case"),
     ],
 )
-def test_the_state_of_a_publish(document: object, offer_status: object, state: OperationState) -> None:
+def test_the_state_of_a_publish_follows_from_its_word_and_steps(
+    document: object, offer_status: object, state: OperationState
+) -> None:
     assert report("op", PUBLISH, document, offer_status).state is state
 
 
@@ -202,7 +204,7 @@ def test_the_state_of_a_publish(document: object, offer_status: object, state: O
         pytest.param(operation("Cancelled"), OperationState.CANCELED, id="canceled"),
     ],
 )
-def test_the_state_of_a_go_live(document: object, state: OperationState) -> None:
+def test_the_state_of_a_go_live_follows_from_its_word_and_steps(document: object, state: OperationState) -> None:
     assert report("op", GO_LIVE, document).state is state
 
 
@@ -240,16 +242,16 @@ def test_the_state_of_a_go_live(document: object, state: OperationState) -> None
         pytest.param(operation("running", step("a", "inProgress", said("Once."))), [], id="nothing failed"),
     ],
 )
-def test_what_went_wrong_is_told(document: object, errors: list[str]) -> None:
+def test_errors_are_reported_with_their_step(document: object, errors: list[str]) -> None:
     assert report("op", PUBLISH, document).errors == errors
 
 
-def test_an_error_behind_a_hundred_remarks_is_found() -> None:
+def test_an_error_after_a_hundred_remarks_is_found() -> None:
     remarks = [said(f"Step {number}.", "information") for number in range(100)]
     assert report("op", PUBLISH, operation("x", step("c", "blocked", *remarks, said("Bad.")))).errors == ["c: Bad."]
 
 
-def test_a_sas_in_a_message_is_hidden() -> None:
+def test_a_sas_in_a_message_is_redacted() -> None:
     url = "https://a.blob.core.windows.net/v/x.vhd?se=1&amp;sig=hunter2%2B"
     found = report("op", PUBLISH, operation("failed", step("c", "failed", said(f"Failure: Copying Images {url}"))))
     assert "hunter2" not in found.model_dump_json()
@@ -267,7 +269,7 @@ def test_a_report_is_bounded() -> None:
     assert len(found.errors) <= 50
 
 
-def test_a_step_behind_the_fifty_that_are_told_of_counts() -> None:
+def test_a_step_after_the_fifty_reported_ones_counts() -> None:
     done = [step(f"s{number}") for number in range(60)]
     live = step("live")
     assert report("op", GO_LIVE, operation("running", live, *done, step("x", "failed"))).state == "failed"
@@ -275,7 +277,7 @@ def test_a_step_behind_the_fifty_that_are_told_of_counts() -> None:
     assert report("op", GO_LIVE, operation("running", live, *done)).state == "live"
 
 
-def test_steps_are_told() -> None:
+def test_steps_are_reported() -> None:
     found = report("op", PUBLISH, operation("running", step("a"), step("b", "inProgress"), {"status": "odd"}, "no"))
     assert [(each.id, each.name, each.state) for each in found.steps] == [
         ("a", "a", StepState.COMPLETE),
@@ -294,12 +296,12 @@ def test_steps_are_told() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["progressPercentage", "processPercentage"])
-def test_progress(name: str, value: object, percent: int | None) -> None:
+def test_progress_is_read_from_either_member(name: str, value: object, percent: int | None) -> None:
     found = report("op", PUBLISH, operation("running", {**step("a", "inProgress"), name: value}))
     assert found.steps[0].percent == percent
 
 
-def test_unknown_words_are_told_once() -> None:
+def test_unknown_words_are_reported_once() -> None:
     document = operation(
         "Dreaming\x1b", step("a", "odd"), step("b", "odd"), step("c", 7), step("d", None), step("e", "")
     )
@@ -321,7 +323,7 @@ def test_unknown_words_are_told_once() -> None:
         ("waitingForPublisherReview", False),
     ],
 )
-def test_whether_an_offer_awaits_sign_off(document: object, awaits: bool) -> None:  # noqa: FBT001
+def test_an_offer_awaits_sign_off_if_its_word_or_step_says_so(document: object, awaits: bool) -> None:  # noqa: FBT001
     assert awaits_sign_off(document) is awaits
 
 
@@ -336,7 +338,7 @@ def test_whether_an_offer_awaits_sign_off(document: object, awaits: bool) -> Non
         pytest.param([step(SIGN_OFF, WAITING)], False, id="one that waits by itself need not"),
     ],
 )
-def test_the_status_of_an_older_preview_is_not_taken_for_that_of_a_new_publish(
+def test_the_status_of_an_older_preview_is_not_mistaken_for_that_of_a_new_publish(
     steps: list[dict[str, Any]],
     may: bool,  # noqa: FBT001
 ) -> None:
@@ -357,7 +359,7 @@ def test_the_status_of_an_older_preview_is_not_taken_for_that_of_a_new_publish(
         (None, False),
     ],
 )
-def test_whether_an_offer_says_that_no_publish_of_it_waits(offer_status: object, none: bool) -> None:  # noqa: FBT001
+def test_an_offer_status_says_if_no_publish_waits(offer_status: object, none: bool) -> None:  # noqa: FBT001
     assert no_publish_waits(offer_status) is none
 
 
@@ -379,30 +381,30 @@ def test_whether_an_offer_says_that_no_publish_of_it_waits(offer_status: object,
         ({"submissionType": 5, "slot": []}, None),
     ],
 )
-def test_the_kind_of_an_operation(document: object, kind: OperationKind | None) -> None:
+def test_the_kind_of_an_operation_is_its_type_or_its_slot(document: object, kind: OperationKind | None) -> None:
     assert kind_of(document) is kind
 
 
-def test_a_live_step_that_has_begun_makes_a_go_live() -> None:
+def test_a_live_step_that_has_started_means_a_go_live() -> None:
     assert kind_by_steps(operation("running", step(SIGN_OFF), step(LIVE, "inProgress"))) is GO_LIVE
     assert kind_by_steps(operation("running", step(SIGN_OFF), step(LIVE, "notStarted"))) is PUBLISH
     assert kind_by_steps(None) is PUBLISH
 
 
-def test_the_operation_asked_for_is_taken_from_an_array() -> None:
+def test_the_requested_operation_is_found_in_an_array() -> None:
     document = single_document([{"id": "a", "status": "failed"}, {"id": "b", "status": "running"}], "b")
     assert document == {"id": "b", "status": "running"}
     assert single_document([], "b") is None
     assert single_document(None) is None
 
 
-def test_a_go_live_is_not_settled_by_waiting() -> None:
+def test_a_go_live_that_waits_is_still_running() -> None:
     assert settled(GO_LIVE, WAITING) is OperationState.RUNNING
     assert settled(PUBLISH, WAITING) is OperationState.PREVIEW
 
 
 @given(SHAPED, st.none() | SHAPED, st.sampled_from(OperationKind))
-def test_any_json_makes_a_report(document: object, offer_status: object, kind: OperationKind) -> None:
+def test_any_json_is_read_as_a_report(document: object, offer_status: object, kind: OperationKind) -> None:
     found = report("op", kind, document, offer_status)
     found.model_dump_json().encode()
     assert all(text.isprintable() for text in [*found.errors, *found.unknown_words])

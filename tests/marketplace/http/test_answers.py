@@ -22,7 +22,7 @@ def answer(status: int, text: str = "", **headers: str) -> Answer:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_a_success_is_no_failure(status: int) -> None:
+def test_a_success_is_not_a_failure(status: int) -> None:
     assert failure(CALL, answer(status), now=NOW) is None
 
 
@@ -86,7 +86,7 @@ def test_a_message_says_call_status_words_and_request_id() -> None:
 
 
 @pytest.mark.parametrize("header", ["x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id"])
-def test_every_request_id_is_told(header: str) -> None:
+def test_every_request_id_is_returned(header: str) -> None:
     failed = failure(CALL, Answer(500, httpx.Headers({header: "abc\x1b"}), ""), now=NOW)
     assert "(request id abc)" in str(failed)
 
@@ -106,7 +106,7 @@ def test_a_403_says_what_to_check() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 423, 500])
-def test_what_to_check_is_said_by_the_api_alone(status: int) -> None:
+def test_hints_come_from_the_dialect_only(status: int) -> None:
     hinted = Dialect(hints={status: "see {publisher_id}'s account"})
     plain = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW))
     assert plain == f"{CALL}: the marketplace answered {status}: No. (request id r-1)"
@@ -114,7 +114,7 @@ def test_what_to_check_is_said_by_the_api_alone(status: int) -> None:
     assert told == plain.replace(" (request", " - see fabrikam-linux's account (request")
 
 
-def test_the_api_says_what_a_refusal_means_where_its_body_says_more_than_its_status() -> None:
+def test_the_dialect_decides_the_error_of_a_refusal_by_its_body() -> None:
     dialect = Dialect(error=lambda answer: errors.Unavailable if "later" in answer.text else None)
     later = failure(CALL, answer(400, "later", retry_after="5"), now=NOW, dialect=dialect)
     assert type(later) is errors.Unavailable
@@ -123,11 +123,11 @@ def test_the_api_says_what_a_refusal_means_where_its_body_says_more_than_its_sta
     assert type(failure(CALL, answer(409, "no"), now=NOW, dialect=dialect)) is errors.Conflict
 
 
-def test_a_success_is_none_whatever_the_api_makes_of_refusals() -> None:
+def test_a_success_is_not_a_failure_whatever_the_dialect_says() -> None:
     assert failure(CALL, answer(200, "later"), now=NOW, dialect=Dialect(error=lambda _: errors.Conflict)) is None
 
 
-def test_the_words_of_a_refusal_are_read_as_the_api_reads_them_and_never_with_the_token() -> None:
+def test_the_dialect_reads_the_words_of_a_refusal_without_the_token() -> None:
     dialect = Dialect(words=lambda body: f"{body!r} of {len(body)}")
     message = str(failure(CALL, answer(400, f"no {TOKEN}"), now=NOW, secret=TOKEN, dialect=dialect))
     assert message.endswith("answered 400: 'no …' of 4")
@@ -154,12 +154,12 @@ def test_the_words_of_a_refusal_are_read_as_the_api_reads_them_and_never_with_th
         pytest.param("[" * 100_000, "[" * 599 + "…", id="nested beyond reason"),
     ],
 )
-def test_any_error_body_is_said_in_words(body: str, said: str) -> None:
+def test_any_error_body_becomes_words(body: str, said: str) -> None:
     assert words(body) == said
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("utf-8", "replace")))
-def test_any_error_body_is_survived(body: str) -> None:
+def test_any_error_body_is_accepted(body: str) -> None:
     assert len(words(body)) <= 600
 
 
@@ -204,7 +204,7 @@ def test_a_refused_header_is_not_quoted() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after(value: str, wait: timedelta | None, status: int) -> None:
+def test_retry_after_is_read_as_seconds_or_a_date(value: str, wait: timedelta | None, status: int) -> None:
     failed = failure(CALL, answer(status, retry_after=value), now=NOW)
     assert failed is not None
     assert failed.retry_after == wait
@@ -215,14 +215,14 @@ def test_retry_after_trusts_the_clock_of_the_answer() -> None:
     assert retry_after(headers, NOW) == timedelta(seconds=30)
 
 
-def test_a_refusal_for_good_names_no_time() -> None:
+def test_a_permanent_refusal_has_no_retry_after() -> None:
     failed = failure(CALL, answer(400, retry_after="5"), now=NOW)
     assert failed is not None
     assert failed.retry_after is None
 
 
 @given(st.text(max_size=40))
-def test_any_retry_after_is_survived(value: str) -> None:
+def test_any_retry_after_is_accepted(value: str) -> None:
     wait = retry_after(httpx.Headers([(b"retry-after", value.encode("utf-8", "replace"))]), NOW)
     assert wait is None or timedelta(0) <= wait <= timedelta(hours=1)
 

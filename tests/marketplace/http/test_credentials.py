@@ -76,7 +76,7 @@ class Credential:
         self.entra.closed += 1
 
 
-async def test_a_token_is_kept() -> None:
+async def test_a_token_is_cached() -> None:
     entra = Entra()
     credentials = entra.credentials()
     assert entra.made == 0
@@ -95,7 +95,7 @@ async def test_a_token_is_renewed_five_minutes_before_it_expires() -> None:
     assert await credentials.token() == "hunter2-2"
 
 
-async def test_many_who_ask_at_once_share_a_renewal() -> None:
+async def test_concurrent_callers_share_a_renewal() -> None:
     entra = Entra()
     credentials = entra.credentials()
     assert set(await asyncio.gather(*(credentials.token() for _ in range(20)))) == {"hunter2-1"}
@@ -103,7 +103,7 @@ async def test_many_who_ask_at_once_share_a_renewal() -> None:
     assert len(entra.asked) == 2
 
 
-async def test_a_refused_token_is_renewed_by_a_credential_that_does_not_know_it() -> None:
+async def test_a_refused_token_is_renewed_with_a_new_credential() -> None:
     entra = Entra()
     credentials = entra.credentials()
     await credentials.token()
@@ -115,7 +115,7 @@ async def test_a_refused_token_is_renewed_by_a_credential_that_does_not_know_it(
     assert entra.closed == 2
 
 
-async def test_after_a_failure_the_next_one_asks_again() -> None:
+async def test_after_a_failure_the_next_call_asks_again() -> None:
     entra = Entra()
     credentials = entra.credentials()
     entra.error = ServiceRequestError("no route")
@@ -261,7 +261,7 @@ async def test_credentials_that_worked_once_and_are_unavailable_now_are_asked_ag
     assert await credentials.token() == "hunter2-3"
 
 
-async def test_what_cannot_be_made_is_a_failure_too() -> None:
+async def test_a_credential_that_cannot_be_created_is_a_failure_too() -> None:
     def broken() -> Any:
         raise ValueError("Invalid value for AZURE_TOKEN_CREDENTIALS")
 
@@ -278,13 +278,13 @@ async def test_no_token_is_in_a_repr_or_a_log(make: Callable[[], Any], caplog: p
     assert "hunter2" not in repr(credentials) + str(vars(credentials)) + caplog.text
 
 
-async def test_a_fixed_token_stays() -> None:
+async def test_a_fixed_token_never_changes() -> None:
     credentials = FixedToken(SecretStr("hunter2\n"))
     assert await credentials.token() == await credentials.renewed() == "hunter2"
     await credentials.close()
 
 
-async def test_the_default_credential_knows_what_a_release_engineer_has(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_default_credential_covers_what_a_release_engineer_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("AZURE_TOKEN_CREDENTIALS", "AZURE_FEDERATED_TOKEN_FILE"):
         monkeypatch.delenv(variable, raising=False)
     credential = default_credential()

@@ -37,7 +37,7 @@ async def read(answers: Any, watcher: Watcher, pace: Pace | None = None) -> None
         await Portal(client, TOKEN, pace=pace, observe=watcher).read_offer(OFFER)
 
 
-async def test_an_answer_is_told_with_its_status_and_the_names_that_the_service_gave_it() -> None:
+async def test_an_exchange_has_the_status_and_the_ids_of_the_service() -> None:
     watcher = Watcher()
     headers = {"x-ms-correlation-id": "corr-2", "X-MS-Request-Id": "req-1", "set-cookie": "session=hunter2"}
     await read(lambda _request: httpx.Response(200, headers=headers, json={}), watcher)
@@ -51,14 +51,14 @@ async def test_an_answer_is_told_with_its_status_and_the_names_that_the_service_
     assert "hunter2" not in repr(exchange)
 
 
-async def test_each_of_two_tries_with_another_token_is_told() -> None:
+async def test_each_of_two_attempts_with_different_tokens_is_observed() -> None:
     watcher, statuses = Watcher(), iter([401, 200])
     await read(lambda _request: httpx.Response(next(statuses), json={}), watcher)
 
     assert [exchange.status for exchange in watcher] == [401, 200]
 
 
-async def test_a_refusal_is_told_with_the_patience_that_the_service_asks_for() -> None:
+async def test_a_refused_exchange_has_the_wait_that_the_service_asks_for() -> None:
     watcher = Watcher()
     with pytest.raises(MarketplaceError):
         await read(lambda _request: httpx.Response(429, headers={"Retry-After": "17"}), watcher)
@@ -66,7 +66,7 @@ async def test_a_refusal_is_told_with_the_patience_that_the_service_asks_for() -
     assert [(exchange.status, exchange.asked) for exchange in watcher] == [(429, timedelta(seconds=17))]
 
 
-async def test_a_request_without_an_answer_is_told_with_what_went_wrong() -> None:
+async def test_an_exchange_without_an_answer_has_the_reason() -> None:
     async def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("no", request=request)
 
@@ -77,7 +77,7 @@ async def test_a_request_without_an_answer_is_told_with_what_went_wrong() -> Non
     assert [(exchange.status, exchange.failure) for exchange in watcher] == [(None, "ConnectError")]
 
 
-async def test_a_request_that_is_broken_off_is_told_too() -> None:
+async def test_a_request_that_is_broken_off_is_observed_too() -> None:
     asked = asyncio.Event()
 
     async def never(_request: httpx.Request) -> httpx.Response:
@@ -95,7 +95,7 @@ async def test_a_request_that_is_broken_off_is_told_too() -> None:
     assert [(exchange.status, exchange.failure) for exchange in watcher] == [(None, "broken off")]
 
 
-async def test_the_time_that_a_request_waits_for_its_turn_is_no_part_of_what_it_took() -> None:
+async def test_the_wait_for_a_turn_is_not_part_of_the_duration() -> None:
     watcher, pace = Watcher(), Pace(1)
     asyncio.get_running_loop().call_later(0.3, pace.share, 1)
     await read(lambda _request: httpx.Response(200, json={}), watcher, pace)
@@ -106,7 +106,7 @@ async def test_the_time_that_a_request_waits_for_its_turn_is_no_part_of_what_it_
 
 
 @pytest.mark.parametrize("api", [Portal, ProductIngestion])
-async def test_every_call_of_an_api_is_named_by_one_word_that_names_no_offer(api: type) -> None:
+async def test_every_call_has_a_name_without_an_offer(api: type) -> None:
     watcher = Watcher()
     calls: dict[str, Callable[..., Coroutine[Any, Any, object]]] = {
         name: call for name, call in inspect.getmembers(api, inspect.iscoroutinefunction) if not name.startswith("_")

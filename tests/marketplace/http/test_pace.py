@@ -53,7 +53,7 @@ async def test_a_burst_never_exceeds_the_cap_in_any_second_however_long_requests
     assert most_within_a_second(arrived) <= cap
 
 
-async def test_who_came_first_goes_first() -> None:
+async def test_requests_pass_in_the_order_of_arrival() -> None:
     pace, went = shared(20), list[int]()
 
     async def request(number: int) -> None:
@@ -64,7 +64,7 @@ async def test_who_came_first_goes_first() -> None:
     assert went == list(range(30))
 
 
-async def test_a_request_whose_answer_takes_minutes_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_whose_answer_takes_minutes_does_not_block_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(marketplace.http.pace, "ON_THE_WAY", 0.5)
     pace, answered = shared(1), asyncio.Event()
 
@@ -81,28 +81,28 @@ async def test_a_request_whose_answer_takes_minutes_keeps_nobody_waiting(monkeyp
     assert not await passes(pace), "the long one gave its place back twice"
 
 
-async def test_who_gives_up_waiting_takes_no_place() -> None:
+async def test_a_request_that_gives_up_waiting_takes_no_place() -> None:
     pace = shared(1)
     assert await passes(pace)
     assert not await passes(pace)
     assert await passes(pace, 1.5)
 
 
-async def test_nobody_passes_before_it_is_known_how_many_share() -> None:
+async def test_no_request_passes_before_the_number_of_sharers_is_known() -> None:
     pace = Pace(100)
     assert not await passes(pace)
     pace.share(1)
     assert await passes(pace)
 
 
-async def test_several_share_what_is_allowed() -> None:
+async def test_sharers_use_equal_shares_of_the_rate() -> None:
     pace = shared(5, sharers=2)
     assert [await passes(pace) for _ in range(3)] == [True, True, False]
     pace.share(1)
     assert [await passes(pace) for _ in range(4)] == [True, True, True, False]
 
 
-async def test_below_one_a_second_the_time_between_requests_is_longer() -> None:
+async def test_a_rate_below_one_allows_a_request_every_few_seconds() -> None:
     pace = shared(0.5)
     assert await passes(pace)
     assert not await passes(pace, 1.5)

@@ -73,7 +73,7 @@ class Amending:
         return {**headers, "X-Again": "yes"} if refused and "X-Again" not in headers else None
 
 
-async def test_an_api_may_have_a_request_sent_once_more_with_other_headers() -> None:
+async def test_an_api_may_ask_for_one_more_attempt_with_other_headers() -> None:
     service, amending = Service(httpx.Response(400), httpx.Response(202, text="done")), Amending()
     answer = await service.asked(headers={"X-Own": "1"}, resend_with=amending)
     assert (answer.status, answer.text) == (202, "done")
@@ -82,20 +82,20 @@ async def test_an_api_may_have_a_request_sent_once_more_with_other_headers() -> 
     assert [request.content for request in service.requests] == [b"{}", b"{}"]
 
 
-async def test_a_request_that_is_refused_again_has_failed() -> None:
+async def test_a_request_that_is_refused_again_fails() -> None:
     service = Service(httpx.Response(400), httpx.Response(400))
     with pytest.raises(errors.Refused):
         await service.asked(resend_with=Amending())
     assert service.sent == [None, "yes"]
 
 
-async def test_what_came_in_the_place_of_an_answer_may_be_met_too() -> None:
+async def test_an_api_may_ask_for_one_more_attempt_after_an_exception() -> None:
     service = Service(httpx.ReadTimeout("slow"), httpx.Response(202))
     assert (await service.asked(resend_with=Amending())).status == 202
     assert service.sent == [None, "yes"]
 
 
-async def test_nothing_is_sent_again_where_the_api_does_not_say_so() -> None:
+async def test_nothing_is_sent_again_unless_the_api_asks_for_it() -> None:
     for answer in (httpx.Response(400), httpx.ReadTimeout("slow")):
         service = Service(answer)
         with pytest.raises(errors.MarketplaceError):
@@ -114,14 +114,14 @@ async def test_a_new_token_and_other_headers_may_both_be_needed() -> None:
     ]
 
 
-async def test_a_token_is_renewed_once_also_where_headers_were_changed() -> None:
+async def test_a_token_is_renewed_once_even_if_headers_were_changed() -> None:
     service = Service(httpx.Response(400), httpx.Response(401), httpx.Response(401))
     with pytest.raises(errors.Unauthorized):
         await service.asked(credentials=Renewing(), resend_with=Amending())
     assert service.sent == [None, "yes", "yes"]
 
 
-async def test_other_headers_take_neither_the_place_of_the_token_nor_see_it() -> None:
+async def test_other_headers_cannot_replace_the_token() -> None:
     def amended(_: Answer | Exception, headers: Headers) -> Mapping[str, str] | None:
         return None if headers else {"Authorization": "Bearer stolen", "X-Again": "yes"}
 
@@ -131,7 +131,7 @@ async def test_other_headers_take_neither_the_place_of_the_token_nor_see_it() ->
     assert [request.headers["authorization"] for request in service.requests] == [f"Bearer {TOKEN}"] * 2
 
 
-async def test_who_amends_is_not_told_the_token() -> None:
+async def test_the_decision_about_another_attempt_never_sees_the_token() -> None:
     service = Service(httpx.Response(400, text=f"what is {TOKEN}?", headers={"x-echo": TOKEN}), httpx.Response(202))
     amending = Amending()
     await service.asked(resend_with=amending)
@@ -141,7 +141,7 @@ async def test_who_amends_is_not_told_the_token() -> None:
     assert (refusal.text, refusal.headers["x-echo"]) == ("what is REDACTED?", "REDACTED")
 
 
-async def test_a_refusal_is_told_in_the_dialect_of_the_api() -> None:
+async def test_a_refusal_is_reported_in_the_dialect_of_the_api() -> None:
     dialect = Dialect(
         hints={400: "ask {publisher_id} about it"},
         words=lambda body: f"it said {body!r}",
@@ -174,7 +174,7 @@ async def test_a_refusal_is_told_in_the_dialect_of_the_api() -> None:
         ("\ud800", "%3F"),
     ],
 )
-def test_what_would_leave_its_place_is_escaped(text: str, written: str) -> None:
+def test_characters_that_would_leave_the_segment_are_escaped(text: str, written: str) -> None:
     assert segment(text) == written
 
 

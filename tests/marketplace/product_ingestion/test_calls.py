@@ -50,7 +50,7 @@ def against(*answers: httpx.Response, **members: Any) -> tuple[Always, ProductIn
 
 
 @every_call
-async def test_a_call_has_its_address_and_headers(name: str) -> None:
+async def test_every_call_has_its_url_and_headers(name: str) -> None:
     ask, method, path, body = CALLS[name]
     service, calls = against(httpx.Response(200, json=body), schema_version="2026-04-01-preview1")
     await ask(calls)
@@ -62,7 +62,7 @@ async def test_a_call_has_its_address_and_headers(name: str) -> None:
     assert ("content-length" in request.headers) is (method == "POST")
 
 
-async def test_what_is_asked_for_stands_in_the_query() -> None:
+async def test_the_target_and_the_external_id_are_in_the_query() -> None:
     service, calls = against(httpx.Response(200, json={"value": []}))
     await calls.products(OFFER)
     assert service.requests[0].url.params["externalId"] == "webstack"
@@ -85,20 +85,20 @@ async def test_what_is_asked_for_stands_in_the_query() -> None:
         (400, errors.Refused),
     ],
 )
-async def test_a_refusal_is_its_error(name: str, status: int, error: type[Exception]) -> None:
+async def test_a_refusal_becomes_its_error(name: str, status: int, error: type[Exception]) -> None:
     _, calls = against(httpx.Response(status, text="sorry"))
     with pytest.raises(error, match=r"fabrikam-linux/webstack: the marketplace answered \d+: sorry"):
         await CALLS[name][0](calls)
 
 
-async def test_who_may_not_is_told_what_to_check() -> None:
+async def test_an_unauthorised_call_says_what_to_check() -> None:
     _, calls = against(httpx.Response(403))
     with pytest.raises(errors.Forbidden, match=r"Partner Center account of publisher fabrikam-linux.*Manager role"):
         await calls.submissions(OFFER, P)
 
 
 @pytest.mark.parametrize(("body", "error"), [(IN_PROGRESS, errors.Conflict), (INVALID, errors.Invalid)])
-async def test_a_bad_request_is_what_its_body_says(body: object, error: type[Exception]) -> None:
+async def test_a_bad_request_is_classified_by_its_body(body: object, error: type[Exception]) -> None:
     _, calls = against(httpx.Response(400, json={"error": body}))
     with pytest.raises(error) as caught:
         await calls.configure(OFFER, "{}", verb="edit")
@@ -106,7 +106,7 @@ async def test_a_bad_request_is_what_its_body_says(body: object, error: type[Exc
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("1.5", 1.5), ("2.1347", 2.1347), ("30", 30), ("soon", None)])
-async def test_patience_is_asked_for_in_fractions_of_a_second(header: str, seconds: float | None) -> None:
+async def test_retry_after_may_have_fractions_of_a_second(header: str, seconds: float | None) -> None:
     _, calls = against(httpx.Response(429, headers={"Retry-After": header}))
     with pytest.raises(errors.Unavailable) as caught:
         await calls.job(OFFER, JOB)
@@ -114,18 +114,18 @@ async def test_patience_is_asked_for_in_fractions_of_a_second(header: str, secon
 
 
 @pytest.mark.parametrize("spelling", ["jobId", "jobID"])
-async def test_the_job_of_a_request_is_known_in_either_spelling(spelling: str) -> None:
+async def test_the_job_of_a_request_is_read_in_either_spelling(spelling: str) -> None:
     _, calls = against(httpx.Response(202, json={spelling: JOB, "jobStatus": "notStarted"}))
     assert await calls.configure(OFFER, "{}", verb="edit") == JOB
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"jobId": 7}', f'{{"jobId": "{JOB}", "jobSta'])
-async def test_an_accepted_request_stays_accepted_whatever_is_left_of_its_answer(text: str) -> None:
+async def test_an_accepted_request_stays_accepted_even_if_its_answer_is_cut_off(text: str) -> None:
     _, calls = against(httpx.Response(202, text=text))
     assert await calls.configure(OFFER, "{}", verb="publish") == (JOB if JOB in text else None)
 
 
-async def test_a_document_is_sent_to_the_letter() -> None:
+async def test_a_document_is_sent_as_it_is() -> None:
     text = '{ "resources" : [ {"n": 1.50, "é": "\\u00e9"} ] }'
     service, calls = against(httpx.Response(202, json={"jobId": JOB}))
     await calls.configure(OFFER, text, verb="put")
@@ -136,7 +136,7 @@ async def test_a_document_is_sent_to_the_letter() -> None:
 
 @pytest.mark.parametrize("name", ["products", "tree", "submissions", "submission", "job", "outcome"])
 @pytest.mark.parametrize("text", ["", "[]", "7", "null", "<html>gateway</html>", '{"value": ', '{"value": {}}'])
-async def test_a_success_of_another_shape_is_unreadable(name: str, text: str) -> None:
+async def test_a_success_of_an_undocumented_shape_is_unreadable(name: str, text: str) -> None:
     _, calls = against(httpx.Response(200, text=text))
     if name in {"tree", "submission", "job", "outcome"} and text == '{"value": {}}':
         await CALLS[name][0](calls)
@@ -154,7 +154,7 @@ async def test_a_success_of_another_shape_is_unreadable(name: str, text: str) ->
         "https://evil.example/?continuationToken=two",
     ],
 )
-async def test_a_further_page_is_asked_of_our_own_address_only(link: str) -> None:
+async def test_further_pages_are_requested_from_the_base_url_only(link: str) -> None:
     first = httpx.Response(200, json={"value": [{"id": "a"}], "@nextLink": link})
     service, calls = against(first, httpx.Response(200, json={"value": [{"id": "b"}]}))
     assert await calls.products(OFFER) == [{"id": "a"}, {"id": "b"}]
@@ -167,21 +167,21 @@ async def test_a_further_page_is_asked_of_our_own_address_only(link: str) -> Non
     }
 
 
-async def test_a_further_page_may_be_named_by_a_token() -> None:
+async def test_a_further_page_may_be_named_by_a_continuation_token() -> None:
     first = httpx.Response(200, json={"value": [], "continuationToken": "two"})
     service, calls = against(first, httpx.Response(200, json={"value": [1]}))
     assert await calls.submissions(OFFER, P) == [1]
     assert service.requests[1].url.params["continuationToken"] == "two"
 
 
-async def test_pages_without_end_are_unreadable() -> None:
+async def test_endless_pages_are_unreadable() -> None:
     again = httpx.Response(200, json={"value": [], "@nextLink": "?continuationToken=one"})
     _, calls = against(again)
     with pytest.raises(errors.Unreadable, match="names a page that was read before"):
         await calls.submissions(OFFER, P)
 
 
-async def test_ids_never_leave_their_place_in_an_address() -> None:
+async def test_an_id_cannot_leave_its_segment_of_the_path() -> None:
     service, calls = against(httpx.Response(200, json={}))
     await calls.job(OFFER, "../../x?y#z")
     await calls.job(OFFER, "..")
@@ -191,7 +191,7 @@ async def test_ids_never_leave_their_place_in_an_address() -> None:
     ]
 
 
-async def test_of_several_products_that_of_the_external_id_is_taken() -> None:
+async def test_the_product_with_the_external_id_is_taken() -> None:
     others = [{"id": "product/x", "identity": {"externalId": "other"}}, "odd", {"id": 7}, {"id": "product/../x"}]
     service = Mocked({"GET product": {"value": [*others, product()]}, "GET submission": {"value": []}})
     assert await service.marketplace().operations(OFFER) == []
@@ -201,7 +201,7 @@ async def test_of_several_products_that_of_the_external_id_is_taken() -> None:
         await nothing.marketplace().operations(OFFER)
 
 
-async def test_the_external_id_may_be_spelled_otherwise() -> None:
+async def test_the_external_id_may_be_spelled_in_either_letter_case() -> None:
     spelled = product(identity={"externalID": "webstack"})
     service = Mocked({"GET product": {"value": [spelled]}, "GET submission": {"value": []}})
     assert await service.marketplace().operations(OFFER) == []

@@ -41,7 +41,7 @@ def test_versions_are_named_with_their_image_types() -> None:
     ]
 
 
-def test_a_slot_is_of_the_submission_that_its_own_tree_names() -> None:
+def test_the_tree_of_a_slot_names_its_submission() -> None:
     def named(target: str, *listed: dict[str, Any]) -> str | None:
         return OfferContents(read(text(product(), *listed, target=target))).publish_id
 
@@ -63,7 +63,7 @@ def test_an_image_without_a_type_needs_every_type_of_the_plans_skus() -> None:
     assert held.missing([image("1.0.0", generation="arm64Gen2")]) != []
 
 
-def test_an_image_beside_one_of_another_type_does_not_need_that_type() -> None:
+def test_an_image_does_not_need_the_type_of_another_image_of_its_version() -> None:
     held = contents(version("1.0.0", "x64Gen2", "arm64Gen2"), types="x64Gen2 arm64Gen2")
     beside = image("1.0.0", generation="arm64Gen2")
     assert held.missing([image("1.0.0"), beside]) == []
@@ -75,7 +75,7 @@ def test_two_entries_of_one_version_count_as_one() -> None:
 
 
 @pytest.mark.parametrize("wanted", [image("2.0.0"), image("1.0.0", plan_id="edge"), image("1.00.0")])
-def test_what_is_not_there_is_missing(wanted: object) -> None:
+def test_an_image_that_is_not_there_is_missing(wanted: object) -> None:
     assert contents(version("1.0.0")).missing([wanted]) != []  # type: ignore[list-item]
 
 
@@ -88,7 +88,7 @@ def test_a_version_with_another_source_or_spelling_is_a_conflict() -> None:
     assert len(held.conflicts([image("2026.3.1"), gallery_image("1.0.0")])) == 2
 
 
-def test_a_gallery_image_is_the_same_whichever_tenant_is_not_named() -> None:
+def test_gallery_images_are_the_same_if_one_of_them_names_no_tenant() -> None:
     held = contents(version("1.0.0", source=gallery_source("1.0.0")))
     assert held.conflicts([gallery_image("1.0.0", gallery_tenant_id=None)]) == []
     assert (
@@ -96,7 +96,7 @@ def test_a_gallery_image_is_the_same_whichever_tenant_is_not_named() -> None:
     )
 
 
-def test_going_live_is_told_with_all_that_it_does() -> None:
+def test_a_promotion_names_everything_that_going_live_changes() -> None:
     live = contents(version("1.0.0"), version("1.1.0"), openPorts=[])
     preview = contents(version("1.0.0", lifecycleState="deprecated"), version("1.2.0"), openPorts=[{"label": "ssh"}])
     told = promotion(preview, live)
@@ -106,13 +106,13 @@ def test_going_live_is_told_with_all_that_it_does() -> None:
     assert told.changes == ["virtual-machine-plan-technical-configuration of plan lts: openPorts"]
 
 
-def test_resources_that_come_and_go_are_told() -> None:
+def test_a_promotion_names_added_and_removed_resources() -> None:
     live = OfferContents(read(text(product(), plan(), of_property())))
     preview = OfferContents(read(text(product(), plan(), plan("edge"))))
     assert promotion(preview, live).changes == ["plan edge: new", "property public/main: removed"]
 
 
-def test_image_versions_that_stay_and_differ_are_told() -> None:
+def test_a_promotion_names_changed_image_versions() -> None:
     live = contents(
         version("1.0.0", lifecycleState="deprecated"), version("1.1.0"), version("1.2.0", lifecycleState="deprecated")
     )
@@ -128,7 +128,7 @@ def test_image_versions_that_stay_and_differ_are_told() -> None:
     ]
 
 
-def test_going_live_is_told_alike_whatever_order_the_service_gives_resources_in() -> None:
+def test_a_promotion_does_not_depend_on_the_order_of_resources() -> None:
     plans = [plan(), plan("edge")]
     versions = [configuration(version("1.10.0"), version("1.9.0"), plan=one) for one in ("lts", "edge")]
     told = promotion(OfferContents(tree(*plans, *versions)), None)
@@ -136,7 +136,7 @@ def test_going_live_is_told_alike_whatever_order_the_service_gives_resources_in(
     assert [each.version for each in told.adds] == ["1.9.0", "1.10.0"] * 2
 
 
-def test_the_first_time_is_told_as_such_and_without_a_preview_there_is_nothing() -> None:
+def test_a_first_go_live_is_named_and_without_a_preview_a_promotion_is_empty() -> None:
     first = promotion(contents(version("1.0.0")), None)
     assert first.changes == ["the whole offer: it goes live for the first time"]
     assert len(first.adds) == 1
@@ -157,7 +157,7 @@ def evidence(listed: list[dict[str, object]]) -> str:
 
 
 @given(st.randoms(use_true_random=False))
-def test_the_evidence_is_the_same_whatever_says_nothing_about_the_offer(shuffled: random.Random) -> None:
+def test_the_evidence_ignores_what_says_nothing_about_the_offer(shuffled: random.Random) -> None:
     listed = json.loads(
         json.dumps(SAMPLE).replace("sig=hunter2", f"sig={shuffled.random()}").replace("sig=one", "sig=x")
     )
@@ -180,13 +180,13 @@ def test_the_evidence_is_the_same_whatever_says_nothing_about_the_offer(shuffled
         ('"supportsNVMe": false', '"supportsNVMe": true'),
     ],
 )
-def test_the_evidence_is_another_when_the_offer_is(before: str, after: str) -> None:
+def test_the_evidence_changes_with_the_offer(before: str, after: str) -> None:
     text = json.dumps(SAMPLE)
     assert before in text
     assert evidence(json.loads(text.replace(before, after))) != evidence(SAMPLE)
 
 
-def test_numbers_are_compared_by_value_and_never_with_words() -> None:
+def test_numbers_are_compared_by_value_and_never_equal_strings() -> None:
     def with_rank(rank: str) -> str:
         return OfferContents(read(f'{{"resources": [{{"id": "x/{P}", "displayRank": {rank}}}]}}')).evidence
 

@@ -47,7 +47,7 @@ def test_a_new_version_is_added_at_the_end() -> None:
     assert [str(each) for each in outcome.added] == ["lts 1.1.0"]
 
 
-def test_a_version_may_be_smaller_than_those_that_are_there() -> None:
+def test_a_new_version_may_be_smaller_than_the_existing_ones() -> None:
     [written], _ = edit(slots(configuration(version("2.0.0"))), image("1.9.9"))
     assert numbers(written) == ["2.0.0", "1.9.9"]
 
@@ -59,7 +59,7 @@ def test_a_version_that_is_there_with_the_same_source_is_left_alone() -> None:
     assert edit(there, image("1.0.0")) == ([], EditOutcome())
 
 
-def test_an_image_that_is_there_and_deprecated_is_told() -> None:
+def test_an_image_that_is_there_and_deprecated_is_a_warning() -> None:
     there = configuration(version("1.0.0", lifecycleState="deprecated"), version("1.1.0"))
     written, outcome = edit(slots(there, there, there), image("1.0.0"), image("1.1.0"))
     assert written == []
@@ -67,25 +67,25 @@ def test_an_image_that_is_there_and_deprecated_is_told() -> None:
     assert warning.startswith("lts 1.0.0: it is there, but deprecated, and stays so. Restore it in Partner Center")
 
 
-def test_data_disks_are_written_by_their_numbers() -> None:
+def test_data_disks_are_written_in_the_order_of_their_numbers() -> None:
     disks = [DataDisk(lun=2, vhd_url=url("b")), DataDisk(lun=0, vhd_url=url("a"))]
     [written], _ = edit(slots(configuration(version("1.0.0"))), image("1.1.0", data_disks=disks))
     source = written["vmImageVersions"][1]["vmImages"][0]["source"]
     assert source["dataDisks"] == [{"lunNumber": 0, "uri": url("a")}, {"lunNumber": 2, "uri": url("b")}]
 
 
-def test_a_gallery_image_gets_the_workers_tenant_where_it_names_none() -> None:
+def test_a_gallery_image_without_a_tenant_gets_the_workers() -> None:
     wanted = gallery_image("1.1.0", gallery_tenant_id=None)
     [written], _ = edit(slots(configuration(version("1.0.0"))), wanted, tenant=TENANT)
     assert written["vmImageVersions"][1]["vmImages"][0]["source"] == gallery_source("1.1.0")
 
 
-def test_a_gallery_image_of_no_known_tenant_is_refused() -> None:
+def test_a_gallery_image_without_a_known_tenant_is_refused() -> None:
     with pytest.raises(errors.RuleBroken, match="gallery_tenant_id, or set AZURE_TENANT_ID"):
         edit(slots(configuration(version("1.0.0"))), gallery_image("1.1.0", gallery_tenant_id=None))
 
 
-def test_gallery_images_are_one_whatever_the_case_of_their_ids() -> None:
+def test_gallery_images_are_compared_without_letter_case() -> None:
     there = slots(configuration(version("1.1.0", source=gallery_source("1.1.0"))))
     shouted = Image(
         plan_id="lts", version="1.1.0", gallery_image_id=gallery("1.1.0").upper(), gallery_tenant_id=TENANT.upper()
@@ -93,18 +93,18 @@ def test_gallery_images_are_one_whatever_the_case_of_their_ids() -> None:
     assert edit(there, shouted)[0] == []
 
 
-def test_an_image_without_a_type_is_of_every_type_of_the_plan() -> None:
+def test_an_image_without_a_type_is_for_every_type_of_the_plan() -> None:
     [written], _ = edit(slots(configuration(version("1.0.0"), types="x64Gen1 x64Gen2")), image("1.1.0"))
     assert [each["imageType"] for each in written["vmImageVersions"][1]["vmImages"]] == ["x64Gen1", "x64Gen2"]
 
 
-def test_an_image_without_a_type_is_refused_where_the_plan_has_two_architectures() -> None:
+def test_an_image_without_a_type_is_refused_if_the_plan_has_two_architectures() -> None:
     there = slots(configuration(version("1.0.0"), types="x64Gen2 arm64Gen2"))
     with pytest.raises(errors.RuleBroken, match=r"x64Gen2, arm64Gen2\. Say with `generation`"):
         edit(there, image("1.1.0"))
 
 
-def test_several_images_of_one_version_are_one_entry() -> None:
+def test_several_images_of_one_version_become_one_entry() -> None:
     there = slots(configuration(version("1.0.0"), types="x64Gen2 arm64Gen2"))
     [written], outcome = edit(
         there,
@@ -117,14 +117,14 @@ def test_several_images_of_one_version_are_one_entry() -> None:
     assert len(outcome.added) == 2
 
 
-def test_an_image_without_a_type_leaves_out_those_that_another_of_its_version_names() -> None:
+def test_an_image_without_a_type_is_not_for_the_types_of_other_images() -> None:
     there = slots(configuration(version("1.0.0"), types="x64Gen1 x64Gen2 arm64Gen2"))
     [written], _ = edit(there, image("1.1.0"), image("1.1.0", generation="arm64Gen2", name="arm"))
     types = [each["imageType"] for each in written["vmImageVersions"][1]["vmImages"]]
     assert sorted(types) == ["arm64Gen2", "x64Gen1", "x64Gen2"]
 
 
-def test_the_plans_own_word_for_an_image_type_is_used() -> None:
+def test_an_image_type_is_written_in_the_plans_spelling() -> None:
     there = slots(configuration(version("1.0.0", "armGen2"), types="armGen2"))
     [written], _ = edit(there, image("1.1.0", generation="arm64Gen2"))
     assert written["vmImageVersions"][1]["vmImages"][0]["imageType"] == "armGen2"
@@ -154,7 +154,7 @@ def test_a_sku_id_that_is_taken_anywhere_in_the_offer_is_refused() -> None:
         edit(trees(tree(*listed), None, None), image("1.1.0", generation="arm64Gen2", sku=Sku(id="edge")))
 
 
-def test_plans_that_are_missing_are_named() -> None:
+def test_missing_plans_are_named() -> None:
     with pytest.raises(errors.PlanMissing, match="no plan beta; it has lts"):
         edit(slots(configuration(version("1.0.0"))), image("1.1.0", plan_id="beta"))
 
@@ -166,7 +166,7 @@ def test_a_plan_without_a_technical_configuration_is_refused() -> None:
 
 
 @pytest.mark.parametrize("slot", ["draft", "preview", "production"])
-def test_a_version_with_another_source_is_taken_wherever_it_is(slot: str) -> None:
+def test_a_version_with_another_source_is_taken_in_any_slot(slot: str) -> None:
     held = {name: configuration(version("1.0.0")) for name in ("draft", "preview", "production")}
     held[slot] = configuration(version("1.0.0"), version("1.1.0", source=sas_source("other")))
     with pytest.raises(errors.VersionTaken, match=rf"lts 1\.1\.0 .*in the {slot} with another source.*other\.vhd"):
@@ -185,7 +185,7 @@ def test_a_version_with_two_sources_is_refused() -> None:
         edit(slots(configuration(version("1.0.0"))), image("1.1.0"), image("1.1.0", name="other"))
 
 
-def test_an_image_type_may_be_added_to_a_version_of_the_draft_only() -> None:
+def test_an_image_type_may_be_added_only_to_an_unpublished_version() -> None:
     types = "x64Gen1 x64Gen2"
     drafted = configuration(version("1.0.0", "x64Gen1", "x64Gen2"), version("1.1.0", "x64Gen1"), types=types)
     live = configuration(version("1.0.0", "x64Gen1", "x64Gen2"), types=types)
@@ -196,7 +196,7 @@ def test_an_image_type_may_be_added_to_a_version_of_the_draft_only() -> None:
         edit(slots(drafted, drafted, live), image("1.1.0"))
 
 
-def test_a_version_that_only_live_has_comes_back_as_it_is_there() -> None:
+def test_a_version_that_only_production_has_is_restored_as_it_is_there() -> None:
     old = version("1.0.0", lifecycleState="deprecated", deprecationSchedule={"date": "2026-06-01", "reason": "other"})
     live = configuration(old, version("1.1.0"))
     [written], outcome = edit(slots(configuration(version("1.1.0")), None, live), image("1.2.0"))
@@ -205,21 +205,21 @@ def test_a_version_that_only_live_has_comes_back_as_it_is_there() -> None:
     assert "lacked 1.0.0" in outcome.warnings[0]
 
 
-def test_an_image_of_a_version_that_only_live_has_comes_back() -> None:
+def test_an_image_that_only_production_has_is_restored() -> None:
     live = configuration(version("1.0.0", "x64Gen1", "x64Gen2"), types="x64Gen1 x64Gen2")
     drafted = configuration(version("1.0.0", "x64Gen2"), types="x64Gen1 x64Gen2")
     [written], _ = edit(slots(drafted, None, live), image("1.1.0"))
     assert {each["imageType"] for each in written["vmImageVersions"][0]["vmImages"]} == {"x64Gen1", "x64Gen2"}
 
 
-def test_a_published_image_that_is_asked_for_comes_back_with_its_own_address() -> None:
+def test_a_published_image_is_restored_with_its_own_url() -> None:
     live = configuration(version("1.0.0"), version("1.1.0", source=sas_source("1.1.0", EXPIRED)))
     [written], outcome = edit(slots(configuration(version("1.0.0")), None, live), image("1.1.0"))
     assert written["vmImageVersions"][1]["vmImages"][0]["source"]["osDisk"]["uri"] == url("1.1.0", EXPIRED)
     assert [str(each) for each in outcome.added] == ["lts 1.1.0"]
 
 
-def test_what_the_draft_is_to_delete_is_not_brought_back_from_the_preview() -> None:
+def test_a_version_that_the_draft_deletes_is_not_restored_from_the_preview() -> None:
     drafted = configuration(version("1.0.0", lifecycleState="deleted"), version("1.1.0"))
     preview = configuration(version("1.0.0"), version("1.1.0"))
     [written], _ = edit(slots(drafted, preview), image("1.2.0"))
@@ -227,7 +227,7 @@ def test_what_the_draft_is_to_delete_is_not_brought_back_from_the_preview() -> N
     assert numbers(written) == ["1.0.0", "1.1.0", "1.2.0"]
 
 
-def test_a_version_that_was_to_be_deleted_is_there_again_when_it_is_asked_for() -> None:
+def test_a_version_that_is_marked_as_deleted_can_be_added_again() -> None:
     drafted = configuration(version("1.0.0", lifecycleState="deleted"), version("1.1.0"))
     [written], _ = edit(slots(drafted), image("1.0.0"))
     assert numbers(written) == ["1.0.0", "1.1.0"]
@@ -242,7 +242,7 @@ def test_without_a_draft_the_edit_starts_from_what_was_published() -> None:
 
 @pytest.mark.parametrize("empty", [{"vmImageVersions": []}, {"vmImageVersions": None}, {"left": "out"}])
 @pytest.mark.parametrize("slot", ["draft", "preview", "production"])
-def test_an_empty_list_of_a_published_plan_is_never_taken_for_none(slot: str, empty: dict[str, Any]) -> None:
+def test_an_empty_list_of_a_published_plan_is_never_trusted(slot: str, empty: dict[str, Any]) -> None:
     held = {name: configuration(version("1.0.0")) for name in ("draft", "preview", "production")}
     if "left" in empty:
         del held[slot]["vmImageVersions"]
@@ -257,7 +257,7 @@ def test_the_first_image_of_a_plan_that_was_never_published_is_added() -> None:
     assert numbers(written) == ["1.0.0"]
 
 
-def test_a_plan_that_shares_anothers_configuration_is_not_edited() -> None:
+def test_a_plan_that_shares_a_configuration_is_not_edited() -> None:
     shared = configuration(plan="edge", basePlan={"externalId": "lts"}, reuseTechnicalConfigurationState="enable")
     listed = [plan(), plan("edge"), configuration(version("1.0.0")), shared]
     there = trees(tree(*listed), None, None)
@@ -267,7 +267,7 @@ def test_a_plan_that_shares_anothers_configuration_is_not_edited() -> None:
     assert outcome.warnings == ["Plan lts: edge shares its technical configuration, and gets its images too."]
 
 
-def test_capabilities_that_are_on_elsewhere_stay_on() -> None:
+def test_capabilities_that_are_on_in_another_slot_stay_on() -> None:
     on = {"supportsNVMe": True, "supportsBackup": True, "supportsCloudInit": True}
     drafted = configuration(version("1.0.0"), vmProperties={"supportsNVMe": False, "supportsBackup": True})
     live = configuration(version("1.0.0"), vmProperties=on)
@@ -275,7 +275,7 @@ def test_capabilities_that_are_on_elsewhere_stay_on() -> None:
     assert written["vmProperties"] == {"supportsNVMe": True, "supportsBackup": True}
 
 
-def test_what_only_reads_have_is_not_written() -> None:
+def test_members_that_only_reads_have_are_not_written() -> None:
     drafted = configuration(
         version("1.0.0"),
         validations=[{"code": "x", "level": "warning"}],
@@ -297,7 +297,7 @@ def test_a_configuration_that_names_neither_product_nor_plan_is_written_with_bot
     assert (written["product"], written["plan"]) == (f"product/{P}", f"plan/{P}/{PLANS['lts']}")
 
 
-def test_of_a_core_vm_the_core_configuration_is_edited() -> None:
+def test_the_core_configuration_of_a_core_vm_offer_is_edited() -> None:
     core = configuration(version("1.0.0"), softwareType="solution")
     core["id"] = core["id"].replace("virtual", "core-virtual", 1)
     core["$schema"] = core["$schema"].replace("virtual", "core-virtual", 1)
@@ -314,7 +314,7 @@ def test_an_unusable_sas_is_refused() -> None:
         edit(slots(configuration(version("1.0.0"))), image("1.1.0", ""))
 
 
-def test_the_sas_of_a_version_in_the_draft_only_is_renewed_when_it_dies() -> None:
+def test_an_expired_sas_of_an_unpublished_version_is_renewed() -> None:
     drafted = configuration(version("1.0.0"), version("1.1.0", source=sas_source("1.1.0", EXPIRED)))
     [written], outcome = edit(slots(drafted, None, configuration(version("1.0.0"))), image("1.1.0"))
     assert written["vmImageVersions"][1]["vmImages"][0]["source"]["osDisk"]["uri"] == url("1.1.0")
@@ -323,14 +323,14 @@ def test_the_sas_of_a_version_in_the_draft_only_is_renewed_when_it_dies() -> Non
     assert (published, outcome.changed, outcome.warnings) == ([], False, [])
 
 
-def test_a_dying_sas_that_the_given_one_does_not_mend_is_a_warning() -> None:
+def test_a_given_sas_that_is_no_better_is_a_warning() -> None:
     drafted = configuration(version("1.1.0", source=sas_source("1.1.0", EXPIRED)))
     written, outcome = edit(slots(drafted), image("1.1.0", EXPIRED))
     assert written == []
     assert "the one given is no better" in outcome.warnings[0]
 
 
-def test_several_plans_are_written_at_once_and_others_not() -> None:
+def test_only_the_plans_of_the_images_are_written() -> None:
     listed = [plan(), plan("edge"), configuration(version("1.0.0")), configuration(version("1.0.0"), plan="edge")]
     there = trees(tree(*listed), None, None)
     written, _ = edit(there, image("1.1.0"), image("1.1.0", plan_id="edge"))
@@ -366,7 +366,7 @@ def test_the_oldest_published_version_is_deprecated_and_an_unpublished_one_delet
     assert [str(each) for each in outcome.removed] == ["lts 1.1.0"]
 
 
-def test_an_alternative_plan_that_is_none_is_refused() -> None:
+def test_a_missing_alternative_plan_is_refused() -> None:
     held = configuration(version("1.0.0"), version("1.1.0"))
     with pytest.raises(errors.PlanMissing, match=r"no plan beta, which deprecation\.alternative_plan_id names"):
         edit(
@@ -394,7 +394,7 @@ ODD = """{
          "later" : { "a" : [ ] } } ] }"""
 
 
-def test_everything_else_stays_to_the_letter() -> None:
+def test_everything_else_stays_byte_for_byte() -> None:
     source = ODD % {"p": P, "l": PLANS["lts"]}
     there = trees(resources.read(source), None, None)
     [written], _ = edits.edit(there, Change(images=[image("1.1.0")]), product=P, tenant_id=None, now=NOW)
@@ -415,7 +415,7 @@ unknown = st.dictionaries(st.text(min_size=1, max_size=8).map("x{}".format), sha
 
 
 @given(unknown, unknown, unknown, st.sampled_from([None, 1, 3]))
-def test_unknown_members_come_through(
+def test_unknown_members_are_kept(
     of_resource: dict[str, Any], of_version: dict[str, Any], of_source: dict[str, Any], indent: int | None
 ) -> None:
     held = configuration(
@@ -451,7 +451,7 @@ def _configuration(held: dict[str, str | None]) -> dict[str, Any]:
     st.integers(0, 6),
     st.sampled_from(list(WhenFull)),
 )
-def test_an_edit_never_loses_a_version_that_any_slot_has(
+def test_an_edit_never_loses_a_version_of_any_slot(
     draft: dict[str, str | None] | None,
     preview: dict[str, str | None] | None,
     live: dict[str, str | None],
@@ -484,21 +484,21 @@ def test_an_edit_never_loses_a_version_that_any_slot_has(
         assert all(sort_key(number) < max(map(sort_key, still_active)) for number in dropped)
 
 
-def test_the_text_that_is_written_is_json_with_the_numbers_as_they_were() -> None:
+def test_written_text_is_json_and_keeps_the_spelling_of_numbers() -> None:
     source = ODD % {"p": P, "l": PLANS["lts"]}
     there = trees(resources.read(source), None, None)
     [written], _ = edits.edit(there, Change(images=[image("1.1.0", SAS)]), product=P, tenant_id=None, now=NOW)
     assert parse(written).value["big"] == Number("12345678901234567890123")
 
 
-def test_a_plan_that_was_detached_from_anothers_configuration_gets_its_first_image() -> None:
+def test_a_detached_plan_gets_its_first_image() -> None:
     shared = configuration(basePlan={"externalId": "edge"}, reuseTechnicalConfigurationState="enable")
     detached = configuration(basePlan={"externalId": "edge"}, reuseTechnicalConfigurationState="detach")
     [written], _ = edit(slots(detached, None, shared), image("1.0.0"))
     assert numbers(written) == ["1.0.0"]
 
 
-def test_an_entry_without_images_gets_the_one_that_is_asked_for() -> None:
+def test_an_entry_without_images_gets_the_wanted_one() -> None:
     [written], _ = edit(slots(configuration({"versionNumber": "1.1.0"}, version("1.0.0"))), image("1.1.0"))
     assert [each["imageType"] for each in written["vmImageVersions"][0]["vmImages"]] == ["x64Gen2"]
 
@@ -534,7 +534,7 @@ def test_deprecated_versions_do_not_count_against_the_limit() -> None:
         edit(slots(configuration(*held)), image("1.3.0"), limit=1)
 
 
-def test_without_a_limit_the_marketplaces_own_counts() -> None:
+def test_the_marketplaces_limit_is_the_default() -> None:
     held = configuration(*(version(f"1.{number}.0") for number in range(100)))
     with pytest.raises(errors.PlanFull, match="100 are allowed"):
         edit(slots(held), image("2.0.0"))

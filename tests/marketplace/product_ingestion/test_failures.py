@@ -46,7 +46,7 @@ INVALID = {
 FULL = {"code": "badRequest", "details": [{"code": "collectionLimitExceeded", "message": "100 at most"}]}
 
 
-def test_the_innermost_errors_are_told_with_what_they_are_about() -> None:
+def test_the_innermost_errors_are_reported_with_their_resources() -> None:
     assert failures.innermost(failures.read([INVALID])) == [
         "schemaValidationError: skuId is wrong (lts)",
         "businessValidationError: no image (plan/p/l)",
@@ -56,13 +56,13 @@ def test_the_innermost_errors_are_told_with_what_they_are_about() -> None:
     ]
 
 
-def test_markup_is_not_told() -> None:
+def test_messages_are_reported_without_markup() -> None:
     [said] = failures.innermost(failures.read([CERTIFICATION]))
     assert said == "invalidState: Issues were found in certification: port 22"
 
 
 @pytest.mark.parametrize("details", [None, {}, [], "nothing", [None], 7])
-def test_details_may_be_anything(details: object) -> None:
+def test_details_may_have_any_shape(details: object) -> None:
     assert failures.innermost(failures.read([{"code": "notFound", "message": "gone", "details": details}])) == [
         "notFound: gone"
     ]
@@ -86,13 +86,13 @@ def test_details_may_be_anything(details: object) -> None:
         ({"code": "badRequest", "message": "PlanId lts is locked by a previous submission"}, errors.Refused),
     ],
 )
-def test_what_an_error_is_its_words_tell_and_no_code_that_may_mean_anything(
+def test_errors_are_classified_by_clear_codes_and_by_their_words(
     error: dict[str, Any], expected: type[Exception]
 ) -> None:
     assert failures.error_of(failures.read([error])) is expected
 
 
-def test_certification_is_known_by_its_shape() -> None:
+def test_certification_is_recognised_by_its_shape() -> None:
     assert failures.is_certification(failures.read([CERTIFICATION]))
     assert not failures.is_certification(failures.read([IN_PROGRESS, INVALID]))
     assert not failures.is_contention(failures.read([{"code": "conflict", "details": [CERTIFICATION]}]))
@@ -110,13 +110,13 @@ def test_certification_is_known_by_its_shape() -> None:
         (500, IN_PROGRESS, None),
     ],
 )
-def test_the_body_of_a_refusal_says_more_than_its_status(status: int, body: object, expected: object) -> None:
+def test_the_body_of_a_refusal_decides_its_error(status: int, body: object, expected: object) -> None:
     answer = Answer(status, httpx.Headers(), json.dumps({"error": body}))
     assert failures.error_of_answer(answer) is expected
 
 
 @pytest.mark.parametrize("status", [409, 423])
-async def test_contention_is_told_by_the_status_alone(status: int) -> None:
+async def test_contention_is_recognised_by_the_status_alone(status: int) -> None:
     service = Mocked({"GET submission": httpx.Response(status, json={"error": FOR_GOOD})})
     with pytest.raises(errors.Conflict):
         await service.marketplace().operations(OFFER)
@@ -130,7 +130,7 @@ def test_a_refusal_may_have_any_body(text: str) -> None:
     assert isinstance(failures.words_of(text), str)
 
 
-def test_the_words_of_a_refusal_are_those_of_its_innermost_errors() -> None:
+def test_a_refusal_is_reported_with_its_innermost_errors() -> None:
     assert failures.words_of(json.dumps({"error": IN_PROGRESS})).startswith("invalidState: A submission is already")
     assert failures.words_of('{"Message": "Something else"}') == "Something else"
     assert failures.words_of('{"error": {"code": "badRequest"}}') == "badRequest"
@@ -147,13 +147,13 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_no_shape_of_errors_raises(body: object) -> None:
+def test_errors_of_any_shape_are_accepted(body: object) -> None:
     found = failures.read(body)
     failures.innermost(found)
     assert failures.error_of(found) in {errors.Conflict, errors.Invalid, errors.Unavailable, errors.Refused}
 
 
-def test_errors_without_end_are_cut() -> None:
+def test_endless_errors_are_cut_off() -> None:
     nested: dict[str, Any] = {"code": "a", "message": "deep"}
     for _ in range(200):
         nested = {"code": "a", "message": "m", "details": [nested, nested]}

@@ -35,7 +35,7 @@ def offer(*listed: dict[str, Any]) -> Tree:
     return read(text(*listed))
 
 
-def test_a_changed_resource_is_named_with_its_members_and_what_to_do_is_said() -> None:
+def test_a_changed_resource_is_named_with_its_members_and_advice() -> None:
     draft = offer(product(), of_property(termsOfUse="Be mean.", categories={"compute": ["web"]}), plan())
     published = offer(product(), of_property(), plan())
     sentence = f"property public/main (property/{P}/public/main) was changed in the draft: categories, termsOfUse"
@@ -77,7 +77,9 @@ def test_new_and_missing_resources_are_changes() -> None:
         "empty within",
     ],
 )
-def test_what_no_person_means_by_a_change_is_none(drafted: dict[str, Any], published: dict[str, Any]) -> None:
+def test_differences_that_are_not_changes_to_a_person_are_ignored(
+    drafted: dict[str, Any], published: dict[str, Any]
+) -> None:
     assert found(tree(plan(), drafted), tree(plan(), published)) == []
 
 
@@ -96,14 +98,14 @@ def test_other_members_of_a_technical_configuration_count(drafted: dict[str, Any
     assert len(found(tree(plan(), drafted), tree(plan(), PLAIN))) == 1
 
 
-def test_order_and_signed_addresses_and_submissions_do_not_count() -> None:
+def test_order_signed_urls_and_submissions_are_ignored() -> None:
     draft = offer(plan(), listing_asset("one"), product(), submission("draft", "0"))
     published = offer(product(), plan(), listing_asset("two"), submission("live", "12"))
     assert found(draft, published) == []
     assert len(found(offer(listing_asset("one", fileName="x.png")), offer(listing_asset("two")))) == 1
 
 
-def test_the_order_of_items_does_not_count_and_their_number_does() -> None:
+def test_the_order_of_items_is_ignored_and_their_number_counts() -> None:
     one, other = {"label": "ssh"}, {"label": "web"}
     draft, published = PLAIN | {"openPorts": [one, other]}, PLAIN | {"openPorts": [other, one]}
     assert found(tree(plan(), draft), tree(plan(), published)) == []
@@ -112,12 +114,12 @@ def test_the_order_of_items_does_not_count_and_their_number_does() -> None:
     )
 
 
-def test_nothing_is_foreign_in_an_offer_that_was_never_published() -> None:
+def test_an_offer_that_was_never_published_has_no_changes_by_others() -> None:
     assert found(offer(product(), plan()), None) == []
     assert found(None, offer(product(), plan())) == []
 
 
-def test_of_some_plans_only_what_would_be_published_counts() -> None:
+def test_for_a_modular_publish_only_its_plans_count() -> None:
     page = {"$schema": schema("listing"), "id": f"listing/{P}/public/main/default/en-us", "title": "A"}
     edge = configuration(version("1.0.0"), plan="edge")
     published = offer(product(), plan(), plan("edge"), PLAIN, edge, page)
@@ -131,7 +133,7 @@ def test_of_some_plans_only_what_would_be_published_counts() -> None:
     assert len(found(changed, published, Scope.MODULAR, "edge")) == 1
 
 
-def test_resources_of_a_plan_are_known_by_their_ids_too() -> None:
+def test_a_resource_is_assigned_to_its_plan_by_its_id() -> None:
     page = {
         "$schema": schema("plan-listing"),
         "id": f"plan-listing/{P}/public/main/{PLANS['lts']}/en-us",

@@ -31,7 +31,7 @@ from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, FOR
         (["completed"], {"x": 1}, Progress.RUNNING),
     ],
 )
-def test_how_far_a_job_is(status: object, result: object, expected: Progress) -> None:
+def test_the_progress_of_a_job_is_read(status: object, result: object, expected: Progress) -> None:
     assert jobs.read({"jobStatus": status, "jobResult": result}).progress is expected
 
 
@@ -40,7 +40,7 @@ def test_unknown_words_are_reported() -> None:
     assert jobs.read({"jobStatus": "completed", "jobResult": "succeeded"}).unknown_words == []
 
 
-def test_a_failed_job_whose_error_says_so_was_cancelled() -> None:
+def test_a_failed_job_with_a_cancellation_error_was_cancelled() -> None:
     errors = [{"code": "conflict", "details": [{"code": "operationCanceled", "message": "by a person"}]}]
     assert (
         jobs.read({"jobStatus": "completed", "jobResult": "failed", "errors": errors}).progress is Progress.CANCELED
@@ -100,7 +100,7 @@ def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple
         ),
     ],
 )
-def test_what_an_operation_is_reported_as(
+def test_the_report_follows_from_progress_and_errors(
     kind: OperationKind, now: Progress, errors: list[dict[str, Any]], expected: tuple[str, str, str, list[str]]
 ) -> None:
     assert report(kind, now, *errors) == expected
@@ -108,17 +108,17 @@ def test_what_an_operation_is_reported_as(
 
 @pytest.mark.parametrize("now", Progress)
 @pytest.mark.parametrize("kind", OperationKind)
-def test_what_has_ended_is_over_a_preview_too(kind: OperationKind, now: Progress) -> None:
+def test_an_ended_job_is_over_even_as_a_preview(kind: OperationKind, now: Progress) -> None:
     assert jobs.report("1", kind, now).is_over is (now not in {Progress.NOT_STARTED, Progress.RUNNING})
 
 
-def test_what_is_refused_for_good_was_not_turned_away() -> None:
+def test_a_permanent_refusal_was_not_turned_away() -> None:
     state, _, _, errors = report(OperationKind.GO_LIVE, Progress.FAILED, FOR_GOOD)
     assert state == "failed"
     assert "payout profile" in errors[0]
 
 
-def test_the_failed_step_carries_the_errors() -> None:
+def test_the_failed_step_has_the_errors() -> None:
     found = jobs.report("1", OperationKind.PUBLISH, Progress.FAILED, errors=jobs.read({"errors": [INVALID]}).errors)
     assert found.state is OperationState.FAILED
     assert found.step is not None
@@ -136,5 +136,5 @@ anything = st.recursive(
 @given(
     st.dictionaries(st.sampled_from(["jobStatus", "jobResult", "jobStart", "errors", "jobEnd"]), anything) | anything
 )
-def test_no_shape_of_a_job_raises(document: object) -> None:
+def test_a_job_of_any_shape_is_accepted(document: object) -> None:
     assert jobs.read(document).progress in Progress

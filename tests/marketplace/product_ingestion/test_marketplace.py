@@ -48,7 +48,7 @@ async def test_it_is_a_marketplace(publisher: Publisher) -> None:
     assert not marketplace.lists_at_once
 
 
-async def test_an_offer_goes_all_the_way(publisher: Publisher) -> None:
+async def test_an_offer_goes_from_draft_to_live(publisher: Publisher) -> None:
     put = await publisher.put()
     assert put is not None
     assert [str(each) for each in put.images] == [f"{PLAN} {SAMPLE_VERSION}"]
@@ -78,7 +78,7 @@ async def test_an_offer_goes_all_the_way(publisher: Publisher) -> None:
 
 
 @pytest.mark.parametrize("shape", ["live_only", "second_live", "preview_and_live"])
-async def test_what_is_live_is_recognised_in_every_shape_of_the_list(publisher: Publisher, shape: str) -> None:
+async def test_a_live_submission_is_recognised_in_every_shape_of_the_list(publisher: Publisher, shape: str) -> None:
     await publisher.by_hand.switch(after_go_live=shape)
     first = await publisher.live()
     await publisher.edit(image("4.3.0"))
@@ -103,7 +103,7 @@ async def test_an_offer_of_another_account_is_not_found(publisher: Publisher) ->
         await publisher.marketplace.status(OfferKey(publisher_id="x", offer_id="unheard-of"))
 
 
-async def test_a_product_is_asked_for_once_and_again_when_it_is_gone(publisher: Publisher) -> None:
+async def test_a_product_is_requested_once_and_again_after_it_is_gone(publisher: Publisher) -> None:
     await publisher.put()
     before = await publisher.requests()
     await publisher.marketplace.operations(publisher.offer)
@@ -117,21 +117,21 @@ async def test_a_product_is_asked_for_once_and_again_when_it_is_gone(publisher: 
 
 
 @pytest.mark.parametrize("status", [400, 404])
-async def test_a_target_that_was_never_reached_is_none(publisher: Publisher, status: int) -> None:
+async def test_a_slot_that_was_never_reached_is_empty(publisher: Publisher, status: int) -> None:
     await publisher.by_hand.switch(tree_absent_status=status)
     await publisher.put()
     assert await publisher.slots() == {"preview": None, "production": None}
 
 
 @pytest.mark.parametrize("status", [400, 404])
-async def test_a_target_that_was_reached_is_never_taken_for_none(publisher: Publisher, status: int) -> None:
+async def test_a_slot_that_was_reached_is_never_mistaken_for_an_empty_one(publisher: Publisher, status: int) -> None:
     await publisher.live()
     await publisher.by_hand.fault("read_tree", {"kind": "respond", "status": status}, slot="Production")
     with pytest.raises(errors.Unreadable, match="submissions say that there is one"):
         await publisher.slot(Slot.PRODUCTION)
 
 
-async def test_a_draft_that_is_absent_while_live_is_there_is_edited_from_live(publisher: Publisher) -> None:
+async def test_without_a_draft_an_edit_starts_from_what_is_live(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.switch(no_pending_draft="absent")
     assert await publisher.slot(Slot.DRAFT) is None
@@ -140,7 +140,7 @@ async def test_a_draft_that_is_absent_while_live_is_there_is_edited_from_live(pu
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]
 
 
-async def test_a_draft_that_the_service_does_not_show_at_the_moment_is_never_taken_for_none(
+async def test_a_draft_that_the_service_does_not_show_is_never_mistaken_for_an_empty_one(
     publisher: Publisher,
 ) -> None:
     await publisher.live()
@@ -156,7 +156,7 @@ async def test_a_draft_that_the_service_does_not_show_at_the_moment_is_never_tak
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]
 
 
-async def test_the_draft_of_an_offer_that_was_never_published_is_never_taken_for_none(publisher: Publisher) -> None:
+async def test_the_draft_of_an_unpublished_offer_is_never_mistaken_for_an_empty_one(publisher: Publisher) -> None:
     await publisher.put()
     refusal = {"kind": "respond", "status": 400, "body": NOTHING_THERE}
     await publisher.by_hand.fault("read_tree", refusal, slot="Draft")
@@ -165,7 +165,7 @@ async def test_the_draft_of_an_offer_that_was_never_published_is_never_taken_for
 
 
 @pytest.mark.parametrize("call", ["read_tree", "read_resource"])
-async def test_what_a_gateway_may_have_answered_says_nothing_of_a_draft(publisher: Publisher, call: str) -> None:
+async def test_the_answer_of_a_gateway_does_not_mean_an_empty_draft(publisher: Publisher, call: str) -> None:
     await publisher.live()
     await publisher.by_hand.switch(no_pending_draft="absent")
     slot = {"slot": "Draft"} if call == "read_tree" else {}
@@ -176,7 +176,7 @@ async def test_what_a_gateway_may_have_answered_says_nothing_of_a_draft(publishe
 
 
 @pytest.mark.parametrize("shape", ["live_only", "second_live", "preview_and_live"])
-async def test_a_preview_that_is_cleared_when_it_is_promoted_is_none(publisher: Publisher, shape: str) -> None:
+async def test_a_preview_that_is_cleared_after_its_promotion_is_empty(publisher: Publisher, shape: str) -> None:
     await publisher.by_hand.switch(after_go_live=shape, preview_cleared_after_go_live=True)
     await publisher.live()
     assert await publisher.slot(Slot.PREVIEW) is None
@@ -187,7 +187,7 @@ async def test_a_preview_that_is_cleared_when_it_is_promoted_is_none(publisher: 
         await publisher.slot(Slot.PREVIEW)
 
 
-async def test_of_two_offers_of_one_id_none_is_guessed(publisher: Publisher) -> None:
+async def test_two_offers_with_the_same_id_are_refused(publisher: Publisher) -> None:
     await publisher.put()
     [ours] = (await publisher.by_hand.get(f"product?externalId={OFFER}"))["value"]
     twins = [ours | {"id": "product/00000000-0000-0000-0000-000000000001"}, ours, ours]
@@ -201,7 +201,7 @@ async def test_of_two_offers_of_one_id_none_is_guessed(publisher: Publisher) -> 
 # Editing
 
 
-async def test_an_edit_writes_once_and_a_second_one_not_at_all(publisher: Publisher) -> None:
+async def test_an_edit_writes_once_and_a_second_one_writes_nothing(publisher: Publisher) -> None:
     await publisher.live()
     before = await publisher.requests()
     outcome = await publisher.edit(image("4.3.0"))
@@ -213,7 +213,7 @@ async def test_an_edit_writes_once_and_a_second_one_not_at_all(publisher: Publis
     assert "configure_draft" not in await publisher.calls_since(before)
 
 
-async def test_a_plan_is_told_without_a_write(publisher: Publisher) -> None:
+async def test_planning_an_edit_writes_nothing(publisher: Publisher) -> None:
     await publisher.live()
     before = await publisher.requests()
     outcome = await publisher.plan(image("4.3.0"))
@@ -221,7 +221,7 @@ async def test_a_plan_is_told_without_a_write(publisher: Publisher) -> None:
     assert set(await publisher.calls_since(before)) == {"read_tree"}
 
 
-async def test_who_is_not_the_sole_writer_writes_nothing(publisher: Publisher) -> None:
+async def test_a_caller_that_is_not_the_sole_writer_writes_nothing(publisher: Publisher) -> None:
     await publisher.live()
     before = await publisher.requests()
     with pytest.raises(errors.Unguarded):
@@ -245,7 +245,7 @@ async def test_an_image_that_somebody_adds_just_before_the_write_is_kept(publish
     assert (await publisher.calls_since(before)).count("configure_draft") == 1
 
 
-async def test_an_image_that_somebody_takes_back_is_put_there_again(publisher: Publisher) -> None:
+async def test_an_image_that_somebody_removes_is_added_again(publisher: Publisher) -> None:
     await publisher.live()
     held = await publisher.by_hand.configuration()
     taken = False
@@ -262,7 +262,7 @@ async def test_an_image_that_somebody_takes_back_is_put_there_again(publisher: P
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]
 
 
-async def test_a_draft_that_somebody_else_writes_all_the_time_is_a_conflict(publisher: Publisher) -> None:
+async def test_a_draft_that_somebody_else_keeps_writing_is_a_conflict(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.fault("read_tree", {"kind": "stranger_edit"}, slot="Draft", times=-1)
     with pytest.raises(errors.Conflict, match="changed by somebody else 5 times"):
@@ -270,7 +270,7 @@ async def test_a_draft_that_somebody_else_writes_all_the_time_is_a_conflict(publ
 
 
 @pytest.mark.parametrize("reads", [0, 1, 5])
-async def test_a_job_is_followed_to_its_end_however_long_it_takes(publisher: Publisher, reads: int) -> None:
+async def test_a_job_is_followed_to_its_end(publisher: Publisher, reads: int) -> None:
     await publisher.live()
     await publisher.by_hand.switch(draft_job_reads=reads, draft_changes="completed")
     await publisher.edit(image("4.3.0"))
@@ -279,7 +279,7 @@ async def test_a_job_is_followed_to_its_end_however_long_it_takes(publisher: Pub
 
 @pytest.mark.parametrize("spelling", ["jobId", "jobID"])
 @pytest.mark.parametrize("details", ["array", "object", "absent"])
-async def test_what_the_service_refuses_is_told_by_its_innermost_errors(
+async def test_a_refused_edit_is_reported_with_its_innermost_errors(
     publisher: Publisher, spelling: str, details: str
 ) -> None:
     await publisher.live()
@@ -289,7 +289,7 @@ async def test_what_the_service_refuses_is_told_by_its_innermost_errors(
         await publisher.edit(image("4.3.0", generation="arm32Gen9", sku=sku))
 
 
-async def test_a_failed_job_that_has_written_all_the_same_is_believed_by_the_draft(publisher: Publisher) -> None:
+async def test_a_failed_job_that_has_changed_the_draft_is_a_success(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.switch(failed_jobs_apply="everything", active_version_limit=1)
     outcome = await publisher.edit(image("4.3.0"))
@@ -298,7 +298,7 @@ async def test_a_failed_job_that_has_written_all_the_same_is_believed_by_the_dra
     assert "4.3.0" in await publisher.by_hand.versions()
 
 
-async def test_a_plan_that_is_full_for_the_service_is_full(publisher: Publisher) -> None:
+async def test_a_plan_that_the_service_calls_full_is_full(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.switch(active_version_limit=1)
     with pytest.raises(errors.PlanFull, match="when_full"):
@@ -329,7 +329,7 @@ async def test_published_versions_are_deprecated_to_make_room(publisher: Publish
         await publisher.edit(image("4.6.0"), limit=2)
 
 
-async def test_an_earlier_attempts_job_is_followed_before_anything_is_sent(publisher: Publisher) -> None:
+async def test_the_job_of_an_earlier_attempt_is_followed_before_anything_is_sent(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.switch(draft_changes="completed", draft_job_reads=3)
     entry = version_entry("4.3.0")
@@ -350,7 +350,7 @@ async def test_a_job_that_the_service_has_forgotten_is_judged_by_the_draft(publi
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]
 
 
-async def test_a_lost_answer_to_an_edit_is_made_good(publisher: Publisher) -> None:
+async def test_an_edit_whose_answer_was_lost_is_recognised(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.fault("configure_draft", {"kind": "drop", "when": "after"})
     with pytest.raises(errors.Unreachable):
@@ -371,7 +371,7 @@ async def test_an_edit_while_the_offer_is_locked_is_a_conflict(publisher: Publis
     assert caught.value.status != 412
 
 
-async def test_an_offer_may_be_edited_while_it_is_published(publisher: Publisher) -> None:
+async def test_an_offer_may_be_edited_while_a_publish_runs(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.edit(image("4.3.0"))
     await publisher.publish()
@@ -385,7 +385,7 @@ def marketplace_of(publisher: Publisher, **members: Any) -> ProductIngestionMark
     return ProductIngestionMarketplace(ProductIngestion(publisher.by_hand.http, token, url=url, **members))
 
 
-async def test_versions_that_an_old_schema_version_hides_are_never_taken_for_none(publisher: Publisher) -> None:
+async def test_versions_that_an_old_schema_version_hides_are_never_deleted(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.switch(ceiling_hides="newer_configurations")
     publisher.marketplace = marketplace_of(publisher, schema_version="2022-03-01-preview2")
@@ -393,7 +393,7 @@ async def test_versions_that_an_old_schema_version_hides_are_never_taken_for_non
         await publisher.plan(image("4.3.0"))
 
 
-async def test_a_disk_without_a_sas_is_signed_where_the_worker_holds_the_key(publisher: Publisher) -> None:
+async def test_a_disk_without_a_sas_is_signed_if_the_worker_has_the_key(publisher: Publisher) -> None:
     await publisher.live()
     url = "https://fabrikamimages.blob.core.windows.net/vhds/web.vhd"
     await publisher.edit(image("4.3.0", os_vhd_url=url, data_disks=[DataDisk(lun=0, vhd_url=url)]))
@@ -402,7 +402,7 @@ async def test_a_disk_without_a_sas_is_signed_where_the_worker_holds_the_key(pub
     assert source["dataDisks"][0]["uri"].startswith(f"{url}?")
 
 
-async def test_a_gallery_image_goes_all_the_way(publisher: Publisher) -> None:
+async def test_a_gallery_image_goes_from_draft_to_live(publisher: Publisher) -> None:
     await publisher.live()
     wanted = image("4.3.0", os_vhd_url=None, gallery_image_id=gallery("4.3.0"))
     await publisher.edit(wanted)
@@ -420,7 +420,7 @@ async def change_listing(publisher: Publisher) -> None:
 
 
 @pytest.mark.parametrize("what", ["plan", "edit", "publish"])
-async def test_changes_by_others_stop_what_would_publish_them(publisher: Publisher, what: str) -> None:
+async def test_changes_by_others_stop_a_publish_that_would_include_them(publisher: Publisher, what: str) -> None:
     await publisher.live()
     await change_listing(publisher)
     before = await publisher.requests()
@@ -439,7 +439,7 @@ async def test_changes_by_others_are_included_when_asked_for(publisher: Publishe
     assert [each.split(": ")[1] for each in promotion.changes] == ["title"]
 
 
-async def test_of_some_plans_a_changed_listing_is_nobodys_business(publisher: Publisher) -> None:
+async def test_a_modular_publish_ignores_a_changed_listing(publisher: Publisher) -> None:
     await publisher.live()
     await change_listing(publisher)
     await publisher.edit(image("4.3.0"), scope=Scope.MODULAR)
@@ -455,7 +455,9 @@ async def test_of_some_plans_a_changed_listing_is_nobodys_business(publisher: Pu
     [{"retired_schema_host_on_read": True}, {"stale_draft_booleans": True}, {"asset_type_case": "pascal"}],
     ids=str,
 )
-async def test_oddities_of_the_service_are_no_changes(publisher: Publisher, switches: dict[str, Any]) -> None:
+async def test_oddities_of_the_service_are_not_changes_by_others(
+    publisher: Publisher, switches: dict[str, Any]
+) -> None:
     await publisher.live()
     await publisher.by_hand.switch(**switches)
     await publisher.edit(image("4.3.0"))
@@ -479,7 +481,7 @@ async def test_the_evidence_changes_with_the_preview_only(publisher: Publisher) 
 
 
 @pytest.mark.parametrize("foreign_edits", [None, ForeignEdits.INCLUDE])
-async def test_a_draft_that_lacks_what_is_live_is_not_published_before_it_is_put_back(
+async def test_a_draft_without_a_live_version_is_not_published(
     publisher: Publisher, foreign_edits: ForeignEdits | None
 ) -> None:
     await publisher.live()
@@ -505,7 +507,7 @@ async def test_a_draft_that_lacks_what_is_live_is_not_published_before_it_is_put
     assert publisher.marketplace.promotion(**await publisher.slots()).removes == []
 
 
-async def test_a_publish_that_somebody_was_faster_with_is_a_conflict(publisher: Publisher) -> None:
+async def test_a_publish_after_somebody_elses_is_a_conflict(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.edit(image("4.3.0"))
     await publisher.publish()
@@ -519,7 +521,7 @@ async def test_a_publish_that_somebody_was_faster_with_is_a_conflict(publisher: 
     assert "in-progress submission already exists" in report.errors[0]
 
 
-async def test_only_a_submission_can_be_promoted_and_only_the_latest(publisher: Publisher) -> None:
+async def test_only_the_latest_submission_can_be_promoted(publisher: Publisher) -> None:
     await publisher.put()
     first = await publisher.published()
     await publisher.edit(image("4.3.0"))
@@ -536,7 +538,7 @@ async def test_only_a_submission_can_be_promoted_and_only_the_latest(publisher: 
         await publisher.go_live(first)
 
 
-async def test_a_job_is_cancelled_and_a_submission_cannot_be(publisher: Publisher) -> None:
+async def test_a_job_can_be_cancelled_and_a_submission_cannot(publisher: Publisher) -> None:
     await publisher.put()
     handle = await publisher.publish()
     [running] = await publisher.marketplace.operations(publisher.offer)
@@ -549,7 +551,7 @@ async def test_a_job_is_cancelled_and_a_submission_cannot_be(publisher: Publishe
         await publisher.marketplace.cancel(publisher.offer, handle, [])
 
 
-async def test_certification_that_fails_is_named(publisher: Publisher) -> None:
+async def test_a_failed_certification_is_named(publisher: Publisher) -> None:
     await publisher.put()
     await publisher.by_hand.step("displaycertify", outcome="block", messages=["Port 22 is open."])
     number = await publisher.published()
@@ -561,7 +563,7 @@ async def test_certification_that_fails_is_named(publisher: Publisher) -> None:
     assert "the reason is in Partner Center" in by_number.errors[0]
 
 
-async def test_a_job_that_was_forgotten_is_answered_by_its_submission(publisher: Publisher) -> None:
+async def test_a_forgotten_job_is_reported_from_its_submission(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.edit(image("4.3.0"))
     await publisher.by_hand.switch(job_retention_seconds=0)
@@ -576,7 +578,7 @@ async def test_a_job_that_was_forgotten_is_answered_by_its_submission(publisher:
     assert (report.operation_id, report.state) == (f"{number}:live", OperationState.LIVE)
 
 
-async def test_a_publish_that_was_published_over_before_anybody_looked_is_over(publisher: Publisher) -> None:
+async def test_a_publish_that_was_replaced_before_the_first_look_is_cancelled(publisher: Publisher) -> None:
     await publisher.put()
     handle = await publisher.publish()
     publisher.by_hand.clock.advance(8 * DAY)
@@ -587,7 +589,7 @@ async def test_a_publish_that_was_published_over_before_anybody_looked_is_over(p
     assert (report.state, report.operation_id) == (OperationState.CANCELED, handle)
 
 
-async def test_a_job_that_was_forgotten_cannot_be_cancelled(publisher: Publisher) -> None:
+async def test_a_forgotten_job_cannot_be_cancelled(publisher: Publisher) -> None:
     await publisher.put()
     handle = await publisher.publish()
     await publisher.by_hand.switch(job_retention_seconds=0)
@@ -608,7 +610,7 @@ async def test_a_submission_that_is_not_listed_yet_is_waited_for(publisher: Publ
     assert (report.state, report.operation_id.isdigit()) == (OperationState.PREVIEW, True)
 
 
-async def test_lists_of_many_pages_are_read_to_the_end(publisher: Publisher) -> None:
+async def test_every_page_of_a_list_is_read(publisher: Publisher) -> None:
     await publisher.by_hand.switch(after_go_live="second_live", page_size=1)
     await publisher.live()
     await publisher.edit(image("4.3.0"))
@@ -637,7 +639,7 @@ async def test_a_repeated_put_recognises_its_own_work(publisher: Publisher) -> N
     assert "configure_draft" not in await publisher.calls_since(before)
 
 
-async def test_a_repeated_put_of_another_offer_does_not(publisher: Publisher) -> None:
+async def test_a_repeated_put_does_not_recognise_another_offer(publisher: Publisher) -> None:
     await publisher.put()
     other = json.loads(publisher.definition().text)
     resource_in(other, "listing")["title"] = "Another title"
@@ -645,7 +647,7 @@ async def test_a_repeated_put_of_another_offer_does_not(publisher: Publisher) ->
     assert await publisher.put(definition, attempt=publisher.attempt(repeated=True)) is None
 
 
-async def test_a_replacing_put_applies_what_it_names(publisher: Publisher) -> None:
+async def test_a_replacing_put_applies_its_resources(publisher: Publisher) -> None:
     await publisher.live()
     other = json.loads(publisher.definition().text)
     page = resource_in(other, "listing")
@@ -659,7 +661,7 @@ async def test_a_replacing_put_applies_what_it_names(publisher: Publisher) -> No
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION]
 
 
-async def test_a_replacing_put_that_leaves_out_a_published_version_is_refused(publisher: Publisher) -> None:
+async def test_a_replacing_put_without_a_published_version_is_refused(publisher: Publisher) -> None:
     await publisher.live()
     other = json.loads(publisher.definition().text)
     resource_in(other, CONFIGURATION)["vmImageVersions"] = [version_entry("5.0.0")]
@@ -671,7 +673,7 @@ async def test_a_replacing_put_that_leaves_out_a_published_version_is_refused(pu
     assert "configure_draft" not in await publisher.calls_since(before)
 
 
-async def test_a_replacing_put_is_refused_where_the_service_hides_what_was_published(publisher: Publisher) -> None:
+async def test_a_replacing_put_is_refused_while_the_service_hides_published_versions(publisher: Publisher) -> None:
     await publisher.live()
     await publisher.by_hand.switch(ceiling_hides="newer_configurations")
     publisher.marketplace = marketplace_of(publisher, schema_version="2022-03-01-preview2")
@@ -682,7 +684,7 @@ async def test_a_replacing_put_is_refused_where_the_service_hides_what_was_publi
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION]
 
 
-async def test_a_replacing_put_may_leave_out_a_version_of_the_draft_only_and_says_so(publisher: Publisher) -> None:
+async def test_a_replacing_put_without_an_unpublished_version_is_a_warning(publisher: Publisher) -> None:
     await publisher.put()
     other = json.loads(publisher.definition().text)
     resource_in(other, CONFIGURATION)["vmImageVersions"] = [version_entry("5.0.0")]
@@ -692,7 +694,7 @@ async def test_a_replacing_put_may_leave_out_a_version_of_the_draft_only_and_say
     assert put.warnings[0] == f"Plan {PLAN}: {SAMPLE_VERSION} of the draft is left out, and is deleted."
 
 
-async def test_a_put_that_the_service_refuses_tells_why(publisher: Publisher) -> None:
+async def test_a_refused_put_says_why(publisher: Publisher) -> None:
     other = json.loads(publisher.definition().text)
     resource_in(other, CONFIGURATION)["skus"] = [{"imageType": "x64Gen1", "skuId": "unrelated"}]
     with pytest.raises(errors.Invalid, match=r"put .*: the marketplace's job failed: businessValidationError: "):
@@ -713,7 +715,7 @@ async def test_a_put_that_the_service_refuses_tells_why(publisher: Publisher) ->
         (f'{{"resources": [{{"$schema": "{SCHEMA}/submission/1"}}]}}', "leave the submission out"),
     ],
 )
-async def test_a_definition_that_is_none_is_refused(publisher: Publisher, text: str, message: str) -> None:
+async def test_an_invalid_definition_is_refused(publisher: Publisher, text: str, message: str) -> None:
     with pytest.raises(errors.RuleBroken, match=message):
         await publisher.put(OfferDefinition(member="configure", text=text))
 
@@ -723,7 +725,7 @@ async def test_a_definition_of_the_other_api_is_refused(publisher: Publisher) ->
         await publisher.put(OfferDefinition(member="offer", text="{}"))
 
 
-async def test_a_change_that_no_offer_can_hold_is_refused(publisher: Publisher) -> None:
+async def test_an_image_with_impossible_values_is_refused(publisher: Publisher) -> None:
     disk = DataDisk(lun=16, vhd_url="https://images.blob.core.windows.net/a.vhd")
     with pytest.raises(errors.RuleBroken, match=r"images\.data_disks\.lun: 16"):
         publisher.marketplace.check(Change(images=[image("1.0.0", data_disks=[disk])]))

@@ -56,7 +56,7 @@ def submitted(target: str, **members: Any) -> dict[str, Any]:
     }
 
 
-async def test_a_whole_draft_is_published_by_a_submission_alone() -> None:
+async def test_a_whole_draft_is_published_with_a_submission_only() -> None:
     service = Mocked({"POST configure": ACCEPTED})
     noted: list[str] = []
     handle = await service.marketplace().publish(
@@ -69,7 +69,7 @@ async def test_a_whole_draft_is_published_by_a_submission_alone() -> None:
     assert service.asked_for == ["GET product", "POST configure"]
 
 
-async def test_some_plans_are_published_with_all_that_they_need_as_it_was_read() -> None:
+async def test_a_modular_publish_sends_its_plans_as_they_were_read() -> None:
     trees = {f"GET resource-tree/product {target}": TREE for target in ("draft", "preview", "live")}
     service = Mocked({**trees, "POST configure": ACCEPTED})
     change = Change(images=[image("1.0.0", plan_id="edge")], scope=Scope.MODULAR)
@@ -86,7 +86,7 @@ async def test_some_plans_are_published_with_all_that_they_need_as_it_was_read()
     assert service.asked_for[-2:] == ["GET resource-tree/product draft", "POST configure"]
 
 
-async def test_what_is_live_and_gone_from_the_draft_of_another_plan_is_a_change_by_others() -> None:
+async def test_a_live_version_that_another_plan_lacks_is_a_change_by_others() -> None:
     def of(target: str, *edge: dict[str, Any]) -> dict[str, str]:
         lts = configuration(version("1.0.0"))
         listed = (product(), plan(), plan("edge"), lts, configuration(version("1.0.0"), *edge, plan="edge"))
@@ -113,7 +113,7 @@ async def test_a_preview_is_promoted_by_its_number() -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "{"])
-async def test_a_publish_without_a_readable_job_was_accepted_all_the_same(answer: str) -> None:
+async def test_a_publish_without_a_readable_job_was_accepted(answer: str) -> None:
     service = Mocked({"POST configure": httpx.Response(202, text=answer)})
     noted: list[str] = []
     change = Change(foreign_edits=ForeignEdits.INCLUDE)
@@ -121,7 +121,7 @@ async def test_a_publish_without_a_readable_job_was_accepted_all_the_same(answer
     assert noted == []
 
 
-async def test_a_job_is_noted_before_anything_else_can_go_wrong() -> None:
+async def test_the_name_of_a_job_is_recorded_before_anything_else_can_fail() -> None:
     service = Mocked(
         {
             "GET resource-tree/product draft": TREE,
@@ -177,7 +177,7 @@ async def test_a_job_without_end_is_left_to_the_next_attempt() -> None:
     assert len(service.sent()) == 1
 
 
-async def test_an_offer_of_a_type_that_the_api_does_not_know_is_refused() -> None:
+async def test_an_offer_of_an_unsupported_type_is_refused() -> None:
     body = {"error": {"code": "badRequest", "message": "Type AzureApplication is not supported"}}
     service = Mocked({"GET resource-tree/product draft": httpx.Response(400, json=body)})
     with pytest.raises(errors.Refused, match="AzureApplication is not supported"):
@@ -185,12 +185,12 @@ async def test_an_offer_of_a_type_that_the_api_does_not_know_is_refused() -> Non
 
 
 @pytest.mark.parametrize("tree", ["{}", '{"resources": {}}', '{"resources": [1]}', '{"resources": [[]]}'])
-async def test_an_odd_tree_is_unreadable(tree: str) -> None:
+async def test_a_tree_of_an_undocumented_shape_is_unreadable(tree: str) -> None:
     with pytest.raises(errors.Unreadable):
         await Mocked({"GET resource-tree/product draft": tree}).marketplace().read_slot(OFFER, Slot.DRAFT)
 
 
-async def test_a_tree_that_is_nested_without_end_is_unreadable() -> None:
+async def test_a_tree_that_is_nested_too_deeply_is_unreadable() -> None:
     tree = '{"resources": [{"a": ' + "[" * 500 + "]" * 500 + "}]}"
     with pytest.raises(errors.Unreadable, match="nested too deeply"):
         await Mocked({"GET resource-tree/product draft": tree}).marketplace().read_slot(OFFER, Slot.DRAFT)
@@ -207,9 +207,7 @@ async def test_a_tree_that_is_nested_without_end_is_unreadable() -> None:
         ([entry("preview", "12", "running", "pending")], 0, 2),
     ],
 )
-async def test_that_a_target_was_never_reached_is_not_asked_again_where_it_was_just_said(
-    listed: list[object], age: float, lists: int
-) -> None:
+async def test_a_recent_list_confirms_that_a_slot_is_empty(listed: list[object], age: float, lists: int) -> None:
     times = [NOW]
     service = Mocked({"GET resource-tree/product live": 404, "GET submission": {"value": listed}})
     marketplace = service.marketplace(clock=lambda: times[-1])
@@ -219,7 +217,7 @@ async def test_that_a_target_was_never_reached_is_not_asked_again_where_it_was_j
     assert service.asked_for.count("GET submission") == lists
 
 
-async def test_that_a_target_was_reached_is_asked_again() -> None:
+async def test_a_list_that_shows_a_filled_slot_is_read_again() -> None:
     service = Mocked({"GET resource-tree/product live": 404, "GET submission": {"value": [entry("live", "12")]}})
     marketplace = service.marketplace()
     await marketplace.operations(OFFER)
@@ -228,7 +226,7 @@ async def test_that_a_target_was_reached_is_asked_again() -> None:
     assert service.asked_for.count("GET submission") == 2
 
 
-async def test_what_another_activity_listed_says_nothing_of_a_target() -> None:
+async def test_the_list_of_another_activity_confirms_nothing() -> None:
     service = Mocked({"GET resource-tree/product live": 404, "GET submission": {"value": [DRAFT]}})
     marketplace = service.marketplace()
     await asyncio.create_task(marketplace.operations(OFFER))
@@ -243,7 +241,7 @@ async def test_what_another_activity_listed_says_nothing_of_a_target() -> None:
 # Looking
 
 
-async def test_the_outcome_of_a_job_names_its_submission_whoever_published_since() -> None:
+async def test_the_result_of_a_job_names_its_submission_whoever_published_since() -> None:
     outcome = {"resources": [product(), submission("preview", "12"), "odd"]}
     newer = {"value": [DRAFT, entry("preview", "13", created="2026-03-02T10:06:00Z")]}
     service = Mocked({STATUS: job(), OUTCOME: outcome, "GET submission": newer})
@@ -251,7 +249,7 @@ async def test_the_outcome_of_a_job_names_its_submission_whoever_published_since
     assert (report.operation_id, report.state) == ("12", OperationState.PREVIEW)
 
 
-async def test_without_an_outcome_the_times_tell_which_submission_a_job_made() -> None:
+async def test_without_a_result_the_submission_of_a_job_is_found_by_time() -> None:
     listed = [
         entry("preview", "14", created="2026-03-02T11:00:00Z"),
         entry("preview", "12", created="2026-03-02T10:05:41Z"),
@@ -262,7 +260,7 @@ async def test_without_an_outcome_the_times_tell_which_submission_a_job_made() -
     assert report.operation_id == "12"
 
 
-async def test_a_submission_may_go_on_after_its_job() -> None:
+async def test_a_submission_may_continue_after_its_job() -> None:
     running = {"value": [entry("preview", "12", "running", "pending", created="2026-03-02T10:05:41Z")]}
     service = Mocked({STATUS: job(), "GET submission": running})
     report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
@@ -277,32 +275,32 @@ async def test_a_submission_may_go_on_after_its_job() -> None:
         ([], OperationKind.PUBLISH),
     ],
 )
-async def test_of_which_kind_a_running_job_is_the_list_tells(listed: list[object], kind: OperationKind) -> None:
+async def test_the_list_shows_the_kind_of_a_running_job(listed: list[object], kind: OperationKind) -> None:
     service = Mocked({STATUS: job("running", "pending"), "GET submission": {"value": listed}})
     report = await service.marketplace().look(OFFER, f"job:{JOB}")
     assert (report.kind, report.state) == (kind, OperationState.RUNNING)
 
 
-async def test_where_the_kind_is_known_a_running_job_takes_one_request() -> None:
+async def test_a_look_at_a_running_job_of_a_known_kind_takes_one_request() -> None:
     service = Mocked({STATUS: job("running", "pending")})
     await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE)
     assert service.asked_for == [STATUS]
 
 
-async def test_a_job_that_was_turned_away_keeps_its_name() -> None:
+async def test_a_job_that_was_turned_away_keeps_its_id() -> None:
     service = Mocked({STATUS: job(result="failed", errors=[IN_PROGRESS]), "GET submission": {"value": [DRAFT]}})
     report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
     assert (report.operation_id, report.state) == (f"job:{JOB}", OperationState.TURNED_AWAY)
 
 
-async def test_what_failed_after_its_submission_was_made_was_not_turned_away() -> None:
+async def test_a_job_that_failed_after_creating_a_submission_was_not_turned_away() -> None:
     listed = {"value": [entry("preview", "12", "completed", "failed", created="2026-03-02T10:06:00Z")]}
     service = Mocked({STATUS: job(result="failed", errors=[IN_PROGRESS]), "GET submission": listed})
     report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH)
     assert (report.operation_id, report.state) == ("12", OperationState.FAILED)
 
 
-async def test_a_go_live_that_fails_certification_is_named_by_its_submission() -> None:
+async def test_a_go_live_that_fails_certification_is_reported_with_its_submission() -> None:
     listed = {
         "value": [entry("live", "12", "completed", "failed", created="2026-03-02T10:06:00Z"), entry("live", "11")]
     }
@@ -313,7 +311,7 @@ async def test_a_go_live_that_fails_certification_is_named_by_its_submission() -
 
 
 @pytest.mark.parametrize("kind", [OperationKind.PUBLISH, OperationKind.GO_LIVE])
-async def test_a_job_that_is_not_known_yet_is_never_answered_from_an_older_operation(kind: OperationKind) -> None:
+async def test_an_unknown_job_is_never_reported_from_an_older_operation(kind: OperationKind) -> None:
     older = {"value": [entry("preview", "12"), entry("live", "11")]}
     service = Mocked({STATUS: 404, "GET submission": older})
     with pytest.raises(errors.Unreadable, match=r"does not know job:.*, not yet or not any more"):
@@ -328,21 +326,21 @@ async def test_a_job_that_is_not_known_yet_is_never_answered_from_an_older_opera
     assert (report.operation_id, report.state) == expected[kind]
 
 
-async def test_of_several_new_publishes_the_first_is_that_of_a_job_that_is_not_known() -> None:
+async def test_the_first_of_several_new_publishes_belongs_to_an_unknown_job() -> None:
     new = [entry("preview", "14", created="2026-03-03T00:00:00Z"), entry("live", "13"), entry("live", "12")]
     service = Mocked({STATUS: 404, "GET submission": {"value": new}})
     report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.PUBLISH, known=["12:live", "12"])
     assert (report.operation_id, report.state) == ("13", OperationState.PREVIEW)
 
 
-async def test_a_go_live_by_others_is_never_taken_for_that_of_a_job_that_is_not_known() -> None:
+async def test_a_go_live_by_others_is_never_mistaken_for_that_of_an_unknown_job() -> None:
     service = Mocked({STATUS: 404, "GET submission": {"value": [entry("live", "13"), entry("live", "11")]}})
     with pytest.raises(errors.Unreadable):
         await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=["12", "11:live", "11"])
 
 
 @pytest.mark.parametrize("status", [404, job()])
-async def test_a_second_go_live_of_a_preview_is_not_answered_from_the_first_which_failed(status: Any) -> None:
+async def test_a_second_go_live_of_a_preview_is_not_reported_from_the_failed_first_one(status: Any) -> None:
     failed = {"value": [entry("live", "12", "completed", "failed"), entry("live", "11")]}
     service = Mocked({STATUS: status, "GET submission": failed})
     known = ["12:live", "12", "11:live", "11"]
@@ -355,7 +353,7 @@ async def test_a_second_go_live_of_a_preview_is_not_answered_from_the_first_whic
         assert report.state in {OperationState.RUNNING, OperationState.LIVE}
 
 
-async def test_a_job_that_was_turned_away_is_not_named_by_an_older_failure() -> None:
+async def test_a_job_that_was_turned_away_is_not_reported_from_an_older_failure() -> None:
     older = {"value": [entry("live", "11", "completed", "failed"), entry("preview", "12")]}
     service = Mocked({STATUS: job(result="failed", errors=[IN_PROGRESS]), "GET submission": older})
     report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=["12", "11:live"])
@@ -374,7 +372,7 @@ async def test_a_job_that_was_turned_away_is_not_named_by_an_older_failure() -> 
         (OperationKind.GO_LIVE, [entry("live", "12"), entry("preview", "12")], "turned_away"),
     ],
 )
-async def test_a_conflict_without_known_words_is_contention_where_something_is_in_the_way(
+async def test_a_conflict_with_unknown_words_is_contention_if_something_is_in_the_way(
     kind: OperationKind, listed: list[object], state: str
 ) -> None:
     for error, expected in ((FOR_GOOD, state), (INVALID, "failed"), (CERTIFICATION, "failed")):
@@ -383,7 +381,7 @@ async def test_a_conflict_without_known_words_is_contention_where_something_is_i
         assert (report.operation_id, report.state) == (f"job:{JOB}", expected)
 
 
-async def test_what_a_process_began_it_tells_from_what_was_there_before() -> None:
+async def test_a_process_distinguishes_its_own_operation_from_earlier_ones() -> None:
     older = {"value": [entry("preview", "11")]}
     service = Mocked({"POST configure": ACCEPTED, STATUS: 404, "GET submission": older})
     marketplace = service.marketplace()
@@ -399,7 +397,7 @@ async def test_what_a_process_began_it_tells_from_what_was_there_before() -> Non
 
 
 @pytest.mark.parametrize("kind", [OperationKind.PUBLISH, OperationKind.GO_LIVE])
-async def test_a_job_that_is_not_known_for_long_is_over_where_it_was_a_publish(kind: OperationKind) -> None:
+async def test_a_publish_whose_job_stays_unknown_is_cancelled(kind: OperationKind) -> None:
     now = NOW
     service = Mocked({STATUS: 404, "GET submission": {"value": [entry("preview", "12")]}})
     marketplace = service.marketplace(clock=lambda: now)
@@ -426,7 +424,7 @@ async def test_a_job_that_is_not_known_for_long_is_over_where_it_was_a_publish(k
         ("2026-03-02T10:05:41Z", ["12"], "13"),
     ],
 )
-async def test_what_was_created_while_a_publish_ran_is_its_own_and_else_it_is_asked(
+async def test_a_submission_created_while_a_publish_ran_is_its_own(
     created: str | None, known: list[str], named: str
 ) -> None:
     outcome = {"resources": [submission("preview", "13")]}
@@ -438,7 +436,7 @@ async def test_what_was_created_while_a_publish_ran_is_its_own_and_else_it_is_as
     assert (OUTCOME in service.asked_for) is (named == "13")
 
 
-async def test_a_go_live_that_is_done_takes_two_requests() -> None:
+async def test_a_look_at_a_completed_go_live_takes_two_requests() -> None:
     service = Mocked({STATUS: job(), "GET submission": {"value": [entry("live", "12")]}})
     report = await service.marketplace().look(OFFER, f"job:{JOB}", OperationKind.GO_LIVE, known=["12", "11:live"])
     assert (report.operation_id, report.state) == ("12:live", OperationState.LIVE)
@@ -457,7 +455,7 @@ async def test_a_publish_that_is_not_listed_any_more_counts_as_cancelled() -> No
     assert gone.state is OperationState.CANCELED
 
 
-async def test_words_that_nobody_knows_mean_running_and_are_told() -> None:
+async def test_unknown_words_mean_running_and_are_reported() -> None:
     service = Mocked({"GET submission/12": entry("preview", "12", "simmering", "pending")})
     report = await service.marketplace().look(OFFER, "12")
     assert (report.state, report.unknown_words) == (OperationState.RUNNING, ["simmering"])
@@ -475,7 +473,7 @@ DEFINITION = """{
   ] }"""
 
 
-async def test_a_definition_is_sent_to_the_letter_but_for_its_schema() -> None:
+async def test_a_definition_is_sent_as_it_is_apart_from_its_schema() -> None:
     url = image("1.0.0").os_vhd_url
     definition = DEFINITION % (
         schema("product"),
@@ -505,7 +503,7 @@ async def test_a_definition_is_sent_to_the_letter_but_for_its_schema() -> None:
     assert json.loads(sent)["$schema"] == schema("configure", "2022-03-01-preview2")
 
 
-async def test_a_definition_with_a_disk_that_nobody_could_read_is_refused() -> None:
+async def test_a_definition_with_an_unreadable_disk_is_refused() -> None:
     unsigned = "https://elsewhere.blob.core.windows.net/vhds/a.vhd"
     definition = DEFINITION % (
         schema("product"),

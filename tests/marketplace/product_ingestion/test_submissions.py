@@ -41,7 +41,7 @@ def awaits(*items: object) -> bool:
 DRAFT = {"id": "submission/p/0", "target": {"targetType": "draft"}}
 
 
-def test_the_draft_is_no_operation() -> None:
+def test_the_placeholder_of_the_draft_is_not_an_operation() -> None:
     assert operations(DRAFT, {"id": "submission/p/0", "target": {"targetType": "preview"}}) == []
 
 
@@ -61,19 +61,19 @@ def test_a_preview_waits_for_sign_off_once_it_has_succeeded(status: str, result:
     assert awaits(entry("preview", NEW, status, result)) is (state == "preview")
 
 
-def test_once_live_there_may_be_the_live_one_alone() -> None:
+def test_a_live_submission_may_be_listed_alone() -> None:
     assert operations(entry("live", NEW)) == [(f"{NEW}:live", "live"), (NEW, "preview")]
     assert not awaits(entry("live", NEW))
 
 
-def test_once_live_both_targets_may_show_the_number() -> None:
+def test_a_live_submission_may_be_listed_for_both_targets() -> None:
     assert operations(entry("preview", NEW), entry("live", NEW)) == [(f"{NEW}:live", "live"), (NEW, "preview")]
     assert not awaits(entry("preview", NEW), entry("live", NEW))
 
 
 @pytest.mark.parametrize("step", [1, -1])
 @pytest.mark.parametrize(("status", "state"), [("running", "running"), ("completed", "failed")])
-def test_of_two_live_ones_one_is_live_and_one_goes_live_or_failed_to(status: str, state: str, step: int) -> None:
+def test_one_of_two_live_submissions_goes_live_or_has_failed(status: str, state: str, step: int) -> None:
     going = entry("live", NEW, status, "failed" if status == "completed" else "pending")
     listed = [going, entry("live", OLD)]
     assert operations(*listed[::step]) == [
@@ -89,13 +89,13 @@ def test_a_preview_that_is_going_live_does_not_wait_and_one_whose_go_live_failed
     assert awaits(entry("preview", NEW), entry("live", NEW, "completed", "failed"), entry("live", OLD))
 
 
-def test_a_newer_preview_waits_beside_what_is_live() -> None:
+def test_a_newer_preview_waits_next_to_a_live_submission() -> None:
     listed = [entry("live", NEW), entry("preview", NEWER)]
     assert operations(*listed) == [(NEWER, "preview"), (f"{NEW}:live", "live"), (NEW, "preview")]
     assert awaits(*listed)
 
 
-def test_a_running_one_stands_before_all_and_then_times_decide_and_then_numbers() -> None:
+def test_running_operations_come_first_then_times_and_then_numbers_decide() -> None:
     listed = [
         entry("live", NEWER, created=at(2)),
         entry("preview", OLD, "running", "pending", created=at(1)),
@@ -119,7 +119,7 @@ def test_an_operation_is_found_by_its_id() -> None:
     ]
 
 
-def test_what_a_job_made_is_created_next_after_it_began() -> None:
+def test_the_submission_of_a_job_is_the_first_one_after_its_start() -> None:
     began = datetime(2026, 3, 2, 0, 0, 0, 500_000, UTC)
     listed = submissions.read(
         [
@@ -134,7 +134,7 @@ def test_what_a_job_made_is_created_next_after_it_began() -> None:
     assert submissions.begun_by(listed, OperationKind.PUBLISH, began + timedelta(days=5)) is None
 
 
-def test_what_went_live_may_have_kept_the_time_of_its_publish() -> None:
+def test_a_live_submission_may_keep_the_time_of_its_publish() -> None:
     listed = submissions.read(
         [entry("live", OLD, created=at(1)), entry("live", NEW, "running", "pending", created=at(2))]
     )
@@ -176,6 +176,6 @@ anything = st.recursive(
 
 
 @given(st.lists(anything, max_size=4))
-def test_no_shape_of_a_list_raises(items: list[object]) -> None:
+def test_a_list_of_any_shape_is_accepted(items: list[object]) -> None:
     found = submissions.read(items)
     assert all(one.progress in Progress for one in found)
