@@ -15,6 +15,7 @@ from temporalio.runtime import Runtime
 from worker.encryption import EncryptionCodec
 from worker.registration import data_converter
 from worker.settings import Settings, SettingsError
+from worker.tls_refusals import closed, refusal
 
 DEFAULT_ADDRESS = "localhost:7233"
 PATIENCE = timedelta(seconds=30)
@@ -34,7 +35,8 @@ async def connect(settings: Settings, runtime: Runtime) -> Client:
     """Connect as the Temporal CLI would with the same environment.
 
     Raises:
-        SettingsError: The ``TEMPORAL_*`` variables or the profile are wrong.
+        SettingsError: The ``TEMPORAL_*`` variables or the profile are wrong, or one side refuses the other's
+            certificate.
         ConnectionFailedError: Temporal did not answer for `PATIENCE`.
     """
     options = read_connection()
@@ -46,7 +48,7 @@ async def connect(settings: Settings, runtime: Runtime) -> Client:
             async with asyncio.timeout(ONE_TRY.total_seconds()):
                 return await _connect(settings, options, runtime)
         except (RuntimeError, TimeoutError) as error:
-            sentence = f"Temporal does not answer at {options['target_host']}: {_reason(error)}"
+            sentence = f"Temporal does not answer at {options['target_host']}: {_reason(error, options)}"
             if loop.time() >= until:
                 raise ConnectionFailedError(
                     f"{sentence}. Is it running, and are the TEMPORAL_* variables right?"
@@ -94,6 +96,8 @@ async def _connect(settings: Settings, options: ClientConnectConfig, runtime: Ru
     except RuntimeError as error:
         if "ParseError" in str(error):
             raise SettingsError("TEMPORAL_TLS_*: the certificate or its key is not in PEM form") from error
+        if wrong := refusal(str(error), options):
+            raise SettingsError(wrong) from error
         raise
 
 
@@ -106,9 +110,11 @@ def _variable(said: str) -> str:
     return "TEMPORAL_TLS_*" if "No such file" in said else "TEMPORAL_*"
 
 
-def _reason(error: RuntimeError | TimeoutError) -> str:
+def _reason(error: RuntimeError | TimeoutError, options: ClientConnectConfig) -> str:
     """Return the words of the system within the SDK's rendering of its error."""
     if isinstance(error, TimeoutError):
         return f"nothing came back within {ONE_TRY.total_seconds():g} s"
+    if maybe := closed(str(error), options):
+        return maybe
     words = re.findall(r'(?:message|error): "([^"]+)"', str(error))
     return str(words[-1]) if words else str(error)
