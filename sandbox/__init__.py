@@ -1,4 +1,4 @@
-"""A local, stateful emulator of the marketplace, with each of its publishing APIs."""
+"""A local, stateful emulator of the marketplace and of both its publishing APIs."""
 
 from sandbox.app import create_app
 from sandbox.clock import Clock, ManualClock, SpeedClock

@@ -20,7 +20,7 @@ from sandbox.server import listen, server_of
 from sandbox.switches import Switches
 
 WIDTH = 90
-"""Characters of a line of help, behind what it is indented by."""
+"""The longest line in the description of a switch, without its indentation."""
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -32,33 +32,39 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8400, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="keep the state here (default: in memory)")
-    parser.add_argument("--speed", type=float, default=1.0, help="sandbox seconds per real second (default: 1)")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="file to keep the state in (default: in memory)")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="sandbox seconds per real second (default: %(default)g)"
+    )
     parser.add_argument("--token", default=DEFAULT_TOKEN, help="access token to accept (default: %(default)s)")
     parser.add_argument(
-        "--token-lifetime", type=float, default=DEFAULT_TOKEN_LIFETIME, help="seconds for issued tokens"
+        "--token-lifetime",
+        metavar="SECONDS",
+        type=float,
+        default=DEFAULT_TOKEN_LIFETIME,
+        help="seconds that an issued token is valid (default: %(default)g)",
     )
     parser.add_argument(
-        "--requests-per-second", type=int, metavar="N", help="answer 429 to more API requests (default: no limit)"
+        "--requests-per-second", type=int, metavar="N", help="answer 429 to further API requests (default: no limit)"
     )
     parser.add_argument(
         "--account",
         default=DEFAULT_ACCOUNT,
         metavar="PUBLISHER",
-        help="whose new products of the Product Ingestion API are (default: %(default)s)",
+        help="publisher that owns new products of the Product Ingestion API (default: %(default)s)",
     )
     parser.add_argument(
         "--switch",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="default of a switch, below, for new publishers; the value is JSON or a word; may be repeated",
+        help="set a switch (see below) for new publishers; VALUE is JSON or a word; may be repeated",
     )
     return parser.parse_args(words)
 
 
 def described_switches() -> list[str]:
-    """Name each switch with its default, the values it takes, and what it is for."""
+    """Return the help on the switches: each with its default, its other values and its purpose."""
     lines = []
     for name, member in Switches.model_fields.items():
         default = member.get_default(call_default_factory=True)
@@ -69,7 +75,7 @@ def described_switches() -> list[str]:
 
 
 def _others(annotation: object, default: object) -> str:
-    """Return what else a switch may be."""
+    """Return the values that a switch may have besides its default."""
     others = [str(choice) for choice in _choices(annotation) if choice != default]
     return f"or {', '.join(others)}" if others else ""
 
@@ -78,11 +84,15 @@ def _choices(annotation: object) -> Sequence[object]:
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
-def _switch_of(setting: str) -> tuple[str, object]:
+def switch_of(setting: str) -> tuple[str, object]:
+    """Return the name and the value of a switch that is set by `NAME=VALUE`.
+
+    Raises:
+        ValueError: There is no `=`.
+    """
     name, separator, text = setting.partition("=")
     if not separator:
-        message = f"--switch wants NAME=VALUE, not {setting!r}"
-        raise ValueError(message)
+        raise ValueError(f"--switch takes NAME=VALUE, not {setting!r}")
     member = Switches.model_fields.get(name)
     if member is not None and text in _choices(member.annotation):
         return name, text  # a word, even where it looks like a number
@@ -93,7 +103,7 @@ def _switch_of(setting: str) -> tuple[str, object]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Serve until stopped; 1 when it cannot start."""
+    """Serve until SIGINT or SIGTERM. Return 0, or 1 if the sandbox cannot start."""
     arguments = _arguments(words)
     try:
         marketplace = SandboxMarketplace(
@@ -101,7 +111,7 @@ def main(words: Sequence[str] | None = None) -> int:
             state_path=arguments.state,
             token=arguments.token,
             token_lifetime=arguments.token_lifetime,
-            default_switches=dict(_switch_of(setting) for setting in arguments.switch),
+            default_switches=dict(switch_of(setting) for setting in arguments.switch),
             requests_per_second=arguments.requests_per_second,
             account=arguments.account,
         )

@@ -1,4 +1,4 @@
-"""The web application: the API, the token endpoint, the control API and the page."""
+"""The web application: both APIs, the token endpoint, the control API and the page."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from sandbox.page import render_page
 from sandbox.product_ingestion import api as product_ingestion
 from sandbox.refusals import RefusedError
 from sandbox.request_handler import Api, handle_request
-from sandbox.tokens import OPENID_CONFIGURATIONS, bearer_of, is_valid, openid_configuration, token_response
+from sandbox.tokens import OPENID_CONFIGURATIONS, openid_configuration, token_response
 
 _APIS: Sequence[tuple[Api, Sequence[tuple[str, str, str]]]] = (
     (cloud_partner.CloudPartnerApi(), cloud_partner.ROUTES),
@@ -29,7 +29,7 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(marketplace: SandboxMarketplace) -> Starlette:
-    """Build the application around a marketplace."""
+    """Return the application that serves a marketplace."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -45,17 +45,11 @@ async def _not_found(_request: Request, _error: Exception) -> Response:
 
 
 def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
-    def endpoint_of(api: Api, call: str) -> Endpoint:
+    def endpoint_of(api: Api, name: str) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            return await handle_request(marketplace, api, call, request)
+            return await handle_request(marketplace, api, name, request)
 
         return endpoint
-
-    async def offer_types(request: Request) -> Response:
-        if is_valid(bearer_of(request.headers), marketplace.token, marketplace.state, None):
-            return JSONResponse([])
-        refused = RefusedError(401, "Unauthorized", "The access token is missing, unknown or expired.")
-        return error_response(refused, "documented")
 
     async def token(request: Request) -> Response:
         response = await token_response(request, marketplace.state, marketplace.token_lifetime)
@@ -67,11 +61,10 @@ def _api_routes(marketplace: SandboxMarketplace) -> list[Route]:
 
     return [
         *(
-            Route(path, endpoint_of(api, call), methods=[method])
+            Route(path, endpoint_of(api, name), methods=[method])
             for api, routes in _APIS
-            for method, path, call in routes
+            for method, path, name in routes
         ),
-        Route("/api/offerTypes", offer_types, methods=["GET"]),
         Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         Route("/{tenant}/oauth2/token", token, methods=["POST"]),
         *(Route(path, configuration, methods=["GET"]) for path in OPENID_CONFIGURATIONS),

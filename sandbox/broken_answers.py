@@ -11,17 +11,17 @@ _TRANSPORT = "sandbox.transport"
 
 
 class Transport(Protocol):
-    """The part of an asyncio transport needed to hang up."""
+    """The part of an asyncio transport that closes the connection."""
 
     def close(self) -> None:
-        """Close after what was written has been sent."""
+        """Close the connection after everything written has been sent."""
         ...
 
 
 class BreakableApp(Starlette):
-    """Remembers the connection of each request.
+    """An application that keeps the transport of each request.
 
-    The transport is only reachable here, from uvicorn's own `send`: inner layers get a wrapped one.
+    Only here is `send` uvicorn's own, from which the transport can be reached. Inner layers get a wrapped `send`.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,9 +35,8 @@ class BreakableApp(Starlette):
 async def _hang_up(scope: Scope, receive: Receive) -> None:
     transport: Transport | None = scope.get(_TRANSPORT)
     if transport is None:
-        # Without a server, as under httpx.ASGITransport, an exception is the only way not to answer.
-        message = "the sandbox closed the connection"
-        raise ConnectionResetError(message)
+        # Without a server, as with httpx.ASGITransport, an exception is the only way to give no answer.
+        raise ConnectionResetError("the sandbox closed the connection")
     transport.close()
     async with asyncio.timeout(5):
         while (await receive())["type"] != "http.disconnect":
@@ -45,18 +44,18 @@ async def _hang_up(scope: Scope, receive: Receive) -> None:
 
 
 class Dropped(Response):
-    """No answer: the connection closes."""
+    """No answer: the connection is closed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Hang up."""
+        """Close the connection."""
         await _hang_up(scope, receive)
 
 
 class Truncated(Response):
-    """The start of another answer, which announces all of it."""
+    """The first bytes of an answer whose headers announce all of it."""
 
     def __init__(self, whole: Response, length: int) -> None:
-        """Cut `whole` to `length` bytes of its body."""
+        """Keep `length` bytes of the body of `whole`."""
         super().__init__(status_code=whole.status_code)
         self.raw_headers = [header for header in whole.raw_headers if header[0] != b"content-length"]
         announced = max(len(whole.body), length + 1)
@@ -64,7 +63,7 @@ class Truncated(Response):
         self.part = bytes(whole.body)[:length]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the start and hang up."""
+        """Send these bytes and close the connection."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.part, "more_body": True})
         await _hang_up(scope, receive)

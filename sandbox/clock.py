@@ -1,35 +1,38 @@
-"""What time it is in the sandbox."""
+"""The sandbox's time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """The sandbox's time; asynchronous so that a test may ask another server for it."""
+    """A source of time. It is asynchronous because a test may ask another server for the time."""
 
     async def now(self) -> datetime:
-        """The present, with a time zone."""
+        """Return the current time, with a time zone."""
         ...
 
 
 class SpeedClock:
-    """The wall clock, made faster, and moved ahead on demand."""
+    """A clock that runs faster than the wall clock, and jumps ahead on demand."""
 
     def __init__(self, speed: float = 1.0, start: datetime | None = None) -> None:
-        """Start at `start`, or at the wall clock's time."""
+        """Start at `start`, by default at the wall clock's time.
+
+        Raises:
+            ValueError: The speed is not above 0.
+        """
         if speed <= 0:
-            message = f"the speed of the clock must be above 0, not {speed}"
-            raise ValueError(message)
+            raise ValueError(f"the speed of the clock must be above 0, not {speed}")
         self.speed = speed
         self._wall_origin = datetime.now(UTC)
         self._origin = start or self._wall_origin
 
     async def now(self) -> datetime:
-        """The sandbox's present."""
+        """Return the sandbox's time."""
         return self.read()
 
     def read(self) -> datetime:
-        """The sandbox's present, for callers that cannot wait."""
+        """Return the sandbox's time, without awaiting it."""
         return self._origin + (datetime.now(UTC) - self._wall_origin) * self.speed
 
     def advance(self, seconds: float) -> None:
@@ -37,23 +40,23 @@ class SpeedClock:
         self._origin += timedelta(seconds=seconds)
 
     def resume_at(self, moment: datetime) -> None:
-        """Go on after a restart from `moment`.
+        """Continue from `moment` after a restart.
 
-        Never behind the wall clock: a signature made today would otherwise seem to begin in the future.
+        The clock is never behind the wall clock. Otherwise a SAS signed today would not be valid yet.
         """
         self._wall_origin = datetime.now(UTC)
         self._origin = max(moment, self._wall_origin)
 
 
 class ManualClock:
-    """Stands still until it is moved."""
+    """A clock that stands still until it is moved."""
 
     def __init__(self, start: datetime | None = None) -> None:
-        """Stand at `start`, or at the wall clock's present."""
+        """Stand at `start`, by default at the wall clock's time."""
         self._now = start or datetime.now(UTC)
 
     async def now(self) -> datetime:
-        """The time it was last moved to."""
+        """Return the time to which it was last moved."""
         return self._now
 
     def advance(self, seconds: float) -> None:

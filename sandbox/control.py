@@ -1,4 +1,4 @@
-"""The control API: what a test or a rehearsal may ask of the sandbox itself."""
+"""The control API: switches, faults, the clock, and the inside view, for tests and rehearsals."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,37 +24,36 @@ _OFFER = "/_control/offers/{publisher}/{offer}"
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-class _AskedError(Exception):
-    """The control API was asked for something impossible."""
+class _InvalidRequestError(Exception):
+    """The control API cannot do what a request asks for."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-class _Advance(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class _Advance(_Body):
     advance_seconds: float = Field(ge=0)
 
 
-class _Limit(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Limit(_Body):
     requests_per_second: int | None = Field(ge=1)
 
 
-class _Account(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Account(_Body):
     publisher: str = Field(min_length=1)
-    alone: bool = Field(default=False, description="products of other publishers are not listed")
+    alone: bool = Field(default=False, description="true: the products of other publishers are not listed")
 
 
-class _Owner(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Owner(_Body):
     publisher: str = Field(min_length=1)
 
 
-class _TokenLifetime(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _TokenLifetime(_Body):
     lifetime_seconds: float = Field(ge=0)
 
 
@@ -70,9 +69,9 @@ async def _object_of(request: Request) -> dict[str, Any]:
     try:
         content = json.loads(await request.body() or b"{}")
     except ValueError:
-        raise _AskedError(400, "the body is not JSON") from None
+        raise _InvalidRequestError(400, "The body is not JSON.") from None
     if not isinstance(content, dict):
-        raise _AskedError(400, "the body must be an object")
+        raise _InvalidRequestError(400, "The body must be an object.")
     return content
 
 
@@ -84,19 +83,19 @@ def _offer_of(marketplace: SandboxMarketplace, request: Request) -> tuple[Publis
     publisher = marketplace.state.publishers.get(str(request.path_params["publisher"]))
     offer = publisher.offers.get(str(request.path_params["offer"])) if publisher else None
     if publisher is None or offer is None:
-        raise _AskedError(404, "no such offer")
+        raise _InvalidRequestError(404, "There is no such offer.")
     return publisher, offer
 
 
 def control_routes(marketplace: SandboxMarketplace) -> Sequence[Route]:
-    """The routes below `/_control`."""
+    """Return the routes below `/_control`."""
 
     def route(path: str, method: str, endpoint: Endpoint) -> Route:
         async def guarded(request: Request) -> Response:
             try:
                 response = await endpoint(request)
-            except _AskedError as asked:
-                return JSONResponse({"error": str(asked)}, asked.status)
+            except _InvalidRequestError as invalid:
+                return JSONResponse({"error": str(invalid)}, invalid.status)
             except ValidationError as error:
                 return JSONResponse({"error": _explained(error)}, 400)
             if method != "GET":
@@ -187,7 +186,7 @@ def _clock_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
         asked = _Advance.model_validate(await _object_of(request))
         move = getattr(marketplace.clock, "advance", None)
         if move is None:
-            raise _AskedError(409, "this clock cannot be moved")
+            raise _InvalidRequestError(409, "This clock cannot be moved.")
         move(asked.advance_seconds)
         return await read(request)
 
@@ -225,7 +224,7 @@ def _offer_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
         wanted = {name: request.query_params.get(name) for name in ("publisher", "offer", "call")}
         after = request.query_params.get("after", "0")
         if not after.isdecimal():
-            raise _AskedError(400, "after: must be the number of a request")
+            raise _InvalidRequestError(400, "after: must be the number of a request")
         return JSONResponse(
             [
                 entry
@@ -260,11 +259,7 @@ def _offer_routes(marketplace: SandboxMarketplace, route: _Routed) -> list[Route
                 "status": offer.status,
                 "version": offer.version,
                 "etag": offer.etag,
-                "slots": {
-                    "Draft": _shown(offer, offer.draft),
-                    "Preview": _shown(offer, offer.preview),
-                    "Production": _shown(offer, offer.production),
-                },
+                "slots": {name: _shown(offer, snapshot) for name, snapshot in offer.slots.items()},
                 "operations": operations,
             }
         )

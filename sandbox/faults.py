@@ -1,10 +1,10 @@
-"""What goes wrong on demand."""
+"""Faults: what goes wrong on demand."""
 
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Call: TypeAlias = Literal[
+CallName: TypeAlias = Literal[
     "list_offers",
     "read_offer",
     "put_offer",
@@ -28,13 +28,15 @@ Call: TypeAlias = Literal[
     "cancel_job",
 ]
 
+SlotName: TypeAlias = Literal["Draft", "Preview", "Production"]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
 class Respond(_Strict):
-    """Answer this instead of doing anything."""
+    """Give this answer and do nothing."""
 
     kind: Literal["respond"]
     status: int = Field(ge=200, le=599)
@@ -43,7 +45,7 @@ class Respond(_Strict):
 
 
 class RespondAfter(_Strict):
-    """Do what was asked, then answer this."""
+    """Do what the call asks for, then give this answer."""
 
     kind: Literal["respond_after"]
     status: int = Field(ge=200, le=599)
@@ -52,7 +54,7 @@ class RespondAfter(_Strict):
 
 
 class Delay(_Strict):
-    """Wait in real seconds: before the call is looked at, or after its effect, before it is answered."""
+    """Wait for some real seconds, before the call's effect or between its effect and its answer."""
 
     kind: Literal["delay"]
     seconds: float = Field(ge=0)
@@ -60,7 +62,7 @@ class Delay(_Strict):
 
 
 class Drop(_Strict):
-    """Close the connection without an answer, before or after the effect."""
+    """Close the connection without an answer, before or after the call's effect."""
 
     kind: Literal["drop"]
     when: Literal["before", "after"] = "before"
@@ -77,8 +79,8 @@ class StrangerEdit(_Strict):
     """Somebody else adds an image version to the draft."""
 
     kind: Literal["stranger_edit"]
-    plan_id: str | None = Field(default=None, description="the first plan unless given")
-    version: str | None = Field(default=None, description="one patch above the newest unless given")
+    plan_id: str | None = Field(default=None, description="default: the first plan")
+    version: str | None = Field(default=None, description="default: one patch above the newest version")
     when: Literal["before", "after"] = "before"
 
 
@@ -90,17 +92,17 @@ class StrangerAct(_Strict):
 
 
 class StrangerChange(_Strict):
-    """Somebody else writes into the draft what is no image version."""
+    """Somebody else changes a text in the draft."""
 
     kind: Literal["stranger_change"]
-    resource: str = Field(default="listing", description="a type of resource, plan-listing for one of a plan")
+    resource: str = Field(default="listing", description="the type of the changed resource, such as plan-listing")
     plan_id: str | None = None
     text: str = "Changed by somebody else."
     when: Literal["before", "after"] = "before"
 
 
 class ExpireTokens(_Strict):
-    """Refuse every token seen so far, the one of this call included."""
+    """Refuse every token issued so far, and the token of this call."""
 
     kind: Literal["expire_tokens"]
 
@@ -116,15 +118,15 @@ class Fault(_Strict):
     """An action and the calls it hits."""
 
     id: int = 0
-    call: Call | Literal["any"] = "any"
-    slot: Literal["Draft", "Preview", "Production"] | None = None
+    call: CallName | Literal["any"] = "any"
+    slot: SlotName | None = None
     offer: str | None = None
     times: int = Field(default=1, ge=-1, description="-1: for ever")
     after: int = Field(default=0, ge=0, description="let this many matching calls pass first")
     action: Action
 
     def matches(self, call: str, offer_id: str | None, slot: str | None) -> bool:
-        """Whether it is meant for this call."""
+        """Return whether the fault hits this call."""
         return (
             self.call in ("any", call)
             and (self.offer is None or self.offer == offer_id)
@@ -133,16 +135,24 @@ class Fault(_Strict):
 
 
 class StepFault(_Strict):
-    """How a step ends other than well."""
+    """How a step of an operation goes wrong.
+
+    Attributes:
+        outcome: How the step ends; None only changes how long it takes.
+        operation_stays_running: Whether the operation shows as running although the step has failed.
+    """
 
     outcome: Literal["fail", "block", "reject", "never"] | None = None
-    messages: list[str] = Field(default_factory=list, description="HTML, as the certification team writes it")
+    messages: list[str] = Field(default_factory=list, description="HTML, as certification sends it")
     duration_seconds: float | None = Field(default=None, ge=0)
     operation_stays_running: bool = False
 
 
 def take_due(faults: list[Fault], call: str, offer_id: str | None, slot: str | None) -> list[Action]:
-    """Take the actions for one call, at most one of which gives the answer; spent faults leave the list."""
+    """Return the actions that hit one call, and remove faults that are used up.
+
+    At most one of the actions replaces the answer. Further faults that would wait for the next call.
+    """
     due: list[Action] = []
     answered = False
     for fault in list(faults):

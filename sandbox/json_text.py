@@ -1,7 +1,7 @@
 """JSON that keeps the spelling of every number, string and member name.
 
-A publisher's tool must give back what it did not mean to change. It can only be caught at spoiling
-`1.10`, `1e2` or an 18-digit integer when the sandbox itself spoils nothing, unlike the `json` module.
+A client has to send back unchanged what it does not mean to change. The tests notice a client that spoils `1.10`,
+`1e2` or an 18-digit integer only because the sandbox spoils none of them, as the `json` module would.
 """
 
 import json
@@ -15,18 +15,18 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class Spelled(str):
-    """A number, string, boolean or null as its JSON text."""
+    """The JSON text of a number, string, boolean or null."""
 
     __slots__ = ()
 
     @property
     def value(self) -> object:
-        """What the text means."""
+        """The value that the text stands for."""
         return json.loads(self)
 
 
 class Name(str):
-    """A member's name which remembers how it was spelled."""
+    """A member's name that keeps its JSON text."""
 
     __slots__ = ("spelling",)
 
@@ -34,29 +34,32 @@ class Name(str):
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Decode the quoted `text`."""
+        """Decode a name from its JSON text."""
         name = cls(json.loads(text))
         name.spelling = text
         return name
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    message = f"{word} is not JSON"
-    raise ValueError(message)
+    raise ValueError(f"{word} is not JSON")
 
 
 def members_of(value: object) -> dict[str, Any]:
-    """The value when it is an object, else nothing; documents in a draft may have any shape."""
+    """Return the value if it is an object, else an empty one. Documents in a draft may have any shape."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:
-    """The objects of an array."""
+    """Return the objects in an array; none if it is no array."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def parse_plain(text: str) -> object:
-    """Read `text` as ordinary Python values; refuses `NaN` and `Infinity`."""
+    """Read JSON into ordinary Python values.
+
+    Raises:
+        ValueError: The text is no JSON. `NaN` and `Infinity` are not.
+    """
     return json.loads(text, parse_constant=_refuse_constant)
 
 
@@ -83,8 +86,7 @@ def _parse_at(text: str, position: int) -> tuple[Tree, int]:
 def _token_at(text: str, position: int) -> str:
     match = _SCALAR.match(text, position)
     if match is None:
-        message = f"no JSON value at character {position}"
-        raise ValueError(message)
+        raise ValueError(f"no JSON value at character {position}")
     return match.group()
 
 
@@ -115,7 +117,7 @@ def _parse_array(text: str, position: int) -> tuple[Tree, int]:
 
 
 def render(tree: Tree) -> str:
-    """Write `tree` without white space; what was parsed keeps its spelling."""
+    """Write JSON without white space. What was parsed keeps its spelling."""
     if isinstance(tree, Spelled):
         return str(tree)
     if isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""The marketplace: everything it remembers, and the file it is kept in."""
+"""The marketplace: its state, the file that keeps the state, and the log of requests."""
 
 import time
 from collections import deque
@@ -39,9 +39,12 @@ class SandboxMarketplace:
         requests_per_second: int | None = None,
         account: str = DEFAULT_ACCOUNT,
     ) -> None:
-        """Start empty, or from the state file when there is one.
+        """Start with the state file if there is one, else empty.
 
-        `account` is the publisher whom new products belong to: the addresses of Product Ingestion name none.
+        New products of the Product Ingestion API belong to the publisher `account`, because no request names one.
+
+        Raises:
+            ValueError: The file is not a state file.
         """
         self.account = account
         self.account_alone = False
@@ -63,8 +66,9 @@ class SandboxMarketplace:
         try:
             state = MarketplaceState.model_validate_json(self._state_path.read_text("utf-8"))
         except ValidationError as error:
-            message = f"{self._state_path} is not a state file of this sandbox; remove it to start anew."
-            raise ValueError(message) from error
+            raise ValueError(
+                f"{self._state_path} is not a state file of this version of the sandbox. Remove it to start anew."
+            ) from error
         if state.clock and isinstance(self.clock, SpeedClock):
             self.clock.resume_at(state.clock)
         return state
@@ -79,7 +83,7 @@ class SandboxMarketplace:
         written.replace(self._state_path)
 
     def publisher(self, publisher_id: str) -> Publisher:
-        """The publisher, made when it is new."""
+        """Return a publisher, which is created if it is new."""
         known = self.state.publishers.get(publisher_id)
         if known is None:
             known = Publisher(id=publisher_id, switches=self.default_switches)
@@ -87,30 +91,30 @@ class SandboxMarketplace:
         return known
 
     def owner_of(self, external_id: str | None) -> str:
-        """The publisher whom a new product belongs to: that of the account, but for what was promised to another."""
+        """Return the publisher to which a new product belongs."""
         return self.owners.get(external_id or "", self.account)
 
     def settle(self, publisher: Publisher, now: datetime) -> bool:
-        """Bring all offers of a publisher to the present."""
+        """Bring a publisher up to date with the time. Return whether that changed anything."""
         happened = False
         for offer in publisher.offers.values():
             happened = settle(offer, publisher.switches, now) or happened
         return settle_jobs(publisher, now, lambda: self.tick(now)) or happened
 
     def tick(self, now: datetime) -> int:
-        """A number for a change, above all earlier ones even when the clock stands still."""
+        """Return a number for a change, greater than all earlier ones even if the clock stands still."""
         self.state.last_ticks = max(ticks_of(now), self.state.last_ticks + 10)
         return self.state.last_ticks
 
     def add_fault(self, publisher: Publisher, fault: Fault) -> Fault:
-        """Remember what shall go wrong."""
+        """Add a fault, which gets a number."""
         self.state.last_fault += 1
         fault.id = self.state.last_fault
         publisher.faults.append(fault)
         return fault
 
     def set_step_fault(self, publisher: Publisher, step_id: str, fault: StepFault | None, now: datetime) -> None:
-        """Change how a step ends, also in operations which have not passed it yet."""
+        """Change how a step ends, also in running operations that have not completed it."""
         self.settle(publisher, now)
         if fault is None:
             publisher.step_faults.pop(step_id, None)
@@ -125,9 +129,9 @@ class SandboxMarketplace:
                         view.plan.fault = fault
 
     def too_many(self) -> float | None:
-        """Count a request that has arrived; answers with the seconds to stay away when the last second had its share.
+        """Count a request. Return None, or the seconds to stay away if it exceeds the rate limit.
 
-        What was sent away does not count, or a crowd that keeps knocking would never be let in.
+        A refused request does not count. Otherwise clients that keep trying would never be admitted.
         """
         if self.requests_per_second is None:
             return None
@@ -140,10 +144,10 @@ class SandboxMarketplace:
         return None
 
     def log(self, entry: LogEntry) -> None:
-        """Remember a request."""
+        """Add a request to the log."""
         self.request_count += 1
         self.requests.append({"number": self.request_count, **entry})
 
     def requests_after(self, number: int) -> list[LogEntry]:
-        """The requests remembered that came after the one of that number."""
+        """Return the logged requests that came after the one with that number."""
         return list(islice(self.requests, max(len(self.requests) - (self.request_count - number), 0), None))

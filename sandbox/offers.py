@@ -1,4 +1,4 @@
-"""The state machine of an offer: put, publish, go live, cancel, and what time alone does."""
+"""The state machine of an offer: put, publish, go live, cancel, and what happens with time."""
 
 import uuid
 from collections.abc import Callable
@@ -19,11 +19,17 @@ _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _TICKS_OF_MICROSECOND = 10
 
 Ticker: TypeAlias = Callable[[], int]
+"""Returns a number for a change, greater than all earlier ones."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What a call led to."""
+    """What became of an accepted call.
+
+    Attributes:
+        operation: The operation that the call started, joined or cancelled.
+        effect: Whether the call changed anything.
+    """
 
     status: int
     operation: Operation | None
@@ -31,17 +37,17 @@ class Accepted:
 
 
 def ticks_of(moment: datetime) -> int:
-    """Units of 100 ns since the year 1: how the service numbers changes."""
+    """Return a moment in units of 100 ns since the year 1, in which the service numbers changes."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * _TICKS_OF_MICROSECOND
 
 
 def moment_of(ticks: int) -> datetime:
-    """The inverse of `ticks_of`."""
+    """Return the moment of a number of ticks."""
     return _EPOCH + timedelta(microseconds=ticks // _TICKS_OF_MICROSECOND)
 
 
 def settle(offer: Offer, switches: Switches, now: datetime) -> bool:
-    """Let everything happen that time has brought; tells whether anything did."""
+    """Bring an offer up to date with the time. Return whether that changed anything."""
     happened = False
     for operation in offer.operations:
         if operation.running:
@@ -89,15 +95,15 @@ def _end(operation: Operation, outcome: Outcome, moment: datetime) -> None:
 
 
 def _close_sign_off(offer: Offer) -> None:
-    """Nothing waits for the publisher any more: the preview was approved, replaced or cancelled."""
-    waiting = offer.operation(offer.waiting_operation) if offer.waiting_operation else None
+    """End the wait for sign-off, because the preview was approved, replaced or cancelled."""
+    waiting = offer.waiting
     if waiting:
         waiting.signed_off = True
     offer.waiting_operation = None
 
 
 def _reopen_sign_off(offer: Offer, operation: Operation, switches: Switches) -> None:
-    """Let the preview wait again after its go-live has failed, where the API lets it be tried again."""
+    """Let a preview wait for sign-off again after its go-live has failed, if the API can repeat it."""
     repeatable = behaviour_of(offer).go_live_can_be_repeated and switches.preview_after_failed_go_live
     publish_id = operation.snapshot.publish_id
     preview = offer.operation(publish_id) if publish_id else None
@@ -132,7 +138,7 @@ def _arrive_in_production(offer: Offer, operation: Operation, switches: Switches
 
 
 def etag_of(ticks: int) -> str:
-    """A weak tag around an OData date, the form in the documentation."""
+    """Return the ETag of a change: a weak tag with an OData date, as in the documentation."""
     moment = moment_of(ticks)
     seventh_digit = ticks % _TICKS_OF_MICROSECOND
     return f"W/\"datetime'{quote(moment.strftime('%Y-%m-%dT%H:%M:%S.%f') + str(seventh_digit) + 'Z')}'\""
@@ -141,7 +147,7 @@ def etag_of(ticks: int) -> str:
 def create(
     publisher: Publisher, api: ApiName, offer_id: str, offer_type: str, text: str, now: datetime, tick: Ticker
 ) -> Offer:
-    """Make an offer of its first draft."""
+    """Create an offer with its first draft."""
     draft = Snapshot(
         text=text, fingerprint=BEHAVIOURS[api].fingerprint(text, publisher.switches), version=1, changed=now
     )
@@ -158,17 +164,17 @@ def store_draft(publisher: Publisher, offer: Offer, text: str, now: datetime, ti
 
 
 def check_editable(offer: Offer, switches: Switches) -> None:
-    """Refuse a change of the draft where an operation in progress forbids it."""
+    """Refuse a change of the draft if an operation in progress forbids it."""
     busy_with = _busy_with(offer) if switches.edits_while_running == "refuse" else None
     if busy_with:
         raise _in_progress(busy_with, switches)
 
 
 def _busy_with(offer: Offer) -> Operation | None:
-    """The operation in progress; a preview that merely waits for sign-off keeps nobody from editing."""
+    """Return the operation in progress. A preview that waits for sign-off does not count."""
     running = offer.running_operation()
-    merely_waits = running is not None and running.id == offer.waiting_operation and running.cancel_at is None
-    return None if merely_waits else running
+    waits = running is not None and running.id == offer.waiting_operation and running.cancel_at is None
+    return None if waits else running
 
 
 def _in_progress(running: Operation, switches: Switches) -> RefusedError:
@@ -179,7 +185,10 @@ def _in_progress(running: Operation, switches: Switches) -> RefusedError:
 def publish(
     publisher: Publisher, offer: Offer, emails: str, now: datetime, tick: Ticker, text: str | None = None
 ) -> Accepted:
-    """Start to publish the draft, or a part of it; publishing the draft that is already under way starts nothing."""
+    """Start to publish the draft, or `text`, which is a part of it.
+
+    A publish of the draft that is already being published starts nothing.
+    """
     switches, behaviour = publisher.switches, behaviour_of(offer)
     running = offer.running_operation()
     waits = running is not None and offer.waiting_operation == running.id
@@ -247,7 +256,7 @@ def _start(
 
 
 def _plan_copying(offer: Offer, operation: Operation, switches: Switches, now: datetime) -> None:
-    """Let certification fail where a new disk could not be copied; published disks were copied long ago."""
+    """Let certification fail if a new disk cannot be copied. Published disks have been copied already."""
     behaviour = behaviour_of(offer)
     copied = {
         disk for slot in (offer.preview, offer.production) if slot for disk in behaviour.disks(offer, slot.text)
@@ -270,7 +279,7 @@ def _plan_copying(offer: Offer, operation: Operation, switches: Switches, now: d
 
 def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> Accepted:
     """Promote the preview that waits for sign-off."""
-    waiting = offer.operation(offer.waiting_operation) if offer.waiting_operation else None
+    waiting = offer.waiting
     if waiting is None or (waiting.running and waiting.cancel_at):
         raise RefusedError(
             400, "NotWaitingForSignOff", "No preview of this offer waits for the publisher's sign-off."
@@ -284,26 +293,22 @@ def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> 
 
 
 def can_cancel(offer: Offer, operation: Operation, switches: Switches) -> bool:
-    """Whether a cancel would be accepted for this operation."""
+    """Return whether this operation can be cancelled."""
     waits = offer.waiting_operation == operation.id
     allowed = {"any": True, "sign_off_only": waits, "before_sign_off": not waits}[switches.cancel_window]
     return allowed and operation.kind == "publish" and (operation.running or waits)
 
 
 def cancel(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> Accepted:
-    """Cancel the publish that runs or waits; what is live stays live."""
+    """Cancel the publish that runs or waits for sign-off. Production does not change."""
     switches = publisher.switches
-    operation = offer.running_operation() or (
-        offer.operation(offer.waiting_operation) if offer.waiting_operation else None
-    )
+    operation = offer.running_operation() or offer.waiting
     if operation is None:
         if switches.cancel_idle_status == 200:  # noqa: PLR2004
             return Accepted(200, None, effect=False)
         raise RefusedError(400, "NothingToCancel", "No operation of this offer is in progress.")
     if not can_cancel(offer, operation, switches):
-        raise RefusedError(
-            400, "CannotCancel", f"The operation {operation.id} can no longer, or not yet, be cancelled."
-        )
+        raise RefusedError(400, "CannotCancel", f"The operation {operation.id} cannot be cancelled at this point.")
     if operation.cancel_at:
         return Accepted(202, operation, effect=False)
     if not switches.cancel_async or not operation.running:

@@ -1,4 +1,4 @@
-"""The page at `/`: what a person wants to see of the sandbox at a glance."""
+"""The page at `/`: publishers, their offers and operations, and the last requests."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _WORDS = {
     "notStarted": "not started",
     "neverPublished": "never published",
     "inProgress": "in progress",
-    "waitingForPublisherReview": "waits for sign-off",
+    "waitingForPublisherReview": "waiting for sign-off",
     "canceled": "cancelled",
 }
 _COLOURS = {
@@ -38,22 +38,24 @@ _COLOURS = {
     "failed": "bad",
 }
 _APIS = {"cloud_partner": "Cloud Partner Portal", "product_ingestion": "Product Ingestion"}
-_NOTHING_THERE = {("read_offer", 404), ("read_tree", 400), ("read_tree", 404), ("read_resource", 404)}
-"""How a read of what is not there yet, such as an empty slot, is answered: a client has to ask, nothing is wrong."""
+_EMPTY = {("read_offer", 404), ("read_tree", 400), ("read_tree", 404), ("read_resource", 404)}
+"""Answers that only say that a slot or a resource is empty. The page does not show them as failures."""
 
 _KINDS = {"publish": "Publish", "goLive": "Go live", "cancel": "Cancel"}
 
 
 def render_page(marketplace: SandboxMarketplace, now: datetime) -> str:
-    """The whole page."""
+    """Return the page as HTML."""
     publishers = list(reversed(marketplace.state.publishers.values()))
     body = "".join(_publisher(publisher, now) for publisher in publishers[:_MOST_PUBLISHERS])
     if len(publishers) > _MOST_PUBLISHERS:
-        body += f'<p class="soft">and {len(publishers) - _MOST_PUBLISHERS} earlier publishers</p>'
+        body += f'<p class="soft">{len(publishers) - _MOST_PUBLISHERS} earlier publishers are not shown.</p>'
     if not publishers:
-        body = '<div class="card soft">No offer yet. The first PUT of an offer makes its publisher.</div>'
+        body = (
+            '<div class="card soft">There is no offer yet. The first write of an offer creates its publisher.</div>'
+        )
     speed = getattr(marketplace.clock, "speed", None)
-    pace = f"{speed:g} times real time" if speed is not None else "clock moved by hand"
+    pace = f"{speed:g} times real time" if speed is not None else "clock moved on demand"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Marketplace sandbox</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -79,7 +81,7 @@ def _chips(title: str, texts: Iterable[str]) -> str:
 
 
 def _public(text: str) -> str:
-    """Without the query of an address: a signature in it is a key."""
+    """Return a text without the queries of its addresses, which may hold signatures."""
     return _QUERY.sub("?…", text)
 
 
@@ -87,11 +89,11 @@ def _publisher(publisher: Publisher, now: datetime) -> str:
     switches = (f"{name} = {value}" for name, value in publisher.switches.changed().items())
     faults = (
         f"{fault.action.kind.replace('_', ' ')} at {fault.call.replace('_', ' ')}"
-        f"{' for ever' if fault.times < 0 else f', {fault.times} more'}"
+        f"{' until removed' if fault.times < 0 else f', {fault.times} more'}"
         f"{f' after {fault.after}' if fault.after else ''}"
         for fault in publisher.faults
     )
-    steps = (f"{step}: {fault.outcome or 'slow'}" for step, fault in publisher.step_faults.items())
+    steps = (f"{step}: {fault.outcome or 'duration changed'}" for step, fault in publisher.step_faults.items())
     offers = "".join(_offer(publisher.id, offer, now) for offer in reversed(publisher.offers.values()))
     offers = offers or '<p class="soft">No offers.</p>'
     return (
@@ -105,7 +107,7 @@ def _offer(publisher_id: str, offer: Offer, now: datetime) -> str:
     last, *earlier = [_operation(operation, now) for operation in reversed(offer.operations)] or [""]
     history = f"<h4>Last operation</h4>{last}" if last else ""
     if earlier:
-        # By its id it is found, and left open, when the page is refreshed.
+        # The script finds it by its ID, to leave it open when it refreshes the page.
         name = escape(f"earlier/{publisher_id}/{offer.id}")
         count = f'<summary class="soft">{len(earlier)} earlier</summary>'
         history += f'<details id="{name}">{count}{"".join(earlier)}</details>'
@@ -118,9 +120,8 @@ def _offer(publisher_id: str, offer: Offer, now: datetime) -> str:
 
 
 def _slots(offer: Offer) -> str:
-    slots = {"Draft": offer.draft, "Preview": offer.preview, "Production": offer.production}
     behaviour = behaviour_of(offer)
-    versions = {name: behaviour.images(snapshot.text) if snapshot else {} for name, snapshot in slots.items()}
+    versions = {name: behaviour.images(snapshot.text) if snapshot else {} for name, snapshot in offer.slots.items()}
     plans = list(dict.fromkeys(plan for found in versions.values() for plan in found))
     rows = "".join(
         f"<tr><td><code>{escape(plan)}</code></td>"
@@ -129,7 +130,7 @@ def _slots(offer: Offer) -> str:
         for plan in plans
     )
     empty = ' <span class="soft">(empty)</span>'
-    heads = "".join(f"<th>{name}{'' if snapshot else empty}</th>" for name, snapshot in slots.items())
+    heads = "".join(f"<th>{name}{'' if snapshot else empty}</th>" for name, snapshot in offer.slots.items())
     return f'<div class="scroll"><table class="slots"><tr><th>Plan</th>{heads}</tr>{rows}</table></div>'
 
 
@@ -165,7 +166,7 @@ def _step(view: StepView) -> str:
 
 
 def _plain(text: str) -> str:
-    """Messages may be HTML; only their text is shown."""
+    """Return the text of a message, which may be HTML."""
     return " ".join(unescape(_TAG.sub("", _BLOCK_TAG.sub(" ", text))).split())
 
 
@@ -184,8 +185,8 @@ def _request(entry: LogEntry) -> str:
     status = entry["status"]
     answer = str(status) if status else "dropped"
     colour = "good" if isinstance(status, int) and status < 400 else "bad"  # noqa: PLR2004
-    if (entry["call"], status) in _NOTHING_THERE and not entry["faults"]:
-        answer, colour = f"{status} nothing there", ""
+    if (entry["call"], status) in _EMPTY and not entry["faults"]:
+        answer, colour = f"{status} empty", ""
     offer = "/".join(str(part) for part in (entry["publisher"], entry["offer"]) if part)
     return (
         f'<tr><td class="num soft">{when}</td><td>{escape(str(entry["call"]).replace("_", " "))}</td>'

@@ -1,4 +1,4 @@
-"""How the page stays fresh: what is open stays open, and a sandbox that is started again is found again."""
+"""The script that refreshes the page. It leaves open sections open, and survives a restart of the sandbox."""
 
 REFRESH_SECONDS = 3
 

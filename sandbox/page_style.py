@@ -1,4 +1,4 @@
-"""How the page looks."""
+"""The style sheet of the page."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink:#1d2733; --soft:#667585; --line:#dfe5ec; --card:#fff; --back:#f3f6f9;

@@ -1,4 +1,4 @@
-"""What the marketplace refuses, in words of its own; each API says it in its own form."""
+"""Refused calls. Each API turns a refusal into an answer of its own form."""
 
 import html
 import json
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 @dataclass(frozen=True)
 class Detail:
-    """One member of the document which is at fault."""
+    """One member of a document that is at fault."""
 
     code: str
     message: str
@@ -18,10 +18,10 @@ class Detail:
 
 
 class RefusedError(Exception):
-    """The call is answered with an error."""
+    """The call is refused; it is answered with an error."""
 
     def __init__(self, status: int, code: str, message: str, details: Sequence[Detail] = ()) -> None:
-        """Remember what to answer."""
+        """Keep what the answer needs."""
         super().__init__(message)
         self.status = status
         self.code = code
@@ -30,7 +30,10 @@ class RefusedError(Exception):
 
 
 def shaped_response(refused: RefusedError, error: Mapping[str, object], shape: str) -> Response:
-    """The error as an API documents it, or in another shape: a body is optional, so all of these occur."""
+    """Return the answer with the error as the API documents it, or in another shape.
+
+    The APIs do not promise a body, so a client has to expect any of these.
+    """
     documented = json.dumps({"error": error}, ensure_ascii=False)
     bodies = {
         "string": json.dumps(refused.message),

@@ -1,4 +1,4 @@
-"""Whether the service could copy a disk from its shared access signature (SAS) address."""
+"""Checks whether the service could copy a disk from an address with a shared access signature (SAS)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 
 def complaint_about(address: str, now: datetime, hosts: Sequence[str], min_days: float) -> str | None:
-    """What is wrong with the address of a disk, or None."""
+    """Return what is wrong with the address of a disk, or None."""
     parts = urlsplit(address)
     if " " in address or parts.scheme not in ("http", "https") or not parts.hostname:
         return "incorrect SAS URI"

@@ -1,4 +1,4 @@
-"""The sandbox inside a running event loop."""
+"""The sandbox as a server in a running event loop."""
 
 import asyncio
 import socket
@@ -12,16 +12,16 @@ from sandbox.marketplace import SandboxMarketplace
 
 
 class QuietServer(uvicorn.Server):
-    """Leaves the signals to whoever runs the event loop."""
+    """A server that leaves signals to the program."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
 def server_of(marketplace: SandboxMarketplace) -> QuietServer:
-    """A server which does not wait for idle connections when it stops."""
+    """Return a server that does not wait for idle connections when it stops."""
     app = create_app(marketplace)
     return QuietServer(
         uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, ws="none")
@@ -29,16 +29,16 @@ def server_of(marketplace: SandboxMarketplace) -> QuietServer:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port."""
+    """Return a socket that listens on the port."""
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    # asyncio does this for sockets it makes itself; without it every answer waits 40 ms for an acknowledgement.
+    # asyncio sets this on sockets that it opens itself. Without it every answer waits 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 @asynccontextmanager
 async def serve(marketplace: SandboxMarketplace, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve the marketplace; gives the base address. Port 0 takes a free one."""
+    """Serve the marketplace while the context lasts; yield the base address. Port 0 takes a free port."""
     listener = listen(host, port)
     server = server_of(marketplace)
     task = asyncio.create_task(server.serve(sockets=[listener]))

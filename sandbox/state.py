@@ -1,11 +1,11 @@
-"""What the marketplace remembers. All of it is written to the state file."""
+"""The state of the marketplace, all of which is written to the state file."""
 
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, Field
 
-from sandbox.faults import Fault, StepFault
+from sandbox.faults import Fault, SlotName, StepFault
 from sandbox.switches import Switches
 
 ApiName: TypeAlias = Literal["cloud_partner", "product_ingestion"]
@@ -14,7 +14,7 @@ JobResult: TypeAlias = Literal["succeeded", "failed", "cancelled"]
 
 
 class Disk(NamedTuple):
-    """A disk that certification copies, by the address it is given with."""
+    """A disk that certification copies."""
 
     plan_id: str
     version: str
@@ -22,17 +22,17 @@ class Disk(NamedTuple):
 
 
 class Snapshot(BaseModel):
-    """A document as it was put at one moment."""
+    """A document as it was at one moment."""
 
     text: str
     fingerprint: str
     version: int
     changed: datetime
-    publish_id: str | None = Field(default=None, description="the publish that carried it")
+    publish_id: str | None = Field(default=None, description="the ID of the publish that took it from the draft")
 
 
 class StepPlan(BaseModel):
-    """One step of an operation and how it is going to end."""
+    """One step of an operation, and how it is going to end."""
 
     id: str
     name: str
@@ -45,7 +45,7 @@ class StepPlan(BaseModel):
 
 
 class Operation(BaseModel):
-    """One publish, go-live or cancel run."""
+    """A publish, a go-live or, where the API lists it, a cancel."""
 
     id: str
     kind: Literal["publish", "goLive", "cancel"]
@@ -64,12 +64,12 @@ class Operation(BaseModel):
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the operation has not ended."""
         return self.outcome is None
 
 
 class Pending(BaseModel):
-    """A snapshot on its way into a slot."""
+    """A snapshot that will be in a slot at a later moment."""
 
     slot: Literal["preview", "production"]
     snapshot: Snapshot
@@ -77,10 +77,15 @@ class Pending(BaseModel):
 
 
 class Offer(BaseModel):
-    """An offer with its three slots and all operations, oldest first."""
+    """An offer with its three slots and all its operations, oldest first.
+
+    Attributes:
+        publishings: How often it was published.
+        waiting_operation: The ID of the publish whose preview waits for sign-off.
+    """
 
     id: str
-    api: ApiName = Field(default="cloud_partner", description="the API whose documents it holds")
+    api: ApiName = Field(default="cloud_partner", description="the API through which it was created")
     offer_type: str
     status: str = "neverPublished"
     version: int = 1
@@ -94,23 +99,36 @@ class Offer(BaseModel):
     operations: list[Operation] = Field(default_factory=list)
     waiting_operation: str | None = None
 
+    @property
+    def slots(self) -> dict[SlotName, Snapshot | None]:
+        """The snapshot in each slot."""
+        return {"Draft": self.draft, "Preview": self.preview, "Production": self.production}
+
+    @property
+    def waiting(self) -> Operation | None:
+        """The publish whose preview waits for sign-off."""
+        return self.operation(self.waiting_operation) if self.waiting_operation else None
+
     def operation(self, operation_id: str) -> Operation | None:
-        """The newest operation with that id: a go-live that is tried again keeps it."""
+        """Return the newest operation with that ID. A go-live that is repeated has the ID of the first."""
         return next((known for known in reversed(self.operations) if known.id == operation_id), None)
 
     def running_operation(self) -> Operation | None:
-        """The publish or go-live run that has not ended."""
+        """Return the publish or go-live that has not ended."""
         return next((known for known in reversed(self.operations) if known.running and known.kind != "cancel"), None)
 
 
 class Job(BaseModel):
-    """A request of the Product Ingestion API that was accepted, and what became of it.
+    """An accepted request of the Product Ingestion API, and what became of it.
 
     Attributes:
-        change: The resources that are still to be written into the draft, as JSON.
-        operation: The publish or go-live run that the job waits for.
+        call: The name of the call that began it.
+        reads: How often its status was read.
+        due: When it ends, if a switch sets a duration.
+        change: The resources that the draft gets when the job ends, as JSON.
+        operation: The ID of the publish or go-live that the job waits for.
         applied: The resources that were written, as JSON.
-        refused: Why it is going to fail, as JSON.
+        refused: The errors with which it is going to fail, as JSON.
     """
 
     id: str
@@ -128,7 +146,7 @@ class Job(BaseModel):
 
 
 class Publisher(BaseModel):
-    """A publisher's offers and the behaviour asked for by the control API."""
+    """A publisher's offers and jobs, and its switches and faults."""
 
     id: str
     switches: Switches
@@ -140,7 +158,7 @@ class Publisher(BaseModel):
 
 
 class MarketplaceState(BaseModel):
-    """Everything."""
+    """All that the marketplace remembers."""
 
     publishers: dict[str, Publisher] = Field(default_factory=dict)
     issued_tokens: dict[str, float] = Field(default_factory=dict)

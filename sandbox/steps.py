@@ -1,6 +1,6 @@
-"""The steps of an operation: how long they take and how far they are.
+"""The steps of an operation: how long they take, and how far they are.
 
-Progress is a pure function of the plan, the start and the present, so nothing runs in the background.
+Progress is a pure function of the planned steps, the start and the time, so nothing runs in the background.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,8 @@ StepStatus: TypeAlias = Literal[
     "complete",
     "canceled",
 ]
+
+Reached: TypeAlias = Literal["running", "sign_off", "done", "failed"]
 
 SIGN_OFF = "publisher-signoff"
 CERTIFICATION = "displaycertify"
@@ -97,17 +99,22 @@ class StepView:
 
 @dataclass(frozen=True)
 class Progress:
-    """An operation at one moment: where it has got to, and since when."""
+    """An operation at one moment.
+
+    Attributes:
+        reached: What the operation has come to.
+        since: When it came to that.
+    """
 
     steps: Sequence[StepView]
-    reached: Literal["running", "sign_off", "done", "failed"]
+    reached: Reached
     since: datetime
 
 
 def plan_steps(
     *, going_live: bool, test_drive: bool, durations: Mapping[str, float], faults: Mapping[str, StepFault]
 ) -> list[StepPlan]:
-    """Plan an operation; a go-live run shows the steps of the publish as done."""
+    """Plan the steps of an operation. A go-live shows the steps of its publish as complete."""
     plans = []
     for template in _VIRTUAL_MACHINE_STEPS:
         if template.id == TEST_DRIVE and not test_drive:
@@ -121,7 +128,7 @@ def plan_steps(
 
 
 def progress_of(operation: Operation, now: datetime) -> Progress:
-    """How far the operation is at `now`."""
+    """Return how far the operation is at `now`."""
     until = min(now, operation.ended) if operation.ended else now
     progress = _walk(operation, until)
     if operation.outcome != "canceled":
@@ -133,7 +140,7 @@ def progress_of(operation: Operation, now: datetime) -> Progress:
 def _walk(operation: Operation, now: datetime) -> Progress:
     views: list[StepView] = []
     began = operation.started
-    reached: Literal["running", "sign_off", "done", "failed"] = "running"
+    reached: Reached = "running"
     halted = False
     for plan in operation.steps:
         if plan.done_before:
@@ -172,6 +179,6 @@ def _view(operation: Operation, plan: StepPlan, began: datetime, now: datetime) 
 
 
 def _percent(began: datetime, seconds: float, now: datetime) -> int:
-    """Below 100 as long as the step is not complete, however long that takes."""
+    """Return the progress of a step that is not complete: at most 99, however long it takes."""
     elapsed = (now - began).total_seconds()
     return max(0, min(99, int(100 * elapsed / seconds))) if seconds else 99

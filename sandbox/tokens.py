@@ -1,4 +1,4 @@
-"""Access tokens: the fixed one, and those of the token endpoint. Only digests are kept."""
+"""Access tokens: one fixed token, and the tokens that the token endpoint issues. Only digests are kept."""
 
 import hashlib
 import secrets
@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from sandbox.state import MarketplaceState, Publisher
 
 WRONG_SECRET = "wrong"
+"""The only client secret that the token endpoint refuses."""
+
 OPENID_CONFIGURATIONS = (
     "/{tenant}/v2.0/.well-known/openid-configuration",
     "/{tenant}/.well-known/openid-configuration",
@@ -19,23 +21,23 @@ OPENID_CONFIGURATIONS = (
 
 
 def digest_of(token: str) -> str:
-    """What is remembered of a token."""
+    """Return the digest by which a token is remembered."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def bearer_of(headers: Mapping[str, str]) -> str | None:
-    """The token of a request."""
+    """Return the bearer token of a request."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.casefold() == "bearer" else None
 
 
 def account_of(token: str | None) -> str | None:
-    """The publisher who alone a token is for: the fixed token may have one after an `@`."""
+    """Return the only publisher that a token is for, which follows an `@`: `sandbox-token@fabrikam`."""
     return (token or "").partition("@")[2] or None
 
 
 def is_valid(token: str | None, fixed_token: str, state: MarketplaceState, publisher: Publisher | None) -> bool:
-    """Whether the token is known, not expired, and not refused by a fault."""
+    """Return whether the token is known, has not expired, and is not refused because of a fault."""
     if token is None:
         return False
     digest = digest_of(token)
@@ -47,7 +49,7 @@ def is_valid(token: str | None, fixed_token: str, state: MarketplaceState, publi
 
 
 async def token_response(request: Request, state: MarketplaceState, lifetime: float) -> Response:
-    """Answer like the identity platform's client-credentials flow."""
+    """Issue a token, as the Microsoft identity platform does in the client credentials flow."""
     form = dict(parse_qsl((await request.body()).decode(errors="replace")))
     if form.get("grant_type") != "client_credentials":
         return _refusal(400, "unsupported_grant_type", "AADSTS70003: only client_credentials is supported.")
@@ -59,8 +61,7 @@ async def token_response(request: Request, state: MarketplaceState, lifetime: fl
     if not form.get("scope" if second_version else "resource"):
         return _refusal(400, "invalid_request", "AADSTS900144: the request must name a scope or a resource.")
     now = time.time()
-    for digest in [known for known, expires in state.issued_tokens.items() if expires <= now]:
-        del state.issued_tokens[digest]
+    state.issued_tokens = {digest: expires for digest, expires in state.issued_tokens.items() if expires > now}
     token = f"sandbox.{secrets.token_urlsafe(24)}"
     state.issued_tokens[digest_of(token)] = now + lifetime
     if second_version:
@@ -83,7 +84,7 @@ def _refusal(status: int, error: str, description: str) -> Response:
 
 
 def openid_configuration(request: Request) -> Response:
-    """Where the endpoints of a tenant are; Microsoft's own libraries ask for it first."""
+    """Return the addresses of a tenant's endpoints, which Microsoft's libraries read first."""
     tenant = request.path_params["tenant"]
     base = f"{str(request.base_url).rstrip('/')}/{tenant}"
     return JSONResponse(

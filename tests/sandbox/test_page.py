@@ -51,7 +51,7 @@ async def test_a_section_is_found_again_when_the_page_is_refreshed(client: Porta
 async def test_a_read_of_what_is_not_there_is_shown_without_alarm(client: PortalClient) -> None:
     await client.put()
     assert (await client.call("GET", "slot/Preview")).status_code == 404
-    calm = '<span class="badge ">404 nothing there</span>'
+    calm = '<span class="badge ">404 empty</span>'
     assert calm in _row(await client.http.get("/"), client)
     await client.fault("read_offer", {"kind": "respond", "status": 404})
     assert (await client.call("GET", "slot/Draft")).status_code == 404

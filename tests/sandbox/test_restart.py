@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from sandbox import ManualClock, SandboxMarketplace, SpeedClock, create_app, serve
-from sandbox.__main__ import _switch_of
+from sandbox.__main__ import switch_of
 from sandbox.switches import Switches
 from tests.sandbox.portal_client import DAY, START, PortalClient
 
@@ -90,7 +90,7 @@ def test_the_program_serves_and_ends_cleanly(tmp_path: Path) -> None:
         with httpx.Client(base_url=address) as http:
             switches = http.get("/_control/publishers/p/switches").json()
             assert switches["create_status"] == 200
-            answer = http.get("/api/offerTypes", headers={"Authorization": "Bearer mine"})
+            answer = http.get("/rp/product-ingestion/product", headers={"Authorization": "Bearer mine"})
             assert answer.status_code == 200
         program.send_signal(signal.SIGTERM)
         assert program.communicate(timeout=10)[1] == ""
@@ -130,8 +130,8 @@ def test_the_help_names_every_switch_with_its_default_and_what_else_it_may_be() 
     lines = [line.strip() for line in said.partition("switches, with their defaults:")[2].splitlines()]
     defaults = Switches().model_dump(mode="json")
     shown = [line for line in lines if line.partition("=")[0] in defaults and "=" in line]
-    assert dict(_switch_of(line) for line in shown) == defaults
-    assert "or sandbox; the clock that signatures are judged by" in said
+    assert dict(switch_of(line) for line in shown) == defaults
+    assert "or sandbox; the clock by which a SAS is valid" in said
 
 
 async def test_time_is_written_with_a_zone() -> None:

@@ -161,7 +161,6 @@ async def test_offers_are_listed_with_their_display_text(client: PortalClient) -
     assert summary["definition"] == {"displayText": "Webstack"}
     assert summary["status"] == "succeeded"
     assert summary["version"] == 2
-    assert await client.get("/api/offerTypes") == []
 
 
 async def test_a_test_drive_adds_a_step(client: PortalClient) -> None:
