@@ -105,6 +105,14 @@ def _separated(value: object) -> object:
     return names
 
 
+def _secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value().strip()  # one read from a file ends with a line break
+    if len(text) < SHORTEST_SECRET:
+        raise ValueError(f"must be a secret of at least {SHORTEST_SECRET} characters")
+    return SecretStr(text)
+
+
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret)]
 Names: TypeAlias = Annotated[Sequence[str], NoDecode, BeforeValidator(_separated)]
 
 
@@ -129,7 +137,7 @@ class Settings(BaseSettings):
     go_live_approvers: Annotated[Names, AfterValidator(_people)] = ()
     notify_webhook_url: SecretStr | None = None
     notify_format: Format = Format.JSON
-    notify_secret: SecretStr | None = None
+    notify_secret: Secret | None = None
     temporal_ui_url: Annotated[str, AfterValidator(_plain_address)] | None = None
     payload_encryption_keys: SecretStr | None = None
     metrics_address: Annotated[str, AfterValidator(_listening_address)] | None = None
@@ -177,16 +185,6 @@ class Settings(BaseSettings):
             read_encryption_keys(keys)
         return keys
 
-    @field_validator("notify_secret")
-    @classmethod
-    def _secret(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is None:
-            return None
-        text = secret.get_secret_value().strip()  # one read from a file ends with a line break
-        if len(text) < SHORTEST_SECRET:
-            raise ValueError(f"must be a secret of at least {SHORTEST_SECRET} characters")
-        return SecretStr(text)
-
     @field_validator("notify_webhook_url")
     @classmethod
     def _webhook(cls, url: SecretStr | None) -> SecretStr | None:
@@ -208,6 +206,12 @@ class Settings(BaseSettings):
         """Return key id → key; the first one encrypts."""
         keys = self.payload_encryption_keys
         return {} if keys is None else read_encryption_keys(keys)
+
+
+class CodecServerSettings(Settings):
+    """What `python -m worker.codec_server` reads: the worker's keys, and a token of its own."""
+
+    codec_server_token: Secret | None = None
 
 
 def read_settings() -> Settings:

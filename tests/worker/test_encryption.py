@@ -8,8 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from aiohttp import web
-from google.protobuf.json_format import MessageToDict
 from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHandle
@@ -21,7 +19,6 @@ from marketplace.http.credentials import FixedToken
 from sandbox import DEFAULT_TOKEN
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, Desk, Recorder, failure_of
-from worker.codec_server import application
 from worker.encryption import EncryptionCodec
 from worker.registration import data_converter, worker
 from workflows.messages import Progress, PublicationResult
@@ -168,43 +165,3 @@ async def test_a_failure_is_told_in_clear_text(encrypted: Client, desk: Desk) ->
 
     assert error.type == "OfferNotFound"
     assert OFFER in error.message
-
-
-# The codec server
-
-
-@pytest.fixture
-async def codec_server() -> AsyncIterator[httpx.AsyncClient]:
-    codec = EncryptionCodec({"new": NEW, "old": OLD})
-    runner = web.AppRunner(application(codec, "http://localhost:8233"))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    async with httpx.AsyncClient(base_url=site.name.replace(":0", f":{runner.addresses[0][1]}")) as client:
-        yield client
-    await runner.cleanup()
-
-
-async def test_the_codec_server_decodes_what_it_encodes(codec_server: httpx.AsyncClient) -> None:
-    plain = {"payloads": [MessageToDict(PLAIN)]}
-    sealed = (await codec_server.post("/encode", json=plain)).json()
-    opened = await codec_server.post("/decode", json=sealed, headers={"Origin": "http://localhost:8233"})
-
-    assert sealed["payloads"][0]["metadata"]["encoding"] == "YmluYXJ5L2VuY3J5cHRlZA=="
-    assert opened.json() == plain
-    assert opened.headers["Access-Control-Allow-Origin"] == "http://localhost:8233"
-
-
-async def test_the_codec_server_answers_what_a_browser_asks_first(codec_server: httpx.AsyncClient) -> None:
-    answer = await codec_server.options("/decode", headers={"Access-Control-Request-Headers": "x-namespace"})
-
-    assert answer.status_code == 204
-    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
-    assert "x-namespace" in answer.headers["Access-Control-Allow-Headers"]
-
-
-@pytest.mark.parametrize("body", ["", "nonsense", "[1]", '{"payloads": 7}', '{"unknown": []}'])
-async def test_the_codec_server_refuses_what_is_no_list_of_payloads(
-    codec_server: httpx.AsyncClient, body: str
-) -> None:
-    assert (await codec_server.post("/decode", content=body)).status_code == 400
