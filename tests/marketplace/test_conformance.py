@@ -1,4 +1,4 @@
-"""What `marketplace.protocol` promises, of every API's client, against the sandbox."""
+"""Both implementations of `marketplace.protocol` keep its promises, against the sandbox."""
 
 import json
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ SECONDS = 60.0
 
 
 class Stand(Shop):
-    """A publisher with the client of an API, where time passes when the test says so."""
+    """A publisher with a marketplace client and a manual clock."""
 
     def __init__(self, api: Api, http: httpx.AsyncClient, sandbox_url: str, clock: ManualClock) -> None:
         super().__init__(api, http, sandbox_url, PUBLISHER)
@@ -40,11 +40,11 @@ class Stand(Shop):
         self.noted: list[str] = []
 
     async def let_publish(self) -> None:
-        """Let an operation reach its end."""
+        """Advance the clock until an operation has ended."""
         self.clock.advance(len(STEPS) * SECONDS)
 
     def attempt(self, **members: Any) -> Attempt:
-        """Make an attempt that notes what its request is called."""
+        """Return an attempt that records the names of accepted requests."""
         return Attempt(accepted=self.noted.append, **members)
 
     async def put_by_client(self, *versions: str, **members: Any) -> PutOutcome | None:
@@ -63,17 +63,17 @@ class Stand(Shop):
         }
 
     async def publish_by_client(self, change: Change | None = None) -> str:
-        """Publish the draft; answers with the operation's id."""
+        """Publish the draft and return the operation's ID."""
         return await self.begun(
             await self.marketplace.publish(self.offer, change or Change(), [], attempt=self.attempt())
         )
 
     async def go_live_by_client(self, publish_id: str) -> str:
-        """Promote a preview; answers with the operation's id."""
+        """Promote a preview and return the operation's ID."""
         return await self.begun(await self.marketplace.go_live(self.offer, publish_id, attempt=self.attempt()))
 
     async def begun(self, named: str | None) -> str:
-        """Return the id of an operation that was begun, from the list where the answer did not name it."""
+        """Return the ID of an operation that was started. If the answer does not name it, take it from the list."""
         return named or (await self.marketplace.operations(self.offer))[0].id
 
     async def look(self, operation_id: str, kind: OperationKind | None = None) -> OperationReport:
@@ -81,7 +81,7 @@ class Stand(Shop):
         return await self.marketplace.look(self.offer, operation_id, kind)
 
     async def published(self) -> str:
-        """Publish the draft and let it reach the preview; answers with the publish's id."""
+        """Publish the draft, let it reach the preview, and return the publish's ID."""
         operation_id = await self.publish_by_client()
         await self.let_publish()
         return (await self.look(operation_id, OperationKind.PUBLISH)).operation_id
@@ -335,9 +335,9 @@ async def test_a_failure_names_its_step_and_its_reasons_without_markup(stand: St
 
     assert failed.state is OperationState.FAILED
     assert len(failed.errors) == 2
-    for said, reason in zip(failed.errors, ("No agent.", "No footer."), strict=True):
-        assert said.startswith("Certification: ")
-        assert reason in said
+    for error, reason in zip(failed.errors, ("No agent.", "No footer."), strict=True):
+        assert error.startswith("Certification: ")
+        assert reason in error
     assert not await stand.marketplace.awaits_sign_off(stand.offer)
 
 

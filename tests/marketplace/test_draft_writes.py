@@ -1,4 +1,4 @@
-"""What the writes of both APIs have in common."""
+"""What writes to a draft share in both APIs."""
 
 from marketplace.draft_writes import MAX_NAMED, capped
 

@@ -1,4 +1,4 @@
-"""Text in, the same text out: whatever JSON may look like."""
+"""JSON text is read and edited, and everything else in it stays as it is."""
 
 import json
 
@@ -45,7 +45,7 @@ values = st.recursive(
 
 
 def rebuilt(node: Node) -> str:
-    """Put a value together again from its parts and what stands between them."""
+    """Rebuild a value from its parts and the text between them."""
     parts = [*node.items(), *(member.value for member in node.members())]
     return apply(node.source, [set_value(part, rebuilt(part)) for part in parts])[node.start : node.end or None]
 

@@ -1,4 +1,4 @@
-"""The nouns that both APIs share: what an image may be made of, and what small facts say."""
+"""The nouns that both APIs share."""
 
 from typing import Any
 
@@ -60,13 +60,13 @@ def test_an_image_without_a_source_or_with_two_is_refused(members: dict[str, Any
 
 
 def test_data_disks_with_a_gallery_image_are_refused() -> None:
-    told = refusal(gallery_image_id=GALLERY, data_disks=[{"lun": 0, "vhd_url": VHD}])
-    assert "data_disks: a gallery image brings its own" in told
+    message = refusal(gallery_image_id=GALLERY, data_disks=[{"lun": 0, "vhd_url": VHD}])
+    assert "data_disks: a gallery image brings its own" in message
 
 
 def test_a_gallery_tenant_without_a_gallery_image_is_refused() -> None:
-    told = refusal(os_vhd_url=VHD, gallery_tenant_id=SUBSCRIPTION)
-    assert "gallery_tenant_id goes with gallery_image_id only" in told
+    message = refusal(os_vhd_url=VHD, gallery_tenant_id=SUBSCRIPTION)
+    assert "gallery_tenant_id goes with gallery_image_id only" in message
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_a_gallery_image_id_may_have_any_letter_case_and_keeps_it(written: str) 
     ],
 )
 def test_an_id_that_is_not_a_gallery_image_version_is_refused(written: str) -> None:
-    told = refusal(gallery_image_id=written)
-    assert "gallery_image_id" in told
-    assert "exactly one" not in told
+    message = refusal(gallery_image_id=written)
+    assert "gallery_image_id" in message
+    assert "exactly one" not in message
 
 
 @pytest.mark.parametrize(

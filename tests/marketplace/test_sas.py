@@ -1,4 +1,4 @@
-"""What a SAS allows, and that nobody gets to see one."""
+"""SAS are checked, made and redacted."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def test_a_sas_that_meets_the_requirements_has_no_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"sig": None}, "sig (the signature) is missing"),
         ({"sig": ""}, "sig (the signature) is missing"),
@@ -49,16 +49,16 @@ def test_a_sas_that_meets_the_requirements_has_no_problems() -> None:
         ({"se": "2024-05-20T12%3A00%3A00Z"}, "se (expiry) 2024-05-20T12:00:00Z has passed"),
     ],
 )
-def test_a_sas_with_which_the_service_cannot_read_is_an_error(changes: dict[str, str | None], said: str) -> None:
+def test_a_sas_with_which_the_service_cannot_read_is_an_error(changes: dict[str, str | None], expected: str) -> None:
     found = sas.problems(signed(**changes), NOW)
     assert len(found.errors) == 1
-    assert found.errors[0].startswith(said)
+    assert found.errors[0].startswith(expected)
     assert not found.warnings
     assert not sas.usable(signed(**changes), NOW)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"st": "2024-05-20T00%3A00%3A00Z"}, "st (start) 2024-05-20T00:00:00Z should be a day in the past"),
         ({"se": "2024-06-01T00:00:00Z"}, "se (expiry) 2024-06-01T00:00:00Z should be three weeks ahead"),
@@ -68,10 +68,12 @@ def test_a_sas_with_which_the_service_cannot_read_is_an_error(changes: dict[str,
         ({"st": "yesterday"}, "st (start) yesterday is not a date-time"),
     ],
 )
-def test_a_sas_that_works_but_misses_a_requirement_is_a_warning(changes: dict[str, str | None], said: str) -> None:
+def test_a_sas_that_works_but_misses_a_requirement_is_a_warning(
+    changes: dict[str, str | None], expected: str
+) -> None:
     found = sas.problems(signed(**changes), NOW)
     assert not found.errors
-    assert [warning[: len(said)] for warning in found.warnings] == [said]
+    assert [warning[: len(expected)] for warning in found.warnings] == [expected]
 
 
 @pytest.mark.parametrize(

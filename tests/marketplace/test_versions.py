@@ -1,4 +1,4 @@
-"""Versions sort by number, whatever they look like."""
+"""Versions are sorted by their numbers, whatever they look like."""
 
 from hypothesis import given
 from hypothesis import strategies as st

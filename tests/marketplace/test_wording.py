@@ -1,4 +1,4 @@
-"""What the service says becomes one clean, bounded line."""
+"""Text of the service becomes one clean, bounded line."""
 
 import time
 
@@ -17,7 +17,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize(
-    ("html", "said"),
+    ("html", "expected"),
     [
         pytest.param("Plan has <b>no</b> image.", "Plan has no image.", id="tags are dropped"),
         pytest.param("web<b>stack</b>", "webstack", id="an inline tag does not part a word"),
@@ -31,8 +31,8 @@ JSON = st.recursive(
         pytest.param("\u202eabc\u200b\ud800d", "abcd", id="direction marks and half characters are dropped"),
     ],
 )
-def test_html_becomes_one_line_of_text(html: str, said: str) -> None:
-    assert plain_text(html, 100) == said
+def test_html_becomes_one_line_of_text(html: str, expected: str) -> None:
+    assert plain_text(html, 100) == expected
 
 
 def test_a_long_line_ends_with_an_ellipsis() -> None:
@@ -63,7 +63,7 @@ def test_megabytes_are_read_quickly(piece: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         pytest.param({"error": {"code": "Bad", "message": "No."}}, ["Bad: No."], id="documented"),
         pytest.param(
@@ -80,13 +80,13 @@ def test_megabytes_are_read_quickly(piece: str) -> None:
         pytest.param({"plans[0].title": ["is required"]}, ["plans[0].title: is required"], id="by member"),
         pytest.param({"errors": {"title": ["too long"]}}, ["title: too long"], id="errors by member"),
         pytest.param({"message": "<b>No</b>&amp;"}, ["No&"], id="HTML in a message"),
-        pytest.param([["a", "a"], "a"], ["a"], id="the same said twice"),
+        pytest.param([["a", "a"], "a"], ["a"], id="repeated"),
         pytest.param(None, [], id="null"),
         pytest.param({}, [], id="nothing"),
     ],
 )
-def test_every_known_shape_of_an_error_body_is_read(body: object, said: list[str]) -> None:
-    assert error_sentences(body) == said
+def test_every_known_shape_of_an_error_body_is_read(body: object, expected: list[str]) -> None:
+    assert error_sentences(body) == expected
 
 
 @given(JSON)

@@ -18,6 +18,7 @@ from marketplace.cloud_partner.calls import Portal
 from marketplace.http.credentials import FixedToken
 from marketplace.http.pace import Pace
 from marketplace.model import OfferKey, Slot
+from tests.marketplace.canned import CannedService, NumberedTokens
 
 OFFER = OfferKey(publisher_id="fabrikam-linux", offer_id="webstack-appliance")
 PATH = "/api/publishers/fabrikam-linux/offers/webstack-appliance"
@@ -25,40 +26,11 @@ LOCATION = f"{PATH}/operations/0f4c7a1e-63d7-4c0f-9f3a-2a1d7a5be911?api-version=
 DOCUMENT = '{ "id" : "webstack-appliance", "big": 638350915370000000, "url": "https://x/?a=1&b=2", "é": 1.50 }'
 
 
-class Service:
-    """Answers with what it is given, one after the other, the last one for ever; keeps what it was sent."""
-
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+class Service(CannedService):
+    """A service and its portal."""
 
     def portal(self, credentials: Any = None, **more: Any) -> Portal:
-        client = httpx.AsyncClient(transport=httpx.MockTransport(self), follow_redirects=True)
-        return Portal(client, credentials or FixedToken(SecretStr("hunter2-token")), **more)
-
-
-class Renewing:
-    """Numbered tokens."""
-
-    def __init__(self) -> None:
-        self.number = 1
-
-    async def token(self) -> str:
-        return f"hunter2-{self.number}"
-
-    async def renewed(self) -> str:
-        self.number += 1
-        return await self.token()
-
-    async def close(self) -> None:
-        """Do nothing."""
+        return Portal(self.client(), credentials or FixedToken(SecretStr("hunter2-token")), **more)
 
 
 CALLS: dict[str, tuple[Callable[[Portal], Awaitable[object]], str, str, Any]] = {
@@ -102,7 +74,7 @@ async def test_every_call_has_its_url_and_headers(name: str) -> None:
 async def test_after_a_401_one_new_token_is_used(name: str) -> None:
     call, _, _, body = CALLS[name]
     service = Service(httpx.Response(401), httpx.Response(200, json=body))
-    await call(service.portal(Renewing()))
+    await call(service.portal(NumberedTokens()))
     assert [request.headers["authorization"] for request in service.requests] == [
         "Bearer hunter2-1",
         "Bearer hunter2-2",
@@ -114,7 +86,7 @@ async def test_after_a_401_one_new_token_is_used(name: str) -> None:
 async def test_a_second_401_is_an_error(name: str) -> None:
     service = Service(httpx.Response(401, text="no"))
     with pytest.raises(errors.Unauthorized, match="MARKETPLACE_ACCESS_TOKEN"):
-        await CALLS[name][0](service.portal(Renewing()))
+        await CALLS[name][0](service.portal(NumberedTokens()))
     assert len(service.requests) == 2
 
 
@@ -184,7 +156,7 @@ async def test_a_broken_compression_is_unreadable() -> None:
 
 
 class Bytes(httpx.AsyncByteStream):
-    """A body in pieces, of which one may be an accident."""
+    """A body in pieces. A piece may be an exception, which is raised."""
 
     def __init__(self, pieces: list[bytes | Exception]) -> None:
         self.pieces = pieces
@@ -329,7 +301,7 @@ async def test_every_request_is_paced() -> None:
     pace = Pace(2)
     pace.share(1)
     service = Service(httpx.Response(401), httpx.Response(200, json={}))
-    paced = service.portal(Renewing(), pace=pace)
+    paced = service.portal(NumberedTokens(), pace=pace)
     await paced.status(OFFER)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(paced.status(OFFER), 0.3)
@@ -366,12 +338,12 @@ async def test_no_secret_is_in_an_error_or_a_log(
     name: str, answer: httpx.Response | Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    told = ""
+    text = ""
     try:
         await CALLS[name][0](Service(answer).portal())
     except errors.MarketplaceError as error:
-        told = " ".join(chain(error))
-    assert "hunter2" not in told + caplog.text
+        text = " ".join(chain(error))
+    assert "hunter2" not in text + caplog.text
 
 
 async def test_a_request_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Our own write is recognised in what the service made of it, and nobody else's is."""
+"""A stored document is recognised as our own write, and as nobody else's."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ WANTED: dict[str, Any] = {
 
 
 def stored() -> dict[str, Any]:
-    """Do to the document what the service is documented to do."""
+    """Return the document with the changes that the service is documented to make."""
     document = deepcopy(WANTED)
     for key in ("eTag", "offerTypeVersions"):
         del document[key]

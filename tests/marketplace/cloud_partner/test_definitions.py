@@ -1,4 +1,4 @@
-"""The disks of a whole offer are signed and checked; nothing else in it changes."""
+"""The disks of a whole offer are signed and checked, and nothing else in it changes."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def document(images: dict[str, Any], **of_plan: object) -> str:
 
 
 def marked(address: str) -> str | None:
-    """Sign as nobody does, so that what was signed is seen."""
+    """Sign with a fixed signature, to see what was signed."""
     return f"{address}?sig=made" if "//fabrikamimages." in address else None
 
 
@@ -86,7 +86,7 @@ written_urls = st.one_of(
 
 @st.composite
 def offers_before_and_after(draw: st.DrawFn) -> tuple[str, str]:
-    """An offer as text, and the same text with every URL as it should be."""
+    """Draw the text of an offer, and the same text with all URLs as they should be."""
 
     def members(*parts: str) -> str:
         mixed = [*draw(st.lists(odd_members, max_size=2)), *parts, *draw(st.lists(odd_members, max_size=2))]

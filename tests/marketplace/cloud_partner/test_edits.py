@@ -1,4 +1,4 @@
-"""Images get into a draft under the marketplace's rules, and nothing else in it changes."""
+"""Images are put into a draft according to the marketplace's rules, and nothing else in it changes."""
 
 import json
 import time
@@ -431,9 +431,9 @@ def test_missing_plans_are_named_together_with_the_existing_ones() -> None:
     text = document(*(plan(f"plan-{number}", {}) for number in range(30)))
     with pytest.raises(PlanMissing) as caught:
         put(text, image("1.0.0"), image("1.0.0", "edge"))
-    said = str(caught.value)
-    assert "no plan lts, edge; it has plan-0, plan-1" in said
-    assert "plan-19, 10 more. Correct plan_id" in said
+    message = str(caught.value)
+    assert "no plan lts, edge; it has plan-0, plan-1" in message
+    assert "plan-19, 10 more. Correct plan_id" in message
     with pytest.raises(PlanMissing, match="it has no plans at all"):
         put("{}", image("1.0.0"))
 
@@ -508,8 +508,8 @@ def test_a_version_that_is_there_in_another_spelling_is_taken(
     slots: dict[str, Any] = {} if place == "draft" else {place: held(there)}
     with pytest.raises(VersionTaken) as caught:
         put(text, image(wanted, disk=there if same_disk else ""), image("3000.0.0"), **slots)
-    said = f"lts {there} is there in the {place}, and {wanted} is the same number in another spelling. "
-    assert str(caught.value) == said + "Spell the version as it is there, or give the new image a greater one."
+    message = f"lts {there} is there in the {place}, and {wanted} is the same number in another spelling. "
+    assert str(caught.value) == message + "Spell the version as it is there, or give the new image a greater one."
 
 
 def test_a_version_is_taken_in_another_spelling_even_if_the_draft_has_the_wanted_one() -> None:
@@ -576,10 +576,10 @@ def test_all_rules_are_checked_before_anything_changes() -> None:
 def test_sas_problems_are_reported_without_the_signature() -> None:
     with pytest.raises(RuleBroken) as caught:
         put(document(plan("lts", {})), image("1.0.0", query=EXPIRED.replace("sr=c", "sr=d"), data=[0]))
-    said = str(caught.value)
-    assert "lts 1.0.0: the SAS of the OS disk: sr (what the SAS is for) is d" in said
-    assert "lts 1.0.0: the SAS of the data disk at lun 0: se (expiry) 2024-05-10T00:00:00Z has passed" in said
-    assert "c2VjcmV0" not in said
+    message = str(caught.value)
+    assert "lts 1.0.0: the SAS of the OS disk: sr (what the SAS is for) is d" in message
+    assert "lts 1.0.0: the SAS of the data disk at lun 0: se (expiry) 2024-05-10T00:00:00Z has passed" in message
+    assert "c2VjcmV0" not in message
 
 
 def test_a_sas_that_expires_soon_is_a_warning() -> None:
@@ -642,10 +642,10 @@ def test_the_error_for_a_full_plan_names_its_versions_and_those_that_could_go() 
     text = document(plan("lts", entries(*(f"1.{minor}.0" for minor in range(8)))))
     with pytest.raises(PlanFull) as caught:
         put(text, image("2.0.0"), production=held("1.0.0"))
-    said = str(caught.value)
-    assert "Plan lts holds 8 versions (1.0.0, 1.1.0, " in said
-    assert "8 are allowed, and 2.0.0 would not fit. The oldest that could go: 1.1.0." in said
-    assert '"remove_oldest"' in said
+    message = str(caught.value)
+    assert "Plan lts holds 8 versions (1.0.0, 1.1.0, " in message
+    assert "8 are allowed, and 2.0.0 would not fit. The oldest that could go: 1.1.0." in message
+    assert '"remove_oldest"' in message
 
 
 def test_a_full_plan_that_has_the_version_already_is_fine() -> None:

@@ -1,4 +1,4 @@
-"""What headers name is taken as it is, or not at all."""
+"""Operation IDs and ETags are read from headers, or not at all."""
 
 import httpx
 import pytest

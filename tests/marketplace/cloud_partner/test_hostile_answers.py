@@ -1,4 +1,4 @@
-"""Whatever the marketplace answers: it is read, or becomes an error of the contract, bounded and without secrets."""
+"""Any answer of the marketplace is read, or becomes an error of the contract that is bounded and without secrets."""
 
 import asyncio
 import gzip
@@ -71,7 +71,7 @@ every_use = pytest.mark.parametrize("use", USES)
 
 @pytest.fixture(scope="module")
 async def real_answers() -> dict[str, Any]:
-    """What the sandbox answers to each read while an offer is published, and how it refuses."""
+    """The sandbox's answers to each read while an offer is published, and a refusal."""
     marketplace = SandboxMarketplace(default_switches={"step_durations": {"displaydummycertify": 0.0}})
     offer = f"/api/publishers/fabrikam/offers/{OFFER}"
     async with (
@@ -104,25 +104,25 @@ def marketplace_that(answer: Callable[[httpx.Request], httpx.Response]) -> Cloud
 
 
 def judge(outcome: object) -> None:
-    """Judge what a use of the marketplace came to: a fact of bounded size, or an error that Temporal may have."""
+    """Check the outcome of a use: a value of bounded size, or an error of the contract."""
     if isinstance(outcome, errors.MarketplaceError | errors.RuleBroken):
-        told = application_error(outcome)
-        assert told.type in CONTRACT
-        assert len(told.message) <= 3100
-        assert told.message.replace("\n", "").isprintable()
-        assert SECRET not in told.message
-        assert TOKEN not in told.message
-        assert "INVENTED" not in told.message
+        error = application_error(outcome)
+        assert error.type in CONTRACT
+        assert len(error.message) <= 3100
+        assert error.message.replace("\n", "").isprintable()
+        assert SECRET not in error.message
+        assert TOKEN not in error.message
+        assert "INVENTED" not in error.message
         assert (
-            told.next_retry_delay is None
-            or timedelta(0) <= told.next_retry_delay <= LONGEST_RETRY_AFTER + MOST_SPREAD
+            error.next_retry_delay is None
+            or timedelta(0) <= error.next_retry_delay <= LONGEST_RETRY_AFTER + MOST_SPREAD
         )
         return
     assert not isinstance(outcome, BaseException), repr(outcome)
     if isinstance(outcome, BaseModel):
-        told_json = outcome.model_dump_json()  # goes into a history
-        assert len(told_json) < 250_000
-        assert SECRET not in told_json
+        payload = outcome.model_dump_json()  # goes into a history
+        assert len(payload) < 250_000
+        assert SECRET not in payload
 
 
 async def outcome_of(use: str, client: CloudPartnerMarketplace) -> object:
@@ -199,13 +199,13 @@ Connection = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def service(speak: Connection) -> AsyncIterator[tuple[Portal, httpx.AsyncClient]]:
-    """Serve bytes, and give the client that a worker has."""
+async def service(respond: Connection) -> AsyncIterator[tuple[Portal, httpx.AsyncClient]]:
+    """Serve bytes, and yield the client that a worker uses."""
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
-            await speak(writer)
+            await respond(writer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -218,21 +218,21 @@ async def service(speak: Connection) -> AsyncIterator[tuple[Portal, httpx.AsyncC
         yield Portal(http, FixedToken(SecretStr(TOKEN)), url=f"http://127.0.0.1:{port}"), http
 
 
-def says(head: bytes, body: bytes = b"") -> Connection:
-    async def speak(writer: asyncio.StreamWriter) -> None:
+def responds(head: bytes, body: bytes = b"") -> Connection:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(head + b"\r\nConnection: close\r\n\r\n" + body)
 
-    return speak
+    return respond
 
 
 def endless(head: bytes, piece: bytes) -> Connection:
-    async def speak(writer: asyncio.StreamWriter) -> None:
+    async def respond(writer: asyncio.StreamWriter) -> None:
         writer.write(head + b"\r\nConnection: close\r\n\r\n")
         while True:
             writer.write(piece)
             await writer.drain()
 
-    return speak
+    return respond
 
 
 BOMB = gzip.compress(b"\x00" * 30_000_000)
@@ -240,21 +240,25 @@ GZIP = b"HTTP/1.1 %d X\r\nContent-Encoding: gzip"
 
 
 @pytest.mark.parametrize(
-    ("speak", "error", "said"),
+    ("respond", "error", "expected"),
     [
-        (says(GZIP % 200, BOMB), errors.Unreadable, "more than 16,777,216 bytes"),
-        (says(GZIP % 500, BOMB), errors.Unavailable, "answered 500"),
-        (says(GZIP % 200 + b", gzip", gzip.compress(BOMB)), errors.Unreadable, "packed as gzip, gzip, not as gzip"),
-        (says(GZIP % 500 + b", gzip", gzip.compress(BOMB)), errors.Unavailable, "answered 500"),
+        (responds(GZIP % 200, BOMB), errors.Unreadable, "more than 16,777,216 bytes"),
+        (responds(GZIP % 500, BOMB), errors.Unavailable, "answered 500"),
+        (
+            responds(GZIP % 200 + b", gzip", gzip.compress(BOMB)),
+            errors.Unreadable,
+            "packed as gzip, gzip, not as gzip",
+        ),
+        (responds(GZIP % 500 + b", gzip", gzip.compress(BOMB)), errors.Unavailable, "answered 500"),
         (endless(b"HTTP/1.1 200 X", b" " * 65_536), errors.Unreadable, "more than 16,777,216 bytes"),
         (endless(b"HTTP/1.1 500 X", b" " * 65_536), errors.Unavailable, "answered 500"),
         (endless(GZIP % 200, BOMB[:10] + b"\x00\x00\x00\xff\xff" * 10_000), errors.Unreadable, "cannot be read"),
-        (says(b"HTTP/1.1 301 X\r\nLocation: javascript:alert(1)"), errors.Refused, "invalid address"),
-        (says(b"HTTP/1.1 301 X\r\nLocation: http://xn--a.example/"), errors.Refused, "invalid address"),
-        (says(b"HTTP/1.1 400 Cr\xe9\xe9\r\nContent-Length: 3", b"{"), errors.Refused, "answered 400"),
-        (says(b"SSH-2.0-OpenSSH"), errors.Unreachable, "no answer"),
-        (says(b"\x16\x03\x01"), errors.Unreachable, "no answer"),
-        (says(b"HTTP/1.1 200 X\r\nX: " + b"x" * 200_000), errors.Unreachable, "no answer"),
+        (responds(b"HTTP/1.1 301 X\r\nLocation: javascript:alert(1)"), errors.Refused, "invalid address"),
+        (responds(b"HTTP/1.1 301 X\r\nLocation: http://xn--a.example/"), errors.Refused, "invalid address"),
+        (responds(b"HTTP/1.1 400 Cr\xe9\xe9\r\nContent-Length: 3", b"{"), errors.Refused, "answered 400"),
+        (responds(b"SSH-2.0-OpenSSH"), errors.Unreachable, "no answer"),
+        (responds(b"\x16\x03\x01"), errors.Unreachable, "no answer"),
+        (responds(b"HTTP/1.1 200 X\r\nX: " + b"x" * 200_000), errors.Unreachable, "no answer"),
     ],
     ids=[
         *("gzip", "gzip, 500", "gzip twice", "gzip twice, 500", "endless", "endless, 500", "endless nothing"),
@@ -262,14 +266,14 @@ GZIP = b"HTTP/1.1 %d X\r\nContent-Encoding: gzip"
     ],
 )
 async def test_answers_are_bounded_on_the_wire(
-    speak: Connection, error: type[errors.MarketplaceError], said: str
+    respond: Connection, error: type[errors.MarketplaceError], expected: str
 ) -> None:
-    async with service(speak) as (client, http):
+    async with service(respond) as (client, http):
         for _ in range(3):
             with pytest.raises(error) as caught:
                 await client.read_offer(KEY)
             judge(caught.value)
-            assert said in str(caught.value)
+            assert expected in str(caught.value)
         assert not list(http.cookies.jar)
 
 
@@ -285,7 +289,7 @@ async def test_bytes_after_the_end_of_a_packed_answer_are_not_waited_for() -> No
 
 
 async def test_a_reason_phrase_in_another_alphabet_is_accepted() -> None:
-    async with service(says(b"HTTP/1.1 200 Cr\xe9\xe9\r\nContent-Length: 2", b"{}")) as (client, _):
+    async with service(responds(b"HTTP/1.1 200 Cr\xe9\xe9\r\nContent-Length: 2", b"{}")) as (client, _):
         assert (await client.read_offer(KEY)).text == "{}"
 
 
@@ -298,7 +302,7 @@ async def test_no_redirect_carries_the_token_to_another_host(status: int) -> Non
 
     async with service(listen) as (elsewhere, _):
         head = f"HTTP/1.1 {status} X\r\nLocation: {elsewhere._url}/x\r\nContent-Length: 0".encode()
-        async with service(says(head)) as (client, _):
+        async with service(responds(head)) as (client, _):
             for call in (client.read_offer(KEY), client.go_live(KEY), client.put_offer(KEY, "{}", if_match="*")):
                 with pytest.raises(errors.Refused, match=str(status)):
                     await call
@@ -306,14 +310,14 @@ async def test_no_redirect_carries_the_token_to_another_host(status: int) -> Non
 
 
 async def test_cookies_are_not_kept() -> None:
-    speak = says(b"HTTP/1.1 200 X\r\nSet-Cookie: a=b; Max-Age=99999\r\nContent-Length: 2", b"{}")
-    async with service(speak) as (client, http):
+    respond = responds(b"HTTP/1.1 200 X\r\nSet-Cookie: a=b; Max-Age=99999\r\nContent-Length: 2", b"{}")
+    async with service(respond) as (client, http):
         await client.read_offer(KEY)
         assert not list(http.cookies.jar)
 
 
 def crowded(plans: int, versions: int, *, data_disks: int = 0) -> str:
-    """Make an offer document of many plans and image versions."""
+    """Return an offer document with many plans and image versions."""
     document = offer_document("fabrikam", [])
     first = document["definition"]["plans"][0]
     disks = [{"lun": lun, "vhdUrl": f"{vhd('d')}?{SIGNATURE}"} for lun in range(data_disks)]
@@ -372,7 +376,7 @@ def test_a_thousand_images_give_twenty_warnings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "expected"),
     [
         ('{"definition": {"plans": [' + "{}," * 100_000 + "{}]}}", "more than 100,000 parts"),
         (
@@ -389,11 +393,11 @@ def test_a_thousand_images_give_twenty_warnings() -> None:
     ids=["plans", "images", "depth"],
 )
 def test_a_document_beyond_a_limit_is_refused_with_the_limit(
-    document: str, said: str, monkeypatch: pytest.MonkeyPatch
+    document: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plans, "MAX_IMAGES", 1000)
     begun = time.thread_time()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=expected):
         held_images(document)
     assert time.thread_time() - begun < 2
 

@@ -1,4 +1,4 @@
-"""What the procedures need of the marketplace, put together of its calls, against a service of three pages."""
+"""The marketplace behind the Cloud Partner Portal API, against a small fake service."""
 
 import base64
 import contextlib
@@ -72,7 +72,7 @@ def versions_of(text: str) -> list[str]:
 
 
 class Service:
-    """An offer in three slots with an ETag, some operations, and a hook that may answer in its place."""
+    """A fake service with one offer in three slots, an ETag and operations. A hook may answer instead."""
 
     def __init__(self, draft: dict[str, Any] | None = None, *, sends_etag: bool = True) -> None:
         self.slots: dict[str, str] = {}
@@ -160,7 +160,7 @@ async def test_it_is_a_marketplace() -> None:
 
 
 def stranger_writes(times: int, *, when: str = "PUT") -> Hook:
-    """Somebody else adds a version just before the request."""
+    """Let somebody else add a version just before a request."""
 
     def hook(service: Service, request: httpx.Request) -> None:
         nonlocal times
@@ -296,7 +296,7 @@ def disk(text: str, version: str = "1.0.0") -> str:
 
 
 def with_disks(**addresses: str) -> dict[str, Any]:
-    """An offer of one plan; ``v1="https…"`` is the disk of its version 1.0.0."""
+    """Return an offer with one plan. ``v1="https…"`` is the disk of its version 1.0.0."""
     versions = {f"{name.removeprefix('v')}.0.0": address for name, address in addresses.items()}
     offer = document(*versions)
     for version, address in versions.items():
@@ -460,7 +460,8 @@ async def test_an_image_is_put_in_one_write_under_the_etag() -> None:
 @pytest.mark.parametrize("sends_etag", [True, False])
 @pytest.mark.parametrize("write", ["edit", "replace"])
 async def test_a_publish_that_starts_during_the_write_is_among_the_known_operations(
-    write: str, sends_etag: bool
+    write: str,
+    sends_etag: bool,  # noqa: FBT001
 ) -> None:
     def hook(service: Service, request: httpx.Request) -> None:
         if request.method == "PUT":

@@ -1,4 +1,4 @@
-"""The list of operations in order, and the service's timestamps."""
+"""The list of operations is read and sorted."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The service's words, and the state of an operation that follows from them."""
+"""Status words, and the states of operations that follow from them."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def step(step_id: str, word: object = "complete", *messages: object, name: str =
     return {"id": step_id, "stepName": name or step_id, "status": word, "messages": list(messages)}
 
 
-def said(text: object, level: str = "error") -> dict[str, Any]:
+def service_message(text: object, level: str = "error") -> dict[str, Any]:
     return {"messageHtml": text, "level": level, "timestamp": "2023-11-09T09:11:02.3300176Z"}
 
 
@@ -107,7 +107,7 @@ def test_letter_case_and_separators_do_not_matter(word: str, data: st.DataObject
             operation("completed", step("a", "failed")), None, OperationState.FAILED, id="failure goes first"
         ),
         pytest.param(
-            operation("running", step("a", "inProgress"), step("b", "blocked", said("No image."))),
+            operation("running", step("a", "inProgress"), step("b", "blocked", service_message("No image."))),
             None,
             OperationState.FAILED,
             id="a blocked step with an error failed",
@@ -119,7 +119,9 @@ def test_letter_case_and_separators_do_not_matter(word: str, data: st.DataObject
             id="a blocked step with nothing to wait for failed",
         ),
         pytest.param(
-            operation("running", step("a", "inProgress"), step("b", "blocked", said("Waiting.", "information"))),
+            operation(
+                "running", step("a", "inProgress"), step("b", "blocked", service_message("Waiting.", "information"))
+            ),
             None,
             OperationState.RUNNING,
             id="a blocked step that waits for another does not fail",
@@ -198,7 +200,7 @@ def test_the_state_of_a_publish_follows_from_its_word_and_steps(
         pytest.param(operation("running", step(SIGN_OFF)), OperationState.RUNNING, id="complete, but no live step"),
         pytest.param(operation("running"), OperationState.RUNNING, id="no steps"),
         pytest.param(operation("running", step(LIVE, "inProgress")), OperationState.RUNNING, id="going live"),
-        pytest.param(operation(WAITING), OperationState.RUNNING, id="a go-live waits for nobody"),
+        pytest.param(operation(WAITING), OperationState.RUNNING, id="a go-live that waits"),
         pytest.param(operation("failed"), OperationState.FAILED, id="failed"),
         pytest.param(operation("running", step(LIVE, "rejected")), OperationState.FAILED, id="rejected"),
         pytest.param(operation("Cancelled"), OperationState.CANCELED, id="canceled"),
@@ -212,7 +214,15 @@ def test_the_state_of_a_go_live_follows_from_its_word_and_steps(document: object
     ("document", "errors"),
     [
         pytest.param(
-            operation("running", step("c", "blocked", said("<p>No <b>image</b>.</p>"), said("Wait.", "information"))),
+            operation(
+                "running",
+                step(
+                    "c",
+                    "blocked",
+                    service_message("<p>No <b>image</b>.</p>"),
+                    service_message("Wait.", "information"),
+                ),
+            ),
             ["c: No image."],
             id="error messages of a blocked step",
         ),
@@ -220,7 +230,7 @@ def test_the_state_of_a_go_live_follows_from_its_word_and_steps(document: object
             operation("failed", step("c", "blocked")), ["c: blocked, without a message from the service"], id="silent"
         ),
         pytest.param(
-            operation("failed", step("c", "Rejected", "Bad disk.", said("Odd.", "information"))),
+            operation("failed", step("c", "Rejected", "Bad disk.", service_message("Odd.", "information"))),
             ["c: Bad disk.", "c: Odd."],
             id="bare strings, where nothing is called an error",
         ),
@@ -233,13 +243,15 @@ def test_the_state_of_a_go_live_follows_from_its_word_and_steps(document: object
             id="steps behind the failed one are not blamed",
         ),
         pytest.param(
-            operation("failed", messages=[said("Broken.")], error={"code": "E1", "message": "Bad."}),
+            operation("failed", messages=[service_message("Broken.")], error={"code": "E1", "message": "Bad."}),
             ["Broken.", "E1: Bad."],
             id="of the operation",
         ),
         pytest.param(operation("failed", error="Bad."), ["Bad."], id="a bare error"),
         pytest.param(operation("failed"), ["the operation failed, without a message from the service"], id="nothing"),
-        pytest.param(operation("running", step("a", "inProgress", said("Once."))), [], id="nothing failed"),
+        pytest.param(
+            operation("running", step("a", "inProgress", service_message("Once."))), [], id="nothing failed"
+        ),
     ],
 )
 def test_errors_are_reported_with_their_step(document: object, errors: list[str]) -> None:
@@ -247,19 +259,23 @@ def test_errors_are_reported_with_their_step(document: object, errors: list[str]
 
 
 def test_an_error_after_a_hundred_remarks_is_found() -> None:
-    remarks = [said(f"Step {number}.", "information") for number in range(100)]
-    assert report("op", PUBLISH, operation("x", step("c", "blocked", *remarks, said("Bad.")))).errors == ["c: Bad."]
+    remarks = [service_message(f"Step {number}.", "information") for number in range(100)]
+    assert report("op", PUBLISH, operation("x", step("c", "blocked", *remarks, service_message("Bad.")))).errors == [
+        "c: Bad."
+    ]
 
 
 def test_a_sas_in_a_message_is_redacted() -> None:
     url = "https://a.blob.core.windows.net/v/x.vhd?se=1&amp;sig=hunter2%2B"
-    found = report("op", PUBLISH, operation("failed", step("c", "failed", said(f"Failure: Copying Images {url}"))))
+    found = report(
+        "op", PUBLISH, operation("failed", step("c", "failed", service_message(f"Failure: Copying Images {url}")))
+    )
     assert "hunter2" not in found.model_dump_json()
     assert "x.vhd" in found.errors[0]
 
 
 def test_a_report_is_bounded() -> None:
-    messages = [said("<i>" + "x" * 3_000_000)] * 30
+    messages = [service_message("<i>" + "x" * 3_000_000)] * 30
     steps = [step("i" * 5000, "rejected", *messages, name="n" * 5000)] * 80
     found = report("op", PUBLISH, operation("failed", *steps))
     assert len(found.steps) == 50

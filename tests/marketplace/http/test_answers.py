@@ -1,4 +1,4 @@
-"""The table of outcomes row by row, and what headers say."""
+"""Every outcome of a request becomes its error, and headers are read."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -110,8 +110,8 @@ def test_hints_come_from_the_dialect_only(status: int) -> None:
     hinted = Dialect(hints={status: "see {publisher_id}'s account"})
     plain = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW))
     assert plain == f"{CALL}: the marketplace answered {status}: No. (request id r-1)"
-    told = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW, dialect=hinted))
-    assert told == plain.replace(" (request", " - see fabrikam-linux's account (request")
+    message = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW, dialect=hinted))
+    assert message == plain.replace(" (request", " - see fabrikam-linux's account (request")
 
 
 def test_the_dialect_decides_the_error_of_a_refusal_by_its_body() -> None:
@@ -134,7 +134,7 @@ def test_the_dialect_reads_the_words_of_a_refusal_without_the_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         pytest.param("", "", id="empty"),
         pytest.param("   \n", "", id="blank"),
@@ -154,8 +154,8 @@ def test_the_dialect_reads_the_words_of_a_refusal_without_the_token() -> None:
         pytest.param("[" * 100_000, "[" * 599 + "…", id="nested beyond reason"),
     ],
 )
-def test_any_error_body_becomes_words(body: str, said: str) -> None:
-    assert words(body) == said
+def test_any_error_body_becomes_words(body: str, expected: str) -> None:
+    assert words(body) == expected
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("utf-8", "replace")))
@@ -196,10 +196,10 @@ def test_a_refused_header_is_not_quoted() -> None:
         pytest.param("9" * 500, timedelta(hours=1), id="beyond any number"),
         pytest.param("Fri, 01 Mar 2024 09:05:00 GMT", timedelta(minutes=5), id="a date"),
         pytest.param("Sat, 02 Mar 2024 09:05:00 GMT", timedelta(hours=1), id="a far date is capped"),
-        pytest.param("Fri, 01 Mar 2024 08:00:00 GMT", None, id="a past date says nothing"),
-        pytest.param("-5", None, id="negative says nothing"),
-        pytest.param("soon", None, id="garbage says nothing"),
-        pytest.param("", None, id="empty says nothing"),
+        pytest.param("Fri, 01 Mar 2024 08:00:00 GMT", None, id="a past date"),
+        pytest.param("-5", None, id="negative"),
+        pytest.param("soon", None, id="garbage"),
+        pytest.param("", None, id="empty"),
         pytest.param("Fri, 99 Mar 2024 99:00:00 GMT", None, id="a date that is none"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tokens are renewed in time, one renewal at a time, and never shown."""
+"""Tokens are renewed in time, once for concurrent callers, and never shown."""
 
 import asyncio
 import logging
@@ -35,15 +35,15 @@ TRANSIENT = (
 )
 
 
-def answered(status: int, said: str) -> ClientAuthenticationError:
-    """What a credential outside of a chain raises: the answer is there, with its status."""
-    error = ClientAuthenticationError(f"Microsoft Entra ID error '{said}'")
+def answered(status: int, code: str) -> ClientAuthenticationError:
+    """The error of a credential outside of a chain, with the answer and its status."""
+    error = ClientAuthenticationError(f"Microsoft Entra ID error '{code}'")
     error.response = cast("Any", SimpleNamespace(status_code=status))
     return error
 
 
 class Entra:
-    """Microsoft Entra with a clock: every credential made of it gives numbered tokens, again and again."""
+    """A fake Microsoft Entra with a clock. Each credential returns the same numbered token until it is replaced."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0

@@ -1,4 +1,4 @@
-"""What is told of each request to whoever measures and traces them."""
+"""Observers see every request."""
 
 import asyncio
 import inspect
@@ -25,7 +25,7 @@ Answers = Callable[[httpx.Request], httpx.Response]
 
 
 class Watcher(list[Exchange]):
-    """Keeps what it is told."""
+    """Records exchanges."""
 
     def __call__(self, exchange: Exchange) -> None:
         self.append(exchange)

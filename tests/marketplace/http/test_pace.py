@@ -1,4 +1,4 @@
-"""The pace of requests, as whoever receives them counts."""
+"""The rate of requests, as the receiver counts them."""
 
 import asyncio
 from bisect import bisect_left
@@ -23,7 +23,7 @@ def most_within_a_second(moments: Sequence[float]) -> int:
 
 
 async def passes(pace: Pace, within: float = 0.1) -> bool:
-    """Tell whether somebody who wants to send now may, and send."""
+    """Return whether a request could be sent now. Send it if so."""
 
     async def request() -> None:
         async with pace.turn():

@@ -1,4 +1,4 @@
-"""What sends the requests of every API: tokens, the repetition that an API may ask for, and its way to say no."""
+"""Requests of both APIs: tokens, further attempts, errors, and IDs in paths."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,61 +14,33 @@ from marketplace import errors
 from marketplace.http.answers import PLAIN, Answer, Call, Dialect
 from marketplace.http.credentials import FixedToken
 from marketplace.http.sender import Headers, Sender, segment
+from tests.marketplace.canned import CannedService, NumberedTokens
 
 CALL = Call("publish", "fabrikam-linux", "webstack-appliance")
 URL = "https://marketplace.example/publish"
 TOKEN = "hunter2-token"
 
 
-class Service:
-    """Answers with what it is given, one after the other; keeps what it was sent."""
-
-    def __init__(self, *answers: httpx.Response | Exception) -> None:
-        self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+class Service(CannedService):
+    """A service and the requests that are sent to it."""
 
     @property
     def sent(self) -> list[str | None]:
         return [request.headers.get("x-again") for request in self.requests]
 
     async def asked(self, dialect: Dialect = PLAIN, **more: Any) -> Answer:
-        client = httpx.AsyncClient(transport=httpx.MockTransport(self))
-        sender = Sender(client, more.pop("credentials", FixedToken(SecretStr(TOKEN))), dialect)
+        sender = Sender(self.client(), more.pop("credentials", FixedToken(SecretStr(TOKEN))), dialect)
         return await sender.send(CALL, "POST", URL, content=b"{}", **more)
 
 
-class Renewing:
-    """Numbered tokens."""
-
-    def __init__(self) -> None:
-        self.number = 1
-
-    async def token(self) -> str:
-        return f"hunter2-token-{self.number}"
-
-    async def renewed(self) -> str:
-        self.number += 1
-        return await self.token()
-
-    async def close(self) -> None:
-        pass
-
-
 class Amending:
-    """Asks for a request to be sent once more where it was refused; keeps what it was told."""
+    """Asks for one more attempt after a refusal, and records its arguments."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Answer | Exception, Headers]] = []
+        self.calls: list[tuple[Answer | Exception, Headers]] = []
 
     def __call__(self, happened: Answer | Exception, headers: Headers) -> Headers | None:
-        self.told.append((happened, headers))
+        self.calls.append((happened, headers))
         refused = isinstance(happened, Exception) or happened.status == 400
         return {**headers, "X-Again": "yes"} if refused and "X-Again" not in headers else None
 
@@ -105,19 +77,19 @@ async def test_nothing_is_sent_again_unless_the_api_asks_for_it() -> None:
 
 async def test_a_new_token_and_other_headers_may_both_be_needed() -> None:
     service = Service(httpx.Response(401), httpx.Response(400), httpx.Response(202))
-    await service.asked(credentials=Renewing(), resend_with=Amending())
+    await service.asked(credentials=NumberedTokens(), resend_with=Amending())
     assert service.sent == [None, None, "yes"]
     assert [request.headers["authorization"] for request in service.requests] == [
-        "Bearer hunter2-token-1",
-        "Bearer hunter2-token-2",
-        "Bearer hunter2-token-2",
+        "Bearer hunter2-1",
+        "Bearer hunter2-2",
+        "Bearer hunter2-2",
     ]
 
 
 async def test_a_token_is_renewed_once_even_if_headers_were_changed() -> None:
     service = Service(httpx.Response(400), httpx.Response(401), httpx.Response(401))
     with pytest.raises(errors.Unauthorized):
-        await service.asked(credentials=Renewing(), resend_with=Amending())
+        await service.asked(credentials=NumberedTokens(), resend_with=Amending())
     assert service.sent == [None, "yes", "yes"]
 
 
@@ -135,8 +107,8 @@ async def test_the_decision_about_another_attempt_never_sees_the_token() -> None
     service = Service(httpx.Response(400, text=f"what is {TOKEN}?", headers={"x-echo": TOKEN}), httpx.Response(202))
     amending = Amending()
     await service.asked(resend_with=amending)
-    assert [headers for _, headers in amending.told] == [{}, {"X-Again": "yes"}]
-    refusal = amending.told[0][0]
+    assert [headers for _, headers in amending.calls] == [{}, {"X-Again": "yes"}]
+    refusal = amending.calls[0][0]
     assert isinstance(refusal, Answer)
     assert (refusal.text, refusal.headers["x-echo"]) == ("what is REDACTED?", "REDACTED")
 

@@ -1,4 +1,4 @@
-"""A publisher of their own in a sandbox over real HTTP, whose clock moves when a test or an edit's pause moves it."""
+"""A publisher in a sandbox over HTTP. Its clock moves when a test, or the pause of an edit, moves it."""
 
 import itertools
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A service of canned answers, for what the sandbox does not play."""
+"""A fake service with canned answers, for cases that the sandbox does not cover."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Reply = httpx.Response | Exception | dict[str, Any] | str | int | Callable[[http
 
 
 class Mocked:
-    """Answers by method and path, each list one after the other, the last one for ever; keeps what it was sent."""
+    """Returns answers by method and path, the last one of a list repeatedly, and records requests."""
 
     def __init__(self, answers: dict[str, Reply | list[Reply]] | None = None) -> None:
         self.answers: dict[str, list[Reply]] = {"GET product": [{"value": [product()]}]}
@@ -45,7 +45,7 @@ class Mocked:
 
     @staticmethod
     def asked(request: httpx.Request) -> str:
-        """Return a request as a key of the answers: its method, its path, and which target it is for."""
+        """Return the key of a request in the answers: its method, path and target."""
         path = request.url.path.removeprefix(BASE).replace(f"/{P}", "")
         target = request.url.params.get("targetType")
         return f"{request.method} {path}" + (f" {target}" if target else "")
@@ -62,12 +62,12 @@ class Mocked:
         return ProductIngestionMarketplace(self.calls(), **given)
 
     def sent(self, key: str = "POST configure") -> list[Any]:
-        """Return the bodies of the requests of a kind."""
+        """Return the bodies of the requests with a key."""
         return [json.loads(each.content) for each in self.requests if self.asked(each) == key]
 
     @property
     def asked_for(self) -> list[str]:
-        """The requests in their order."""
+        """The requests in order."""
         return [self.asked(each) for each in self.requests]
 
 

@@ -1,4 +1,4 @@
-"""Offers as the Product Ingestion API tells of them, for tests: trees, technical configurations, images."""
+"""Offers of the Product Ingestion API for tests: trees, technical configurations, images."""
 
 import json
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def gallery_source(name: str) -> dict[str, Any]:
 
 
 def version(number: str, *types: str, source: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
-    """An image version of one source."""
+    """Return an image version with one source."""
     images = [{"imageType": each, "source": source or sas_source(number)} for each in types or ("x64Gen2",)]
     return {"versionNumber": number, "vmImages": images, **members}
 
@@ -124,14 +124,14 @@ def submission(target: str, number: str = "1152921505690001234", **members: Any)
 
 
 def text(*listed: dict[str, Any], target: str = "draft") -> str:
-    """The text of a tree."""
+    """Return the text of a tree."""
     return json.dumps(
         {"$schema": schema("resource-tree"), "target": {"targetType": target}, "resources": listed}, indent=3
     )
 
 
 def tree(*listed: dict[str, Any]) -> Tree:
-    """A tree of the resources, besides the product, its property, and a plan where none is given."""
+    """Return a tree of the resources, the product, its property, and a plan unless one is given."""
     plans = () if any("/schema/plan/" in each["$schema"] for each in listed) else (plan(),)
     return resources.read(text(product(), of_property(), *plans, *listed, submission("draft", "0")))
 
@@ -139,7 +139,7 @@ def tree(*listed: dict[str, Any]) -> Tree:
 def slots(
     draft: dict[str, Any] | None, preview: dict[str, Any] | None = None, live: dict[str, Any] | None = None
 ) -> Trees:
-    """The trees of an offer of one plan, by its technical configuration in each."""
+    """Return the trees of an offer with one plan, from its technical configuration in each slot."""
     return trees(*[tree(each) if each is not None else None for each in (draft, preview, live)])
 
 
@@ -154,7 +154,7 @@ def gallery_image(number: str, **members: Any) -> Image:
 
 
 def edit(there: Trees, *images: Image, **members: Any) -> tuple[list[dict[str, Any]], EditOutcome]:
-    """Edit, and return what would be written as documents."""
+    """Edit, and return the documents that would be written."""
     texts, outcome = edits.edit(
         there, Change(images=list(images), **members), product=P, tenant_id=members.pop("tenant", None), now=NOW
     )

@@ -1,4 +1,4 @@
-"""A publisher who uses the marketplace by our client, and by hand."""
+"""A publisher who uses the marketplace with our client and by hand."""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def image(version: str, **members: Any) -> Image:
 
 
 class Publisher:
-    """The client, and a hand in Partner Center."""
+    """A publisher with the client, and with Partner Center."""
 
     def __init__(self, marketplace: ProductIngestionMarketplace, by_hand: IngestionClient) -> None:
         self.marketplace = marketplace
@@ -36,7 +36,7 @@ class Publisher:
         self.handles: list[str] = []
 
     def attempt(self, **members: Any) -> Attempt:
-        """An attempt that notes its handles."""
+        """Return an attempt that records the names of accepted requests."""
         return Attempt(accepted=self.handles.append, **members)
 
     def definition(self, **changes: Any) -> OfferDefinition:
@@ -73,7 +73,7 @@ class Publisher:
         return handle
 
     async def published(self, *images: Image, **members: Any) -> str:
-        """Publish, let time pass; return the submission's number."""
+        """Publish, wait for the preview, and return the submission's number."""
         handle = await self.publish(*images, **members)
         self.by_hand.clock.advance(8 * DAY)
         return (await self.marketplace.look(self.offer, handle, OperationKind.PUBLISH)).operation_id
@@ -92,7 +92,7 @@ class Publisher:
         return handle
 
     async def live(self) -> str:
-        """Put the sample offer and go all the way; return the submission's number."""
+        """Put the sample offer, publish it, go live, and return the submission's number."""
         await self.put()
         number = await self.published()
         await self.go_live(number)
@@ -101,12 +101,12 @@ class Publisher:
         return number
 
     async def known(self) -> None:
-        """Let the hand know the product."""
+        """Look up the product for requests by hand."""
         listed = await self.by_hand.get(f"product?externalId={OFFER}")
         self.by_hand.product = listed["value"][0]["id"].removeprefix("product/")
 
     async def requests(self, *calls: str) -> list[dict[str, Any]]:
-        """The log, of some calls only where they are given."""
+        """Return the log of requests, or of some calls only."""
         return [each for each in await self.by_hand.requests() if not calls or each["call"] in calls]
 
     async def calls_since(self, before: Sequence[object]) -> list[str]:

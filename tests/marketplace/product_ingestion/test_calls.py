@@ -1,4 +1,4 @@
-"""The calls on the wire: addresses, headers, pages, and no secret anywhere."""
+"""The calls on the wire: URLs, headers, pages, and no secrets."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from marketplace import errors
 from marketplace.http.credentials import FixedToken
 from marketplace.product_ingestion.calls import ProductIngestion
+from tests.marketplace.canned import CannedService
 from tests.marketplace.product_ingestion.mocked import JOB, OFFER, Mocked
 from tests.marketplace.product_ingestion.offers import P, product
 from tests.marketplace.product_ingestion.test_failures import IN_PROGRESS, INVALID
@@ -31,22 +32,9 @@ CALLS: dict[str, tuple[Asked, str, str, Any]] = {
 every_call = pytest.mark.parametrize("name", CALLS)
 
 
-class Always:
-    """Answers every request with the same, one after the other."""
-
-    def __init__(self, *answers: httpx.Response) -> None:
-        self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-
-def against(*answers: httpx.Response, **members: Any) -> tuple[Always, ProductIngestion]:
-    service = Always(*answers)
-    client = httpx.AsyncClient(transport=httpx.MockTransport(service), follow_redirects=True)
-    return service, ProductIngestion(client, FixedToken(SecretStr("hunter2-token")), **members)
+def against(*answers: httpx.Response, **members: Any) -> tuple[CannedService, ProductIngestion]:
+    service = CannedService(*answers)
+    return service, ProductIngestion(service.client(), FixedToken(SecretStr("hunter2-token")), **members)
 
 
 @every_call

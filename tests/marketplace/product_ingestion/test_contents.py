@@ -1,4 +1,4 @@
-"""What a slot holds, and what going live would do."""
+"""What a slot holds, and what going live would change."""
 
 import json
 import random
@@ -99,11 +99,11 @@ def test_gallery_images_are_the_same_if_one_of_them_names_no_tenant() -> None:
 def test_a_promotion_names_everything_that_going_live_changes() -> None:
     live = contents(version("1.0.0"), version("1.1.0"), openPorts=[])
     preview = contents(version("1.0.0", lifecycleState="deprecated"), version("1.2.0"), openPorts=[{"label": "ssh"}])
-    told = promotion(preview, live)
-    assert [str(each) for each in told.adds] == ["lts 1.2.0 (generation x64Gen2)"]
-    assert [str(each) for each in told.removes] == ["lts 1.1.0 (generation x64Gen2)"]
-    assert [str(each) for each in told.deprecates] == ["lts 1.0.0"]
-    assert told.changes == ["virtual-machine-plan-technical-configuration of plan lts: openPorts"]
+    found = promotion(preview, live)
+    assert [str(each) for each in found.adds] == ["lts 1.2.0 (generation x64Gen2)"]
+    assert [str(each) for each in found.removes] == ["lts 1.1.0 (generation x64Gen2)"]
+    assert [str(each) for each in found.deprecates] == ["lts 1.0.0"]
+    assert found.changes == ["virtual-machine-plan-technical-configuration of plan lts: openPorts"]
 
 
 def test_a_promotion_names_added_and_removed_resources() -> None:
@@ -131,9 +131,9 @@ def test_a_promotion_names_changed_image_versions() -> None:
 def test_a_promotion_does_not_depend_on_the_order_of_resources() -> None:
     plans = [plan(), plan("edge")]
     versions = [configuration(version("1.10.0"), version("1.9.0"), plan=one) for one in ("lts", "edge")]
-    told = promotion(OfferContents(tree(*plans, *versions)), None)
-    assert promotion(OfferContents(tree(*reversed(versions), *plans)), None) == told
-    assert [each.version for each in told.adds] == ["1.9.0", "1.10.0"] * 2
+    found = promotion(OfferContents(tree(*plans, *versions)), None)
+    assert promotion(OfferContents(tree(*reversed(versions), *plans)), None) == found
+    assert [each.version for each in found.adds] == ["1.9.0", "1.10.0"] * 2
 
 
 def test_a_first_go_live_is_named_and_without_a_preview_a_promotion_is_empty() -> None:

@@ -1,4 +1,4 @@
-"""Errors within errors: what is told of them, and what is to be done."""
+"""Nested errors are reported and classified."""
 
 import json
 from typing import Any
@@ -57,8 +57,8 @@ def test_the_innermost_errors_are_reported_with_their_resources() -> None:
 
 
 def test_messages_are_reported_without_markup() -> None:
-    [said] = failures.innermost(failures.read([CERTIFICATION]))
-    assert said == "invalidState: Issues were found in certification: port 22"
+    [message] = failures.innermost(failures.read([CERTIFICATION]))
+    assert message == "invalidState: Issues were found in certification: port 22"
 
 
 @pytest.mark.parametrize("details", [None, {}, [], "nothing", [None], 7])

@@ -1,4 +1,4 @@
-"""Changes by others in the draft: what is one, and what is none."""
+"""Which differences in the draft are changes by others."""
 
 from typing import Any
 

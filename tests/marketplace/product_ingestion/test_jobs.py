@@ -1,4 +1,4 @@
-"""Job documents: how far a job is, and what its operation is reported as."""
+"""Job documents, and the reports on their operations."""
 
 from typing import Any
 

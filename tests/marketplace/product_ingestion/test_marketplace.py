@@ -1,4 +1,4 @@
-"""What the procedures need of the marketplace, played against the sandbox."""
+"""The marketplace behind the Product Ingestion API, against the sandbox."""
 
 import json
 from datetime import timedelta

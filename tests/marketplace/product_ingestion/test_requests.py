@@ -1,4 +1,4 @@
-"""What is sent, body by body, and what is done about answers that the sandbox does not play."""
+"""The bodies of requests, and answers that the sandbox does not give."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The list of submissions, in each of the shapes it is known in."""
+"""The list of submissions, in all shapes that were seen."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
