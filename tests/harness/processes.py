@@ -1,4 +1,4 @@
-"""How the programs of the campaigns and measurements are started: on free ports, and none outlives us."""
+"""Start programs with a clean environment, on free ports, so that none outlives the process that started it."""
 
 import ctypes
 import os
@@ -15,48 +15,55 @@ CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_EN
     "TEMPORAL_CONFIG_FILE": os.devnull,
     "PYTHONUNBUFFERED": "1",
 }
-"""What a program sees of the environment of whoever starts a campaign."""
+"""What a program inherits of the caller's environment, and two variables that every program gets."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def start(
-    command: Sequence[str], written: IO[bytes] | int = subprocess.DEVNULL, environment: Mapping[str, str] = {}
+    command: Sequence[str],
+    output: IO[bytes] | int = subprocess.DEVNULL,
+    environment: Mapping[str, str] = {},
+    folder: Path | None = ROOT,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in the project's folder.
+    """Start a program.
 
     Args:
         command: The command.
-        written: Where it writes.
-        environment: Its variables, beside `CLEAN`.
+        output: Where standard output and standard error go.
+        environment: Variables to set besides `CLEAN`.
+        folder: The working directory; ``None`` is the caller's.
     """
     return subprocess.Popen(
         command,
         env={**CLEAN, **environment},
-        cwd=ROOT,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
-        stdout=written,
+        stdout=output,
         stderr=subprocess.STDOUT,
         preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
     )
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a loopback port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
 def die_with_us(number: int = signal.SIGKILL) -> None:
-    """Make the kernel end the program when we are killed and cannot do so ourselves; for ``preexec_fn``."""
+    """Have the kernel send the signal to the program when its parent dies; for ``preexec_fn``.
+
+    This covers a parent that is killed and cannot clean up.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def end_on_sigterm() -> None:
-    """End on SIGTERM as on Ctrl-C: programs and folders are cleaned up where the exception comes by.
+    """Treat SIGTERM like Ctrl-C: the exception passes through every clean-up on its way out.
 
-    It is not `SystemExit`, which hypothesis would take for something found.
+    `SystemExit` would not do, because hypothesis takes it for a failing example.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)

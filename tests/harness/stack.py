@@ -1,4 +1,4 @@
-"""The programs of a campaign: a real server that keeps its state in a file, the sandbox, real workers, cut wires."""
+"""The programs of a campaign: a Temporal server that keeps its state in a file, the sandbox, workers and proxies."""
 
 import asyncio
 import contextlib
@@ -16,13 +16,11 @@ from temporalio.client import Client
 from sandbox import DEFAULT_TOKEN
 from tests.harness.apis import Api
 from tests.harness.processes import free_port, start
+from tests.harness.secrets import ACCOUNT_KEY
 from tests.harness.temporal_server import connected, server_command
 
-ACCOUNT_KEY = "Q0hBT1NBQ0NPVU5US0VZ"
-"""The invented key of the storage account; must show nowhere."""
-
 SPEED = 60_000
-"""Seconds of the marketplace in a second: a day takes 1.4 s."""
+"""Seconds that pass at the marketplace in one second: a day takes 1.4 s."""
 
 DURATIONS = {
     "displaydummycertify": 12_000,
@@ -32,40 +30,44 @@ DURATIONS = {
     "live": 60_000,
 }
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
-"""Events after which the server suggests to continue as new: a few looks, so runs do it all the time."""
+"""The server suggests to continue as new after 40 events, so runs do it after a few looks."""
 
 
-class StruckByOthersError(Exception):
-    """A program of the campaign ended that the campaign did not end."""
+class UnexpectedExitError(Exception):
+    """A program ended, and the campaign did not end it."""
 
 
 @dataclass
 class Program:
-    """A running program and the file that it writes to."""
+    """A running program and its log.
+
+    Attributes:
+        wanted: Whether the campaign wants it to run.
+    """
 
     process: subprocess.Popen[bytes]
     log: Path
     wanted: bool = True
 
     def said(self) -> str:
-        """Return what it wrote; nothing where that went to a full disk."""
+        """Return what it logged. A log on a full disk is empty."""
         return self.log.read_text(errors="replace") if self.log.is_file() else ""
 
     def kill(self) -> None:
-        """End it as a power failure would."""
+        """Kill it, as a power failure would."""
         self.wanted = False
         self.process.kill()
         self.process.wait()
 
     async def stop(self) -> int:
-        """Ask it to end and wait; answers with its exit status."""
+        """Send SIGTERM, wait, and return the exit status."""
         self.wanted = False
         self.process.terminate()
         return await asyncio.to_thread(self.process.wait, 60)
 
 
-class Wire:
-    """A TCP proxy on loopback that can be cut."""
+class Proxy:
+    """A TCP proxy on loopback whose connections can be cut or silenced."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -80,21 +82,21 @@ class Wire:
         return server
 
     def cut(self) -> None:
-        """Break every connection, and each new one."""
+        """Break every connection, and refuse new ones."""
         self._state = "cut"
         self.hang_up()
 
     def silence(self) -> None:
-        """Swallow what is sent, and break nothing: the far end is just not heard of any more."""
+        """Drop all data, but keep the connections: the far end just falls silent."""
         self._state = "silent"
 
     def mend(self) -> None:
-        """Carry again; what was swallowed is lost, so its connections end."""
+        """Carry data again. Connections that lost data are broken."""
         self._state = "whole"
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Break every connection there is."""
+        """Break every connection."""
         for writer in list(self._writers):
             writer.transport.abort()
 
@@ -123,7 +125,7 @@ class Wire:
 
 @dataclass
 class Stack:
-    """What runs, and where it is found.
+    """The running programs, and where they listen.
 
     Attributes:
         server_options: More options of the Temporal server.
@@ -139,11 +141,11 @@ class Stack:
 
     @property
     def sandbox_url(self) -> str:
-        """The address of the sandbox."""
+        """The base URL of the sandbox."""
         return f"http://127.0.0.1:{self.sandbox_port}"
 
     def start(self, *command: str, environment: Mapping[str, str] = {}, disk_is_full: bool = False) -> Program:
-        """Start a program in the project's folder."""
+        """Start a program, with a log of its own."""
         log = Path("/dev/full") if disk_is_full else self.folder / f"{len(self.programs)}.log"
         with log.open("wb") as written:
             process = start(command, written, environment)
@@ -151,20 +153,18 @@ class Stack:
         return self.programs[-1]
 
     def check(self) -> None:
-        """Make sure that only the campaign strikes.
+        """Check that every program runs, but for those that the campaign ended.
 
         Raises:
-            StruckByOthersError: A program ended that nobody here ended: nothing that follows would prove anything.
+            UnexpectedExitError: A program ended. Whatever the campaign found after that would prove nothing.
         """
         for program in self.programs:
             if program.wanted and program.process.poll() is not None:
                 said = program.said()[-2000:]
-                raise StruckByOthersError(
-                    f"{program.process.args!r} ended by itself, or by a stranger. It said: {said}"
-                )
+                raise UnexpectedExitError(f"{program.process.args!r} ended, and the campaign did not end it: {said}")
 
     def start_server(self) -> Program:
-        """Start the Temporal server; a second one goes on where the first was killed."""
+        """Start the Temporal server. A second one continues where the first was killed."""
         file = self.folder / "temporal.db"
         self.server = self.start(*server_command(self.temporal_port, *self.server_options, file=file))
         return self.server
@@ -179,7 +179,7 @@ class Stack:
     def start_worker(
         self, queue: str, api: Api, *, temporal: int = 0, marketplace: int = 0, disk_is_full: bool = False
     ) -> Program:
-        """Start a worker as a user does; ports are those of wires, where there are any."""
+        """Start a worker as a user does, directly or through the ports of proxies."""
         return self.start(
             *(sys.executable, "-m", "worker"),
             disk_is_full=disk_is_full,
@@ -193,14 +193,21 @@ class Stack:
             },
         )
 
+    async def until_working(self, worker: Program) -> None:
+        """Wait until a worker polls its task queue."""
+        async with asyncio.timeout(60):
+            while "Working on task queue" not in worker.said():
+                self.check()
+                await asyncio.sleep(0.1)
+
     async def client(self) -> Client:
-        """Connect as soon as the server answers."""
+        """Return a client as soon as the server answers."""
         return await connected(f"127.0.0.1:{self.temporal_port}")
 
 
 @asynccontextmanager
 async def stack_in(folder: Path, server_options: Sequence[str] = SHORT_HISTORIES) -> AsyncIterator[Stack]:
-    """Run server and sandbox; whatever was started is gone when the context is left."""
+    """Run server and sandbox. Leaving the context kills every program of the stack."""
     async with httpx.AsyncClient(timeout=60) as http:
         stack = Stack(folder, free_port(), free_port(), http, server_options)
         try:
@@ -214,7 +221,6 @@ async def stack_in(folder: Path, server_options: Sequence[str] = SHORT_HISTORIES
 
 
 async def _until_healthy(stack: Stack) -> None:
-    """Wait until the sandbox answers."""
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(httpx.TransportError):

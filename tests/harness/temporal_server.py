@@ -1,4 +1,4 @@
-"""The embedded Temporal server of the campaigns and measurements."""
+"""The embedded Temporal server that tests and measurements run against."""
 
 import asyncio
 from pathlib import Path
@@ -18,12 +18,12 @@ READY_WITHIN = 60.0
 
 
 def server_command(port: int, *more: str, file: Path | None = None) -> list[str]:
-    """Return the command that starts a server without a UI, which knows our search attributes.
+    """Return the command that starts a server without a UI and with our search attributes registered.
 
     Args:
-        port: Where it listens, on loopback.
+        port: The loopback port to listen on.
         more: More options of ``temporal server start-dev``.
-        file: Where it keeps its state: a second one goes on where the first was killed.
+        file: Where the server keeps its state. A second server on the same file continues where the first was killed.
 
     Raises:
         DemoError: There is no `temporal` binary.
@@ -37,10 +37,10 @@ def server_command(port: int, *more: str, file: Path | None = None) -> list[str]
 
 
 async def connected(address: str, **options: Any) -> Client:
-    """Connect as soon as the server answers; ``options`` are those of `Client.connect`.
+    """Return a client as soon as the server answers; ``options`` go to `Client.connect`.
 
     Raises:
-        TimeoutError: It did not.
+        TimeoutError: The server did not answer within `READY_WITHIN` seconds.
     """
     async with asyncio.timeout(READY_WITHIN):
         while True:

@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sandbox import DEFAULT_TOKEN
 from tests.apis.cloud_partner import IMAGES
 from tests.desk import OFFER
-from tests.harness.processes import CLEAN, die_with_us
+from tests.harness.processes import start
 from tests.harness.temporal_server import server_command
 
 
@@ -67,15 +67,7 @@ class Programs:
         """Start a program in the project's folder, or in another version of it."""
         log = self.folder / f"{len(self._running)}.log"
         with log.open("wb") as written:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**CLEAN, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=subprocess.STDOUT,
-                preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of the tests holds a lock of libc's
-            )
+            process = start(command, written, environment, folder)
         self._running.append(Program(process, log))
         return self._running[-1]
 

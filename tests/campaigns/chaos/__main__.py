@@ -1,4 +1,7 @@
-"""Runs a fault campaign and prints its table. Exit status 0 only when nothing was lost and nothing done twice."""
+"""Publish under fault, and check that nothing is lost and nothing is done twice: ``make chaos``.
+
+The exit status is 0 only when there are no findings.
+"""
 
 import argparse
 import asyncio
@@ -25,26 +28,30 @@ WIDTH = 200
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.chaos", description="Publish under fault.")
-    parser.add_argument("--seed", type=int, default=SEED, help="makes the plan (default: %(default)s)")
-    parser.add_argument("--api", choices=list(APIS), help="only through this one (default: through both)")
+    parser.add_argument("--seed", type=int, default=SEED, help="the seed of the plan (default: %(default)s)")
+    parser.add_argument("--api", choices=list(APIS), help="publish through this API only (default: both)")
     parser.add_argument(
-        "--runs", type=int, default=RUNS, help="at least so many through each API (default: %(default)s)"
+        "--runs", type=int, default=RUNS, help="how many runs through each API, at least (default: %(default)s)"
     )
-    parser.add_argument("--jobs", type=int, default=JOBS, help="kinds of faults at a time (default: %(default)s)")
     parser.add_argument(
-        "--faults", default="", metavar="TEXT[,TEXT]", help="only the kinds whose name holds one of these"
+        "--jobs", type=int, default=JOBS, help="how many kinds of faults at a time (default: %(default)s)"
     )
-    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the programs write")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this Markdown file")
-    parser.add_argument("--list", action="store_true", help="name the kinds of faults, and end")
+    parser.add_argument(
+        "--faults", default="", metavar="TEXT[,TEXT]", help="play only the kinds whose names contain one of these"
+    )
+    parser.add_argument(
+        "--logs", type=Path, metavar="FOLDER", help="keep the programs' logs and the evidence of findings"
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table into this Markdown file")
+    parser.add_argument("--list", action="store_true", help="list the kinds of faults, and exit")
     arguments = parser.parse_args(words)
     if arguments.logs and arguments.logs.exists():
-        parser.error(f"{arguments.logs} is there already: choose another folder")
+        parser.error(f"{arguments.logs} exists already: choose another folder")
     return arguments
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run a campaign; 1 when anything was found."""
+    """Run a campaign. Return 1 when there are findings."""
     end_on_sigterm()
     arguments = _arguments(words)
     named = [text for text in arguments.faults.split(",") if text]
@@ -66,9 +73,8 @@ def main(words: Sequence[str] | None = None) -> int:
     console.print(f"seed {arguments.seed}, {took / 60:.1f} min")
     if arguments.write:
         options = f"--seed {arguments.seed} --runs {arguments.runs} --jobs {arguments.jobs}"
-        took_minutes = f"in {took / 60:.0f} minutes, on a machine of {os.cpu_count()} cores"
-        told = f"Made by `python -m tests.campaigns.chaos {options}` {took_minutes}."
-        write(arguments.write, played, told)
+        measured = f"in {took / 60:.0f} minutes, on a machine of {os.cpu_count()} cores"
+        write(arguments.write, played, f"Made by `python -m tests.campaigns.chaos {options}` {measured}.")
     return 1 if any(row.findings for rows in played.values() for row in rows) else 0
 
 

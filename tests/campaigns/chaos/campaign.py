@@ -1,4 +1,4 @@
-"""A whole campaign: every kind of fault with its stories, several kinds at a time."""
+"""A whole campaign through one API: all kinds of faults, several at a time."""
 
 import asyncio
 import time
@@ -13,26 +13,28 @@ from temporalio.client import Client
 from tests.campaigns.chaos.evidence import gather, keep
 from tests.campaigns.chaos.faults import Kind, plan
 from tests.campaigns.chaos.invariants import Finding, secrets_in
-from tests.campaigns.chaos.play import Cell, play
+from tests.campaigns.chaos.play import Batch, play
 from tests.campaigns.chaos.report import Row, row_of
-from tests.campaigns.chaos.scenarios import Story
+from tests.campaigns.chaos.scenarios import Scenario
 from tests.campaigns.chaos.trouble import trouble_for
 from tests.harness.apis import Api
 from tests.harness.stack import Stack, stack_in
 
-CALM = "calm"
-"""The task queue of the kinds that strike the marketplace only; two workers serve them all."""
+SHARED_QUEUE = "shared"
+"""The task queue of all kinds that strike no workers."""
 
-CALM_WORKERS = 2
+SHARED_WORKERS = 2
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a campaign through one API is made of.
+    """A campaign through one API.
 
     Attributes:
-        kinds: The kinds of faults; those that the API does not know are left out.
-        jobs: How many kinds at a time.
+        runs: The fewest runs to play.
+        kinds: The kinds of faults. Those that the API does not have are left out.
+        jobs: How many kinds to play at a time.
+        folder: Where the programs' logs go, and the evidence of findings.
     """
 
     api: Api
@@ -44,55 +46,57 @@ class Campaign:
     console: Console
 
     async def run(self) -> list[Row]:
-        """Play all stories and judge them; the rows are in the order of the kinds."""
+        """Play and judge all scenarios. Return a row for each kind, in their order."""
         kinds = [kind for kind in self.kinds if self.api in kind.apis]
-        stories = plan(self.seed, self.runs, kinds, self.api)
+        scenarios = plan(self.seed, self.runs, kinds, self.api)
         shared = [kind for kind in kinds if not kind.own_stack]
-        rows = await self._on_one_stack("shared", shared, stories) if shared else []
+        rows = await self._on_one_stack("shared", shared, scenarios) if shared else []
         for number, kind in enumerate(kind for kind in kinds if kind.own_stack):
-            rows += await self._on_one_stack(f"own-{number}", [kind], stories)
+            rows += await self._on_one_stack(f"own-{number}", [kind], scenarios)
         names = [kind.name for kind in kinds]
         return sorted(rows, key=lambda row: names.index(row.kind))
 
-    async def _on_one_stack(self, name: str, kinds: Sequence[Kind], stories: dict[str, list[Story]]) -> list[Row]:
+    async def _on_one_stack(
+        self, name: str, kinds: Sequence[Kind], scenarios: dict[str, list[Scenario]]
+    ) -> list[Row]:
         folder = self.folder / self.api.name / name
         folder.mkdir(parents=True)
-        turns = asyncio.Semaphore(self.jobs)
+        slots = asyncio.Semaphore(self.jobs)
         async with stack_in(folder) as stack:
             client = await stack.client()
             if not all(kind.own_workers for kind in kinds):
-                for _ in range(CALM_WORKERS):
-                    stack.start_worker(CALM, self.api)
+                for _ in range(SHARED_WORKERS):
+                    stack.start_worker(SHARED_QUEUE, self.api)
             rows = await asyncio.gather(
-                *(self._play(kind, stories[kind.name], stack, client, turns) for kind in kinds)
+                *(self._play(kind, scenarios[kind.name], stack, client, slots) for kind in kinds)
             )
             shown = _secrets_in_logs(stack)
-        return [*rows[:-1], _with(rows[-1], shown)] if shown else rows
+        return [*rows[:-1], _with_findings(rows[-1], shown)] if shown else rows
 
     async def _play(
-        self, kind: Kind, stories: list[Story], stack: Stack, client: Client, turns: asyncio.Semaphore
+        self, kind: Kind, scenarios: list[Scenario], stack: Stack, client: Client, slots: asyncio.Semaphore
     ) -> Row:
-        async with turns:
+        async with slots:
             began = time.monotonic()
-            queue = kind.name.replace(" ", "-") if kind.own_workers else CALM
-            cell = Cell(kind, self.api, stories, stack, client, queue)
-            async with trouble_for(cell, Random(f"{self.seed} {kind.name} trouble")):  # noqa: S311 - repeatable
-                await asyncio.gather(*(play(cell, story) for story in stories))
+            queue = kind.name.replace(" ", "-") if kind.own_workers else SHARED_QUEUE
+            batch = Batch(kind, self.api, scenarios, stack, client, queue)
+            async with trouble_for(batch, Random(f"{self.seed} {kind.name} trouble")):  # noqa: S311 - repeatable
+                await asyncio.gather(*(play(batch, scenario) for scenario in scenarios))
             took = time.monotonic() - began
             await asyncio.sleep(kind.held_for)
-            evidence = await gather(cell)
+            evidence = await gather(batch)
             row = row_of(kind, evidence, took)
             for each in evidence:
-                if any(finding.where == each.story.publisher for finding in row.findings):
+                if any(finding.where == each.scenario.publisher for finding in row.findings):
                     keep(each, stack.folder)
             state = "ok" if not row.findings else f"{len(row.findings)} findings"
-            said = f"{self.api.name}: {kind.name}: {row.runs} runs, {row.hits} hits, {took:.0f} s: {state}"
-            self.console.print(said, markup=False)
+            line = f"{self.api.name}: {kind.name}: {row.runs} runs, {row.hits} hits, {took:.0f} s: {state}"
+            self.console.print(line, markup=False)
             return row
 
 
 def _secrets_in_logs(stack: Stack) -> list[Finding]:
-    """Search what every program wrote."""
+    """Search the logs of all programs."""
     return [
         Finding("logs", "secret", program.log.name, f"shows {shown}")
         for program in stack.programs
@@ -100,5 +104,5 @@ def _secrets_in_logs(stack: Stack) -> list[Finding]:
     ]
 
 
-def _with(row: Row, more: Sequence[Finding]) -> Row:
+def _with_findings(row: Row, more: Sequence[Finding]) -> Row:
     return Row(row.kind, row.runs, row.hits, row.survived, row.restarted, [*row.findings, *more], row.recoveries)

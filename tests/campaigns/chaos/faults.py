@@ -1,4 +1,4 @@
-"""The kinds of faults: what the sandbox is told to do wrong, and what is done to processes and wires."""
+"""The kinds of faults: what the sandbox does wrong, and what happens to processes and connections."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,14 +7,13 @@ from typing import Any, Literal, TypeAlias
 
 from tests.campaigns.chaos.scenarios import (
     CROWDED,
-    REFUSING_EDITS,
     STRANGERS_PLAN,
-    WITHOUT_ETAGS,
+    Scenario,
     Shape,
-    Story,
-    story,
+    make_scenario,
 )
 from tests.harness.apis import APIS, CLOUD_PARTNER, PRODUCT_INGESTION, Api, Call
+from tests.harness.switches import REFUSING_EDITS, WITHOUT_ETAGS
 
 Injected: TypeAlias = Sequence[dict[str, Any]]
 Trouble: TypeAlias = Literal[
@@ -37,12 +36,12 @@ WRITES: tuple[Call, ...] = ("edit", "publish", "go_live")
 READS: tuple[Call, ...] = ("read_slot", "list_operations", "read_operation")
 
 FOREIGN_EDITS = "ForeignEdits"
-CHANGED_BACK = {
+RESTORED_LISTING = {
     "kind": "stranger_change",
     "resource": "listing",
     "text": "<p>Hardened web stack on Linux: nginx, PostgreSQL and unattended patching.</p>",
 }
-"""What the listing of the example says."""
+"""Restores the listing of the example."""
 
 ALL: tuple[Shape, ...] = ("crowd", "queue", "release", "cancelled", "rejected")
 HARD: tuple[Shape, ...] = ("throng", "queue", "cancelled", "release", "rejected")
@@ -60,15 +59,16 @@ class Kind:
     """A kind of fault.
 
     Attributes:
-        injected: What the sandbox does wrong to a publisher, chosen by the seed.
-        trouble: What is done to processes and wires meanwhile, at the call or activity ``at``.
-        may_end: Error types that are the right answer to the fact injected; a person then mends the fact and
-            starts the run again, which has to end well.
-        etags: Whether its offers have ETags, where the API has any.
-        apis: The APIs that it is played through.
-        modular: Whether half of the runs publish the plans of their images only.
-        hit_by: Tells which requests it hit, where it is none of the sandbox's faults.
-        held_for: Seconds until a request that was hit is in the marketplace's log.
+        injected: Makes the sandbox's faults for a publisher.
+        trouble: What happens to processes and connections meanwhile.
+        at: The call or the activity at which the trouble strikes.
+        may_end: Error types that are the right answer to the fault. A person then mends the cause and starts the run
+            again, and the second run has to end well.
+        etags: Which of its offers have ETags, where the API has any.
+        apis: The APIs that have this kind of fault.
+        modular: Whether half of the runs publish only the plans of their images.
+        hit_by: Returns whether a request was hit, for kinds that inject none of the sandbox's faults.
+        held_for: Seconds until a request that was hit appears in the sandbox's log.
     """
 
     name: str
@@ -86,12 +86,12 @@ class Kind:
 
     @property
     def own_workers(self) -> bool:
-        """Whether its runs need workers of their own, because these are struck."""
+        """Whether it strikes workers, so that its runs need workers of their own."""
         return self.trouble not in {"none", "stand still"}
 
     @property
     def own_stack(self) -> bool:
-        """Whether it strikes what all others need too."""
+        """Whether it strikes the server or the sandbox, so that its runs need both of their own."""
         return self.trouble == "kill server"
 
 
@@ -105,10 +105,10 @@ def _answers(
 
 
 def _hitting(action: dict[str, Any], *, writes: int, reads: int, times: int = 2) -> Callable[[Random], Injected]:
-    """Hit some writes and some reads, each of them chosen by the seed."""
+    """Hit randomly chosen writes and reads."""
 
     def injected(choose: Random) -> Injected:
-        # The first is a call that every story makes, early enough for none to miss it.
+        # The first is a call that every scenario makes early, so that none escapes the fault.
         hit = [("publish", 0)] if writes else [("read_slot", 1)]
         hit += [(choose.choice(WRITES), choose.randrange(2)) for _ in range(writes - 1)]
         hit += [(choose.choice(READS), choose.randrange(8)) for _ in range(reads)]
@@ -120,7 +120,7 @@ def _hitting(action: dict[str, Any], *, writes: int, reads: int, times: int = 2)
 
 
 def _stall(choose: Random) -> Injected:
-    """Hold answers for longer than the client waits: 30 s for a write, 20 s for a read."""
+    """Delay answers beyond the client's timeout, which is 30 s for a write and 20 s for a read."""
     call, seconds = choose.choice([("publish", 32.0), ("go_live", 32.0), ("list_operations", 22.0)])
     return [
         {
@@ -132,7 +132,7 @@ def _stall(choose: Random) -> Injected:
 
 
 def _stranger_edits(choose: Random) -> Injected:
-    """Let a stranger write to the draft just before the second write to it, and just before or after a publish."""
+    """Let a stranger edit the draft just before our second edit, and just before or after a publish."""
     return [
         {
             "call": call,
@@ -147,7 +147,7 @@ def _stranger_edits(choose: Random) -> Injected:
 
 
 def _stranger_publishes(choose: Random) -> Injected:
-    """Let a stranger edit and publish at the same moment: the draft would be the one that is published otherwise."""
+    """Let a stranger edit and publish at once. Without the edit, the publish would repeat the one before."""
     call = choose.choice(["publish", "go_live", "list_operations", "read_operation"])
     hit = {"call": call, "after": 0 if call == "go_live" else choose.randrange(1, 3)}
     edit = {"kind": "stranger_edit", "plan_id": STRANGERS_PLAN, "version": f"9.9.{choose.randrange(100)}"}
@@ -155,14 +155,16 @@ def _stranger_publishes(choose: Random) -> Injected:
 
 
 def _stranger_changes(choose: Random) -> Injected:
-    """Let a stranger write into the draft what is no image version: before a read of ours, or at a write."""
+    """Let a stranger change the listing around one of our reads or writes."""
     call, after = choose.choice([("read_slot", choose.randrange(4, 9)), ("edit", 1), ("publish", 1)])
     when = "before" if call == "publish" else choose.choice(["before", "after"])
-    return [{"call": call, "after": after, "action": CHANGED_BACK | {"text": "Changed by a stranger.", "when": when}}]
+    return [
+        {"call": call, "after": after, "action": RESTORED_LISTING | {"text": "Changed by a stranger.", "when": when}}
+    ]
 
 
 def _answers_lost(choose: Random) -> Injected:
-    """Lose the answer to the first edit, publish and go-live, in one of the ways."""
+    """Lose the answer to one edit, one publish and the first go-live."""
     return [
         {
             "call": call,
@@ -174,7 +176,7 @@ def _answers_lost(choose: Random) -> Injected:
 
 
 def _in_a_row(call: Call, times: int) -> Callable[[Random], Injected]:
-    """Refuse a read again and again."""
+    """Answer a read with 5xx several times in a row."""
 
     def injected(choose: Random) -> Injected:
         status = choose.choice([500, 502, 503, 504])
@@ -194,12 +196,12 @@ def _held(call: Call, seconds: float, when: str = "before") -> Callable[[Random]
 
 
 def _slow(call: Call, seconds: float = 0.6) -> Callable[[Random], Injected]:
-    """Slow down a call: an activity can then be met before its write."""
+    """Delay a call, so that there is time to strike between an activity's first read and its write."""
     return lambda _choose: [{"call": call, "times": -1, "action": {"kind": "delay", "seconds": seconds}}]
 
 
 def _all_slow(calls: Sequence[Call], least: float, most: float) -> Callable[[Random], Injected]:
-    """Let every read be old when it arrives, and every write arrive late: what several do at once overlaps."""
+    """Delay the answers to reads and the arrival of writes, so that concurrent runs overlap."""
 
     def injected(choose: Random) -> Injected:
         return [
@@ -212,7 +214,7 @@ def _all_slow(calls: Sequence[Call], least: float, most: float) -> Callable[[Ran
 
 
 def _points() -> list[Kind]:
-    """Kill workers at the points chosen: around every write, at the approval, between two histories."""
+    """Return the kinds that kill workers at a certain point of a run."""
     kinds = []
     points: Sequence[tuple[Call, str, Call, tuple[Shape, ...]]] = (
         ("edit", "edit_images", "read_slot", CROWDS),
@@ -247,7 +249,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("connection dropped before the effect", _hitting({"kind": "drop", "when": "before"}, writes=2, reads=3)),
     Kind("connection dropped after the effect", _hitting({"kind": "drop", "when": "after"}, writes=2, reads=3)),
     Kind("answer cut off", _hitting({"kind": "truncate", "bytes": 12}, writes=2, reads=3)),
-    # One at a time: while a publish request is held here, others would publish the same draft, from begin to end.
+    # One run at a time: while this publish request is held, another run would publish the same draft to the end.
     Kind("stall beyond the timeout", _stall, shapes=("release", "rejected"), held_for=32),
     Kind(
         "token withdrawn",
@@ -257,7 +259,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("reads are slow", _all_slow(READS, 0.15, 0.35), shapes=CROWDS, etags="none"),
     Kind("drafts are written slowly", _all_slow(["edit"], 0.8, 1.2), shapes=("throng",), etags="none"),
-    # Not going live: a whole publish would fit between the last look at the preview and its promotion.
+    # Going live stays fast: else a whole publish would fit between the last look at the preview and its promotion.
     Kind(
         "reads and writes are slow",
         _all_slow((*READS, "edit", "publish"), 0.15, 0.4),
@@ -265,7 +267,7 @@ KINDS: tuple[Kind, ...] = (
         etags="none",
     ),
     Kind("run terminated in its write", _slow("edit", 1.5), shapes=("terminated",), etags="none"),
-    # Without an ETag a write that does not look takes a stranger's edit away, and nobody can prevent it.
+    # Without ETags nothing can prevent that a write overwrites a stranger's edit.
     Kind("stranger edits", _stranger_edits, shapes=("crowd", "release", "cancelled", "rejected"), etags="all"),
     Kind("stranger publishes", _stranger_publishes, shapes=RELEASES, etags="all"),
     Kind(
@@ -325,44 +327,44 @@ KINDS: tuple[Kind, ...] = (
 
 NOT_FOUND = 404
 
-OF_FOUR_CROWDS_WITHOUT_ETAGS = 3
-"""Where several runs at once on one offer can lose each other's images."""
+CROWDS_WITHOUT_ETAGS_OF_FOUR = 3
+"""The turns of four in which a crowded scenario has no ETags: there, runs could lose each other's images."""
 
 
-def plan(seed: int, runs: int, kinds: Sequence[Kind], api: Api = CLOUD_PARTNER) -> dict[str, list[Story]]:
-    """Share at least that many runs out over the kinds; the same seed makes the same plan."""
-    stories: dict[str, list[Story]] = {kind.name: [] for kind in kinds}
-    each = -(-runs // len(kinds))
+def plan(seed: int, runs: int, kinds: Sequence[Kind], api: Api = CLOUD_PARTNER) -> dict[str, list[Scenario]]:
+    """Distribute at least this many runs over the kinds. The same seed makes the same plan."""
+    scenarios: dict[str, list[Scenario]] = {kind.name: [] for kind in kinds}
+    runs_of_a_kind = -(-runs // len(kinds))
     for number, kind in enumerate(kinds):
-        choose = Random(f"{seed} {api.name} {kind.name}")  # noqa: S311 - repeatable is what it has to be
-        made = stories[kind.name]
-        while sum(len(one.runs) for one in made) < each:
-            # Not every kind has runs for all its shapes: all kinds together have.
+        choose = Random(f"{seed} {api.name} {kind.name}")  # noqa: S311 - it has to be repeatable
+        made = scenarios[kind.name]
+        while sum(len(one.runs) for one in made) < runs_of_a_kind:
+            # One kind may have too few runs for all its shapes. All kinds together cover every shape.
             shape = kind.shapes[(seed + number + len(made)) % len(kind.shapes)]
-            switches = _manners(kind, api, shape, seed + number + len(made), choose) | kind.switches
+            switches = _switches(kind, api, shape, seed + number + len(made), choose) | kind.switches
             publisher = f"chaos-{number}-{len(made)}"
-            told = story(kind.name, shape, publisher, choose, switches, api, modular=kind.modular)
-            made.append(_struck(kind, told, choose))
-    return stories
+            scenario = make_scenario(kind.name, shape, publisher, choose, switches, api, modular=kind.modular)
+            made.append(_with_faults(kind, scenario, choose))
+    return scenarios
 
 
-def _manners(kind: Kind, api: Api, shape: Shape, turn: int, choose: Random) -> dict[str, Any]:
-    """Choose whether a marketplace sends ETags, and whether it takes edits while an operation runs, and the like."""
-    without_etags = turn % 4 < OF_FOUR_CROWDS_WITHOUT_ETAGS if shape in CROWDED else choose.random() < 0.5
-    # A stranger's edit would be refused as well.
+def _switches(kind: Kind, api: Api, shape: Shape, turn: int, choose: Random) -> dict[str, Any]:
+    """Choose how the marketplace behaves: whether it sends ETags, whether it refuses edits meanwhile, its quirks."""
+    without_etags = turn % 4 < CROWDS_WITHOUT_ETAGS_OF_FOUR if shape in CROWDED else choose.random() < 0.5
+    # It would refuse the stranger's edit too.
     refuses_edits = choose.random() < 0.3 and not kind.name.startswith("stranger")
     if kind.etags != "some":
         without_etags = kind.etags == "none"
     etags = WITHOUT_ETAGS if without_etags and api.guards_drafts else {}
-    return etags | (REFUSING_EDITS if refuses_edits else {}) | api.manners(choose)
+    return etags | (REFUSING_EDITS if refuses_edits else {}) | api.quirks(choose)
 
 
-def _struck(kind: Kind, told: Story, choose: Random) -> Story:
-    publishes = told.publishes
+def _with_faults(kind: Kind, scenario: Scenario, choose: Random) -> Scenario:
+    publishes = scenario.publishes
     if kind.name.startswith("stranger"):
-        # A stranger's publish may be joined, in which case ours is none; it may also need one more of ours.
+        # Our runs may join the stranger's publish and need none of their own, or they may need one more.
         publishes = (0, publishes[1] + 2)
     if kind.modular:
-        # Each run that publishes its plans alone needs a publish of its own.
-        publishes = (publishes[0], max(publishes[1], 1 + len(told.runs)))
-    return replace(told, publishes=publishes, injected=tuple(kind.injected(choose)))
+        # A run that publishes only its own plans needs a publish of its own.
+        publishes = (publishes[0], max(publishes[1], 1 + len(scenario.runs)))
+    return replace(scenario, publishes=publishes, injected=tuple(kind.injected(choose)))

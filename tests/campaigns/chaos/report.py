@@ -1,4 +1,4 @@
-"""The table of a campaign: on the terminal, and as Markdown below a heading of its own."""
+"""The table of a campaign, on the terminal and in a Markdown file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,19 @@ from tests.harness.apis import Api
 TOGETHER = "together"
 HEADING = "## The last campaign\n"
 COLUMNS = ("runs", "hits", "survived", "duplicated, lost, otherwise wrong", "recovery: median, worst")
-"""Of each API."""
+"""The columns of each API."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of all runs of one kind of fault.
+    """The result of all runs of one kind of fault.
 
     Attributes:
+        runs: How many runs there were.
         hits: How often the fault hit.
-        survived: The runs that ended as their inputs and the injected facts allow.
-        restarted: The runs that a person had to start again after mending a fact.
-        recoveries: Seconds from each hit to the next recorded step of each run then under way.
+        survived: How many runs ended as they may.
+        restarted: How many runs a person had to start again.
+        recoveries: Seconds from each hit to the next recorded step of each run that was under way.
     """
 
     kind: str
@@ -40,11 +41,11 @@ class Row:
     recoveries: Sequence[float]
 
     def count(self, *losses: str) -> int:
-        """Count the findings of these kinds."""
+        """Count the findings of these losses."""
         return sum(each.loss in losses for each in self.findings)
 
     def cells(self) -> list[str]:
-        """Return the counts as they are shown."""
+        """Return the cells of the table."""
         duplicated, lost = self.count("duplicated"), self.count("lost")
         wrong = len(self.findings) - duplicated - lost
         again = f" ({self.restarted} started again)" if self.restarted else ""
@@ -54,18 +55,16 @@ class Row:
 
 
 Played: TypeAlias = Mapping[Api, Sequence[Row]]
-"""What became of the runs through each API."""
+"""The rows of each API."""
 
 
-def row_of(kind: Kind, evidence: Sequence[Evidence], seconds_asked: float) -> Row:
-    """Judge all stories of a kind."""
+def row_of(kind: Kind, evidence: Sequence[Evidence], seconds: float) -> Row:
+    """Judge all scenarios of a kind."""
     found = [finding for each in evidence for finding in findings(each)]
     hits = {hit for each in evidence for hit in each.hits()}
     if not hits and kind.name != "no fault":
-        found.append(
-            Finding(kind.name, "not hit", "all stories", f"the fault never hit within {seconds_asked:.0f} s")
-        )
-    runs = [(run, each.ends[run.id]) for each in evidence for run in each.story.runs]
+        found.append(Finding(kind.name, "not hit", "all scenarios", f"the fault never hit within {seconds:.0f} s"))
+    runs = [(run, each.ends[run.id]) for each in evidence for run in each.scenario.runs]
     return Row(
         kind.name,
         len(runs),
@@ -73,12 +72,12 @@ def row_of(kind: Kind, evidence: Sequence[Evidence], seconds_asked: float) -> Ro
         sum(bool(ends) and ends[-1] in run.ends for run, ends in runs),
         sum(len(ends) > 1 for _, ends in runs),
         found,
-        [seconds for each in evidence for seconds in recoveries(each)],
+        [recovery for each in evidence for recovery in recoveries(each)],
     )
 
 
 def total(rows: Sequence[Row]) -> Row:
-    """Add all rows up."""
+    """Return the sum of all rows."""
     return Row(
         TOGETHER,
         sum(row.runs for row in rows),
@@ -91,7 +90,7 @@ def total(rows: Sequence[Row]) -> Row:
 
 
 def show(console: Console, played: Played) -> None:
-    """Print the table, and every finding."""
+    """Print the table and all findings."""
     first, *others, last = _lines(played)
     table = Table(*first)
     for line in others:
@@ -102,21 +101,21 @@ def show(console: Console, played: Played) -> None:
     for api, rows in played.items():
         for row in rows:
             for each in row.findings:
-                said = f"{each.loss}: {api.name}: {each.kind}: {each.where}: {each.what}"
-                console.print(said, markup=False, soft_wrap=True)
+                finding = f"{each.loss}: {api.name}: {each.kind}: {each.where}: {each.what}"
+                console.print(finding, markup=False, soft_wrap=True)
 
 
-def write(path: Path, played: Played, told: str) -> None:
-    """Put the table below its heading in a Markdown file; what stands above stays."""
+def write(path: Path, played: Played, made_by: str) -> None:
+    """Write the table into a Markdown file, in place of everything below the heading."""
     first, *others = _lines(played)
-    lines = [HEADING, told, "", f"| {' | '.join(first)} |", f"|---|{'---:|' * (len(first) - 1)}"]
+    lines = [HEADING, made_by, "", f"| {' | '.join(first)} |", f"|---|{'---:|' * (len(first) - 1)}"]
     lines += [f"| {' | '.join(line)} |" for line in others]
     above = path.read_text().partition(HEADING)[0]
     path.write_text(above + "\n".join(lines) + "\n")
 
 
 def _lines(played: Played) -> list[list[str]]:
-    """Return the table: a line a kind, with the columns of each API side by side."""
+    """Return the lines of the table, the APIs side by side."""
     kinds = [kind.name for kind in KINDS if any(kind.name == row.kind for rows in played.values() for row in rows)]
     sides = [{row.kind: row for row in [*rows, total(rows)]} for rows in played.values()]
     heads = [f"{api.name}: {column}" if column == COLUMNS[0] else column for api in played for column in COLUMNS]

@@ -1,7 +1,7 @@
-"""What a campaign publishes: a plan made from nothing but a seed.
+"""What a campaign publishes.
 
-A story is one offer of one publisher of its own, and the runs on it, act by act; the runs of an act are started at
-the same moment. Each run says how it may end, which is all that its inputs and the injected facts allow.
+A scenario is one offer, of a publisher that has no other, and the runs on it, act by act. The runs of an act start at
+the same moment. Each run lists how it may end. The seed alone determines a scenario.
 """
 
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from tests.harness.apis import CLOUD_PARTNER, Api
+from tests.harness.secrets import SAS
+from tests.harness.switches import REFUSING_EDITS
 
 PLANS = ("lts", "edge", "slim", "tiny", "gpu", "arm", "dev", "fips", "others")
-"""A version has to be above those that its plan has: runs at the same time need plans of their own."""
+"""A new version has to be above all others of its plan, so concurrent runs need plans of their own."""
 
 STRANGERS_PLAN = "others"
-GIVEN_SIGNATURE = "CHAOSSIGNATUREOFAGIVENDISK"
 APPROVER = "dana@fabrikam.example"
-SAS = f"sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z&sig={GIVEN_SIGNATURE}"
 
 _WAYS_TO_CANCEL: tuple[dict[str, Any], ...] = ({}, {"cancel_async": True, "cancel_seconds": 60_000})
-_IMPATIENT = 0.3
-_APART = 3.0
-_ALONE = 0.5
+_IMPATIENT_SHARE = 0.3
+_MODULAR_SHARE = 0.5
+_SECONDS_APART = 3.0
 _POLLING = {"min_interval": "PT0.3S", "max_interval": "PT1S"}
 
 Shape: TypeAlias = Literal["release", "crowd", "throng", "queue", "cancelled", "taken back", "rejected", "terminated"]
@@ -40,23 +40,21 @@ Person: TypeAlias = Literal[
 ]
 
 CROWDED: frozenset[Shape] = frozenset({"crowd", "throng", "queue", "terminated"})
-"""The shapes with several runs at once on one offer."""
-
-WITHOUT_ETAGS: dict[str, Any] = {"etag_on_get": False, "etag_on_put": False}
-REFUSING_EDITS: dict[str, Any] = {"edits_while_running": "refuse"}
+"""The shapes with several concurrent runs on one offer."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One accepted start.
+    """One run of a workflow.
 
     Attributes:
-        ends: The outcomes, or error types, of which one has to come.
-        images: The images wanted, and the address of the disk of each.
+        ends: The outcomes and error types that the run may end with.
+        images: The images that the run wants, and the disk URL of each.
         person: What a person does about the run.
-        impatient: Whether a person asks it to look now, again and again.
-        after: Seconds from the beginning of its act to its start.
-        leaves: Whether its images are in the draft when it has ended; of who is stopped halfway nobody knows.
+        impatient: Whether a person keeps sending ``check_now``.
+        after: Seconds from the beginning of the act to the start of the run.
+        leaves: Whether the images are in the draft when the run has ended. ``either`` is for a run that is stopped
+            halfway.
     """
 
     workflow: str
@@ -71,21 +69,22 @@ class Run:
 
     @property
     def start_again(self) -> dict[str, Any]:
-        """The input with which a person starts it again: an offer may have been put, but not published."""
+        """The input of a second start. The first may have put the offer without publishing it."""
         creates = self.workflow == "CreateOfferAndPublish"
         return self.start | {"if_exists": "replace"} if creates else self.start
 
 
 @dataclass(frozen=True)
-class Story:
+class Scenario:
     """One offer and the runs on it.
 
     Attributes:
-        acts: The runs of an act are started at once, or one shortly after another. In a queue the first of an act
+        acts: The runs of an act start at once, or shortly one after another. In a queue the first run of an act
             publishes, and the marketplace holds that publish until all others wait for it.
-        publishes: How many publishes and, ``go_lives``, go-lives the runs may lead to: fewest and most.
-        switches: How the marketplace is to its publisher.
-        injected: Faults of the sandbox that wait for the publisher's requests.
+        publishes: The fewest and the most publishes that the runs may lead to.
+        go_lives: The fewest and the most go-lives that the runs may lead to.
+        switches: The sandbox's switches for the publisher.
+        injected: The sandbox's faults for the publisher.
     """
 
     kind: str
@@ -100,31 +99,31 @@ class Story:
 
     @property
     def runs(self) -> list[Run]:
-        """All runs, in order."""
+        """All runs, in order of their acts."""
         return [run for act in self.acts for run in act]
 
     @property
     def offer_id(self) -> str:
-        """The offer that it is about."""
+        """The ID of the offer."""
         return self.api.offer_id(self.publisher)
 
     @property
     def writer_id(self) -> str:
-        """The id of the internal run that writes a draft without an ETag, one at a time."""
+        """The ID of the internal workflow that serialises writes to a draft without an ETag."""
         return f"internal/draft/{self.publisher}/{self.offer_id}"
 
     @property
     def refuses_edits(self) -> bool:
-        """Whether the marketplace takes no edits while an operation runs."""
+        """Whether the marketplace refuses edits while an operation runs."""
         return refuses_edits(self.switches)
 
 
 def refuses_edits(switches: Mapping[str, Any]) -> bool:
-    """Return whether a marketplace takes no edits while an operation runs."""
+    """Return whether a marketplace with these switches refuses edits while an operation runs."""
     return switches.items() >= REFUSING_EDITS.items()
 
 
-def story(
+def make_scenario(
     kind: str,
     shape: Shape,
     publisher: str,
@@ -133,49 +132,49 @@ def story(
     api: Api = CLOUD_PARTNER,
     *,
     modular: bool = False,
-) -> Story:
-    """Make a story of a shape, at a marketplace of these switches; what is free in it is chosen by the seed.
+) -> Scenario:
+    """Make a scenario of a shape.
 
     Args:
-        kind: The kind of fault.
+        kind: The name of the kind of fault.
         shape: The shape.
-        publisher: Whose story it is.
-        choose: Chooses.
-        switches: How the marketplace is.
-        api: The API that it is told through.
-        modular: Whether half of the runs publish the plans of their images only.
+        publisher: The publisher.
+        choose: Chooses whatever the other arguments leave open.
+        switches: The sandbox's switches for the publisher.
+        api: The API to publish through.
+        modular: Whether half of the runs publish only the plans of their images.
     """
     make = _Maker(publisher, choose, api, modular=modular)
     first = (make.create(),)
-    told = partial(Story, kind, shape, api, publisher, switches=dict(switches))
+    scenario = partial(Scenario, kind, shape, api, publisher, switches=dict(switches))
     match shape:
         case "release":
-            made = told((first, (make.promote("lts"),), (make.check("live"),)), (2, 2), (1, 1))
+            made = scenario((first, (make.promote("lts"),), (make.check("live"),)), (2, 2), (1, 1))
         case "crowd":
             many: tuple[Run, ...] = make.apart(make.update("lts"), make.update("edge"), make.promote("slim"))
-            made = told((first, many, (make.promote("lts", "edge"),)), (2, 5), (1, 2))
+            made = scenario((first, many, (make.promote("lts", "edge"),)), (2, 5), (1, 2))
         case "throng":
             *six, seventh, eighth = PLANS[:8]
             many = make.apart(*map(make.update, six), make.promote(seventh), make.promote(eighth))
-            made = told((first, many, (make.promote(*six),)), (2, 10), (1, 3))
+            made = scenario((first, many, (make.promote(*six),)), (2, 10), (1, 3))
         case "queue":
             leader, *three, last = PLANS[:5]
             waiting = (*map(make.update, three), make.promote(last))
             apart = refuses_edits(switches)
             left = make.leaves_the_queue("arm", "either" if apart else "images")
             many = (make.update(leader), *waiting, left, make.refused("dev"))
-            # One further publish carries what all have put into the draft, where they could.
-            made = told((first, many), (3, 2 + len(waiting) if apart or modular else 3), (1, 1))
+            # One more publish carries the images of all that wait, where the draft took their images.
+            made = scenario((first, many), (3, 2 + len(waiting) if apart or modular else 3), (1, 1))
         case "cancelled" | "taken back":
             late = shape == "taken back" or choose.random() < 0.5
             acts = (first, (make.cancelled("lts", "cancels" if late else "cancels at once"),), (make.update("lts"),))
-            # What is cancelled at once may not have been published yet.
-            made = told(acts, (2, 3), (0, 0), switches=dict(switches) | choose.choice(_WAYS_TO_CANCEL))
+            # A run that is cancelled at once may not have published yet.
+            made = scenario(acts, (2, 3), (0, 0), switches=dict(switches) | choose.choice(_WAYS_TO_CANCEL))
         case "rejected":
-            made = told((first, (make.reject(),), (make.promote(),)), (1, 1), (1, 1))
+            made = scenario((first, (make.reject(),), (make.promote(),)), (1, 1), (1, 1))
         case "terminated":
             many = make.apart(*map(make.update, PLANS[:4]), make.terminated("gpu"))
-            made = told((first, many), (2, 6), (0, 0))
+            made = scenario((first, many), (2, 6), (0, 0))
     return made
 
 
@@ -208,13 +207,13 @@ class _Maker:
         return self._run("UpdateOfferAndPublish", wanted, "PublishInProgress", leaves="nothing")
 
     def terminated(self, plan: str) -> Run:
-        # It may be over before anybody has seen it write.
+        # The run may end before the campaign has seen it write.
         ends = ("terminated", "preview")
         person: Person = "terminates in its write"
         return self._run("UpdateOfferAndPublish", self._wanted(plan), *ends, person=person, leaves="either")
 
     def promote(self, *plans: str) -> Run:
-        # An approval given before there is a preview holds for the images named, so some have to be.
+        # An approval given before the preview is ready holds for the named images, so there have to be some.
         early = bool(plans) and self._choose.random() < 0.5
         person: Person = "approves early" if early else "approves"
         start = self._wanted(*plans) | {"approval": {"approvers": [APPROVER]}}
@@ -227,20 +226,20 @@ class _Maker:
         return self._run("CheckLastOperationStatus", self._offer(), *ends)
 
     def apart(self, *runs: Run) -> tuple[Run, ...]:
-        """Start runs at once, or so that some write while others publish."""
-        most = self._choose.choice([0, _APART])
-        return tuple(replace(run, after=round(self._choose.uniform(0, most), 2)) for run in runs)
+        """Start the runs at once, or far enough apart that some write while others publish."""
+        longest = self._choose.choice([0, _SECONDS_APART])
+        return tuple(replace(run, after=round(self._choose.uniform(0, longest), 2)) for run in runs)
 
     def _offer(self) -> dict[str, Any]:
         return {"publisher_id": self._publisher, "offer_id": self._api.offer_id(self._publisher)}
 
     def _wanted(self, *plans: str) -> dict[str, Any]:
         images = [{"plan_id": plan, "version": "1.1.0", "os_vhd_url": self._disk(plan, "1.1.0")} for plan in plans]
-        alone = bool(plans) and self._modular and self._choose.random() < _ALONE
-        return self._offer() | {"images": images} | ({"publish": "modular"} if alone else {})
+        modular = bool(plans) and self._modular and self._choose.random() < _MODULAR_SHARE
+        return self._offer() | {"images": images} | ({"publish": "modular"} if modular else {})
 
     def _disk(self, plan: str, version: str) -> str:
-        """Give the address of a disk: some come with their signature, others the worker signs."""
+        """Return the URL of a disk. The input signs some disks, the worker signs the others."""
         name = f"vhds/{self._publisher}-{plan}-{version}.vhd"
         if plan == "lts":
             return f"https://chaosgiven.blob.core.windows.net/{name}?{SAS}"
@@ -255,14 +254,14 @@ class _Maker:
         **more: Any,
     ) -> Run:
         self._made += 1
-        named = {f"{image['plan_id']} {image['version']}": image["os_vhd_url"] for image in start.get("images", [])}
+        disks = {f"{image['plan_id']} {image['version']}": image["os_vhd_url"] for image in start.get("images", [])}
         return Run(
             workflow,
             f"{self._publisher}/run-{self._made}",
             start | {"polling": _POLLING},
             frozenset(ends),
-            images or _unsigned(named),
-            impatient=self._choose.random() < _IMPATIENT,
+            images or _unsigned(disks),
+            impatient=self._choose.random() < _IMPATIENT_SHARE,
             **more,
         )
 

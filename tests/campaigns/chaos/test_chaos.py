@@ -1,6 +1,6 @@
-"""A small fault campaign of a fixed seed, on real processes; and that the judge of campaigns sees what it must see.
+"""A small fault campaign with a fixed seed, on real processes, and tests of the invariants themselves.
 
-The whole campaign is `make chaos`, see docs/chaos.md.
+`make chaos` plays the whole campaign, see docs/chaos.md.
 """
 
 import asyncio
@@ -25,13 +25,15 @@ from activities.operations import PUBLISH_IN_PROGRESS, OperationActivities, Publ
 from marketplace.model import OfferKey, Operation, OperationKind, OperationState
 from marketplace.protocol import Marketplace
 from tests.campaigns.chaos.campaign import Campaign
-from tests.campaigns.chaos.evidence import Evidence, History
+from tests.campaigns.chaos.evidence import Evidence
 from tests.campaigns.chaos.faults import KINDS, plan
 from tests.campaigns.chaos.invariants import findings, recoveries, secrets_in
-from tests.campaigns.chaos.play import Sight
-from tests.campaigns.chaos.scenarios import APPROVER, CROWDED, PLANS, WITHOUT_ETAGS, Story, story
+from tests.campaigns.chaos.play import Observation
+from tests.campaigns.chaos.scenarios import APPROVER, CROWDED, PLANS, Scenario, make_scenario
 from tests.harness.apis import APIS, Api
 from tests.harness.apis.cloud_partner import IMAGES
+from tests.harness.histories import History
+from tests.harness.switches import WITHOUT_ETAGS
 
 SLICE = (
     "502 after the effect",
@@ -49,7 +51,7 @@ async def test_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if kind.name in SLICE]
     console = Console(width=160)
     campaigns = [Campaign(api, 7, 40, kinds, len(kinds), tmp_path, console) for api in APIS.values()]
-    # They mostly wait for retries, and share nothing: each has its own server, sandbox and workers.
+    # Both campaigns mostly wait for retries. Each has its own server, sandbox and workers.
     played = await asyncio.gather(*(campaign.run() for campaign in campaigns))
 
     for api, rows in zip(APIS, played, strict=True):
@@ -59,7 +61,7 @@ async def test_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
 
 
 class Published:
-    """A marketplace where somebody published the same draft and went live since the run looked."""
+    """A marketplace where, since the last look, somebody published the same draft and went live."""
 
     async def operations(self, _offer: OfferKey) -> list[Operation]:
         return [
@@ -72,8 +74,8 @@ class Published:
         raise AssertionError("the draft would be published a second time")
 
 
-async def test_a_publish_that_waited_for_a_worker_looks_again_before_it_repeats_somebody_elses() -> None:
-    """A finding of a campaign that killed workers at random."""
+async def test_a_publish_that_waited_for_a_worker_does_not_repeat_the_publish_of_somebody_else() -> None:
+    """Found by a campaign that killed workers at random."""
     request = PublishRequest(offer=OfferKey(publisher_id="fabrikam", offer_id="webstack"), known_operations=["known"])
     publish = OperationActivities(cast("Marketplace", Published())).publish
 
@@ -82,14 +84,14 @@ async def test_a_publish_that_waited_for_a_worker_looks_again_before_it_repeats_
     assert refused.value.type == PUBLISH_IN_PROGRESS
 
 
-def planned(seed: int, api: Api) -> dict[str, list[Story]]:
+def planned(seed: int, api: Api) -> dict[str, list[Scenario]]:
     return plan(seed, 500, [kind for kind in KINDS if api in kind.apis], api)
 
 
 @pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
-def test_a_seed_makes_one_plan_and_covers_every_workflow(api: Api) -> None:
+def test_a_seed_determines_the_plan_and_every_plan_covers_all_workflows(api: Api) -> None:
     made = planned(20, api)
-    runs = [run for stories in made.values() for each in stories for run in each.runs]
+    runs = [run for scenarios in made.values() for each in scenarios for run in each.runs]
 
     assert made == planned(20, api)
     assert made != planned(21, api)
@@ -99,38 +101,38 @@ def test_a_seed_makes_one_plan_and_covers_every_workflow(api: Api) -> None:
 
 @pytest.mark.parametrize("seed", [7, 20, 30])
 @pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
-def test_a_third_of_all_runs_are_several_at_once_on_an_offer_without_etags(seed: int, api: Api) -> None:
-    stories = [each for stories in planned(seed, api).values() for each in stories]
+def test_a_third_of_all_runs_are_concurrent_runs_on_an_offer_without_etags(seed: int, api: Api) -> None:
+    scenarios = [each for scenarios in planned(seed, api).values() for each in scenarios]
     at_once = [
         each
-        for each in stories
+        for each in scenarios
         if each.shape in CROWDED and (not api.guards_drafts or each.switches.items() >= WITHOUT_ETAGS.items())
     ]
 
-    assert sum(len(each.runs) for each in at_once) >= sum(len(each.runs) for each in stories) / 3
+    assert sum(len(each.runs) for each in at_once) >= sum(len(each.runs) for each in scenarios) / 3
     assert {each.shape for each in at_once} == CROWDED
     assert {each.refuses_edits for each in at_once} == {True, False}
 
 
 @pytest.mark.parametrize(("takes_edits", "most"), [("accept", 3), ("refuse", 6)])
-def test_all_that_wait_for_one_publish_share_the_next_where_the_draft_takes_their_images(
+def test_runs_that_wait_for_a_publish_share_the_next_one_where_the_draft_takes_their_images(
     takes_edits: str, most: int
 ) -> None:
     switches = {"edits_while_running": takes_edits}
-    made = story("kind", "queue", "publisher", Random(1), switches)  # noqa: S311 - repeatable
+    made = make_scenario("kind", "queue", "publisher", Random(1), switches)  # noqa: S311 - repeatable
 
     assert made.publishes == (3, most)
     assert len(made.runs) == 8
 
 
-class Well:
-    """The evidence of a release that went well: created, published, approved, continued, gone live, checked."""
+class Flawless:
+    """The evidence of a flawless release: created, published, approved, continued as new, gone live, checked."""
 
     def __init__(self) -> None:
-        self.story = story("kind", "release", "publisher", Random(1))  # noqa: S311 - repeatable
-        created, promoted, checked = self.story.runs
+        self.scenario = make_scenario("kind", "release", "publisher", Random(1))  # noqa: S311 - repeatable
+        created, promoted, checked = self.scenario.runs
         self.created, self.promoted = created.id, promoted.id
-        [self.document] = self.story.api.definition(
+        [self.document] = self.scenario.api.definition(
             "publisher", PLANS, {**created.images, **promoted.images}
         ).values()
         held = {"version": 1, "document": self.document}
@@ -159,18 +161,18 @@ class Well:
             History(promoted.id, "b", WorkflowExecutionStatus.COMPLETED, self.after),
             History(promoted.id, "a", WorkflowExecutionStatus.CONTINUED_AS_NEW, self.before),
         ]
-        self.sights: list[Sight] = []
+        self.observations: list[Observation] = []
         self.forgetful: list[str] = []
 
     def evidence(self) -> Evidence:
         return Evidence(
-            self.story,
+            self.scenario,
             self.ends,
             self.requests,
             self.offer,
             self.histories,
             [],
-            sights=self.sights,
+            observations=self.observations,
             forgetful=self.forgetful,
         )
 
@@ -220,91 +222,96 @@ def went_live(second: int, publish: str, operation: str) -> list[HistoryEvent]:
     return [asked, done]
 
 
-def test_what_went_well_is_not_complained_about() -> None:
-    assert findings(Well().evidence()) == []
+def test_a_flawless_release_has_no_findings() -> None:
+    assert findings(Flawless().evidence()) == []
 
 
-def ended_otherwise(well: Well) -> None:
-    well.ends[well.promoted] = ["MarketplaceError"]
+def ended_otherwise(release: Flawless) -> None:
+    release.ends[release.promoted] = ["MarketplaceError"]
 
 
-def never_ended(well: Well) -> None:
-    well.ends[well.promoted] = []
+def never_ended(release: Flawless) -> None:
+    release.ends[release.promoted] = []
 
 
-def another_disk(well: Well) -> None:
-    images = well.offer["slots"]["Production"]["document"]["definition"]["plans"][0][IMAGES]
+def another_disk(release: Flawless) -> None:
+    images = release.offer["slots"]["Production"]["document"]["definition"]["plans"][0][IMAGES]
     images["1.1.0"]["osVhdUrl"] = "https://elsewhere.example/other.vhd"
 
 
-def removed_unasked(well: Well) -> None:
-    del well.offer["slots"]["Draft"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
+def removed_unasked(release: Flawless) -> None:
+    del release.offer["slots"]["Draft"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
 
 
-def lost_and_put_back(well: Well) -> None:
-    without = copy.deepcopy(well.offer)
+def lost_and_put_back(release: Flawless) -> None:
+    without = copy.deepcopy(release.offer)
     del without["slots"]["Draft"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
-    well.sights = [Sight(BEGAN + timedelta(seconds=3), without), Sight(BEGAN + timedelta(seconds=5), well.offer)]
+    release.observations = [
+        Observation(BEGAN + timedelta(seconds=3), without),
+        Observation(BEGAN + timedelta(seconds=5), release.offer),
+    ]
 
 
-def lost_from_the_preview(well: Well) -> None:
-    del well.offer["slots"]["Preview"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
+def lost_from_the_preview(release: Flawless) -> None:
+    del release.offer["slots"]["Preview"]["document"]["definition"]["plans"][1][IMAGES]["1.0.0"]
 
 
-def forgot_the_approval(well: Well) -> None:
-    well.forgetful = [well.promoted]
+def forgot_the_approval(release: Flawless) -> None:
+    release.forgetful = [release.promoted]
 
 
-def started_by_nobody(well: Well) -> None:
-    well.histories.append(History(f"{well.promoted}/update", "d", WorkflowExecutionStatus.COMPLETED, [began(3)]))
+def unknown_run(release: Flawless) -> None:
+    release.histories.append(
+        History(f"{release.promoted}/update", "d", WorkflowExecutionStatus.COMPLETED, [began(3)])
+    )
 
 
-def found_among_publications(well: Well) -> None:
+def searchable_internal_run(release: Flawless) -> None:
     started = began(3)
     attributes = started.workflow_execution_started_event_attributes.search_attributes
     attributes.indexed_fields["PublisherId"].data = b'"publisher"'
-    well.histories.append(History(well.story.writer_id, "d", WorkflowExecutionStatus.COMPLETED, [started]))
+    release.histories.append(History(release.scenario.writer_id, "d", WorkflowExecutionStatus.COMPLETED, [started]))
 
 
-def published_twice(well: Well) -> None:
+def published_twice(release: Flawless) -> None:
     again = {"id": "again", "kind": "publish", "outcome": "completed", "fingerprint": "with"}
-    well.offer["operations"].insert(1, again)
-    well.requests.insert(4, entry(4, "publish", "again"))
+    release.offer["operations"].insert(1, again)
+    release.requests.insert(4, entry(4, "publish", "again"))
 
 
-def went_live_twice(well: Well) -> None:
-    well.requests.append(entry(9, "go_live", "third"))
+def went_live_twice(release: Flawless) -> None:
+    release.requests.append(entry(9, "go_live", "third"))
 
 
-def unapproved(well: Well) -> None:
-    del well.before[1]
+def unapproved(release: Flawless) -> None:
+    del release.before[1]
 
 
-def approved_too_early(well: Well) -> None:
+def approved_too_early(release: Flawless) -> None:
     asked = event(1, EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
     attributes = asked.upsert_workflow_search_attributes_event_attributes.search_attributes
     attributes.indexed_fields["PublishStage"].data = b'"awaiting_approval"'
-    well.before[1:] = [asked, approved(2)]
+    release.before[1:] = [asked, approved(2)]
 
 
-def promoted_another(well: Well) -> None:
-    well.after[1:3] = went_live(6, "first", "third")
+def promoted_another(release: Flawless) -> None:
+    release.after[1:3] = went_live(6, "first", "third")
 
 
-def left_running(well: Well) -> None:
-    well.offer["status"] = "running"
+def left_running(release: Flawless) -> None:
+    release.offer["status"] = "running"
 
 
-def failing_task(well: Well) -> None:
-    well.after.insert(1, event(9, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED))
+def failing_task(release: Flawless) -> None:
+    release.after.insert(1, event(9, EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED))
 
 
-def told_a_signature(well: Well) -> None:
+def shows_a_signature(release: Flawless) -> None:
     made = event(8, EventType.EVENT_TYPE_MARKER_RECORDED)
     made.marker_recorded_event_attributes.details["result"].payloads.add(
         data=b'{"url": "https://x/y.vhd?sig=CHAOSSIGNATUREOFAGIVENDISK"}'
     )
-    well.after.insert(1, made)
+    release.after.insert(1, made)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +324,8 @@ def told_a_signature(well: Well) -> None:
         (lost_and_put_back, "lost"),
         (lost_from_the_preview, "lost"),
         (forgot_the_approval, "lost"),
-        (started_by_nobody, "extra"),
-        (found_among_publications, "extra"),
+        (unknown_run, "extra"),
+        (searchable_internal_run, "extra"),
         (published_twice, "duplicated"),
         (went_live_twice, "duplicated"),
         (unapproved, "unapproved"),
@@ -326,43 +333,43 @@ def told_a_signature(well: Well) -> None:
         (promoted_another, "unapproved"),
         (left_running, "orphaned"),
         (failing_task, "lost"),
-        (told_a_signature, "secret"),
+        (shows_a_signature, "secret"),
     ],
 )
-def test_the_judge_sees(tamper: Callable[[Well], None], loss: str) -> None:
-    well = Well()
-    tamper(well)
+def test_a_violated_invariant_is_found(tamper: Callable[[Flawless], None], loss: str) -> None:
+    release = Flawless()
+    tamper(release)
 
-    assert loss in {finding.loss for finding in findings(well.evidence())}
+    assert loss in {finding.loss for finding in findings(release.evidence())}
 
 
-def test_an_image_that_a_completed_run_reported_is_missed_although_somebody_put_it_back() -> None:
-    well = Well()
-    lost_and_put_back(well)
+def test_an_image_that_was_lost_in_between_is_found_although_it_was_restored() -> None:
+    release = Flawless()
+    lost_and_put_back(release)
 
-    assert [finding.what for finding in findings(well.evidence())] == [
-        f"{well.created} reported preview with edge 1.0.0, which is gone from Draft in 1 of 3 sights"
+    assert [finding.what for finding in findings(release.evidence())] == [
+        f"{release.created} reported preview with edge 1.0.0, which is gone from Draft in 1 of 3 observations"
     ]
 
 
-def test_a_user_s_signature_may_be_handed_on_to_the_next_history() -> None:
-    well = Well()
+def test_continue_as_new_may_pass_on_the_signature_of_a_user() -> None:
+    release = Flawless()
     made = event(5, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
     payloads = made.workflow_execution_continued_as_new_event_attributes.input.payloads
     payloads.add(data=b"https://x/y.vhd?sig=CHAOSSIGNATUREOFAGIVENDISK")
-    well.before.append(made)
+    release.before.append(made)
 
-    assert findings(well.evidence()) == []
+    assert findings(release.evidence()) == []
 
 
-def test_recovery_is_counted_to_the_next_recorded_step() -> None:
-    well = Well()
-    struck = replace(well.evidence(), strikes=[BEGAN + timedelta(seconds=3)])
+def test_recovery_ends_with_the_next_recorded_step() -> None:
+    release = Flawless()
+    struck = replace(release.evidence(), strikes=[BEGAN + timedelta(seconds=3)])
 
     assert recoveries(struck) == [2.0]
 
 
 @pytest.mark.parametrize("text", [b"Bearer abc.def", b"?sig=abcdefghijklmnopqrstuvwxyz%3D", b"sandbox-token"])
-def test_no_secret_passes_in_a_log(text: bytes) -> None:
+def test_secrets_in_a_log_are_found(text: bytes) -> None:
     assert secrets_in(b"10:00 INFO " + text)
     assert not secrets_in(b"10:00 INFO sig=*** Bearer: hidden")

@@ -1,4 +1,4 @@
-"""What is done to processes and wires while stories are played: one coroutine a kind, until it is cancelled."""
+"""What happens to processes and connections while scenarios are played: one coroutine for each kind of trouble."""
 
 import asyncio
 import contextlib
@@ -12,212 +12,212 @@ from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
 from tests.campaigns.chaos.faults import Trouble
-from tests.campaigns.chaos.play import Cell
-from tests.campaigns.chaos.scenarios import Story
+from tests.campaigns.chaos.play import Batch
+from tests.campaigns.chaos.scenarios import Scenario
 from tests.harness.apis import Call
-from tests.harness.stack import Wire
+from tests.harness.stack import Proxy
 
-OFTEN = 0.15
+CHECK_EVERY = 0.15
 STRIKES_AT_MOST = 20
 EIGHT_DAYS = 11.5
-"""At the campaign's speed of the marketplace's clock."""
+"""Seconds that eight days of the marketplace take."""
 
-Making: TypeAlias = Callable[[Cell, Random], Awaitable[None]]
-Moment: TypeAlias = Callable[[Cell, Story], Awaitable[bool]]
+Maker: TypeAlias = Callable[[Batch, Random], Awaitable[None]]
+Moment: TypeAlias = Callable[[Batch, Scenario], Awaitable[bool]]
 
 
 @asynccontextmanager
-async def trouble_for(cell: Cell, choose: Random) -> AsyncIterator[None]:
-    """Give the cell its workers, and make its trouble while the context lasts."""
-    servers = await _lay_wires(cell)
-    if cell.kind.own_workers:
-        for _ in range(2 if cell.kind.trouble == "kill at random" else 1):
-            cell.start_worker()
-    making = asyncio.create_task(_make(cell, choose))
+async def trouble_for(batch: Batch, choose: Random) -> AsyncIterator[None]:
+    """Start the workers of a batch, and make its trouble while the context lasts."""
+    servers = await _open_proxies(batch)
+    if batch.kind.own_workers:
+        for _ in range(2 if batch.kind.trouble == "kill at random" else 1):
+            batch.start_worker()
+    making = asyncio.create_task(_make(batch, choose))
     try:
         yield
     finally:
         making.cancel()
         await asyncio.wait([making])
-        if cell.kind.own_workers:
-            for worker in cell.workers:
+        if batch.kind.own_workers:
+            for worker in batch.workers:
                 worker.kill()
-        for wire in (cell.temporal, cell.marketplace):
-            if wire:
-                wire.hang_up()
+        for proxy in (batch.temporal, batch.marketplace):
+            if proxy:
+                proxy.hang_up()
         for server in servers:
             server.close()
     if not making.cancelled():
         making.result()
 
 
-async def _lay_wires(cell: Cell) -> list[asyncio.Server]:
+async def _open_proxies(batch: Batch) -> list[asyncio.Server]:
     servers = []
-    if cell.kind.trouble == "cut temporal":
-        cell.temporal = Wire(cell.stack.temporal_port)
-        servers.append(await cell.temporal.open())
-    if cell.kind.trouble == "cut marketplace":
-        cell.marketplace = Wire(cell.stack.sandbox_port)
-        servers.append(await cell.marketplace.open())
+    if batch.kind.trouble == "cut temporal":
+        batch.temporal = Proxy(batch.stack.temporal_port)
+        servers.append(await batch.temporal.open())
+    if batch.kind.trouble == "cut marketplace":
+        batch.marketplace = Proxy(batch.stack.sandbox_port)
+        servers.append(await batch.marketplace.open())
     return servers
 
 
-async def _make(cell: Cell, choose: Random) -> None:
-    making = _TROUBLES.get(cell.kind.trouble)
-    if making is not None:
-        await making(cell, choose)
-    elif cell.kind.trouble in _MOMENTS:
-        await _kill_once_in_each_story(cell, _MOMENTS[cell.kind.trouble])
+async def _make(batch: Batch, choose: Random) -> None:
+    maker = _TROUBLES.get(batch.kind.trouble)
+    if maker is not None:
+        await maker(batch, choose)
+    elif batch.kind.trouble in _MOMENTS:
+        await _kill_once_in_each_scenario(batch, _MOMENTS[batch.kind.trouble])
 
 
-async def _kill_once_in_each_story(cell: Cell, moment: Moment) -> None:
+async def _kill_once_in_each_scenario(batch: Batch, moment: Moment) -> None:
     lock = asyncio.Lock()
 
-    async def watch(story: Story) -> None:
+    async def watch(scenario: Scenario) -> None:
         while True:
-            asked = datetime.now(UTC)
+            asked_at = datetime.now(UTC)
             with contextlib.suppress(RPCError, RuntimeError):
-                if await moment(cell, story):
+                if await moment(batch, scenario):
                     break
-            await asyncio.sleep(OFTEN)
+            await asyncio.sleep(CHECK_EVERY)
         async with lock:
-            if not (cell.strikes and cell.strikes[-1] > asked):
-                await _kill_workers(cell)
-        if cell.kind.trouble in {"kill before activity", "kill at continue-as-new"}:
-            await cell.control("DELETE", f"publishers/{story.publisher}/faults")
+            if not (batch.strikes and batch.strikes[-1] > asked_at):
+                await _kill_workers(batch)
+        if batch.kind.trouble in {"kill before activity", "kill at continue-as-new"}:
+            await batch.control("DELETE", f"publishers/{scenario.publisher}/faults")
 
-    await asyncio.gather(*(watch(story) for story in cell.stories))
+    await asyncio.gather(*(watch(scenario) for scenario in batch.scenarios))
 
 
-async def _kill_workers(cell: Cell, *, away: float = 0) -> None:
-    """Kill all workers of the cell and start as many."""
-    killed, cell.workers = cell.workers, []
+async def _kill_workers(batch: Batch, *, away: float = 0) -> None:
+    """Kill all workers of the batch, and start as many ``away`` seconds later."""
+    killed, batch.workers = batch.workers, []
     for worker in killed:
         worker.kill()
-    cell.struck()
+    batch.struck()
     await asyncio.sleep(away)
     for _ in killed:
-        cell.start_worker()
+        batch.start_worker()
 
 
-async def _is_held(cell: Cell, story: Story) -> bool:
-    """Return whether the sandbox holds the answer to the write: then its fault has been taken."""
-    faults = await cell.control("GET", f"publishers/{story.publisher}/faults")
-    return not faults and bool(story.injected)
+async def _is_held(batch: Batch, scenario: Scenario) -> bool:
+    """Return whether the sandbox is delaying the write: then the fault is no longer waiting."""
+    faults = await batch.control("GET", f"publishers/{scenario.publisher}/faults")
+    return not faults and bool(scenario.injected)
 
 
-async def _is_pending(cell: Cell, story: Story) -> bool:
-    """Return whether a worker has begun with the activity and, with its first read slowed down, not yet written."""
+async def _is_pending(batch: Batch, scenario: Scenario) -> bool:
+    """Return whether a worker has started the activity. Its first read is slow, so it has not written yet."""
     return any(
-        each.activity_type.name == cell.kind.at and each.HasField("last_started_time")
-        for seen in await _open_runs(cell, story)
+        each.activity_type.name == batch.kind.at and each.HasField("last_started_time")
+        for seen in await _open_runs(batch, scenario)
         for each in seen.raw_description.pending_activities
     )
 
 
-async def _has_had_effect(cell: Cell, story: Story) -> bool:
-    return any(entry["effect"] for entry in await cell.requests(story, cast("Call", cell.kind.at)))
+async def _has_had_effect(batch: Batch, scenario: Scenario) -> bool:
+    return any(entry["effect"] for entry in await batch.requests(scenario, cast("Call", batch.kind.at)))
 
 
-async def _continues_as_new(cell: Cell, story: Story) -> bool:
-    query = f"WorkflowId STARTS_WITH '{story.publisher}/' AND ExecutionStatus = 'ContinuedAsNew'"
-    return (await cell.client.count_workflows(query)).count > 0
+async def _continues_as_new(batch: Batch, scenario: Scenario) -> bool:
+    query = f"WorkflowId STARTS_WITH '{scenario.publisher}/' AND ExecutionStatus = 'ContinuedAsNew'"
+    return (await batch.client.count_workflows(query)).count > 0
 
 
-async def _open_runs(cell: Cell, story: Story) -> list[WorkflowExecutionDescription]:
-    mine = f"(WorkflowId STARTS_WITH '{story.publisher}/' OR WorkflowId = '{story.writer_id}')"
+async def _open_runs(batch: Batch, scenario: Scenario) -> list[WorkflowExecutionDescription]:
+    mine = f"(WorkflowId STARTS_WITH '{scenario.publisher}/' OR WorkflowId = '{scenario.writer_id}')"
     query = f"{mine} AND ExecutionStatus = 'Running'"
-    ids = [each.id async for each in cell.client.list_workflows(query)]
-    return [await cell.client.get_workflow_handle(workflow_id).describe() for workflow_id in ids]
+    ids = [each.id async for each in batch.client.list_workflows(query)]
+    return [await batch.client.get_workflow_handle(workflow_id).describe() for workflow_id in ids]
 
 
-async def _kill_at_approval(cell: Cell, _choose: Random) -> None:
-    """Kill the workers whenever a run has begun to wait for a person, who decides while there is none."""
+async def _kill_at_approval(batch: Batch, _choose: Random) -> None:
+    """Kill the workers whenever a run begins to wait for a person, who decides before new workers start."""
     struck: set[str] = set()
     while True:
         with contextlib.suppress(RPCError, RuntimeError):
-            query = f"TaskQueue = '{cell.queue}' AND PublishStage = 'awaiting_approval'"
-            waiting = {each.id async for each in cell.client.list_workflows(query)} - struck
+            query = f"TaskQueue = '{batch.queue}' AND PublishStage = 'awaiting_approval'"
+            waiting = {each.id async for each in batch.client.list_workflows(query)} - struck
             if waiting:
                 struck |= waiting
-                cell.sleeping.set()
-                await _kill_workers(cell, away=2.5)
-                cell.sleeping.clear()
-        await asyncio.sleep(OFTEN)
+                batch.no_workers.set()
+                await _kill_workers(batch, away=2.5)
+                batch.no_workers.clear()
+        await asyncio.sleep(CHECK_EVERY)
 
 
-async def _kill_at_random(cell: Cell, choose: Random) -> None:
-    """Kill one worker, or both at the same moment."""
+async def _kill_at_random(batch: Batch, choose: Random) -> None:
+    """Kill one worker, or both at once, again and again."""
     for _ in range(STRIKES_AT_MOST):
         await asyncio.sleep(choose.uniform(1.5, 6))
         if choose.random() < 0.3:
-            await _kill_workers(cell)
+            await _kill_workers(batch)
         else:
-            cell.workers.pop(choose.randrange(len(cell.workers))).kill()
-            cell.struck()
-            cell.start_worker()
+            batch.workers.pop(choose.randrange(len(batch.workers))).kill()
+            batch.struck()
+            batch.start_worker()
 
 
-async def _kill_server(cell: Cell, choose: Random) -> None:
+async def _kill_server(batch: Batch, choose: Random) -> None:
     for _ in range(STRIKES_AT_MOST):
         await asyncio.sleep(choose.uniform(2, 5))
-        if cell.stack.server:
-            cell.stack.server.kill()
-            cell.struck()
+        if batch.stack.server:
+            batch.stack.server.kill()
+            batch.struck()
         await asyncio.sleep(choose.uniform(0, 2))
-        cell.stack.start_server()
+        batch.stack.start_server()
 
 
-async def _replace_build(cell: Cell, choose: Random) -> None:
-    """Start the next worker and ask the one before to end, as a rolling deployment does."""
+async def _replace_build(batch: Batch, choose: Random) -> None:
+    """Start a new worker and shut the old one down, as a rolling deployment does, again and again."""
     while True:
         await asyncio.sleep(choose.uniform(2, 7))
-        old, cell.workers = cell.workers, []
-        cell.start_worker()
-        cell.struck()
+        old, batch.workers = batch.workers, []
+        batch.start_worker()
+        batch.struck()
         for worker in old:
             await worker.stop()
 
 
-async def _full_disk(cell: Cell, _choose: Random) -> None:
-    """Count it as soon as a worker has done something: it logs that it works before, which no disk took."""
-    while not any([await cell.requests(story, "edit") for story in cell.stories]):  # noqa: ASYNC110
-        await asyncio.sleep(OFTEN)
-    cell.struck()
+async def _full_disk(batch: Batch, _choose: Random) -> None:
+    """Count a hit once a worker has put an offer: by then its log lines have met the full disk."""
+    while not any([await batch.requests(scenario, "edit") for scenario in batch.scenarios]):  # noqa: ASYNC110
+        await asyncio.sleep(CHECK_EVERY)
+    batch.struck()
 
 
-async def _cut_temporal(cell: Cell, choose: Random) -> None:
-    await _cut(cell, cell.temporal, choose)
+async def _cut_temporal(batch: Batch, choose: Random) -> None:
+    await _cut(batch, batch.temporal, choose)
 
 
-async def _cut_marketplace(cell: Cell, choose: Random) -> None:
-    await _cut(cell, cell.marketplace, choose)
+async def _cut_marketplace(batch: Batch, choose: Random) -> None:
+    await _cut(batch, batch.marketplace, choose)
 
 
-async def _cut(cell: Cell, wire: Wire | None, choose: Random) -> None:
-    """Cut a wire in turns: connections break, or nothing is heard of the far end; counted from the mending."""
-    if wire is None:
+async def _cut(batch: Batch, proxy: Proxy | None, choose: Random) -> None:
+    """Cut, silence and cut the proxy again. A hit counts from the moment the connection is back."""
+    if proxy is None:
         return
-    for how in (wire.cut, wire.silence, wire.cut):
+    for interrupt in (proxy.cut, proxy.silence, proxy.cut):
         await asyncio.sleep(choose.uniform(2, 5))
-        how()
+        interrupt()
         await asyncio.sleep(choose.uniform(3, 7))
-        wire.mend()
-        cell.struck()
+        proxy.mend()
+        batch.struck()
 
 
-async def _stand_still(cell: Cell, choose: Random) -> None:
-    """Let certification make no progress for days of the marketplace's clock."""
+async def _stand_still(batch: Batch, choose: Random) -> None:
+    """Stop certification for eight days of the marketplace's clock."""
 
-    async def hold(story: Story) -> None:
-        step = f"publishers/{story.publisher}/steps/displaycertify"
+    async def hold(scenario: Scenario) -> None:
+        step = f"publishers/{scenario.publisher}/steps/displaycertify"
         await asyncio.sleep(choose.uniform(0, 2))
-        await cell.control("PUT", step, {"outcome": "never"})
+        await batch.control("PUT", step, {"outcome": "never"})
         await asyncio.sleep(EIGHT_DAYS)
-        await cell.control("DELETE", step)
-        cell.struck()
+        await batch.control("DELETE", step)
+        batch.struck()
 
-    await asyncio.gather(*(hold(story) for story in cell.stories))
+    await asyncio.gather(*(hold(scenario) for scenario in batch.scenarios))
 
 
 _MOMENTS: dict[Trouble, Moment] = {
@@ -226,7 +226,7 @@ _MOMENTS: dict[Trouble, Moment] = {
     "kill after effect": _has_had_effect,
     "kill at continue-as-new": _continues_as_new,
 }
-_TROUBLES: dict[Trouble, Making] = {
+_TROUBLES: dict[Trouble, Maker] = {
     "kill at approval": _kill_at_approval,
     "kill at random": _kill_at_random,
     "kill server": _kill_server,

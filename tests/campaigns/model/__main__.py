@@ -1,4 +1,7 @@
-"""Plays the model check and says what was played. Exit status 0 only when nothing was found."""
+"""Check the procedures against a model, step by step, through both APIs: ``make model``.
+
+The exit status is 0 only when nothing was found.
+"""
 
 import argparse
 import logging
@@ -18,34 +21,34 @@ from worker.__main__ import end
 
 SEED = 20
 STEPS = 5_000
-EXAMPLES_AT_A_TIME = 25
+EXAMPLES_OF_A_BATCH = 25
 STEPS_OF_AN_EXAMPLE = 25
 
 
 def check(
-    stand: Rig,
+    started: Rig,
     tally: Tally,
     played: settings,
     number: int,
     machine: type[PublishingMachine] = PublishingMachine,
     api: Api = CLOUD_PARTNER,
 ) -> str | None:
-    """Play the examples of a seed; return the shortest list of steps to what was found, if anything was."""
+    """Play the examples of a seed. Return the shortest list of steps that led to a finding, if there is one."""
 
     def begin() -> RuleBasedStateMachine:
-        return machine(stand, tally, api)
+        return machine(started, tally, api)
 
     try:
         run_state_machine_as_test(seed(number)(begin), settings=played)  # type: ignore[arg-type]
     except FoundError as found:
         return str(found)
     except Flaky:
-        return f"Found once, and not again by the same steps:{tally.found}"
+        return f"Found once, but not again by the same steps:{tally.found}"
     return None
 
 
-def how(examples: int, steps: int) -> settings:
-    """Return how hypothesis plays: everything it knows of an example is in its steps."""
+def playing(examples: int, steps: int) -> settings:
+    """Return hypothesis' settings for so many examples of so many steps."""
     return settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -61,33 +64,33 @@ def how(examples: int, steps: int) -> settings:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Play until so many steps are played or something is found; 1 when something was."""
+    """Play until enough steps were played or something was found. Return 1 if something was."""
     end_on_sigterm()
     parser = argparse.ArgumentParser(
         prog="python -m tests.campaigns.model", description="Check the procedures against a model."
     )
-    parser.add_argument("--seed", type=int, default=SEED, help="makes the steps (default: %(default)s)")
-    parser.add_argument("--api", choices=list(APIS), help="only through this one (default: one after the other)")
+    parser.add_argument("--seed", type=int, default=SEED, help="the seed of the steps (default: %(default)s)")
+    parser.add_argument("--api", choices=list(APIS), help="through this API only (default: both)")
     parser.add_argument(
-        "--steps", type=int, default=STEPS, help="at least so many through each API (default: %(default)s)"
+        "--steps", type=int, default=STEPS, help="how many steps through each API, at least (default: %(default)s)"
     )
     arguments = parser.parse_args(words)
     logging.disable()
     console = Console(highlight=False, soft_wrap=True)
     apis = [APIS[arguments.api]] if arguments.api else list(APIS.values())
-    with rig() as stand:
-        clean = [_play(stand, api, arguments.seed, arguments.steps, console) for api in apis]
+    with rig() as started:
+        clean = [_play(started, api, arguments.seed, arguments.steps, console) for api in apis]
     return 0 if all(clean) else 1
 
 
-def _play(stand: Rig, api: Api, number: int, steps: int, console: Console) -> bool:
-    """Play through one API; return whether nothing was found."""
+def _play(started: Rig, api: Api, number: int, steps: int, console: Console) -> bool:
+    """Play through one API. Return whether nothing was found."""
     tally = Tally()
     found: str | None = None
     batch = 0
     while found is None and tally.steps.total() < steps:
-        played = how(EXAMPLES_AT_A_TIME, STEPS_OF_AN_EXAMPLE)
-        found = check(stand, tally, played, number * 1_000_000 + batch, api=api)
+        played = playing(EXAMPLES_OF_A_BATCH, STEPS_OF_AN_EXAMPLE)
+        found = check(started, tally, played, number * 1_000_000 + batch, api=api)
         batch += 1
         took = time.monotonic() - tally.began
         console.print(f"{api.name}: {tally.steps.total()} steps, {tally.examples} examples, {took:.0f} s")
@@ -99,7 +102,7 @@ def _play(stand: Rig, api: Api, number: int, steps: int, console: Console) -> bo
 
 
 def show(console: Console, tally: Tally) -> None:
-    """Print how often each rule was played, and how the runs ended."""
+    """Print how often each rule was played and how the runs ended."""
     console.print("rules: " + ", ".join(f"{name} {count}" for name, count in tally.steps.most_common()))
     console.print("ends: " + ", ".join(f"{name} {count}" for name, count in tally.ends.most_common()))
 

@@ -1,19 +1,19 @@
-"""How an intent may end: every outcome needs a reason in the sights of its life."""
+"""How an intent may end: every outcome needs a reason in what was observed during its life."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.campaigns.model.nouns import (
+from tests.campaigns.model.entities import (
     CAME_TO_NOTHING,
     Images,
     Intent,
+    Observation,
     Operation,
-    Sight,
+    excess_of,
     holds,
     of_plan,
     plan_of,
     removable,
-    too_many,
     version_of,
 )
 from tests.campaigns.model.world import World
@@ -23,49 +23,52 @@ _WORDS = {"running": "is running", "canceling": "is being cancelled", "waits": "
 
 @dataclass(frozen=True)
 class Life:
-    """What an intent lived to see.
+    """The observations during the life of an intent.
 
     Attributes:
-        last: The sights of the step in which it ended.
+        last: Those of the step in which it ended.
     """
 
     intent: Intent
     world: World
-    last: Sequence[Sight]
+    last: Sequence[Observation]
 
     @property
-    def sights(self) -> Sequence[Sight]:
-        """How the offer stood since it began."""
-        return self.world.sights[self.intent.began :]
+    def observations(self) -> Sequence[Observation]:
+        """The observations since the intent began."""
+        return self.world.observations[self.intent.began :]
 
     @property
     def images(self) -> Images:
-        """What it wants."""
+        """The images that the intent wants."""
         return self.intent.images
 
     @property
     def follows(self) -> bool:
-        """Whether what becomes of a publish of its images is its own business."""
+        """Whether a failed or cancelled publish of its images is a reason to end."""
         return bool(self.images) or self.intent.workflow == "check"
 
     def operations(self, kind: str) -> list[Operation]:
-        """Return what ran in its time, as it stands now; who only looks sees also what had ended last."""
-        before = self.sights[0].operations
+        """Return the operations that ran during its life, in their present state.
+
+        A check also sees the operation that had ended last before.
+        """
+        before = self.observations[0].operations
         before = before[:-1] if self.intent.workflow == "check" else before
         over = {each.id for each in before if each.state in {"completed", *CAME_TO_NOTHING}}
         return [each for each in self.world.now.operations if each.kind == kind and each.id not in over]
 
 
 def complaints(intent: Intent, outcome: str, world: World, since: int) -> Iterator[str]:
-    """Say what about an intent's end must not be.
+    """Yield what is wrong about the end of an intent.
 
     Args:
         intent: The intent.
-        outcome: The outcome of its result, the type of its error, or ``canceled``.
-        world: Everything.
-        since: The first sight of the step in which it ended.
+        outcome: The outcome, the error type, or ``canceled``.
+        world: The model.
+        since: The number of the first observation of the step in which it ended.
     """
-    life = Life(intent, world, world.sights[since:])
+    life = Life(intent, world, world.observations[since:])
     published = [each for each in world.now.operations if each.kind == "publish" and each.asked_by == intent.name]
     if intent.cancelled != (outcome == "canceled"):
         yield f"{intent} {'was' if intent.cancelled else 'was not'} cancelled, and ended as {outcome}"
@@ -86,47 +89,50 @@ def _cannot_be_cancelled(operation: Operation, world: World) -> bool:
 
 
 def _the_images_are_there(life: Life) -> bool:
-    """Return whether the preview holds the images, or Production does already."""
-    slots = (slot for sight in life.last for slot in (sight.preview, sight.production))
+    """Return whether the preview or Production holds the images."""
+    slots = (slot for observation in life.last for slot in (observation.preview, observation.production))
     return life.intent.workflow in {"create", "update"} and any(holds(slot, life.images) for slot in slots)
 
 
 def _production_holds_the_images(life: Life) -> bool:
     images = bool(life.images) and life.intent.edits
-    return images and any(holds(sight.production, life.images) for sight in life.last)
+    return images and any(holds(observation.production, life.images) for observation in life.last)
 
 
 def _production_holds_what_was_approved(life: Life) -> bool:
     if life.images or life.intent.workflow != "promote":
         return False
     approved = life.intent.decision.approves if life.intent.decision else None
-    promoted = any(frozenset(sight.production or ()) == approved for sight in life.last)
+    promoted = any(frozenset(observation.production or ()) == approved for observation in life.last)
     return promoted or not life.world.promoted(life.intent)
 
 
 def _was_replaced(life: Life) -> bool:
-    """Return whether somebody replaced the draft that an intent had put, or made room in it: the last one wins."""
+    """Return whether somebody replaced the draft that the intent had put, or made room in it."""
     creates = [each for each in life.world.intents if each.workflow == "create"]
     others = any((each.replace or each.remove_oldest) and each is not life.intent for each in life.world.intents)
-    put = next((at for at, sight in enumerate(life.sights) if holds(sight.draft, life.images)), len(life.sights))
-    lost = any(not holds(sight.draft, life.images) for sight in life.sights[put:])
+    put = next(
+        (at for at, observation in enumerate(life.observations) if holds(observation.draft, life.images)),
+        len(life.observations),
+    )
+    lost = any(not holds(observation.draft, life.images) for observation in life.observations[put:])
     return life.intent in creates and others and lost
 
 
 def _joined_another(life: Life) -> bool:
-    """Return whether an intent that created the offer followed a publish that another asked for.
+    """Return whether `CreateOfferAndPublish` followed a publish that somebody else asked for.
 
-    It takes the marketplace's word that this is a publish of its own draft, and does not look at the preview.
+    It trusts that such a publish is of its draft, and does not read the preview.
     """
     published = any(each.asked_by == life.intent.name for each in life.operations("publish"))
     return life.intent.workflow == "create" and not published
 
 
-def _looked(*states: tuple[str, str]) -> Callable[[Life], bool]:
-    """Make the reason of one who only looks: an operation of a kind that stands so."""
+def _check_saw(*states: tuple[str, str]) -> Callable[[Life], bool]:
+    """Return the reason of a check: there is an operation of this kind in this state."""
 
     def reason(life: Life) -> bool:
-        seen = {(each.kind, each.state) for sight in life.last for each in sight.operations}
+        seen = {(each.kind, each.state) for observation in life.last for each in observation.operations}
         return life.intent.workflow == "check" and bool(seen & set(states))
 
     return reason
@@ -137,24 +143,29 @@ def _was_never_published(life: Life) -> bool:
         return False
     hidden = CAME_TO_NOTHING if life.world.rules.forgets else set[str]()
     closed = life.world.closed if life.world.rules.forgets else set[str]()
-    return any(all(each.state in hidden or each.id in closed for each in sight.operations) for sight in life.last)
+    return any(
+        all(each.state in hidden or each.id in closed for each in observation.operations) for observation in life.last
+    )
 
 
 def _there_is_no_offer(life: Life) -> bool:
-    return life.intent.workflow != "create" and any(sight.draft is None for sight in life.sights)
+    return life.intent.workflow != "create" and any(observation.draft is None for observation in life.observations)
 
 
 def _there_is_another_offer(life: Life) -> bool:
-    another = any(sight.draft is not None and not holds(sight.draft, life.images) for sight in life.sights)
+    another = any(
+        observation.draft is not None and not holds(observation.draft, life.images)
+        for observation in life.observations
+    )
     creates = life.intent.workflow == "create" and not life.intent.replace
-    return creates and (another or life.sights[0].draft is not None)
+    return creates and (another or life.observations[0].draft is not None)
 
 
 def _a_disk_differs(life: Life) -> bool:
     return life.intent.edits and any(
         slot.get(image, disk) != disk
-        for sight in life.sights
-        for slot in sight.slots()
+        for observation in life.observations
+        for slot in observation.slots()
         for image, disk in life.images.items()
     )
 
@@ -164,56 +175,58 @@ def _a_version_is_old(life: Life) -> bool:
         life.intent.edits
         and life.world.rules.versions_grow
         and any(
-            image not in (sight.draft or {}) and version_of(image) < version_of(other)
+            image not in (observation.draft or {}) and version_of(image) < version_of(other)
             for image in life.images
-            for sight in life.sights
-            for slot in sight.slots()
+            for observation in life.observations
+            for slot in observation.slots()
             for other in of_plan(slot, plan_of(image))
         )
     )
 
 
 def _changes_what_is_published(life: Life) -> bool:
-    """Return whether a whole offer has another disk for a version that was published."""
+    """Return whether a new offer document has another disk for a published version."""
     creates = life.intent.workflow == "create" and life.intent.replace
     return creates and any(
         slot.get(image, disk) != disk
-        for sight in life.sights
-        for slot in (sight.preview, sight.production)
+        for observation in life.observations
+        for slot in (observation.preview, observation.production)
         if slot is not None
         for image, disk in life.images.items()
     )
 
 
 def _leaves_out_what_is_published(life: Life) -> bool:
-    """Return whether a whole offer lacks a version that was published, where that has to be said of each."""
+    """Return whether a new offer document lacks a published version, which the API does not allow."""
     creates = life.intent.workflow == "create" and life.intent.replace and not life.world.rules.versions_grow
     return creates and any(
         not set(slot) <= set(life.images)
-        for sight in life.sights
-        for slot in (sight.preview, sight.production)
+        for observation in life.observations
+        for slot in (observation.preview, observation.production)
         if slot is not None
     )
 
 
 def _there_is_no_room(life: Life) -> bool:
-    def none(plan: str, sight: Sight) -> bool:
-        over = too_many(life.intent, plan, sight)
-        could_go = removable(life.intent, plan, sight, life.world.rules)
+    def none(plan: str, observation: Observation) -> bool:
+        over = excess_of(life.intent, plan, observation)
+        could_go = removable(life.intent, plan, observation, life.world.rules)
         return over > 0 and not (life.intent.remove_oldest and len(could_go) >= over)
 
     plans = {plan_of(image) for image in life.images}
-    return life.intent.edits and any(none(plan, sight) for plan in plans for sight in life.sights)
+    return life.intent.edits and any(none(plan, observation) for plan in plans for observation in life.observations)
 
 
 def _others_changed_it(life: Life) -> bool:
     willing = life.intent.edits and not life.intent.includes
-    return willing and any(sight.published_words not in {None, sight.words} for sight in life.sights)
+    return willing and any(
+        observation.published_listing not in {None, observation.listing} for observation in life.observations
+    )
 
 
 def _something_ran(life: Life) -> bool:
     willing = life.intent.edits and life.intent.if_publishing == "fail"
-    return willing and any(sight.busy for sight in life.sights)
+    return willing and any(observation.busy for observation in life.observations)
 
 
 def _its_publish_failed(life: Life) -> bool:
@@ -242,7 +255,7 @@ def _its_draft_was_refused(life: Life) -> bool:
 
 
 def _there_was_nothing_to_promote(life: Life) -> bool:
-    idle = any(not (sight.busy or sight.waiting) for sight in life.sights)
+    idle = any(not (observation.busy or observation.waiting) for observation in life.observations)
     return life.intent.workflow == "promote" and not life.images and idle
 
 
@@ -251,12 +264,12 @@ _REASONS: Mapping[str, Sequence[Callable[[Life], bool]]] = {
         _the_images_are_there,
         _was_replaced,
         _joined_another,
-        _looked(("publish", "waits"), ("publish", "completed")),
+        _check_saw(("publish", "waits"), ("publish", "completed")),
     ),
     "live": (
         _production_holds_the_images,
         _production_holds_what_was_approved,
-        _looked(("go_live", "completed"), ("publish", "completed")),
+        _check_saw(("go_live", "completed"), ("publish", "completed")),
     ),
     "never_published": (_was_never_published,),
     "OfferNotFound": (_there_is_no_offer,),

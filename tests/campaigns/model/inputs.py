@@ -1,31 +1,31 @@
-"""What the workflows are given, as a person would write it."""
+"""The inputs of the workflows, as a person would write them."""
 
 from typing import Any
 
-from tests.campaigns.chaos.scenarios import SAS
-from tests.campaigns.model.nouns import Intent, plan_of
+from tests.campaigns.model.entities import Intent, plan_of
 from tests.campaigns.model.rig import ACCOUNT
 from tests.harness.apis import Api
+from tests.harness.secrets import SAS
 
 PLANS = ("lts", "edge")
 MAIL = "@model.example"
-"""Every publish of an intent is announced to an address of its own, by which the marketplace's operation is known."""
+"""Each intent has a notification address of its own, which tells whose publish an operation is."""
 
 _POLLING = {"min_interval": 0.1, "max_interval": 0.1}
 
 
 def disk_of(plan: str, version: str, *, other: bool = False) -> str:
-    """Return the address of a disk; the worker holds the key of its account."""
+    """Return the URL of a disk, which the worker signs."""
     return f"https://{ACCOUNT}.blob.core.windows.net/vhds/{plan}-{version}{'-other' * other}.vhd"
 
 
 def base() -> dict[str, str]:
-    """Return the images that every offer begins with."""
+    """Return the images of a new offer."""
     return {f"{plan} 1.0.0": disk_of(plan, "1.0.0") for plan in PLANS}
 
 
 def published_by_hand(publisher: str, api: Api) -> dict[str, Any]:
-    """Return the document of somebody without a worker to sign disks."""
+    """Return the document of a new offer, with signed disks."""
     signed = {image: f"{disk}?{SAS}" for image, disk in base().items()}
     document: dict[str, Any]
     *_, document = api.definition(publisher, PLANS, signed).values()
@@ -33,7 +33,7 @@ def published_by_hand(publisher: str, api: Api) -> dict[str, Any]:
 
 
 def input_of(intent: Intent, publisher: str, api: Api) -> dict[str, Any]:
-    """Return the input of a workflow."""
+    """Return the input of an intent's workflow."""
     mail = {"notification_emails": [f"{intent}{MAIL}"], "polling": _POLLING}
     if intent.workflow == "create":
         offer = api.definition(publisher, PLANS, intent.images)
@@ -49,7 +49,7 @@ def input_of(intent: Intent, publisher: str, api: Api) -> dict[str, Any]:
     ]
     if intent.includes and not api.guards_drafts:
         start["foreign_edits"] = "include"
-    if intent.alone:
+    if intent.modular:
         start["publish"] = "modular"
     if intent.workflow == "promote":
         start["approval"] = {"required": intent.approval, "approvers": list(intent.approvers)}
@@ -57,19 +57,19 @@ def input_of(intent: Intent, publisher: str, api: Api) -> dict[str, Any]:
 
 
 def wants(intent: Intent) -> str:
-    """Say what an intent wants."""
+    """Describe an intent for the list of steps."""
     images = [f"{image}{' (other disk)' * ('-other' in disk)}" for image, disk in intent.images.items()]
-    said = [", ".join(images) or "whatever is there"]
+    parts = [", ".join(images) or "whatever is there"]
     if intent.edits:
-        said.append(f"if_publishing {intent.if_publishing}")
+        parts.append(f"if_publishing {intent.if_publishing}")
     if intent.limit != Intent.limit:
-        said.append(f"limit {intent.limit}{', remove oldest' * intent.remove_oldest}")
+        parts.append(f"limit {intent.limit}{', remove oldest' * intent.remove_oldest}")
     if intent.workflow == "promote":
-        said.append(f"approvers {', '.join(intent.approvers) or 'anyone'}" if intent.approval else "no approval")
-    said += ["include changes by others"] * intent.includes + ["its plans alone"] * intent.alone
+        parts.append(f"approvers {', '.join(intent.approvers) or 'anyone'}" if intent.approval else "no approval")
+    parts += ["include changes by others"] * intent.includes + ["only its plans"] * intent.modular
     if intent.workflow == "create":
-        said.append("replace" if intent.replace else "new")
-    return "; ".join(said)
+        parts.append("replace" if intent.replace else "new")
+    return "; ".join(parts)
 
 
 def _version(image: str) -> str:

@@ -1,8 +1,8 @@
-"""What a model check runs on: a real Temporal server, a real worker and the sandbox, all moved step by step.
+"""What a model check runs on: a real Temporal server, real workers and the sandbox, moved step by step.
 
-Nothing happens by itself: the marketplace's time stands still until it is put forward, and whoever follows an
-operation looks at it when it is told to. So a step is over when the run that it moved has come to rest, and the same
-steps lead to the same end. Runs continue as new all the time.
+Nothing happens by itself. The marketplace's clock stands still until it is put forward, and every look at a followed
+operation is held until it is let go. So a step is over when its run has settled, and the same steps lead to the same
+end. Runs continue as new after a few looks.
 """
 
 import asyncio
@@ -48,31 +48,32 @@ STEP_SECONDS = 300.0
 _STEPS = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage", "live")
 
 RETRY_AFTER = timedelta(milliseconds=50)
-"""In place of a second: a lost answer would otherwise cost as much as ten steps."""
+"""The first retry interval, instead of a second: a lost answer would otherwise cost as much as ten steps."""
 
-BEAT_EVERY = 5.0
-LOOK_EVERY = 0.01
-LOOK_AT_JOB_EVERY = 0.02
-REST_WITHIN = 60.0
+HEARTBEAT_EVERY = 5.0
+POLL_EVERY = 0.01
+POLL_JOB_EVERY = 0.02
+SETTLE_WITHIN = 60.0
 ANSWER_WITHIN = timedelta(seconds=30)
 
 Answer = TypeVar("Answer")
 
 _SENDER: ContextVar[str] = ContextVar("sender", default="")
-"""The run that a request is sent for."""
+"""The ID of the workflow that a request is sent for."""
 
 
 def queue_of(api: Api) -> str:
-    """Return the task queue of the worker that speaks an API."""
+    """Return the task queue of the worker that uses an API."""
     return f"model-{api.name}"
 
 
 @dataclass(frozen=True)
-class Rest:
-    """How a run came to rest.
+class Settled:
+    """The state in which a run settled.
 
     Attributes:
-        looker: The call that is about to look at an operation, and is held.
+        state: Whether the run has ended, asks for an approval, or is about to look at an operation.
+        looker: The activity that is about to look, and is held.
     """
 
     state: Literal["ended", "asks", "looks"]
@@ -80,7 +81,7 @@ class Rest:
 
 
 class Gate(temporalio.client.Interceptor, temporalio.worker.Interceptor):
-    """Holds every look of a follower until it is let go, while it is shut."""
+    """While it is shut, holds every look at a followed operation until the look is let go."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,15 +90,15 @@ class Gate(temporalio.client.Interceptor, temporalio.worker.Interceptor):
         self.seen: set[tuple[str, str]] = set()
 
     def let_go(self, looker: str) -> None:
-        """Let a look go on."""
+        """Let a look proceed."""
         self.held.pop(looker).set()
 
     def forget(self, looker: str) -> None:
-        """Hold a look until the worker hears that nobody wants it any more: its run has been cancelled."""
+        """Keep holding a look whose run was cancelled: the worker hears of that and cancels the look."""
         self.held.pop(looker, None)
 
     def open(self) -> None:
-        """Let all looks go on, and hold none any more."""
+        """Let all looks proceed, and hold none any more."""
         self.shut = False
         for looker in list(self.held):
             self.let_go(looker)
@@ -107,10 +108,10 @@ class Gate(temporalio.client.Interceptor, temporalio.worker.Interceptor):
         next: temporalio.worker.ActivityInboundInterceptor,  # noqa: A002 - the SDK's name
     ) -> temporalio.worker.ActivityInboundInterceptor:
         """Return the interceptor of activities."""
-        return _Held(next, self)
+        return _HoldLooks(next, self)
 
 
-class _Held(temporalio.worker.ActivityInboundInterceptor):
+class _HoldLooks(temporalio.worker.ActivityInboundInterceptor):
     def __init__(self, following: temporalio.worker.ActivityInboundInterceptor, gate: Gate) -> None:
         super().__init__(following)
         self._gate = gate
@@ -120,26 +121,26 @@ class _Held(temporalio.worker.ActivityInboundInterceptor):
         _SENDER.set(await _sender_of(info))
         workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
         self._gate.seen.add((workflow_id, run_id))
-        # A glance at a preview that is ready follows nothing, and what it comes too late for is not shown.
+        # A glance at a preview follows nothing, and a run does not wait for it for long.
         glances = info.schedule_to_close_timeout == GLANCE
         if info.activity_type == "look" and self._gate.shut and not glances:
             if info.is_local:
-                # Nobody sees that one is pending, and it cannot be held for long: the ordinary one follows.
+                # A local activity cannot be seen pending, nor held for long. The run falls back to an ordinary one.
                 raise ApplicationError("held", type="Busy", category=ApplicationErrorCategory.BENIGN)
             await self._hold(_looker(run_id, info.activity_id))
         return await super().execute_activity(input)
 
     async def _hold(self, looker: str) -> None:
-        let_go = self._gate.held[looker] = asyncio.Event()
-        while not let_go.is_set():
+        released = self._gate.held[looker] = asyncio.Event()
+        while not released.is_set():
             try:
-                await asyncio.wait_for(let_go.wait(), BEAT_EVERY)
+                await asyncio.wait_for(released.wait(), HEARTBEAT_EVERY)
             except TimeoutError:
                 activity.heartbeat()
 
 
 async def _sender_of(info: activity.Info) -> str:
-    """Return the run that an activity works for: that which a person started, not an internal one."""
+    """Return the ID of the workflow that an activity works for; an internal workflow works for its parent."""
     workflow_id = info.workflow_id or ""
     if not workflow_id.startswith("internal/"):
         return workflow_id
@@ -148,7 +149,7 @@ async def _sender_of(info: activity.Info) -> str:
 
 
 async def _name_sender(request: httpx.Request) -> None:
-    """Say for whom a request is sent, where the API does not."""
+    """Put the sender into a header of the request, because the API does not name one."""
     request.headers["client-request-id"] = _SENDER.get()
 
 
@@ -157,28 +158,28 @@ def _looker(run_id: str, activity_id: str) -> str:
 
 
 class WatchedMarketplace(SandboxMarketplace):
-    """Tells of every request, right after it had its effect."""
+    """Calls back for every request, right after it had its effect."""
 
-    told: Callable[[LogEntry], None] | None = None
+    on_request: Callable[[LogEntry], None] | None = None
 
     def log(self, entry: LogEntry) -> None:
-        """Remember a request, and tell of it."""
+        """Log a request, and call back."""
         super().log(entry)
-        if self.told is not None:
-            self.told(entry)
+        if self.on_request is not None:
+            self.on_request(entry)
 
 
 class Inbox:
-    """The webhook of the worker; nobody reads it."""
+    """A webhook that ignores what is posted."""
 
     async def post(self, _body: str) -> int:
-        """Take what is posted."""
+        """Accept the notification."""
         return 200
 
 
 @dataclass
 class Rig:
-    """Server, workers and marketplace of a whole model check, and the loop they run on."""
+    """The server, workers and sandbox of a model check, and the event loop that they run on."""
 
     runner: asyncio.Runner
     client: Client
@@ -188,28 +189,28 @@ class Rig:
     url: str
     http: httpx.AsyncClient
 
-    def run(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
-        """Do something on the loop; between two calls everything stands still."""
-        return self.runner.run(doing)
+    def run(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
+        """Run a coroutine on the loop. Between two calls, everything stands still."""
+        return self.runner.run(coroutine)
 
-    async def rest(self, handle: WorkflowHandle[Any, Any], *, cancelled: bool = False) -> Rest:
-        """Wait until a run has ended, asks a person, or is about to look at an operation.
+    async def settle(self, handle: WorkflowHandle[Any, Any], *, cancelled: bool = False) -> Settled:
+        """Wait until a run has ended, asks for an approval, or is about to look at an operation.
 
         Args:
             handle: The run.
-            cancelled: Whether it is cancelled: then it asks nobody any more.
+            cancelled: Whether the run was cancelled. Then its stage may still say that it asks, and it does not.
 
         Raises:
-            TimeoutError: It did neither.
+            TimeoutError: The run did none of these.
         """
-        async with asyncio.timeout(REST_WITHIN):
+        async with asyncio.timeout(SETTLE_WITHIN):
             while True:
-                found = await self._rest(handle.id, cancelled=cancelled)
+                found = await self._settled(handle.id, cancelled=cancelled)
                 if found is not None:
                     return found
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(POLL_EVERY)
 
-    async def _rest(self, workflow_id: str, *, cancelled: bool) -> Rest | None:
+    async def _settled(self, workflow_id: str, *, cancelled: bool) -> Settled | None:
         try:
             seen = await self.client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:
@@ -218,27 +219,27 @@ class Rig:
             raise
         raw = seen.raw_description
         if seen.status is not WorkflowExecutionStatus.RUNNING:
-            return Rest("ended")
-        # Writing to a draft it has a child. When it has continued as new, the server lets a moment pass.
+            return Settled("ended")
+        # A child writes the draft. After continue-as-new, the server takes a moment to schedule the first task.
         if raw.HasField("pending_workflow_task") or raw.pending_children or seen.history_length == 1:
             return None
         if raw.pending_activities:
             lookers = {_looker(seen.run_id, each.activity_id) for each in raw.pending_activities}
             held = lookers & self.gate.held.keys()
-            return Rest("looks", held.pop()) if held else None
+            return Settled("looks", held.pop()) if held else None
         asks = seen.typed_search_attributes.get(search_attributes.PUBLISH_STAGE) == "awaiting_approval"
-        return Rest("asks") if asks and not cancelled else None
+        return Settled("asks") if asks and not cancelled else None
 
 
 async def progress_of(handle: WorkflowHandle[Any, Any]) -> Progress:
-    """Query a run."""
+    """Query the progress of a run."""
     progress: Progress = await handle.query("progress", result_type=Progress, rpc_timeout=ANSWER_WITHIN)
     return progress
 
 
 @contextmanager
 def rig() -> Iterator[Rig]:
-    """Start everything; it is gone when the context is left."""
+    """Start everything. Leaving the context stops it."""
     with (
         asyncio.Runner() as runner,
         mock.patch.object(calls.PATIENTLY, "initial_interval", RETRY_AFTER),
@@ -258,7 +259,7 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     temporal = await connected(
         f"127.0.0.1:{port}",
         interceptors=[gate],
-        # It would tell of every look that was held until nobody wanted it any more.
+        # It would warn of every held look whose run was cancelled.
         runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))),
     )
     switches = {"step_durations": dict.fromkeys(_STEPS, STEP_SECONDS)}
@@ -266,14 +267,14 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     url = await stack.enter_async_context(serve(marketplace))
     http = await stack.enter_async_context(httpx.AsyncClient(event_hooks={"request": [_name_sender]}))
     for api in APIS.values():
-        await stack.enter_async_context(_working(temporal, queue_of(api), _speaking(api, http, url)))
+        await stack.enter_async_context(_run_worker(temporal, queue_of(api), _marketplace(api, http, url)))
     return Rig(runner, temporal, marketplace, clock, gate, url, http)
 
 
 @contextmanager
 def _server(port: int) -> Iterator[None]:
-    """Run a Temporal server that keeps nothing. One that the SDK starts would outlive us when we are killed."""
-    # Else timers go off up to a second late.
+    """Run a Temporal server with its state in memory. The SDK's would outlive us when we are killed."""
+    # Otherwise timers fire up to a second late.
     timers = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
     server = start(server_command(port, *timers, *SHORT_HISTORIES))
     try:
@@ -283,7 +284,7 @@ def _server(port: int) -> Iterator[None]:
         server.wait()
 
 
-def _speaking(api: Api, http: httpx.AsyncClient, url: str) -> Marketplace:
+def _marketplace(api: Api, http: httpx.AsyncClient, url: str) -> Marketplace:
     token, signer = FixedToken(SecretStr(DEFAULT_TOKEN)), Signer({ACCOUNT: "aW52ZW50ZWQ="})
     if api is CLOUD_PARTNER:
         return CloudPartnerMarketplace(Portal(http, token, url=url), signer=signer)
@@ -293,12 +294,12 @@ def _speaking(api: Api, http: httpx.AsyncClient, url: str) -> Marketplace:
 
 
 async def _pause(_time: timedelta) -> None:
-    await asyncio.sleep(LOOK_AT_JOB_EVERY)
+    await asyncio.sleep(POLL_JOB_EVERY)
 
 
 @asynccontextmanager
-async def _working(client: Client, queue: str, marketplace: Marketplace) -> AsyncIterator[None]:
-    """Run a worker in a task of its own: the SDK cancels the task that entered it when the worker fails."""
+async def _run_worker(client: Client, queue: str, marketplace: Marketplace) -> AsyncIterator[None]:
+    """Run a worker in a task of its own, because the SDK cancels the task that enters a worker that fails."""
     working = worker(client, queue, marketplace, Inbox())
     running = asyncio.create_task(working.run())
     try:

@@ -1,6 +1,6 @@
-"""A small model check of a fixed seed; and that model and machine see what they must see.
+"""A small model check with a fixed seed, and tests of the model and the machine themselves.
 
-The whole check is `make model`, see docs/chaos.md.
+`make model` plays the whole check, see docs/chaos.md.
 """
 
 import logging
@@ -11,10 +11,10 @@ import pytest
 from hypothesis import Phase, settings
 
 from marketplace.cloud_partner import image_rules, marketplace
-from tests.campaigns.model.__main__ import SEED, check, how
+from tests.campaigns.model.__main__ import SEED, check, playing
 from tests.campaigns.model.ends import complaints
+from tests.campaigns.model.entities import Decision, Images, Intent, Observation, Operation, Request, State
 from tests.campaigns.model.machine import RULES, PublishingMachine, Tally
-from tests.campaigns.model.nouns import Decision, Images, Intent, Operation, Request, Sight, State
 from tests.campaigns.model.rig import Rig, rig
 from tests.campaigns.model.world import World
 from tests.harness.apis import APIS, Api
@@ -23,22 +23,22 @@ from workflows.messages import Approval
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Rig]:
+def started() -> Iterator[Rig]:
     logging.disable()
-    with rig() as started:
-        yield started
+    with rig() as made:
+        yield made
     logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
-def test_what_the_procedures_do_is_what_may_be(stand: Rig, api: Api) -> None:
+def test_the_procedures_do_nothing_that_the_model_forbids(started: Rig, api: Api) -> None:
     tally = Tally()
 
-    assert check(stand, tally, how(6, 12), SEED, api=api) is None
+    assert check(started, tally, playing(6, 12), SEED, api=api) is None
     assert tally.steps.total() > 30
 
 
-# The machine finds a spoiled procedure, and tells it in the fewest steps
+# The machine finds a procedure that was broken on purpose, in the fewest steps
 
 
 def goes_live_without_approval(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,42 +69,42 @@ def drops_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "rules", "said"),
+    ("breakage", "rules", "complaint"),
     [
         (goes_live_without_approval, {"promote"}, "which nobody approved"),
         (writes_without_a_lease, {"together"}, "is gone from the draft, and nobody asked for that"),
         (forgets_to_cancel, {"create", "cancel"}, "was cancelled and left publish-1, which is running"),
     ],
 )
-def test_a_spoiled_procedure_is_found(
-    stand: Rig,
+def test_a_broken_procedure_is_found(
+    started: Rig,
     monkeypatch: pytest.MonkeyPatch,
-    spoil: Callable[[pytest.MonkeyPatch], None],
+    breakage: Callable[[pytest.MonkeyPatch], None],
     rules: set[str],
-    said: str,
+    complaint: str,
 ) -> None:
-    spoil(monkeypatch)
-    played = settings(how(20, 3), phases=[Phase.generate])
+    breakage(monkeypatch)
+    played = settings(playing(20, 3), phases=[Phase.generate])
 
-    assert said in (check(stand, Tally(), played, SEED, only(rules)) or "nothing")
+    assert complaint in (check(started, Tally(), played, SEED, only(rules)) or "nothing")
 
 
-def test_a_spoiled_procedure_is_told_in_the_fewest_steps(stand: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_procedure_is_reported_in_the_fewest_steps(started: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     drops_an_image(monkeypatch)
-    found = check(stand, Tally(), how(20, 6), SEED, only({"update", "advance"}))
-    told = (found or "nothing").strip().splitlines()
+    found = check(started, Tally(), playing(20, 6), SEED, only({"update", "advance"}))
+    steps = (found or "nothing").strip().splitlines()
 
-    assert [line.partition(":")[0].strip() for line in told[:-1]] == ["1. draft; marketplace", "2. run-1"]
-    assert "1.0.0 is gone from the draft, and nobody asked for that" in told[-1]
+    assert [line.partition(":")[0].strip() for line in steps[:-1]] == ["1. draft; marketplace", "2. run-1"]
+    assert "1.0.0 is gone from the draft, and nobody asked for that" in steps[-1]
 
 
 def only(rules: set[str]) -> type[PublishingMachine]:
-    """Make a machine of a few rules: it finds what they lead to at once."""
+    """Return a machine with a few rules, which finds their consequences at once."""
     machine: type[PublishingMachine] = type("Few", (PublishingMachine,), dict.fromkeys(set(RULES) - rules))
     return machine
 
 
-# The model sees what must not be
+# The model complains
 
 
 BASE: Images = {"lts 1.0.0": "base.vhd"}
@@ -130,19 +130,21 @@ def promote(decision: Decision | None) -> Intent:
     return Intent("run-1", "promote", WANTED, decision=decision)
 
 
-def said(intent: Intent, *sights: Sight, request: Request | None = None, ends: str | None = None) -> list[str]:
-    """Let an intent see sights, the last by a request, and end; return what the model says to that."""
+def complaints_about(
+    intent: Intent, *observations: Observation, request: Request | None = None, ends: str | None = None
+) -> list[str]:
+    """Return the complaints about observations during an intent's life, the last by a request, and about its end."""
     world = World()
-    found = list(world.seen(sights[0]))
-    world.starts(intent)
-    for sight in sights[1:]:
-        found += world.seen(sight, request if sight is sights[-1] else None)
-    return found + (list(complaints(intent, ends, world, len(world.sights) - 1)) if ends else [])
+    found = list(world.see(observations[0]))
+    world.start(intent)
+    for observation in observations[1:]:
+        found += world.see(observation, request if observation is observations[-1] else None)
+    return found + (list(complaints(intent, ends, world, len(world.observations) - 1)) if ends else [])
 
 
-WAITING = Sight(NEW, BASE, BASE, [publish(1, NEW, "waits")])
-FAILED = Sight(NEW, NEW, NEW, [publish(1, NEW, "failed")])
-GOING_LIVE = Sight(NEW, NEW, BASE, [publish(1, NEW, "completed"), go_live(2, NEW)])
+WAITING = Observation(NEW, BASE, BASE, [publish(1, NEW, "waits")])
+FAILED = Observation(NEW, NEW, NEW, [publish(1, NEW, "failed")])
+GOING_LIVE = Observation(NEW, NEW, BASE, [publish(1, NEW, "completed"), go_live(2, NEW)])
 GO_LIVE = Request("go_live", 202, effect=True, operation_id="id-2")
 
 
@@ -151,57 +153,69 @@ def approving(content: Images) -> Decision:
 
 
 def published(intent: Intent, content: Images, *before: Operation) -> list[str]:
-    earlier = Sight(NEW, BASE, BASE, before)
-    later = Sight(NEW, BASE, BASE, [*before, publish(2, content, "running")])
-    return said(intent, Sight(), earlier, later)
+    earlier = Observation(NEW, BASE, BASE, before)
+    later = Observation(NEW, BASE, BASE, [*before, publish(2, content, "running")])
+    return complaints_about(intent, Observation(), earlier, later)
 
 
 def went_live_twice() -> list[str]:
-    again = Sight(NEW, NEW, BASE, [*GOING_LIVE.operations, publish(3, NEW, "waits", "")])
-    twice = Sight(NEW, NEW, BASE, [*GOING_LIVE.operations, publish(3, NEW, "completed", ""), go_live(4, NEW)])
+    again = Observation(NEW, NEW, BASE, [*GOING_LIVE.operations, publish(3, NEW, "waits", "")])
+    twice = Observation(NEW, NEW, BASE, [*GOING_LIVE.operations, publish(3, NEW, "completed", ""), go_live(4, NEW)])
     world = World()
-    world.starts(promote(APPROVED))
-    found = [*world.seen(WAITING), *world.seen(GOING_LIVE, GO_LIVE), *world.seen(again)]
-    return found + list(world.seen(twice, Request("go_live", 202, effect=True, operation_id="id-4")))
+    world.start(promote(APPROVED))
+    found = [*world.see(WAITING), *world.see(GOING_LIVE, GO_LIVE), *world.see(again)]
+    return found + list(world.see(twice, Request("go_live", 202, effect=True, operation_id="id-4")))
 
 
 def cancelled(intent: Intent, asked_by: str) -> list[str]:
-    before = Sight(NEW, BASE, BASE, [publish(1, NEW, "running", asked_by)])
-    after = Sight(NEW, BASE, BASE, [publish(1, NEW, "canceled", asked_by)])
-    return said(intent, before, after, request=Request("cancel", 202, effect=True, operation_id="id-1"))
+    before = Observation(NEW, BASE, BASE, [publish(1, NEW, "running", asked_by)])
+    after = Observation(NEW, BASE, BASE, [publish(1, NEW, "canceled", asked_by)])
+    return complaints_about(intent, before, after, request=Request("cancel", 202, effect=True, operation_id="id-1"))
 
 
-def test_the_model_says_nothing_to_what_may_be() -> None:
-    running = Sight(NEW, BASE, BASE, [publish(1, NEW, "running")])
-    ready = Sight(NEW, NEW, BASE, [publish(1, NEW, "waits")])
+def test_the_model_does_not_complain_about_what_is_allowed() -> None:
+    running = Observation(NEW, BASE, BASE, [publish(1, NEW, "running")])
+    ready = Observation(NEW, NEW, BASE, [publish(1, NEW, "waits")])
 
-    assert said(update(), Sight(BASE, BASE, BASE), Sight(NEW, BASE, BASE), request=PUT) == []
-    assert said(update(), Sight(NEW, BASE, BASE), running, ready, ends="preview") == []
-    assert said(promote(APPROVED), WAITING, GOING_LIVE, request=GO_LIVE) == []
+    assert complaints_about(update(), Observation(BASE, BASE, BASE), Observation(NEW, BASE, BASE), request=PUT) == []
+    assert complaints_about(update(), Observation(NEW, BASE, BASE), running, ready, ends="preview") == []
+    assert complaints_about(promote(APPROVED), WAITING, GOING_LIVE, request=GO_LIVE) == []
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (said(update(), Sight(NEW), Sight(WANTED), request=PUT), "lts 1.0.0 is gone"),
-        (said(update(), Sight(BASE), Sight({"lts 1.0.0": "new.vhd"}), request=PUT), "has another disk now"),
-        (said(update(), Sight(BASE), Sight({**BASE, "lts 9.0.0": "x"}), request=PUT), "nobody asked for"),
-        (said(update(cancelled=True), Sight(BASE), Sight(NEW), request=PUT), "nobody asked for"),
+        (complaints_about(update(), Observation(NEW), Observation(WANTED), request=PUT), "lts 1.0.0 is gone"),
+        (
+            complaints_about(update(), Observation(BASE), Observation({"lts 1.0.0": "new.vhd"}), request=PUT),
+            "has another disk now",
+        ),
+        (
+            complaints_about(update(), Observation(BASE), Observation({**BASE, "lts 9.0.0": "x"}), request=PUT),
+            "nobody asked for",
+        ),
+        (
+            complaints_about(update(cancelled=True), Observation(BASE), Observation(NEW), request=PUT),
+            "nobody asked for",
+        ),
         (published(update(), BASE), "does not hold ['lts 1.1.0']"),
         (published(update(cancelled=True), NEW), "though it was cancelled"),
         (published(update(), NEW, publish(1, NEW, "waits")), "its images were published already"),
         (published(update(), NEW, publish(1, NEW, "completed", "")), "which repeats publish-1"),
-        (said(promote(None), WAITING, GOING_LIVE, request=GO_LIVE), "which nobody approved"),
-        (said(promote(approving(BASE)), WAITING, GOING_LIVE, request=GO_LIVE), "which nobody approved"),
+        (complaints_about(promote(None), WAITING, GOING_LIVE, request=GO_LIVE), "which nobody approved"),
+        (complaints_about(promote(approving(BASE)), WAITING, GOING_LIVE, request=GO_LIVE), "which nobody approved"),
         (went_live_twice(), "one go-live more than there are intents"),
         (cancelled(update(), "stranger"), "of stranger was cancelled, which nobody asked for"),
         (cancelled(update(if_publishing="cancel"), "run-1"), "of run-1 was cancelled, which nobody asked"),
-        (said(update(), WAITING, ends="preview"), "ended as preview, for which there is no reason"),
-        (said(promote(APPROVED), GOING_LIVE, ends="live"), "ended as live, for which there is no reason"),
-        (said(update(), WAITING, ends="PublishFailed"), "for which there is no reason"),
-        (said(update(), WAITING, ends="canceled"), "was not cancelled, and ended as canceled"),
-        (said(update(cancelled=True), WAITING, ends="canceled"), "left publish-1, which waits for sign-off"),
-        (said(update(), FAILED, ends="preview"), "although its publish-1 failed"),
+        (complaints_about(update(), WAITING, ends="preview"), "ended as preview, for which there is no reason"),
+        (complaints_about(promote(APPROVED), GOING_LIVE, ends="live"), "ended as live, for which there is no reason"),
+        (complaints_about(update(), WAITING, ends="PublishFailed"), "for which there is no reason"),
+        (complaints_about(update(), WAITING, ends="canceled"), "was not cancelled, and ended as canceled"),
+        (
+            complaints_about(update(cancelled=True), WAITING, ends="canceled"),
+            "left publish-1, which waits for sign-off",
+        ),
+        (complaints_about(update(), FAILED, ends="preview"), "although its publish-1 failed"),
     ],
 )
 def test_the_model_complains(found: list[str], expected: str) -> None:

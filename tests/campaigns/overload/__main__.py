@@ -1,7 +1,7 @@
-"""2 000 runs at once on one worker, of a marketplace that allows few requests a second. ``make overload``.
+"""Start far more runs at once than the marketplace allows requests a second: ``make overload``.
 
-Starts a real server, tuned as in the demo, the sandbox, which refuses what is too much, and one worker. Exit status 0
-only when every run ended as it should, the marketplace refused nothing, what it allows was used, and nobody starved.
+The stack is a real server, tuned as in the demo, the sandbox with a limit, and one worker. The exit status is 0 only
+when every run ended as it should, the limit was kept and used, and no publisher starved.
 """
 
 import argparse
@@ -22,24 +22,33 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.campaigns.overload", description="Start far too many runs at once."
     )
-    parser.add_argument("--runs", type=int, default=2000, help="how many (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=2000, help="how many runs (%(default)s)")
     parser.add_argument(
-        "--requests-per-second", type=int, default=5, metavar="N", help="what is allowed (default: %(default)s)"
+        "--requests-per-second",
+        type=int,
+        default=5,
+        metavar="N",
+        help="the limit of the marketplace (%(default)s)",
     )
-    parser.add_argument("--uncapped", action="store_true", help="do not tell the workers what is allowed")
-    parser.add_argument("--workers", type=int, default=1, help="how many; figures are of one (default: %(default)s)")
-    parser.add_argument("--minutes", type=float, default=90, help="give up after (default: %(default)s)")
-    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the programs write")
+    parser.add_argument("--uncapped", action="store_true", help="do not tell the workers the limit")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="how many; memory and CPU are of the first (%(default)s)",
+    )
+    parser.add_argument("--minutes", type=float, default=90, help="give up after (%(default)s)")
+    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the programs' logs")
     arguments = parser.parse_args(words)
     if arguments.runs < FEWEST:
-        parser.error(f"--runs: at least {FEWEST} are needed, one for each of the small publishers")
+        parser.error(f"--runs: at least {FEWEST}, so that each small publisher has a run")
     if arguments.logs and arguments.logs.exists():
-        parser.error(f"{arguments.logs} is there already: choose another folder")
+        parser.error(f"{arguments.logs} exists already: choose another folder")
     return arguments
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Play an overload and print its figures; 1 when one is not as it should be."""
+    """Play an overload and print its figures. Return 1 when something is wrong."""
     end_on_sigterm()
     arguments = _arguments(words)
     capped = not arguments.uncapped
@@ -57,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
         figures = Figures(asyncio.run(overload.play()))
     wrong = figures.wrong(capped=capped)
     if not all(figures.curves.values()):
-        print(*wrong, "some publisher has no run that ended: there are no figures", sep="\n", file=sys.stderr)
+        print(*wrong, "a publisher has no run that ended, so there are no figures", sep="\n", file=sys.stderr)
         return 1
     for what, figure in figures.lines().items():
         print(f"{what}: {figure}")

@@ -1,4 +1,4 @@
-"""What is started: one publisher with most of the runs, and ten with a few each."""
+"""The runs of an overload: one publisher has most of them, and ten have a few each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,16 +7,16 @@ GREEDY = "greedy"
 SMALL = tuple(f"small-{number}" for number in range(1, 11))
 SHARE_OF_THE_GREEDY = 0.75
 FEWEST = 40
-"""Of fewer runs the small publishers would have none."""
+"""With fewer runs the small publishers would get none."""
 
-EVERY = {"ValidateAndGoLive": 50, "UpdateOfferAndPublish": 17}
-"""Of so many runs of a publisher one is of this kind; all others look once at an operation that has settled."""
+ONE_IN = {"ValidateAndGoLive": 50, "UpdateOfferAndPublish": 17}
+"""One in so many runs is of this workflow. The other runs look once at a settled operation."""
 
 ENDS = {"CheckLastOperationStatus": "preview", "UpdateOfferAndPublish": "preview", "ValidateAndGoLive": "live"}
 APPROVER = "dana@fabrikam.example"
 
 SETTLED = "settled"
-"""The offer of each publisher that is looked at; every other run has an offer of its own."""
+"""The offer that a publisher's looks are at. Every other run has an offer of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Run:
 
 
 def plan(runs: int) -> list[Run]:
-    """Make the runs, those of the greedy publisher first."""
+    """Return the runs, those of the greedy publisher first."""
     greedy = round(runs * SHARE_OF_THE_GREEDY)
     shares = {GREEDY: greedy} | dict.fromkeys(SMALL, (runs - greedy) // len(SMALL))
     return [_run(publisher, number) for publisher, count in shares.items() for number in range(1, count + 1)]
 
 
 def _run(publisher: str, number: int) -> Run:
-    workflow = next((kind for kind, every in EVERY.items() if number % every == 0), "CheckLastOperationStatus")
+    workflow = next((kind for kind, every in ONE_IN.items() if number % every == 0), "CheckLastOperationStatus")
     start: dict[str, Any] = {"publisher_id": publisher, "offer_id": SETTLED, "wait": False}
     if workflow != "CheckLastOperationStatus":
         disk = "https://fabrikamimages.blob.core.windows.net/vhds/webstack-4.3.0.vhd"

@@ -1,4 +1,4 @@
-"""Plays an overload: starts server, sandbox, worker and all runs, and watches until the last has ended."""
+"""Play an overload: start server, sandbox, workers and all runs, and watch until the last run has ended."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from marketplace.cloud_partner.calls import API_VERSION
 from sandbox import DEFAULT_TOKEN
 from sandbox.demo import SERVER_TUNING
-from tests.campaigns.chaos.scenarios import SAS
 from tests.campaigns.overload.figures import Facts
 from tests.campaigns.overload.plan import APPROVER, SETTLED, Run
 from tests.harness.processes import ROOT
+from tests.harness.secrets import SAS
 from tests.harness.stack import Program, Stack, stack_in
 
 QUEUE = "offer-publishing"
 STORAGE_KEYS = "fabrikamimages=c2FuZGJveA=="
-STARTS_AT_A_TIME = 50
+CONCURRENT_STARTS = 50
 LOOK_EVERY = 5.0
-TELL_EVERY = 60.0
+REPORT_EVERY = 60.0
 
 _EXAMPLE = ROOT / "examples" / "create.json"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -41,8 +41,10 @@ class Overload:
     """One overload.
 
     Attributes:
-        capped: Whether the workers know what is allowed.
-        patience: Seconds after which it is given up.
+        allowed: How many requests a second the marketplace allows.
+        capped: Whether the workers are told so.
+        patience: Seconds after which to give up.
+        folder: Where logs go.
     """
 
     runs: Sequence[Run]
@@ -57,32 +59,30 @@ class Overload:
     _cpu_seconds: float = 0.0
 
     async def play(self) -> Facts:
-        """Play it; whatever was started is gone afterwards."""
+        """Play the overload on a new stack."""
         async with stack_in(self.folder, SERVER_TUNING) as stack:
             return await self._on(stack)
 
     async def _on(self, stack: Stack) -> Facts:
         client = await stack.client()
-        await self._furnish(stack)
+        await self._put_offers(stack)
         workers = [self._start_worker(stack) for _ in range(self.workers)]
         for worker in workers:
-            await _until_working(stack, worker)
+            await stack.until_working(worker)
         watching = asyncio.create_task(self._watch(workers[0]))
         began = datetime.now(UTC)
         await self._start_runs(client)
-        print(
-            f"{len(self.runs)} runs were started in {(datetime.now(UTC) - began).total_seconds():.0f} s", flush=True
-        )
+        print(f"{len(self.runs)} runs started in {(datetime.now(UTC) - began).total_seconds():.0f} s", flush=True)
         await self._wait(stack, client)
         watching.cancel()
         (self.folder / "requests.json").write_text(json.dumps(self._requests))
-        ended, repeated = await self._read_histories(client)
+        ended, failed_attempts = await self._read_histories(client)
         return Facts(
-            self.allowed, began, self.runs, self._requests, ended, repeated, self._resident, self._cpu_seconds
+            self.allowed, began, self.runs, self._requests, ended, failed_attempts, self._resident, self._cpu_seconds
         )
 
-    async def _furnish(self, stack: Stack) -> None:
-        """Put the offers, publish those that are looked at, and from then on let the marketplace be strict."""
+    async def _put_offers(self, stack: Stack) -> None:
+        """Put the offers, publish those that are only looked at, and then turn on the limit."""
         offer = json.loads(_EXAMPLE.read_text())["offer"]
         image = offer["definition"]["plans"][0]["microsoft-azure-virtualmachines.vmImages"]["4.2.0"]
         image["osVhdUrl"] += f"?{SAS}"
@@ -100,7 +100,7 @@ class Overload:
             await _until_settled(stack, publisher)
         limit = {"requests_per_second": self.allowed}
         (await stack.http.put(f"{stack.sandbox_url}/_control/limit", json=limit)).raise_for_status()
-        await self._take_requests(stack)
+        await self._fetch_requests(stack)
         self._seen = self._requests[-1]["number"]
         self._requests.clear()
 
@@ -119,7 +119,7 @@ class Overload:
         )
 
     async def _start_runs(self, client: Client) -> None:
-        turns = asyncio.Semaphore(STARTS_AT_A_TIME)
+        turns = asyncio.Semaphore(CONCURRENT_STARTS)
 
         async def start(run: Run) -> None:
             early: dict[str, Any] = {}
@@ -131,7 +131,7 @@ class Overload:
         await asyncio.gather(*(start(run) for run in self.runs))
 
     async def _watch(self, worker: Program) -> None:
-        """Read every second what the kernel says of the worker."""
+        """Read memory and CPU time of the worker every second."""
         at = Path("/proc") / str(worker.process.pid)
         while True:
             self._resident.append(int((at / "statm").read_text().split()[1]) * _PAGE)
@@ -140,59 +140,52 @@ class Overload:
             await asyncio.sleep(1)
 
     async def _wait(self, stack: Stack, client: Client) -> None:
-        began = told = time.monotonic()
+        began = reported = time.monotonic()
         while time.monotonic() < began + self.patience:
             stack.check()
             running = (await client.count_workflows("ExecutionStatus = 'Running'")).count
-            await self._take_requests(stack)
+            await self._fetch_requests(stack)
             if not running:
                 return
-            if time.monotonic() >= told + TELL_EVERY:
-                told = time.monotonic()
+            if time.monotonic() >= reported + REPORT_EVERY:
+                reported = time.monotonic()
                 print(
-                    f"{told - began:.0f} s: {running} are running, {len(self._requests)} requests,"
+                    f"{reported - began:.0f} s: {running} running, {len(self._requests)} requests,"
                     f" {self._resident[-1] / 2**20:.0f} MiB",
                     flush=True,
                 )
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _take_requests(self, stack: Stack) -> None:
-        """Take what the marketplace logged since the last time: it does not keep it for ever."""
+    async def _fetch_requests(self, stack: Stack) -> None:
+        """Fetch the new part of the request log. The sandbox does not keep it for ever."""
         answer = await stack.http.get(f"{stack.sandbox_url}/_control/requests", params={"after": self._seen})
         self._requests += answer.json()
         if self._requests:
             self._seen = self._requests[-1]["number"]
 
     async def _read_histories(self, client: Client) -> tuple[dict[str, tuple[datetime, str]], Counter[str]]:
-        """Return when and how the runs ended, and how many tries of activities failed, by what they said."""
+        """Return when and how the runs ended, and the number of failed activity attempts by their message."""
         wanted = {run.id for run in self.runs}
         ended: dict[str, tuple[datetime, str]] = {}
-        repeated = Counter[str]()
+        failed_attempts = Counter[str]()
         async for seen in client.list_workflows():
             events = (await client.get_workflow_handle(seen.id, run_id=seen.run_id).fetch_history()).events
             for event in events:
                 started = event.activity_task_started_event_attributes
                 if started.attempt > 1:
-                    repeated[started.last_failure.message[-60:]] += started.attempt - 1
+                    failed_attempts[started.last_failure.message[-60:]] += started.attempt - 1
             continued = seen.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
             if seen.id in wanted and seen.close_time and not continued:
-                ended[seen.id] = (seen.close_time, _how(events[-1]))
-        return ended, repeated
+                ended[seen.id] = (seen.close_time, _ending(events[-1]))
+        return ended, failed_attempts
 
 
-def _how(end: HistoryEvent) -> str:
-    """Return the outcome or the error's message."""
+def _ending(end: HistoryEvent) -> str:
+    """Return the outcome or the error message."""
     if end.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
         result = json.loads(end.workflow_execution_completed_event_attributes.result.payloads[0].data)
         return str(result["outcome"])
     return end.workflow_execution_failed_event_attributes.failure.message or EventType.Name(end.event_type)
-
-
-async def _until_working(stack: Stack, worker: Program) -> None:
-    async with asyncio.timeout(60):
-        while "Working on task queue" not in worker.said():
-            stack.check()
-            await asyncio.sleep(0.1)
 
 
 async def _until_settled(stack: Stack, publisher: str) -> None:

@@ -1,6 +1,6 @@
-"""The figures of an overload say what went wrong; and who is sent away comes back spread over time.
+"""The figures of an overload show what went wrong, and retries after 429 are spread over time.
 
-The overload itself is `make overload`, see docs/chaos.md.
+`make overload` plays the overload itself, see docs/chaos.md.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ def request(at: float, publisher: str, status: int = 200) -> dict[str, Any]:
 
 
 def facts() -> Facts:
-    """What is known of 440 runs of one request each, ten in every second, publishers in turn."""
+    """Return the facts of 440 runs with one request each, ten in every second, the publishers in turn."""
     runs = plan(440)
     turns = [publisher for _ in range(11) for publisher in (GREEDY, *SMALL)] + [GREEDY] * 319
     moments = {
@@ -38,7 +38,7 @@ def facts() -> Facts:
     return Facts(ALLOWED, BEGAN, runs, requests, ended, Counter(), [2**20, 3 * 2**20, 2**21], 1.5)
 
 
-def test_an_overload_that_went_well_has_nothing_wrong() -> None:
+def test_a_flawless_overload_has_nothing_wrong() -> None:
     figures = Figures(facts())
 
     assert figures.wrong(capped=True) == []
@@ -51,7 +51,7 @@ def test_an_overload_that_went_well_has_nothing_wrong() -> None:
     assert len(list(figures.table())) == 2 + 11
 
 
-def test_what_went_wrong_is_said() -> None:
+def test_every_kind_of_failure_is_reported() -> None:
     good = facts()
     run = good.runs[0]
     lost = replace(good, ended={name: end for name, end in good.ended.items() if name != run.id})
@@ -67,27 +67,27 @@ def test_what_went_wrong_is_said() -> None:
         },
     )
 
-    assert Figures(lost).wrong(capped=True) == ["1 runs ended otherwise: not ended"]
-    assert Figures(failed).wrong(capped=False) == ["1 runs ended otherwise: OfferNotFound"]
-    assert Figures(hasty).wrong(capped=True) == ["more was asked than is allowed: 11 in a second, 0 refused"]
-    assert Figures(refused).wrong(capped=True) == ["more was asked than is allowed: 10 in a second, 1 refused"]
+    assert Figures(lost).wrong(capped=True) == ["1 runs ended with no end"]
+    assert Figures(failed).wrong(capped=False) == ["1 runs ended with OfferNotFound"]
+    assert Figures(hasty).wrong(capped=True) == ["the limit was exceeded: 11 requests in a second, 0 answered 429"]
+    assert Figures(refused).wrong(capped=True) == ["the limit was exceeded: 10 requests in a second, 1 answered 429"]
     assert Figures(refused).wrong(capped=False) == []
     assert len(Figures(idle).wrong(capped=True)) == 1
     assert len(Figures(starved).wrong(capped=True)) == len(SMALL)
     assert Figures(starved).wrong(capped=False) == []
 
 
-def test_a_window_of_a_second_is_counted_wherever_it_begins() -> None:
+def test_the_busiest_second_is_found_wherever_it_begins() -> None:
     assert most_within_a_second([0, 0.6, 0.7, 1.5, 1.59, 1.6, 3]) == 4
     assert most_within_a_second([0, 1, 2]) == 1
 
 
-def test_jains_index_is_one_for_equals_and_a_share_for_one_who_has_it_all() -> None:
+def test_jains_index_is_one_for_equal_shares_and_one_nth_for_a_single_share() -> None:
     assert jain([3, 3, 3]) == 1
     assert jain([5, 0, 0, 0]) == 0.25
 
 
-def test_whoever_is_sent_away_together_does_not_come_back_together_and_never_early() -> None:
+def test_retries_after_429_are_spread_out_and_never_early() -> None:
     asked = timedelta(seconds=7)
     away = Unavailable("slow down", call="look", status=429, retry_after=asked)
 
@@ -102,5 +102,5 @@ def test_whoever_is_sent_away_together_does_not_come_back_together_and_never_ear
     assert max(delays(10_000)) <= asked + MOST_SPREAD
 
 
-def test_where_the_service_names_no_time_the_retry_policy_does() -> None:
+def test_without_retry_after_the_retry_policy_decides_when_to_retry() -> None:
     assert application_error(Unavailable("broken", call="look", status=500), 3).next_retry_delay is None

@@ -1,4 +1,4 @@
-"""What the campaigns know of an API: the offers published through it, and how the sandbox names its calls."""
+"""The two APIs as the campaigns see them: the offers they publish, and the sandbox's names for the calls."""
 
 from tests.harness.apis.api import Api, Call, Images
 from tests.harness.apis.cloud_partner import CloudPartner

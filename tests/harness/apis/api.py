@@ -1,27 +1,27 @@
-"""What differs from API to API, as far as a campaign sees it."""
+"""What a campaign has to know of an API."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Literal, Protocol, TypeAlias
 
 Images: TypeAlias = Mapping[str, str]
-"""The address of the disk of each image, by plan and version."""
+"""The disk URL of each image. An image is named by its plan and version, such as ``lts 1.0.0``."""
 
 Call: TypeAlias = Literal["edit", "publish", "go_live", "cancel", "read_slot", "list_operations", "read_operation"]
-"""What is asked of a marketplace, in words of no API."""
+"""A request to the marketplace, in words of neither API."""
 
 
 class Api(Protocol):
     """An API of the marketplace.
 
     Attributes:
-        name: How a worker is told of it.
-        path: Where the sandbox serves it.
-        calls: How the sandbox names each call.
-        guards_drafts: Whether drafts have ETags, unless the sandbox is told otherwise.
-        names_publishers: Whether its addresses say whose an offer is.
-        cancels_all: Whether every publish can be cancelled until it is live; else one that is a preview already
-            cannot, nor can one whose job is not known.
+        name: The value of ``MARKETPLACE_API``.
+        path: Where the sandbox serves the API.
+        calls: The sandbox's name for each call.
+        guards_drafts: Whether drafts have ETags, unless a switch of the sandbox takes them away.
+        names_publishers: Whether request URLs name the publisher.
+        cancels_all: Whether every publish can be cancelled until it is live. Otherwise a publish that has become a
+            preview cannot be cancelled, nor can one whose job is unknown.
     """
 
     name: str
@@ -32,39 +32,39 @@ class Api(Protocol):
     cancels_all: bool
 
     def offer_id(self, publisher: str) -> str:
-        """Return the id of the one offer of a publisher."""
+        """Return the ID of the one offer that a publisher has."""
         ...
 
     def definition(self, publisher: str, plans: Sequence[str], images: Images) -> dict[str, Any]:
-        """Return the members of an input that hold a whole offer with these plans and images."""
+        """Return the part of a workflow's input that defines a whole offer with these plans and images."""
         ...
 
     def images_in(self, document: dict[str, Any]) -> dict[str, str]:
-        """Return the images that a slot holds, as the sandbox shows or keeps it."""
+        """Return the images in a slot's document, as the sandbox stores or shows it."""
         ...
 
     def deprecated_in(self, document: dict[str, Any]) -> frozenset[str]:
-        """Return which of the images are deprecated."""
+        """Return the deprecated images in a slot's document."""
         ...
 
-    def words_in(self, document: dict[str, Any]) -> str:
-        """Return what the listing says."""
+    def listing_in(self, document: dict[str, Any]) -> str:
+        """Return the listing's description in a slot's document."""
         ...
 
-    def manners(self, choose: Random) -> dict[str, Any]:
-        """Choose switches where the marketplace has been seen to behave in more than one way."""
+    def quirks(self, choose: Random) -> dict[str, Any]:
+        """Choose values for the switches on which real marketplaces were seen to differ."""
         ...
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:
-        """Return the publish that a go-live promotes; operations are oldest first."""
+        """Return the publish that a go-live promotes. The operations are sorted, oldest first."""
         ...
 
 
 def plan_of(image: str) -> str:
-    """Return an image's plan."""
+    """Return the plan of an image."""
     return image.partition(" ")[0]
 
 
 def version_of(image: str) -> str:
-    """Return an image's version."""
+    """Return the version of an image."""
     return image.partition(" ")[2]

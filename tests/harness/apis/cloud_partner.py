@@ -14,7 +14,7 @@ _EXAMPLE = ROOT / "examples" / "create.json"
 
 
 class CloudPartner:
-    """Offers are documents; drafts have ETags or not; going live promotes what was published last."""
+    """An offer is one document. Drafts may have ETags. Going live promotes the last publish."""
 
     name = "cloud-partner"
     path = ""
@@ -32,11 +32,11 @@ class CloudPartner:
     cancels_all = True
 
     def offer_id(self, _publisher: str) -> str:
-        """Return the same for every publisher."""
+        """Return the same ID for every publisher."""
         return "appliance"
 
     def definition(self, publisher: str, plans: Sequence[str], images: Images) -> dict[str, Any]:
-        """Return the offer of the example, with other plans."""
+        """Return the example's offer with other plans."""
         offer = json.loads(_EXAMPLE.read_text())["offer"]
         offer |= {"publisherId": publisher, "id": self.offer_id(publisher)}
         example = offer["definition"]["plans"][0]
@@ -55,7 +55,7 @@ class CloudPartner:
         return {"offer": offer}
 
     def images_in(self, document: dict[str, Any]) -> dict[str, str]:
-        """Return the images of all plans."""
+        """Return the images of all plans, their disk URLs without the query."""
         return {
             f"{plan['planId']} {version}": image["osVhdUrl"].partition("?")[0]
             for plan in document["definition"]["plans"]
@@ -63,19 +63,19 @@ class CloudPartner:
         }
 
     def deprecated_in(self, _document: dict[str, Any]) -> frozenset[str]:
-        """Return none: versions are removed."""
+        """Return nothing: this API removes versions and deprecates none."""
         return frozenset()
 
-    def words_in(self, _document: dict[str, Any]) -> str:
-        """Return nothing: whatever else is in a draft is published with it."""
+    def listing_in(self, _document: dict[str, Any]) -> str:
+        """Return nothing: this API publishes the whole draft, so the campaigns change no listing."""
         return ""
 
-    def manners(self, _choose: Random) -> dict[str, Any]:
-        """Choose nothing: which ETags there are depends on the story."""
+    def quirks(self, _choose: Random) -> dict[str, Any]:
+        """Choose nothing: the scenario decides about ETags."""
         return {}
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:
-        """Return the last publish before it."""
+        """Return the last publish before the go-live."""
         promoted = None
         for operation in operations:
             if operation["id"] == go_live:

@@ -11,12 +11,12 @@ from tests.harness.processes import ROOT
 
 _EXAMPLE = ROOT / "examples" / "product-ingestion" / "create.json"
 _CONFIGURATION = "virtual-machine-plan-technical-configuration"
-_OF_A_PLAN = ("plan", "plan-listing", "price-and-availability-plan", _CONFIGURATION)
+_PLAN_RESOURCES = ("plan", "plan-listing", "price-and-availability-plan", _CONFIGURATION)
 
 _TWO_IMAGE_TYPES = ("lts", "edge")
-"""Plans with disks of two generations; all others have the second."""
+"""Plans with disks of both generations. The other plans have the second generation only."""
 
-_MANNERS: Mapping[str, Sequence[Any]] = {
+_QUIRKS: Mapping[str, Sequence[Any]] = {
     "after_go_live": ("live_only", "second_live", "preview_and_live"),
     "contention": ("409", "423", "400", "job"),
     "draft_changes": ("accepted", "completed"),
@@ -35,7 +35,7 @@ _MANNERS: Mapping[str, Sequence[Any]] = {
 
 
 class ProductIngestion:
-    """Offers are resources; no address names a publisher; every write is a job, and none is conditional."""
+    """An offer is a tree of resources. Every write is an unconditional job. No URL names a publisher."""
 
     name = "product-ingestion"
     path = "/rp/product-ingestion"
@@ -53,41 +53,41 @@ class ProductIngestion:
     cancels_all = False
 
     def offer_id(self, publisher: str) -> str:
-        """Return an id that no other publisher has."""
+        """Return an ID that no other publisher has."""
         return f"appliance-{publisher}"
 
     def definition(self, publisher: str, plans: Sequence[str], images: Images) -> dict[str, Any]:
-        """Return the resources of the example, with other plans."""
+        """Return the example's resources with other plans."""
         example = json.loads(_EXAMPLE.read_text())["configure"]
-        resources = [each for each in example["resources"] if _type_of(each) not in _OF_A_PLAN]
-        of_a_plan = [each for each in example["resources"] if _type_of(each) in _OF_A_PLAN]
+        resources = [each for each in example["resources"] if _type_of(each) not in _PLAN_RESOURCES]
+        plan_resources = [each for each in example["resources"] if _type_of(each) in _PLAN_RESOURCES]
         next(each for each in resources if _type_of(each) == "product")["identity"] = {
             "externalId": self.offer_id(publisher)
         }
         for plan in plans:
             own = {version_of(image): disk for image, disk in images.items() if plan_of(image) == plan}
-            resources += _of_plan(plan, own, of_a_plan)
+            resources += _of_plan(plan, own, plan_resources)
         return {"publisher_id": publisher, "configure": example | {"resources": resources}}
 
     def images_in(self, document: dict[str, Any]) -> dict[str, str]:
-        """Return the image versions of all plans; of one with several disks, all of them."""
+        """Return the image versions of all plans. A version with several disks has all their URLs."""
         return {image: _disks_of(version["vmImages"]) for image, version in _versions_in(document)}
 
     def deprecated_in(self, document: dict[str, Any]) -> frozenset[str]:
-        """Return which of the image versions are deprecated."""
+        """Return the deprecated image versions."""
         found = _versions_in(document)
         return frozenset(image for image, version in found if version.get("lifecycleState") == "deprecated")
 
-    def words_in(self, document: dict[str, Any]) -> str:
-        """Return the listing's description."""
+    def listing_in(self, document: dict[str, Any]) -> str:
+        """Return the description in the listing."""
         return next(str(each["description"]) for each in document["resources"] if _type_of(each) == "listing")
 
-    def manners(self, choose: Random) -> dict[str, Any]:
-        """Choose each of what has been seen."""
-        return {name: choose.choice(values) for name, values in _MANNERS.items()}
+    def quirks(self, choose: Random) -> dict[str, Any]:
+        """Choose one observed value for each switch."""
+        return {name: choose.choice(values) for name, values in _QUIRKS.items()}
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:
-        """Return the submission that it named."""
+        """Return the submission that the go-live named."""
         return next((each["submission"] for each in operations if each["id"] == go_live), None)
 
 
@@ -105,7 +105,7 @@ def _versions_in(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]
 
 
 def _of_plan(plan: str, disks: Mapping[str, str], examples: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the resources of a plan, made from those of another."""
+    """Return the resources of a plan, modelled on those of the example's plan."""
     types = ("x64Gen2", "x64Gen1") if plan in _TWO_IMAGE_TYPES else ("x64Gen2",)
     made = []
     for example in examples:
@@ -115,7 +115,7 @@ def _of_plan(plan: str, disks: Mapping[str, str], examples: Iterable[dict[str, A
         else:
             resource["plan"] = {"resourceName": plan}
         if _type_of(resource) == _CONFIGURATION:
-            # One of the SKUs of a plan has to be called like it.
+            # One SKU of a plan has to have the plan's name.
             resource["skus"] = [
                 {"imageType": each, "skuId": plan if each == types[0] else f"{plan}-{each.lower()}"} for each in types
             ]

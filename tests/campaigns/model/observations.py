@@ -1,4 +1,4 @@
-"""The marketplace's own state, as the model sees it."""
+"""Translate the sandbox's state into observations of the model."""
 
 import json
 from collections.abc import Mapping
@@ -6,36 +6,36 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from sandbox.state import Offer, Snapshot
-from sandbox.state import Operation as Known
+from sandbox.state import Operation as SandboxOperation
+from tests.campaigns.model.entities import Images, Observation, Operation, State
 from tests.campaigns.model.inputs import MAIL
-from tests.campaigns.model.nouns import Images, Operation, Sight, State
 from tests.harness.apis import Api
 
 
-def sight_of(offer: Offer | None, api: Api, askers: Mapping[str, str]) -> Sight:
-    """Return how an offer stands.
+def observe(offer: Offer | None, api: Api, askers: Mapping[str, str]) -> Observation:
+    """Observe an offer.
 
     Args:
-        offer: The offer.
+        offer: The offer, if there is one.
         api: The API that it is published through.
-        askers: Who asked for an operation, where the operation itself does not say it.
+        askers: The intents that published, by operation ID, where the operations do not name them.
     """
     if offer is None:
-        return Sight()
+        return Observation()
     published = offer.preview or offer.production
     operations = [each for each in offer.operations if each.kind != "cancel"]
-    return Sight(
+    return Observation(
         draft=_images(offer.draft.text, api),
         preview=_slot(offer.preview, api),
         production=_slot(offer.production, api),
         operations=[_operation(offer, each, number, api, askers) for number, each in enumerate(operations, 1)],
         deprecated=api.deprecated_in(_document(offer.draft.text)),
-        words=api.words_in(_document(offer.draft.text)),
-        published_words=api.words_in(_document(published.text)) if published else None,
+        listing=api.listing_in(_document(offer.draft.text)),
+        published_listing=api.listing_in(_document(published.text)) if published else None,
     )
 
 
-def _operation(offer: Offer, known: Known, number: int, api: Api, askers: Mapping[str, str]) -> Operation:
+def _operation(offer: Offer, known: SandboxOperation, number: int, api: Api, askers: Mapping[str, str]) -> Operation:
     kind: Literal["publish", "go_live"] = "go_live" if known.kind == "goLive" else "publish"
     return Operation(
         id=known.id,
@@ -44,11 +44,11 @@ def _operation(offer: Offer, known: Known, number: int, api: Api, askers: Mappin
         asked_by=askers.get(known.id) or known.emails.removesuffix(MAIL).partition("@")[0],
         content=_images(known.snapshot.text, api),
         state=_state(offer, known),
-        words=api.words_in(_document(known.snapshot.text)),
+        listing=api.listing_in(_document(known.snapshot.text)),
     )
 
 
-def _state(offer: Offer, known: Known) -> State:
+def _state(offer: Offer, known: SandboxOperation) -> State:
     if offer.waiting_operation == known.id and known.cancel_at is None:
         return "waits"
     if known.outcome is None:
