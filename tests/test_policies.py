@@ -167,7 +167,7 @@ async def test_a_run_for_another_publisher_ends_and_nothing_is_sent(desk: Desk, 
     error = await desk.failure(workflow, start)
 
     assert error.type == "NotAuthorized"
-    assert f"has the credentials of contoso, {mine.upper()} only (MARKETPLACE_PUBLISHERS)" in error.message
+    assert f"acts only for contoso, {mine.upper()} (MARKETPLACE_PUBLISHERS)" in error.message
     assert await desk.requests() == []
 
 

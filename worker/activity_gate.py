@@ -1,11 +1,11 @@
-"""Decides which calls of activities are carried out here: an interceptor of the worker.
+"""An interceptor that decides which activity calls the worker executes.
 
-Only this worker's workflows act. An activity that somebody starts by itself, or from a workflow of their own, would
-pass by everything that a procedure checks first. And they act on the offers of certain publishers only, where it is
-said which.
+Only this worker's workflows may call activities. An activity that somebody starts directly, or from another workflow,
+would bypass the checks of the procedures. With ``MARKETPLACE_PUBLISHERS``, activities act only on the offers of these
+publishers.
 
-A local activity holds one of the worker's workflow tasks while it runs. So only some are let in at a time: the others
-are refused at once, and the run calls the ordinary activity instead.
+A local activity holds a workflow task while it runs. Therefore the number of local activities is limited. The worker
+refuses any more at once, and the run calls an ordinary activity instead.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,15 +20,15 @@ from marketplace.wording import listed
 
 
 class ActivityGate(Interceptor):
-    """Lets activities in."""
+    """Admits activity calls."""
 
     def __init__(self, workflow_types: Collection[str], *, local: int, publishers: Sequence[str] = ()) -> None:
-        """Let in what these workflows call.
+        """Create the gate.
 
         Args:
             workflow_types: Names of the workflows that may call activities.
-            local: Local activities at a time; 0 for none at all.
-            publishers: Whose offers may be acted on; empty: everybody's.
+            local: The number of concurrent local activities; 0 for none.
+            publishers: The publishers whose offers may be acted on; empty for all.
         """
         self.workflow_types = workflow_types
         self.publishers = publishers
@@ -36,7 +36,7 @@ class ActivityGate(Interceptor):
         self.under_way = 0
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        """Return the interceptor of each call."""
+        """Return the interceptor of activity calls."""
         return _Gate(next, self)
 
 
@@ -53,7 +53,7 @@ class _Gate(ActivityInboundInterceptor):
         info, gate = activity.info(), self._gate
         if not info.in_workflow or info.workflow_type not in gate.workflow_types:
             raise ApplicationError(
-                f"{info.activity_type} is a part of this worker's workflows and is not carried out by itself. Start"
+                f"{info.activity_type} is a part of this worker's workflows and cannot be started by itself. Start"
                 " one of the workflows instead.",
                 type="NotAuthorized",
                 non_retryable=True,
@@ -61,7 +61,7 @@ class _Gate(ActivityInboundInterceptor):
         offer = getattr(next(iter(input.args), None), "offer", None)
         if gate.publishers and isinstance(offer, OfferKey) and not _is_among(offer.publisher_id, gate.publishers):
             raise ApplicationError(
-                f"{offer}: this worker has the credentials of {listed(gate.publishers)} only"
+                f"{offer}: this worker acts only for {listed(gate.publishers)}"
                 " (MARKETPLACE_PUBLISHERS). Nothing was sent. Check the publisher id, or the task queue.",
                 type="NotAuthorized",
                 non_retryable=True,
@@ -70,7 +70,7 @@ class _Gate(ActivityInboundInterceptor):
             return await super().execute_activity(input)
         if gate.under_way >= gate.local:
             raise ApplicationError(
-                "too many local activities at a time", type="Busy", category=ApplicationErrorCategory.BENIGN
+                "too many concurrent local activities", type="Busy", category=ApplicationErrorCategory.BENIGN
             )
         gate.under_way += 1
         try:

@@ -1,6 +1,6 @@
-"""Counts the runs that are under way, by stage, and measures how long the oldest of each has been there.
+"""Counts the running publications by stage, and measures how long the oldest has been in each stage.
 
-Every worker of a task queue counts the same runs: who looks takes the greatest of the numbers, not their sum.
+Every worker of a task queue counts the same runs. Take the maximum over the workers, not the sum.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from workflows.search_attributes import PUBLISH_STAGE
 
 EVERY = timedelta(minutes=1)
 REST = 1.0
-"""Seconds between two counts at least."""
+"""The shortest time between two counts, in seconds."""
 
 UNDER_WAY = (
     PublishStage.PREPARING,
@@ -28,10 +28,10 @@ UNDER_WAY = (
     PublishStage.GOING_LIVE,
 )
 OLD = timedelta(minutes=30)
-"""A run that was started later than this ago is not asked how long it has been in its stage: it cannot be long."""
+"""A younger run is not queried: it cannot have been in its stage for long."""
 
 ASKED_AT_ONCE = 20
-"""Runs that are asked in one count; the others in the next. Each question costs a worker a workflow task."""
+"""Runs queried in one count. The others are queried in the next. Each query costs a workflow task."""
 
 PATIENCE = timedelta(seconds=10)
 
@@ -42,18 +42,18 @@ class Census:
     """The counts of one task queue."""
 
     def __init__(self, meter: MetricMeter, task_queue: str) -> None:
-        """Create the metrics; nothing is counted yet."""
+        """Create the metrics."""
         self._task_queue = task_queue
-        self._runs = meter.create_gauge("offer_publisher_runs", "Runs under way in each stage")
+        self._runs = meter.create_gauge("offer_publisher_runs", "Running publications in each stage")
         self._oldest = meter.create_gauge_float(
             "offer_publisher_oldest_run_seconds",
-            "Seconds since the oldest of the runs under way entered its stage",
+            "Seconds since the oldest running publication entered its stage",
             "s",
         )
         self._since: dict[tuple[str, str], datetime] = {}
 
     async def watch(self, client: Client) -> None:
-        """Count every minute, for ever."""
+        """Count every minute, forever."""
         failing = False
         while True:
             began = time.monotonic()
@@ -62,7 +62,7 @@ class Census:
                 failing = False
             except RPCError as error:
                 if not failing:
-                    logger.warning("The runs under way cannot be counted: %s", error.message)
+                    logger.warning("The running publications cannot be counted: %s", error.message)
                 failing = True
             await asyncio.sleep(max(EVERY.total_seconds() - (time.monotonic() - began), REST))
 
@@ -70,7 +70,7 @@ class Census:
         """Count once.
 
         Raises:
-            RPCError: The server cannot be asked, or refuses.
+            RPCError: The server does not answer, or refuses.
         """
         stages = ", ".join(f'"{stage}"' for stage in UNDER_WAY)
         query = f'TaskQueue="{self._task_queue}" AND ExecutionStatus="Running" AND PublishStage IN ({stages})'
@@ -101,7 +101,7 @@ class Census:
 
 
 async def _entered(client: Client, run: WorkflowExecution, stage: str) -> datetime | None:
-    """Ask a run when it entered its stage; ``None`` where it does not say, or has gone on."""
+    """Query when a run entered its stage. Return ``None`` if it does not answer, or has left the stage."""
     try:
         progress = await client.get_workflow_handle(run.id, run_id=run.run_id).query("progress", rpc_timeout=PATIENCE)
         if progress["stage"] != stage:

@@ -1,4 +1,4 @@
-"""What `METRICS_ADDRESS` serves: ``/metrics`` of worker and SDK, ``/healthz`` and ``/readyz``."""
+"""Serves ``/metrics`` of worker and SDK, ``/healthz`` and ``/readyz`` at `METRICS_ADDRESS`."""
 
 import os
 from collections.abc import AsyncIterator, Callable
@@ -12,15 +12,15 @@ PATIENCE = aiohttp.ClientTimeout(total=5)
 
 
 class Endpoint:
-    """Answers monitoring. Everything else is answered with 404."""
+    """Answers requests of monitoring systems."""
 
     def __init__(self, session: aiohttp.ClientSession, exporter: str, objection: Callable[[], str | None]) -> None:
-        """Take what is served.
+        """Create the endpoint.
 
         Args:
-            session: Carries the requests to the exporter.
-            exporter: Where the SDK's metrics are had.
-            objection: Returns why the worker is not ready.
+            session: Sends the requests to the exporter.
+            exporter: The URL of the SDK's metrics.
+            objection: Returns why the worker is not ready; ``None`` if it is.
         """
         self._session = session
         self._exporter = exporter
@@ -36,16 +36,16 @@ class Endpoint:
         """Serve on ``IP:PORT``.
 
         Raises:
-            SettingsError: Nobody can listen there.
+            SettingsError: The address cannot be used.
         """
-        from aiohttp import web  # noqa: PLC0415 - a server is loaded where one is wanted
+        from aiohttp import web  # noqa: PLC0415 - imported only if it serves
 
         async def metrics(_request: web.Request) -> web.Response:
             text = await self.scrape()
             return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
         async def healthz(_request: web.Request) -> web.Response:
-            return web.Response(text="The process lives.\n")
+            return web.Response(text="The process is alive.\n")
 
         async def readyz(_request: web.Request) -> web.Response:
             objection = self._objection()

@@ -1,4 +1,4 @@
-"""How failures are written into histories: what a person needs, without the code that noticed it."""
+"""Converts failures for histories: with what a person needs, without stack traces."""
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
@@ -10,17 +10,17 @@ RAISED_ON_PURPOSE = (FailureError, MarketplaceError, RuleBroken)
 
 
 class PlainFailures(DefaultFailureConverter):
-    """Leaves the stack trace out where the failure was raised on purpose; that of a defect stays.
+    """Omits the stack trace of errors that were raised on purpose. A defect keeps its stack trace.
 
-    Such an error says all in its message. The CLI would print the trace below it, a screen long, and the history
-    would keep it, with the paths of the worker's machine.
+    The message of an error says everything. The CLI would print a stack trace below it, and the history would keep
+    paths of the worker's machine.
     """
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
-        """Write a failure; its causes come here as well."""
+        """Convert a failure. Its causes are converted by this method as well."""
         super().to_failure(exception, payload_converter, failure)
         if isinstance(exception, RAISED_ON_PURPOSE):
             failure.stack_trace = ""
         if isinstance(exception, MarketplaceError | RuleBroken):
-            # What the HTTP library raised is in the message; the rest of it is paths.
+            # The message holds what the HTTP library raised. The cause would add only paths.
             failure.ClearField("cause")

@@ -1,4 +1,4 @@
-"""The worker's log: text for people or JSON for machines, without secrets."""
+"""The worker's log, as text for people or JSON for machines, without SAS signatures."""
 
 import json
 import logging
@@ -11,22 +11,22 @@ from temporalio import activity, workflow
 from marketplace.sas import redacted
 
 IDS = ("temporal_workflow", "temporal_activity")
-"""What the SDK adds to the records of runs and activities: their ids."""
+"""Attributes with IDs, which the SDK adds to log records of runs and activities."""
 
 SHOWN = ("activity_type", "workflow_id", "run_id", "workflow_run_id")
-"""Those that a line of text shows."""
+"""The IDs that a line of text shows."""
 
 
 def set_up_logging(level: str, log_format: Literal["text", "json"]) -> None:
-    """Log to standard error; Python's warnings too, so that every line has the same form."""
+    """Log to standard error, including Python's warnings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # One line a request, with its URL, and one a token: the activities say what was done.
+    # These log one line for each request and token. The activities log what matters.
     for chatty in ("httpx", "httpcore", "azure", "aiohttp"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    # The formats below say the ids, and fewer of them than the SDK would put into the message.
+    # The formatters below show the IDs, and fewer of them than the SDK would put into the message.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
 
@@ -39,7 +39,7 @@ class _Text(logging.Formatter):
         return redacted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Name the run that the line is about."""
+        """Append the IDs of the run."""
         ids: dict[str, object] = next((getattr(record, member) for member in IDS if hasattr(record, member)), {})
         names = [str(ids[name]) for name in SHOWN if name in ids]
         return super().formatMessage(record) + (f" ({', '.join(names)})" if names else "")

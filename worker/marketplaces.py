@@ -1,4 +1,4 @@
-"""The marketplace's client, as the settings want it."""
+"""Creates the marketplace client from the settings."""
 
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -17,13 +17,13 @@ from worker.settings import Settings
 from worker.transport import transport
 
 MAX_CONNECTIONS = 100
-"""As many as activities run at a time."""
+"""The number of concurrent activities."""
 
 _APIS = {"cloud-partner": cloud_partner, "product-ingestion": product_ingestion}
 
 
 def http_client() -> httpx.AsyncClient:
-    """Return what carries the requests of a worker; keeps no cookies, which would pile up over weeks."""
+    """Return the HTTP client of a worker. It keeps no cookies, which would pile up over weeks."""
     return httpx.AsyncClient(
         transport=transport(MAX_CONNECTIONS),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -31,7 +31,7 @@ def http_client() -> httpx.AsyncClient:
 
 
 def credentials_of(settings: Settings) -> Credentials:
-    """Return where tokens come from."""
+    """Return the source of access tokens."""
     if settings.marketplace_access_token is not None:
         return FixedToken(settings.marketplace_access_token)
     return EntraCredentials(_APIS[settings.marketplace_api].MARKETPLACE_SCOPE)
@@ -49,7 +49,7 @@ def marketplace_of(
     pace: Pace | None = None,
     observe: Observer = ignore,
 ) -> Marketplace:
-    """Return the client; nothing is sent yet."""
+    """Return the marketplace client. Nothing is sent yet."""
     signer = Signer(settings.storage_account_keys())
     if settings.marketplace_api == "product-ingestion":
         api = product_ingestion.ProductIngestion(

@@ -1,4 +1,4 @@
-"""Measures the requests to the marketplace, in the SDK's metrics."""
+"""Measures requests to the marketplace through the SDK's metrics."""
 
 from temporalio.common import MetricMeter
 
@@ -6,25 +6,23 @@ from marketplace.http.exchange import Exchange
 
 
 class MeasuredRequests:
-    """Is told of each request of one API."""
+    """Measures the requests to one API."""
 
     def __init__(self, meter: MetricMeter, api: str) -> None:
         """Create the metrics.
 
         Args:
-            meter: The runtime's.
+            meter: The runtime's meter.
             api: The value of ``MARKETPLACE_API``.
         """
         self._api = api
-        self._requests = meter.create_counter(
-            "offer_publisher_marketplace_requests", "Requests to the marketplace that were answered, or not"
-        )
+        self._requests = meter.create_counter("offer_publisher_marketplace_requests", "Requests to the marketplace")
         self._seconds = meter.create_histogram_float(
             "offer_publisher_marketplace_request_seconds", "Seconds that requests to the marketplace took", "s"
         )
         self._throttled = meter.create_counter(
             "offer_publisher_throttled_seconds",
-            "Seconds that requests were held back to keep to a rate, ours or that which the marketplace asked for",
+            "Seconds that requests were delayed, by our own rate limit or because the marketplace asked for it",
             "s",
         )
         self._rest = 0.0

@@ -1,4 +1,4 @@
-"""Counts the runs that have ended, by how: an interceptor of the worker."""
+"""An interceptor that counts ended publications by outcome."""
 
 import asyncio
 from typing import Any
@@ -21,13 +21,13 @@ INTERNAL = {WriteDraft.__name__, Notify.__name__}
 
 
 class MeasuredRuns(Interceptor):
-    """Counts publications; what the product does for itself is none."""
+    """Counts publications. Internal workflows do not count."""
 
     def workflow_interceptor_class(
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the SDK's name
     ) -> type[WorkflowInboundInterceptor]:
-        """Return the interceptor of each workflow."""
+        """Return the interceptor of workflows."""
         return _MeasuredRuns
 
 

@@ -1,4 +1,4 @@
-"""How a worker is watched from outside: its runtime, what `METRICS_ADDRESS` serves, and traces."""
+"""Sets up the observation of a worker: runtime, metrics endpoint, traces."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from worker.tracing import Tracing
 
 Watcher: TypeAlias = Callable[[Client], Coroutine[Any, Any, None]]
-"""Watches a worker that works, until it is cancelled."""
+"""Runs beside a worker until it is cancelled."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What watches a worker.
+    """The parts of a worker's observation.
 
     Attributes:
-        runtime: What the client is connected with.
-        requests: Is told of each request to the marketplace.
+        runtime: The runtime of the client.
+        requests: Observes each request to the marketplace.
         watchers: Run beside the worker.
         interceptors: Trace runs and activities.
     """
@@ -45,10 +45,10 @@ class Observation:
 
 @asynccontextmanager
 async def observed(settings: Settings) -> AsyncIterator[Observation]:
-    """Begin to watch, before the worker is connected, until it has ended.
+    """Observe a worker, from before it connects until it has ended.
 
     Raises:
-        SettingsError: Nobody can listen at `METRICS_ADDRESS`, or what traces is not installed.
+        SettingsError: `METRICS_ADDRESS` cannot be used, or the packages for tracing are not installed.
     """
     async with _measured(settings) as measured, _traced(settings) as tracing:
         if tracing is None:
@@ -61,7 +61,7 @@ async def observed(settings: Settings) -> AsyncIterator[Observation]:
 
 @asynccontextmanager
 async def _measured(settings: Settings) -> AsyncIterator[Observation]:
-    """Serve what `METRICS_ADDRESS` promises."""
+    """Serve the metrics endpoint, if `METRICS_ADDRESS` is set."""
     if settings.metrics_address is None:
         yield Observation(runtime())
         return
@@ -80,12 +80,12 @@ async def _measured(settings: Settings) -> AsyncIterator[Observation]:
 
 @asynccontextmanager
 async def _traced(settings: Settings) -> "AsyncIterator[Tracing | None]":
-    """Trace where OpenTelemetry's own variables say where to."""
+    """Trace, if OpenTelemetry's own variables name an endpoint."""
     if settings.otel_exporter_otlp_endpoint is None:
         yield None
         return
     try:
-        from worker.tracing import exporting  # noqa: PLC0415 - loaded where it is wanted
+        from worker.tracing import exporting  # noqa: PLC0415 - imported only for tracing
     except ImportError as error:
         raise SettingsError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT: tracing needs a package that is not installed, {error.name}:"
@@ -96,7 +96,7 @@ async def _traced(settings: Settings) -> "AsyncIterator[Tracing | None]":
 
 
 def both(one: Observer, other: Observer) -> Observer:
-    """Tell both."""
+    """Return an observer that calls both."""
 
     def observe(exchange: Exchange) -> None:
         one(exchange)

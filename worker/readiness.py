@@ -1,8 +1,8 @@
-"""Whether the worker is of use: whether it polls Temporal with success.
+"""Readiness: whether the worker polls Temporal successfully.
 
-A poll waits a minute for work, so its end says little about now, and that Temporal is gone shows in no count of
-pollers: they try again. So Temporal is asked about the task queue every few seconds, which the service that gives out
-its tasks answers. And polls have to come back: the server ends each within a minute, with a task or without.
+A poll waits for up to a minute, and pollers retry while Temporal is gone. Neither shows the present state. Therefore
+the worker asks Temporal about its task queue every few seconds; the matching service answers. In addition, polls must
+come back: the server ends each one within a minute, with or without a task.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ from temporalio.service import RPCError, RPCStatusCode
 LOOK_EVERY = timedelta(seconds=4)
 PATIENCE = timedelta(seconds=4)
 ANSWERED_WITHIN = timedelta(seconds=20)
-"""Not ready is the worker this long after Temporal answered last."""
+"""The worker is not ready if Temporal has not answered for this long."""
 
 POLLED_WITHIN = timedelta(seconds=150)
-"""Nor this long after a poll came back last."""
+"""The worker is not ready if no poll has come back for this long."""
 
 A_POLL_CAME_BACK = re.compile(rb"^temporal_workflow_task_queue_poll_(?:empty|succeed)\{.*\} (\d+)$", re.MULTILINE)
 
 
 class Readiness:
-    """Watches a worker; it is not ready before it is watched."""
+    """Watches a worker. The worker is not ready until it is watched."""
 
     def __init__(self, meter: MetricMeter = MetricMeter.noop, clock: Callable[[], float] = time.monotonic) -> None:
         """Create the metric.
 
         Args:
-            meter: The runtime's.
-            clock: Seconds that pass.
+            meter: The runtime's meter.
+            clock: Returns the time in seconds.
         """
-        self._ready = meter.create_gauge("offer_publisher_ready", "Whether the worker polls Temporal with success")
+        self._ready = meter.create_gauge("offer_publisher_ready", "Whether the worker polls Temporal successfully")
         self._clock = clock
         self._answered_at: float | None = None
         self._polled_at: float | None = None
@@ -50,7 +50,7 @@ class Readiness:
     def objection(self) -> str | None:
         """Return why the worker is not ready."""
         if self._answered_at is None or self._polled_at is None:
-            return "the worker does not work yet, or not any more"
+            return "the worker has not started yet, or has stopped"
         now = self._clock()
         if now - self._answered_at > ANSWERED_WITHIN.total_seconds():
             return f"Temporal has not answered for {now - self._answered_at:.0f} s"
@@ -62,8 +62,8 @@ class Readiness:
         """Watch until it is cancelled.
 
         Args:
-            client: The worker's.
-            task_queue: What it takes tasks from.
+            client: The worker's client.
+            task_queue: The worker's task queue.
             scrape: Returns the SDK's metrics.
         """
         self._polled_at = self._clock()
@@ -80,7 +80,7 @@ class Readiness:
             self._ready.set(0)
 
     def polled(self, metrics: bytes) -> None:
-        """Take note of the polls that have come back."""
+        """Record the polls that have come back."""
         polls = sum(int(count) for count in A_POLL_CAME_BACK.findall(metrics))
         if polls != self._polls:
             self._polls, self._polled_at = polls, self._clock()
@@ -95,6 +95,6 @@ async def _answers(client: Client, task_queue: str) -> bool:
     try:
         await client.workflow_service.describe_task_queue(request, timeout=PATIENCE)
     except RPCError as error:
-        # Who may poll may not always ask this; whoever refuses it is there.
+        # The permission to poll does not always include this request. A refusal is an answer, too.
         return error.status is RPCStatusCode.PERMISSION_DENIED
     return True

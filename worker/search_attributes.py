@@ -1,4 +1,4 @@
-"""Makes sure that the server knows the search attributes; runs on a server without them would hang."""
+"""Registers the search attributes. Without them, runs would hang."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,19 +10,18 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from workflows import search_attributes
 
 CLOUD = (".tmprl.cloud", ".api.temporal.io")
-"""How Temporal Cloud's names end. It takes search attributes from its own tools only."""
+"""Suffixes of Temporal Cloud's host names. Search attributes are added there by its own tools only."""
 
 
 class SearchAttributesError(Exception):
-    """The namespace lacks what runs need, and the worker may not add it; says what to run."""
+    """The namespace lacks search attributes, and the worker may not add them. The message says what to run."""
 
 
 async def ensure_search_attributes(client: Client) -> None:
-    """Register what is missing.
+    """Register missing search attributes.
 
     Raises:
-        SearchAttributesError: There is no such namespace, the server refuses, or it has an attribute of
-            another type.
+        SearchAttributesError: There is no such namespace, the server refuses, or an attribute has another type.
     """
     wanted = {key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in search_attributes.ALL}
     held = await _held(client, wanted)
@@ -49,7 +48,7 @@ async def ensure_search_attributes(client: Client) -> None:
 
 
 async def _held(client: Client, wanted: Mapping[str, "IndexedValueType.ValueType"]) -> dict[str, int]:
-    """Return the types of the namespace's attributes; where that is refused, of those that can be searched by."""
+    """Return the types of the namespace's attributes. If listing is refused, try each attribute in a search."""
     try:
         listed = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)
@@ -64,7 +63,7 @@ async def _held(client: Client, wanted: Mapping[str, "IndexedValueType.ValueType
 
 
 async def _is_searchable(client: Client, name: str) -> bool:
-    """Tell whether the namespace knows an attribute: who may read runs may ask this, where listing is refused."""
+    """Return whether the namespace knows an attribute. The permission to read runs suffices for this."""
     try:
         await client.count_workflows(f'{name} = "x"')
     except RPCError:
@@ -105,7 +104,7 @@ def _create(client: Client) -> str:
 
 
 def _is_cloud(client: Client) -> bool:
-    """Return whether the address, or the server's name where it is reached through another, is Temporal Cloud's."""
+    """Return whether the server is Temporal Cloud, by its address or by the name in its certificate."""
     config = client.service_client.config
     server = config.tls.domain if isinstance(config.tls, TLSConfig) else None
     return any(name.endswith(CLOUD) for name in (config.target_host.rpartition(":")[0], server or ""))

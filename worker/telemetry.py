@@ -1,4 +1,4 @@
-"""What the SDK's core says of itself: its log lines go to ours, its metrics to an exporter on a private port."""
+"""Forwards the log of the SDK's core, and exports its metrics on a private port."""
 
 import logging
 import socket
@@ -17,7 +17,7 @@ from temporalio.runtime import (
 
 LOOPBACK = "127.0.0.1"
 TRIES = 5
-"""Somebody else may take a free port between the moment it is found and the moment it is used."""
+"""Another process can take a free port before it is used."""
 
 UP_TO_MINUTES = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 600)
 UP_TO_WEEKS = (
@@ -30,25 +30,25 @@ BUCKETS: Mapping[str, Sequence[float]] = {
     "offer_publisher_step_seconds": UP_TO_WEEKS,
     "offer_publisher_marketplace_request_seconds": UP_TO_MINUTES,
 }
-"""The upper bounds of what our histograms tell apart, in seconds."""
+"""Upper bounds of the histograms' buckets, in seconds."""
 
 
 class Exporter(NamedTuple):
-    """The runtime, and where its metrics are had."""
+    """A runtime, and the URL of its metrics."""
 
     runtime: Runtime
     url: str
 
 
 def runtime() -> Runtime:
-    """Return a runtime that measures nothing."""
+    """Return a runtime without metrics."""
     return _runtime(None)
 
 
 def exporting_runtime() -> Exporter:
-    """Return a runtime whose metrics are had on a port of this machine's own address.
+    """Return a runtime that serves its metrics on a port of the loopback address.
 
-    The SDK serves them by itself and can serve nothing beside them, so `worker.endpoint` passes them on.
+    The SDK's server can serve nothing else, so `worker.endpoint` passes the metrics on.
     """
     for attempt in range(1, TRIES + 1):
         with socket.create_server((LOOPBACK, 0)) as found:
@@ -68,7 +68,7 @@ def _runtime(metrics: PrometheusConfig | None) -> Runtime:
     telemetry = TelemetryConfig(
         logging=LoggingConfig(
             filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-            # Else the SDK writes to the console by itself, past our format and past `redacted`.
+            # Otherwise the SDK writes to the console itself, without our format and without `redacted`.
             forwarding=LogForwardingConfig(
                 logging.getLogger("temporalio.core"),
                 append_target_to_name=False,

@@ -1,10 +1,10 @@
-"""Traces, where `OTEL_EXPORTER_OTLP_ENDPOINT` is set: from the start of a run to the marketplace's answers.
+"""Traces runs, from their start to the marketplace's answers, if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 
-The SDK's interceptor traces a run for whoever started it with a trace of their own. The CLI has none: then every span
-would be a trace by itself. So such a run gets the trace that its ID names: all that is done for it, by whichever
-worker, before and after it continued as new, is one trace, whose ID is that of its first run without the dashes.
+The SDK's interceptor continues the trace of the client that started a run. The CLI has no trace, and every span would
+become a trace of its own. Such a run gets a trace ID derived from its run ID: the first run's ID without the dashes.
+Everything done for the run, by any worker and across continue-as-new, is then one trace.
 
-Imported only where traces are wanted: OpenTelemetry's packages take their time.
+Imported only if tracing is on: OpenTelemetry's packages are slow to import.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ NANOSECONDS = 1_000_000_000
 
 
 class Tracing:
-    """What traces a worker.
+    """Traces a worker.
 
     Attributes:
         interceptor: Traces runs and activities.
@@ -44,10 +44,10 @@ class Tracing:
     """
 
     def __init__(self, exporter: SpanExporter, api: str) -> None:
-        """Trace.
+        """Create the tracer.
 
         Args:
-            exporter: Where spans go.
+            exporter: Receives the spans.
             api: The value of ``MARKETPLACE_API``.
         """
         ids = _Ids()
@@ -58,13 +58,13 @@ class Tracing:
         self.requests: Callable[[Exchange], None] = _Requests(tracer, api)
 
     def shutdown(self) -> None:
-        """Export what is left, and trace nothing more."""
+        """Export the remaining spans, and stop tracing."""
         self._provider.shutdown()
 
 
 @asynccontextmanager
 async def exporting(api: str) -> AsyncIterator[Tracing]:
-    """Send spans to where OpenTelemetry's own variables say, and what is left in the end."""
+    """Export spans to the endpoint in OpenTelemetry's own variables."""
     tracing = Tracing(OTLPSpanExporter(), api)
     try:
         yield tracing
@@ -73,20 +73,20 @@ async def exporting(api: str) -> AsyncIterator[Tracing]:
 
 
 def _resource() -> Resource:
-    """Name the service, unless OpenTelemetry's own variables do."""
+    """Return the resource. It names the service unless OpenTelemetry's own variables do."""
     named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return Resource.create({} if named else {"service.name": NAME})
 
 
 class _Ids(RandomIdGenerator):
-    """Gives IDs by chance, but for the first span of a run."""
+    """Generates random IDs, except for the first span of a run."""
 
     def __init__(self) -> None:
         self._of_run: ContextVar[SpanContext | None] = ContextVar("of_run", default=None)
 
     @contextmanager
     def of(self, span: SpanContext) -> Iterator[None]:
-        """Give a span's IDs."""
+        """Use the IDs of a given span."""
         token = self._of_run.set(span)
         try:
             yield
@@ -117,7 +117,7 @@ class _Runs(TracingInterceptor):
         return _Run
 
     def _completed_workflow_span(self, params: Any) -> dict[str, Any] | None:
-        """Make the span with which a run begins the one that all others of its trace are below."""
+        """Make the first span of a run the root of its trace."""
         run_id = str(params.attributes["temporalRunID"])
         if not params.name.startswith("RunWorkflow:") or params.context != _trace_of(run_id):
             return super()._completed_workflow_span(params)
@@ -132,12 +132,12 @@ class _Runs(TracingInterceptor):
 
 class _Run(TracingWorkflowInboundInterceptor):
     def _load_workflow_context_carrier(self) -> dict[str, Any]:
-        """Return the trace of whoever started the run, or that of the run itself."""
+        """Return the trace of the client that started the run, or the run's own."""
         return super()._load_workflow_context_carrier() or _trace_of(workflow.info().first_execution_run_id)
 
 
 def _trace_of(run_id: str) -> dict[str, Any]:
-    """Return the context of the trace that a run's ID names, as W3C writes it."""
+    """Return the trace context that is derived from a run ID, in W3C format."""
     span = hashlib.sha256(run_id.encode()).hexdigest()[:16]
     return {"traceparent": f"00-{UUID(run_id).hex}-{span}-01"}
 
@@ -172,7 +172,7 @@ class _Requests:
 
 
 class _Redacted(SpanExporter):
-    """Passes spans on without the signatures that an error of a program might quote."""
+    """Removes SAS signatures from spans, which error messages might quote."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         """Pass on to an exporter."""
@@ -187,7 +187,7 @@ class _Redacted(SpanExporter):
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Export what is left."""
+        """Export the remaining spans."""
         return self._exporter.force_flush(timeout_millis)
 
 

@@ -1,10 +1,11 @@
-"""How requests travel: httpx's interface on aiohttp's connections.
+"""Carries httpx's requests over aiohttp's connections.
 
-httpx's own pool looks at every connection for every request: with a hundred in flight a request costs twenty times
-the CPU that it costs here.
+httpx's own pool examines every connection for every request. With a hundred requests in flight, each request costs
+some twenty times as much CPU as here.
 """
 
-from urllib.request import getproxies
+from collections.abc import Mapping
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -13,35 +14,79 @@ from httpx_aiohttp import AiohttpTransport
 
 
 def transport(max_connections: int) -> httpx.AsyncBaseTransport:
-    """Return the transport of a client; proxies and certificates are taken from the environment, as httpx does."""
-    return _Transport(client=lambda: _session(max_connections))
+    """Return a transport that takes proxies and certificates from the environment, as httpx does."""
+    return _Routes(max_connections)
+
+
+class _Routes(httpx.AsyncBaseTransport):
+    """Sends each request directly or through a proxy.
+
+    aiohttp would look for the proxy at every request, in a thread. It would also look for a password in ~/.netrc, and
+    refuse the request if it carries a token as well.
+    """
+
+    def __init__(self, max_connections: int) -> None:
+        self._max_connections = max_connections
+        self._direct: AiohttpTransport | None = None
+        self._proxied: Mapping[str, AiohttpTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        if self._direct is None:
+            self._direct = self._open()
+        proxied = self._proxied.get(request.url.scheme)
+        route = self._direct if proxied is None or proxy_bypass(request.url.host) else proxied
+        return await route.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._direct is not None:
+            await self._direct.aclose()
+
+    def _open(self) -> AiohttpTransport:
+        """Open the session, which belongs to the event loop of the first request."""
+        session = _session(self._max_connections)
+        proxies = getproxies()
+        urls = {scheme: proxies.get(scheme) or proxies.get("all") for scheme in ("http", "https")}
+        self._proxied = {
+            scheme: _Transport(client=session, proxy=httpx.Proxy(url)) for scheme, url in urls.items() if url
+        }
+        return _Transport(client=session)
 
 
 def _session(max_connections: int) -> aiohttp.ClientSession:
-    session = aiohttp.ClientSession(
+    return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=max_connections, ssl=httpx.create_ssl_context()),
         cookie_jar=aiohttp.DummyCookieJar(),
-        # It looks for the proxies at every request, in a thread, which costs as much as the request.
-        trust_env=bool(getproxies()),
         response_class=_Response,
+        middlewares=[_send_once],
     )
-    # It would take a password for the host from ~/.netrc, and refuse the request for having a token too.
-    session._get_netrc_auth = lambda _host: None  # type: ignore[method-assign, assignment]  # noqa: SLF001
-    # It would repeat a PUT whose connection broke, which may have had its effect. There is no public way to say so.
-    session._retry_connection = False  # noqa: SLF001
-    return session
+
+
+class _BrokenConnectionError(aiohttp.ClientConnectionError):
+    """The connection broke. The request may have had its effect."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a PUT whose connection broke: it repeats after its own errors only."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenConnectionError(str(error)) from error
 
 
 class _Response(aiohttp.ClientResponse):
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        """Read the head; httpx-aiohttp encodes the words behind the status, and breaks where they are no UTF-8."""
+        """Read the head. httpx-aiohttp encodes the reason phrase, and fails if it is not UTF-8."""
         await super().start(connection)
         self.reason = (self.reason or "").encode("ascii", "ignore").decode()
         return self
 
 
 class _Transport(AiohttpTransport):
-    """Names what went wrong as httpx's own transport does."""
+    """Raises the errors that httpx's own transport would raise."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""

@@ -1,4 +1,4 @@
-"""The webhook that tells people."""
+"""The webhook for notifications."""
 
 import hashlib
 import hmac
@@ -10,22 +10,22 @@ from worker.settings import Settings
 
 
 class HttpWebhook:
-    """Posts notifications; its address is a secret, since chat tools put their token there."""
+    """Posts notifications. The address is a secret: chat tools put a token into it."""
 
     def __init__(self, client: httpx.AsyncClient, url: SecretStr, secret: SecretStr | None = None) -> None:
-        """Post to an address.
+        """Create a webhook.
 
         Args:
-            client: Carries the requests.
+            client: Sends the requests.
             url: The address.
-            secret: Signs each body, where given, so that the receiver knows whose it is.
+            secret: Signs each body, so that the receiver can verify the sender.
         """
         self._client = client
         self._url = url
         self._secret = secret
 
     async def post(self, body: str) -> int | None:
-        """Post JSON; answers with the HTTP status, ``None`` when nobody answered."""
+        """Post JSON. Return the HTTP status, or ``None`` without an answer."""
         content = body.encode()
         headers = {"Content-Type": "application/json"}
         if self._secret is not None:
@@ -39,13 +39,13 @@ class HttpWebhook:
                 headers=headers,
                 timeout=10,
             ) as response:
-                return response.status_code  # what else it says is not read, however long it is
+                return response.status_code  # the body is not read, however long it is
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
-            # The last two are about a redirect, which would not be followed.
+            # The last two concern a redirect, which is not followed anyway.
             return None
 
 
 def webhook_of(settings: Settings, client: httpx.AsyncClient) -> HttpWebhook | None:
-    """Return where the settings want people to be told."""
+    """Return the webhook of the settings, if there is one."""
     url = settings.notify_webhook_url
     return HttpWebhook(client, url, settings.notify_secret) if url is not None else None

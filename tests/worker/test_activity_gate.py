@@ -44,7 +44,7 @@ def call(gate: ActivityGate, work: Work, request: object = None, **info: Any) ->
 async def test_only_our_workflows_act(info: dict[str, Any]) -> None:
     work = Work()
     work.go_on.set()
-    with pytest.raises(ApplicationError, match="is not carried out by itself") as refused:
+    with pytest.raises(ApplicationError, match="cannot be started by itself") as refused:
         await call(ActivityGate(["Ours"], local=1), work, **info)
 
     assert (refused.value.type, refused.value.non_retryable, work.done) == ("NotAuthorized", True, 0)
@@ -55,7 +55,7 @@ async def test_offers_of_other_publishers_than_the_workers_are_not_acted_on(*, i
     gate, work = ActivityGate(["Ours"], local=1, publishers=["fabrikam"]), Work()
     work.go_on.set()
     foreign = LookRequest(offer=OfferKey(publisher_id="northwind", offer_id="webstack"))
-    with pytest.raises(ApplicationError, match=r"northwind/webstack: .* fabrikam only") as refused:
+    with pytest.raises(ApplicationError, match=r"northwind/webstack: .* acts only for fabrikam") as refused:
         await call(gate, work, foreign, is_local=is_local)
     assert (refused.value.type, refused.value.non_retryable, work.done) == ("NotAuthorized", True, 0)
 

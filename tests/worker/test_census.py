@@ -151,4 +151,4 @@ async def test_a_server_that_refuses_is_named_once_and_counted_on(
     await enough.wait()
     watching.cancel()
 
-    assert [record.message for record in caplog.records] == ["The runs under way cannot be counted: not allowed"]
+    assert [record.message for record in caplog.records] == ["The running publications cannot be counted: not allowed"]

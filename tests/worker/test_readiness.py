@@ -74,7 +74,7 @@ async def looked_at(temporal: Temporal, times: int = 2) -> None:
 async def test_a_worker_is_ready_while_temporal_answers_and_from_twenty_seconds_after_it_did_last_is_not() -> None:
     clock, temporal = Clock(), Temporal()
     ready = Readiness(clock=clock)
-    assert ready.objection() == "the worker does not work yet, or not any more"
+    assert ready.objection() == "the worker has not started yet, or has stopped"
     async with watched(ready, temporal, nothing):
         await looked_at(temporal)
         assert ready.objection() is None
@@ -89,7 +89,7 @@ async def test_a_worker_is_ready_while_temporal_answers_and_from_twenty_seconds_
         temporal.refusal = None
         await looked_at(temporal)
         assert ready.objection() is None
-    assert ready.objection() == "the worker does not work yet, or not any more"
+    assert ready.objection() == "the worker has not started yet, or has stopped"
 
 
 async def test_a_server_that_only_refuses_to_describe_the_task_queue_is_there() -> None:

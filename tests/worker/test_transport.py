@@ -86,6 +86,15 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
     assert there.requests[0].startswith(b"GET http://marketplace.example/offers ")
 
 
+async def test_what_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with service(OK) as (there, client):
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        await client.get(there.url)
+
+    assert len(there.requests) == 1
+
+
 async def test_a_password_in_netrc_does_not_get_in_the_way_of_a_token(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
