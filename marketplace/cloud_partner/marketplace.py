@@ -419,4 +419,6 @@ def _rounds() -> Iterator[bool]:
 
 
 def _unreadable_offer(offer: OfferKey, error: ValueError) -> Unreadable:
-    return Unreadable(f"read {offer}: the marketplace's offer document is odd: {error}", call=f"read {offer}")
+    return Unreadable(
+        f"read {offer}: the marketplace's offer document is not as documented: {error}", call=f"read {offer}"
+    )

@@ -111,11 +111,11 @@ def is_of_another_kind(document: object) -> bool:
 
 def kind_by_steps(document: object) -> OperationKind:
     """Return what an operation does, from its steps. The "live" step has started only in a go-live."""
-    begun = any(
+    is_live = any(
         _is_live(item.step) and item.step.state in {StepState.IN_PROGRESS, StepState.COMPLETE}
         for item in _steps(lower_keys(document))
     )
-    return OperationKind.GO_LIVE if begun else OperationKind.PUBLISH
+    return OperationKind.GO_LIVE if is_live else OperationKind.PUBLISH
 
 
 def settled(kind: OperationKind, word: object) -> OperationState:

@@ -5,10 +5,12 @@ each API. They live for 60 to 90 minutes, and a publication takes days.
 """
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote_plus
 
 from pydantic import SecretStr
 
@@ -37,6 +39,9 @@ _OUTAGE = re.compile(
     r"|No response content|No token received|Unexpected response from Microsoft Entra"
 )
 """azure-identity's words for an outage. Its chain of credentials keeps the words and drops the status."""
+
+_SECRETS = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
+_SHORTEST_SECRET = 8
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = 500
@@ -149,7 +154,7 @@ class EntraCredentials:
                 self._credential = self._make()
             token = await self._credential.get_token(self._scope)
         except ClientAuthenticationError as error:
-            reason = _reason(error.message or "")
+            reason = _reason(_hidden(error.message or ""))
             unavailable = isinstance(error, CredentialUnavailableError) or reason == _NONE_CONFIGURED
             # A credential that has provided a token is configured. The managed identity's endpoint may be silent.
             if (self._renewals and unavailable) or _is_outage(error) or _is_network(reason):
@@ -157,9 +162,9 @@ class EntraCredentials:
             raise _unauthorized(reason) from None
         except (ValueError, FileNotFoundError, PermissionError) as error:
             # An invalid or unreadable certificate, or an unknown value of AZURE_TOKEN_CREDENTIALS.
-            raise _unauthorized(one_line(str(error), 300)) from None
+            raise _unauthorized(one_line(_hidden(str(error)), 300)) from None
         except (AzureError, OSError) as error:
-            raise _unreachable(one_line(f"{type(error).__name__}: {error}", 300)) from None
+            raise _unreachable(one_line(_hidden(f"{type(error).__name__}: {error}"), 300)) from None
         self._token = SecretStr(token.token)
         self._expires_at = float(token.expires_on)
         self._renewals += 1
@@ -195,6 +200,15 @@ def _reason(message: str) -> str:
     if attempts and not failed:
         return _NONE_CONFIGURED
     return one_line(re.split(r"(?<=[.!?])\s", (failed or [message])[-1], maxsplit=1)[0], 300)
+
+
+def _hidden(message: str) -> str:
+    """Return the message without the secrets that were sent. Whoever answers may echo the request."""
+    for name in _SECRETS:
+        secret = os.environ.get(name, "")
+        if len(secret) >= _SHORTEST_SECRET:
+            message = message.replace(secret, "REDACTED").replace(quote_plus(secret), "REDACTED")
+    return message
 
 
 def _is_outage(error: "ClientAuthenticationError") -> bool:

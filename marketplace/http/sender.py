@@ -145,10 +145,10 @@ class Sender:
     async def _exchange(self, call: Call, request: httpx.Request, limit: int) -> Answer | Exception:
         """Return the answer to one request, or the exception that was raised instead."""
         async with AsyncExitStack() as stack:
-            came = time.monotonic()
+            asked = time.monotonic()
             if self._pace is not None:
                 await stack.enter_async_context(self._pace.turn())
-            begun, began = time.monotonic(), time.time()
+            started, started_at = time.monotonic(), time.time()
             status: int | None = None
             headers = httpx.Headers()
             failed: str | None = "broken off"
@@ -163,16 +163,16 @@ class Sender:
                 failed = type(error).__name__
                 return error
             finally:
-                took = time.monotonic() - begun
+                took = time.monotonic() - started
                 _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, failed or status, took)
                 self._observe(
                     Exchange(
                         call,
                         request.method,
                         request.url.host,
-                        began,
+                        started_at,
                         took,
-                        waited=begun - came,
+                        waited=started - asked,
                         status=status,
                         failure=failed,
                         asked=retry_after(headers, self._clock()),

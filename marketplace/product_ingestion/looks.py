@@ -206,7 +206,7 @@ class OperationLooks:
             if request.number is not None:
                 found = submissions.find(listed, _operation_id(request.number, request.kind))
             else:
-                found = submissions.begun_by(_none_of(request.known, listed), request.kind, job.started_at)
+                found = submissions.of_job(_none_of(request.known, listed), request.kind, job.started_at)
         if found is None or _is_earlier_attempt(found, request.known):
             return self._of_unlisted_submission(request, job, listed)
         self._misses.pop(request.key, None)
@@ -221,7 +221,7 @@ class OperationLooks:
         if kind is not OperationKind.GO_LIVE and self._is_gone(request.key):
             # Somebody cancelled its preview before the first look.
             return jobs.report(number or request.operation_id, OperationKind.PUBLISH, Progress.CANCELED)
-        if kind is OperationKind.PUBLISH and number is None and submissions.is_any_since(listed, job.started_at):
+        if kind is OperationKind.PUBLISH and number is None and submissions.any_since(listed, job.started_at):
             # Another publish replaced it before the first look, and nothing names its number.
             return jobs.report(request.operation_id, kind, Progress.CANCELED)
         raise Unreadable(
@@ -258,7 +258,7 @@ class OperationLooks:
             same = (each for each in submissions.operations(listed) if each.id == wanted)
             new = [each.id for each in same if each.id not in before or each.state in going]
         else:
-            new = [each.id for each in submissions.since(listed, before, request.kind)]
+            new = [each.id for each in submissions.newer_than(listed, before, request.kind)]
         if new:
             self._misses.pop(request.key, None)
             return self._of_submission(request.offer, new[-1], listed)
@@ -274,7 +274,7 @@ class OperationLooks:
 
 def _likely_kind(job: Job, listed: Sequence[Submission]) -> OperationKind:
     """Return what a job does, judging by the submissions that are new since it was asked for."""
-    made = submissions.begun_by(listed, None, job.started_at)
+    made = submissions.of_job(listed, None, job.started_at)
     if job.progress.has_ended and made is not None:
         return made.kind
     return next((one.kind for one in listed if not one.progress.has_ended), OperationKind.PUBLISH)
@@ -286,7 +286,7 @@ def _made_before_the_end(
     """Return the submission that a failed or cancelled job had created, if any."""
     if not job.progress.has_ended or job.started_at is None:
         return None
-    made = submissions.begun_by(listed, kind, job.started_at)
+    made = submissions.of_job(listed, kind, job.started_at)
     is_its_own = made is not None and made.progress is job.progress and number in {None, made.number}
     return made if is_its_own else None
 

@@ -5,9 +5,8 @@ content of the draft counts, since failed jobs have been seen to change it. The 
 because it runs for days.
 """
 
-import asyncio
 from asyncio import to_thread
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,12 +17,9 @@ from marketplace.disks import signed
 from marketplace.draft_writes import ROUNDS, merged, newest_ids, unguarded
 from marketplace.errors import (
     Conflict,
-    Invalid,
     NotFound,
-    PlanFull,
     Refused,
     RuleBroken,
-    Unavailable,
     Unreadable,
 )
 from marketplace.json_text import array_text, object_text, written
@@ -44,7 +40,7 @@ from marketplace.model import (
     Scope,
     Slot,
 )
-from marketplace.product_ingestion import contents, definitions, edits, failures, foreign_changes, jobs, submissions
+from marketplace.product_ingestion import contents, definitions, edits, foreign_changes, submissions
 from marketplace.product_ingestion.calls import ProductIngestion
 from marketplace.product_ingestion.contents import OfferContents
 from marketplace.product_ingestion.definitions import CONFIGURE_SCHEMA
@@ -55,27 +51,15 @@ from marketplace.product_ingestion.plan_configurations import Trees, VersionsHid
 from marketplace.product_ingestion.reader import Reader
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number_of, schema
 from marketplace.product_ingestion.resources import Tree
+from marketplace.product_ingestion.write_jobs import WriteJobs, failure, sleep, warnings_of
 from marketplace.protocol import Attempt, Contents, PutOutcome
 from marketplace.wording import bounded, listed, one_line
-
-FIRST_PAUSE = timedelta(seconds=0.2)
-LONGEST_PAUSE = timedelta(seconds=15)
-PATIENCE = timedelta(minutes=2)
-"""How long an edit's job is followed in one call. The next attempt continues."""
 
 SUBMISSION_SCHEMA = schema(SUBMISSION, "2022-03-01-preview2")
 """Pinned, since newer versions require the sources of a submission."""
 
-MAX_WORDS = 1500
-
-_CONFLICT = 409
-
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
-
-
-async def _sleep(time: timedelta) -> None:
-    await asyncio.sleep(time.total_seconds())
 
 
 class ProductIngestionMarketplace:
@@ -92,7 +76,7 @@ class ProductIngestionMarketplace:
         signer: sas.Signer | None = None,
         tenant_id: str | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        pause: Callable[[timedelta], Awaitable[None]] = _sleep,
+        pause: Callable[[timedelta], Awaitable[None]] = sleep,
     ) -> None:
         """Create the marketplace.
 
@@ -107,7 +91,7 @@ class ProductIngestionMarketplace:
         self._signer = signer or sas.Signer({})
         self._tenant_id = tenant_id
         self._clock = clock
-        self._pause = pause
+        self._writes = WriteJobs(calls, pause)
         self._reader = Reader(calls, clock)
         self._looks = OperationLooks(calls, self._reader, clock)
 
@@ -231,16 +215,16 @@ class ProductIngestionMarketplace:
         if attempt.sent:
             # If there is nothing left to do, the earlier attempt has done it.
             done = EditOutcome(added=_unpublished(change.images, preview, production))
-            await self._earlier(offer, attempt, is_done)
+            await self._writes.finish_earlier(offer, attempt, is_done)
         job: Job | None = None
         for number in range(ROUNDS + 1):
             draft = await self._reader.tree(offer, Slot.DRAFT)
             texts, edit = await self._edited(offer, trees(draft, _tree(preview), _tree(production)), change)
             if not edit.changed:
-                warnings = _warnings(job)
+                warnings = warnings_of(job)
                 return merged(done, edit, newest_ids(await self.operations(offer)), warnings)
             if job is not None and job.progress is not Progress.SUCCEEDED:
-                raise _failure(offer, "edit", job)
+                raise failure(offer, "edit", job)
             if not sole_writer:
                 raise unguarded(offer)
             if number == ROUNDS:
@@ -248,11 +232,11 @@ class ProductIngestionMarketplace:
             if not await _same(offer, draft, await self._reader.tree(offer, Slot.DRAFT)):
                 job = None
                 continue
-            job = await self._written(offer, _document(texts), "edit", attempt, is_done)
+            job = await self._writes.write(offer, _document(texts), "edit", attempt, is_done)
             done = merged(done, edit)
-            if job is None and not await self._shows(is_done, attempt.settle):
+            if job is None and not await self._writes.shows(is_done, attempt.settle):
                 # The write may still take effect. Nothing else is sent in this attempt.
-                raise _failure(offer, "edit", job)
+                raise failure(offer, "edit", job)
         raise Conflict(
             f"edit {offer}: the draft was changed by somebody else {ROUNDS} times while the images were put into it;"
             " run again when nobody works on the offer in Partner Center",
@@ -282,26 +266,26 @@ class ProductIngestionMarketplace:
                 " Ingestion API. Give publisher_id and configure in its place."
             )
         wanted = await _in_thread(offer, definitions.read, definition.text, offer.offer_id)
-        is_done = partial(self._says, offer, wanted)
-        earlier = await self._earlier(offer, attempt, is_done)
+        is_done = partial(self._has_content, offer, wanted)
+        earlier = await self._writes.finish_earlier(offer, attempt, is_done)
         slots = await self._reader.trees(offer)
         if slots is not None:
             ours = earlier is not None and earlier.progress is Progress.SUCCEEDED
             if attempt.repeated and not ours:
-                ours = await _says(offer, wanted, slots.get(Slot.DRAFT))
+                ours = await _draft_has_content(offer, wanted, slots.get(Slot.DRAFT))
             if ours:
-                return await self._put(offer, wanted, [])
+                return await self._put_outcome(offer, wanted, [])
             if not replace:
                 return None
         text, warnings = await _in_thread(offer, self._ready, definition.text, wanted, slots or {})
         if not sole_writer:
             raise unguarded(offer)
-        job = await self._written(offer, text, "put", attempt, is_done)
+        job = await self._writes.write(offer, text, "put", attempt, is_done)
         if job is None or job.progress is not Progress.SUCCEEDED:
-            if not await (self._shows(is_done, attempt.settle) if job is None else is_done()):
-                raise _failure(offer, "put", job)
-            warnings += _warnings(job)
-        return await self._put(offer, wanted, warnings, is_new=slots is None)
+            if not await (self._writes.shows(is_done, attempt.settle) if job is None else is_done()):
+                raise failure(offer, "put", job)
+            warnings += warnings_of(job)
+        return await self._put_outcome(offer, wanted, warnings, is_new=slots is None)
 
     async def publish(
         self,
@@ -338,7 +322,7 @@ class ProductIngestionMarketplace:
                 call=f"publish {offer}",
             )
         document = _document([*texts, _submission(product, submissions.PREVIEW)])
-        return await self._begin(offer, document, "publish", OperationKind.PUBLISH, attempt)
+        return await self._start(offer, document, "publish", OperationKind.PUBLISH, attempt)
 
     async def go_live(self, offer: OfferKey, publish_id: str, *, attempt: Attempt) -> str | None:
         """Promote the preview of one submission. Return the job.
@@ -356,7 +340,7 @@ class ProductIngestionMarketplace:
                 call=f"go live with {offer}",
             )
         document = _document([_submission(product, submissions.LIVE, submission_id)])
-        return await self._begin(offer, document, "go live with", OperationKind.GO_LIVE, attempt, publish_id)
+        return await self._start(offer, document, "go live with", OperationKind.GO_LIVE, attempt, publish_id)
 
     async def cancel(
         self,
@@ -404,7 +388,7 @@ class ProductIngestionMarketplace:
         warnings = definitions.check_disks(definitions.resources_of(text), slots, now)
         return definitions.completed(text), [*left_out, *warnings]
 
-    async def _put(
+    async def _put_outcome(
         self, offer: OfferKey, wanted: Tree, warnings: Sequence[str], *, is_new: bool = False
     ) -> PutOutcome:
         """Return the outcome of a put.
@@ -418,7 +402,7 @@ class ProductIngestionMarketplace:
         images = [one.model_copy(update={"generation": None}) for one in held.versions]
         return PutOutcome(known, list(dict.fromkeys(images)), bounded(warnings))
 
-    async def _begin(
+    async def _start(
         self,
         offer: OfferKey,
         document: str,
@@ -436,83 +420,15 @@ class ProductIngestionMarketplace:
         self._looks.remember(offer, job, kind, number)
         return handle
 
-    async def _written(
-        self, offer: OfferKey, document: str, verb: str, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]
-    ) -> Job | None:
-        """Send an edit and follow its job to the end. Return ``None`` if the job's outcome is unknown."""
-        attempt.before_send()
-        try:
-            job = await self._calls.configure(offer, document, verb=verb)
-        except Invalid as refusal:
-            if failures.FULL in str(refusal).casefold():
-                raise PlanFull(str(refusal)) from refusal
-            raise
-        if job is None:
-            return None
-        attempt.accepted(f"{JOB_PREFIX}{job}")
-        return await self._followed(offer, f"{JOB_PREFIX}{job}", attempt.settle, is_done)
-
-    async def _earlier(self, offer: OfferKey, attempt: Attempt, is_done: Callable[[], Awaitable[bool]]) -> Job | None:
-        """Follow the job of an earlier attempt to its end. If the job is unknown, wait until its write shows."""
-        if attempt.handle is not None:
-            return await self._followed(offer, attempt.handle, attempt.settle, is_done)
-        if attempt.sent:
-            await self._shows(is_done, attempt.settle)
-        return None
-
-    async def _shows(self, is_done: Callable[[], Awaitable[bool]], time: timedelta) -> bool:
-        """Wait for a while until a write without a known job shows. Return whether it does."""
-        for pause in _pauses(min(time, PATIENCE)):
-            if await is_done():
-                return True
-            await self._pause(pause)
-        return await is_done()
-
     async def _holds(self, offer: OfferKey, change: Change, preview: Tree | None, production: Tree | None) -> bool:
         """Return whether the draft holds the images of a change."""
         slots = trees(await self._reader.tree(offer, Slot.DRAFT), preview, production)
         _, edit = await self._edited(offer, slots, change)
         return not edit.changed
 
-    async def _says(self, offer: OfferKey, wanted: Tree) -> bool:
+    async def _has_content(self, offer: OfferKey, wanted: Tree) -> bool:
         """Return whether the draft has the content of a definition."""
-        return await _says(offer, wanted, await self._draft_if_any(offer))
-
-    async def _followed(
-        self, offer: OfferKey, handle: str, settle: timedelta, is_done: Callable[[], Awaitable[bool]]
-    ) -> Job | None:
-        """Follow an edit's job to its end. Return ``None`` if the service does not know the job.
-
-        Args:
-            offer: The offer.
-            handle: The name of the job.
-            settle: How long the service may not know the job yet.
-            is_done: Returns whether the edit shows, which ends the wait for an unknown job.
-
-        Raises:
-            Unavailable: The job has not ended within `PATIENCE`.
-        """
-        job_id = handle.removeprefix(JOB_PREFIX)
-        job: Job | None = None
-        unknown = timedelta(0)
-        for pause in _pauses(PATIENCE):
-            job = None
-            with suppress(NotFound):
-                job = jobs.read(await self._calls.job(offer, job_id))
-            if job is not None and job.progress.has_ended:
-                return job
-            if job is None:
-                if unknown >= settle or await is_done():
-                    return None
-                unknown += pause
-            await self._pause(pause)
-        if job is None:
-            return None
-        raise Unavailable(
-            f"edit {offer}: the marketplace's job {one_line(job_id, 100)} has not ended after {PATIENCE}; the next"
-            " attempt follows it",
-            call=f"edit {offer}",
-        )
+        return await _draft_has_content(offer, wanted, await self._draft_if_any(offer))
 
     async def _draft_if_any(self, offer: OfferKey) -> Tree | None:
         with suppress(NotFound):
@@ -530,7 +446,7 @@ async def _in_thread(
         raise Refused(f"read {offer}: {hidden}", call=f"read {offer}") from hidden
     except ValueError as error:
         raise Unreadable(
-            f"read {offer}: the marketplace's resources are odd: {error}", call=f"read {offer}"
+            f"read {offer}: the marketplace's resources are not as documented: {error}", call=f"read {offer}"
         ) from None
 
 
@@ -544,7 +460,7 @@ async def _same(offer: OfferKey, before: Tree | None, after: Tree | None) -> boo
     return first == second
 
 
-async def _says(offer: OfferKey, wanted: Tree, draft: Tree | None) -> bool:
+async def _draft_has_content(offer: OfferKey, wanted: Tree, draft: Tree | None) -> bool:
     return draft is not None and await _in_thread(offer, definitions.says_the_same, wanted, draft)
 
 
@@ -572,14 +488,6 @@ def _refuse_foreign_changes(slots: Trees, change: Change) -> None:
         foreign_changes.refuse_gone(one for one in edits.gone(slots) if one.plan_id not in change.plans)
 
 
-def _pauses(time: timedelta) -> Iterator[timedelta]:
-    """Yield increasing pauses until their sum reaches ``time``."""
-    waited, pause = timedelta(0), FIRST_PAUSE
-    while waited < time:
-        yield pause
-        waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
-
-
 def _document(resources: Sequence[str]) -> str:
     return object_text({"$schema": written(CONFIGURE_SCHEMA), "resources": array_text(resources)})
 
@@ -605,32 +513,3 @@ def _unpublished(images: Sequence[Image], *slots: Contents | None) -> list[Image
     for slot in slots:
         missing = [one for one in slot.missing(images) if one in missing] if slot is not None else missing
     return list(dict.fromkeys(missing))
-
-
-def _reason(job: Job) -> str:
-    return one_line("; ".join(failures.innermost(job.errors)) or "no reason given", MAX_WORDS)
-
-
-def _warnings(job: Job | None) -> list[str]:
-    if job is None or job.progress is Progress.SUCCEEDED:
-        return []
-    return [f"The marketplace called the edit {job.progress}, yet the draft holds what was asked for: {_reason(job)}"]
-
-
-def _failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
-    """Return the error of a write that did not have its effect."""
-    call = f"{verb} {offer}"
-    if job is None:
-        return Unreadable(
-            f"{call}: the marketplace accepted the request, does not say what became of it, and does not show it yet",
-            call=call,
-        )
-    if job.progress is Progress.CANCELED:
-        return Conflict(f"{call}: somebody cancelled the job in between: {_reason(job)}", call=call, status=_CONFLICT)
-    sentence = f"{call}: the marketplace's job failed: {_reason(job)}"
-    if failures.is_full(job.errors):
-        return PlanFull(f'{sentence} - deprecate versions in Partner Center, or set when_full to "remove_oldest"')
-    error = failures.error_of(job.errors)
-    if error is Invalid:
-        sentence += " - correct the offer's draft or the input, and start the run again"
-    return error(sentence, call=call, status=_CONFLICT if error is Conflict else None)

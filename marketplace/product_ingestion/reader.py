@@ -126,7 +126,7 @@ class Reader:
             return await to_thread(resources.read, text)
         except ValueError as error:
             raise Unreadable(
-                f"read the {_TARGETS[slot]} of {offer}: the marketplace's resources are odd: {error}",
+                f"read the {_TARGETS[slot]} of {offer}: the marketplace's resources are not as documented: {error}",
                 call=f"read the {_TARGETS[slot]} of {offer}",
             ) from None
 

@@ -120,12 +120,14 @@ def is_superseded(submissions: Iterable[Submission], number: str) -> bool:
     return any(one.newness > _newness(number) for one in submissions)
 
 
-def is_any_since(submissions: Iterable[Submission], moment: datetime | None) -> bool:
+def any_since(submissions: Iterable[Submission], moment: datetime | None) -> bool:
     """Return whether a submission was created at or after a moment."""
     return bool(_created_since(submissions, moment))
 
 
-def since(submissions: Sequence[Submission], known: Collection[str], kind: OperationKind | None) -> list[Operation]:
+def newer_than(
+    submissions: Sequence[Submission], known: Collection[str], kind: OperationKind | None
+) -> list[Operation]:
     """Return the operations of a kind that are newer than all known ones, newest first."""
     listed = operations(submissions)
     running = [one for one in listed if one.state is OperationState.RUNNING]
@@ -141,20 +143,20 @@ def promoted(known: Iterable[str]) -> str | None:
 
 
 def made_between(
-    submissions: Iterable[Submission], begin: datetime | None, end: datetime | None, known: Collection[str]
+    submissions: Iterable[Submission], start: datetime | None, end: datetime | None, known: Collection[str]
 ) -> Submission | None:
     """Return the preview of a publish that ran between two moments. Nobody else can publish meanwhile."""
-    if begin is None or end is None:
+    if start is None or end is None:
         return None
     found = [
         one
-        for one in _created_since(submissions, begin)
+        for one in _created_since(submissions, start)
         if one.target == PREVIEW and one.number not in known and one.created is not None and one.created <= end
     ]
     return found[0] if len(found) == 1 else None
 
 
-def begun_by(
+def of_job(
     submissions: Sequence[Submission], kind: OperationKind | None, since: datetime | None
 ) -> Submission | None:
     """Return the submission of a job, if nothing names it: the first of its kind created after the job started.
@@ -174,8 +176,8 @@ def _created_since(submissions: Iterable[Submission], moment: datetime | None) -
     """Return the submissions created at or after a moment, none if the moment is unknown."""
     if moment is None:
         return []
-    begun = moment.replace(microsecond=0)  # "created" may have whole seconds
-    return [one for one in submissions if one.created is not None and one.created >= begun]
+    whole_second = moment.replace(microsecond=0)  # "created" may have whole seconds
+    return [one for one in submissions if one.created is not None and one.created >= whole_second]
 
 
 def _newness(number: str) -> tuple[int, str]:

@@ -256,7 +256,7 @@ async def test_an_image_that_somebody_removes_is_added_again(publisher: Publishe
             taken = True
             await publisher.by_hand.written(held)
 
-    publisher.marketplace._pause = take_back
+    publisher.marketplace._writes._pause = take_back
     await publisher.edit(image("4.3.0"))
     assert taken
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]

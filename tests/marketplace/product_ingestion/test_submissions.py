@@ -120,7 +120,7 @@ def test_an_operation_is_found_by_its_id() -> None:
 
 
 def test_the_submission_of_a_job_is_the_first_one_after_its_start() -> None:
-    began = datetime(2026, 3, 2, 0, 0, 0, 500_000, UTC)
+    started = datetime(2026, 3, 2, 0, 0, 0, 500_000, UTC)
     listed = submissions.read(
         [
             entry("preview", OLD, created=at(1)),
@@ -128,17 +128,17 @@ def test_the_submission_of_a_job_is_the_first_one_after_its_start() -> None:
             entry("preview", NEW, created="2026-03-02T00:00:00Z"),
         ]
     )
-    made = submissions.begun_by(listed, OperationKind.PUBLISH, began)
+    made = submissions.of_job(listed, OperationKind.PUBLISH, started)
     assert made is not None
     assert made.number == NEW
-    assert submissions.begun_by(listed, OperationKind.PUBLISH, began + timedelta(days=5)) is None
+    assert submissions.of_job(listed, OperationKind.PUBLISH, started + timedelta(days=5)) is None
 
 
 def test_a_live_submission_may_keep_the_time_of_its_publish() -> None:
     listed = submissions.read(
         [entry("live", OLD, created=at(1)), entry("live", NEW, "running", "pending", created=at(2))]
     )
-    made = submissions.begun_by(listed, OperationKind.GO_LIVE, datetime(2026, 3, 9, tzinfo=UTC))
+    made = submissions.of_job(listed, OperationKind.GO_LIVE, datetime(2026, 3, 9, tzinfo=UTC))
     assert made is not None
     assert made.number == NEW
 
