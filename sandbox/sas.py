@@ -19,6 +19,11 @@ def complaint_about(address: str, now: datetime, hosts: Sequence[str], min_days:
     return _complaint_about_rights(query) or _complaint_about_times(query, now, min_days)
 
 
+def blob_of(address: str) -> str:
+    """Return the address of a blob without its SAS."""
+    return address.split("?", 1)[0]
+
+
 def _complaint_about_rights(query: dict[str, list[str]]) -> str | None:
     if not query.get("sig"):
         return "authorization error: the SAS is not signed"

@@ -122,25 +122,23 @@ class Job(BaseModel):
     """An accepted request of the Product Ingestion API, and what became of it.
 
     Attributes:
-        call: The name of the call that began it.
         reads: How often its status was read.
         due: When it ends, if a switch sets a duration.
         change: The resources that the draft gets when the job ends, as JSON.
         operation: The ID of the publish or go-live that the job waits for.
         applied: The resources that were written, as JSON.
-        refused: The errors with which it is going to fail, as JSON.
+        errors: The errors with which it is going to fail, as JSON.
     """
 
     id: str
     offer: str
-    call: str
     started: datetime
     reads: int = 0
     due: datetime | None = None
     change: str | None = None
     operation: str | None = None
     applied: str = "[]"
-    refused: str | None = None
+    errors: str | None = None
     ended: datetime | None = None
     result: JobResult | None = None
 

@@ -1,1 +1,1 @@
-"""The Cloud Partner Portal API: how it presents the state machine of offers."""
+"""The Cloud Partner Portal API of the sandbox."""

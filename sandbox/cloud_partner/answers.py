@@ -1,4 +1,4 @@
-"""The JSON of operations, statuses and lists, in the words that the switches ask for."""
+"""The JSON of operations, statuses and lists, as the switches shape it."""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from sandbox.cloud_partner.errors import API_VERSIONS
 from sandbox.json_text import members_of, parse_plain
 from sandbox.offers import can_cancel
-from sandbox.state import Offer, Operation, Publisher, Snapshot
+from sandbox.state import Offer, Operation, Publisher
 from sandbox.steps import SIGN_OFF, StepView, progress_of
 from sandbox.switches import Switches
 
@@ -21,11 +21,13 @@ _OPERATIONS_PAGE_WORDS = {
     "rejected": "failed",
 }
 _OTHER_SIGN_OFF_ID = "display-review-7"
+"""The ID of the sign-off step when only its name says what it is."""
+
 _SLOTS = {"publish": "staging", "goLive": "production", "cancel": "staging"}
 
 
 def timestamp(moment: datetime, switches: Switches) -> str:
-    """The moment with as many fractional digits as asked for."""
+    """Return a moment as text, with as many fractional digits as the switches say."""
     moment = moment.astimezone(UTC)
     fraction = f"{moment.microsecond:06d}000"[: switches.timestamp_fraction]
     zone = "Z" if switches.timestamp_zone else ""
@@ -33,7 +35,7 @@ def timestamp(moment: datetime, switches: Switches) -> str:
 
 
 def word(text: str, switches: Switches) -> str:
-    """A status word in the letter case asked for."""
+    """Return a status in the letter case that the switches say."""
     if switches.word_case == "upper":
         return text.upper()
     if switches.word_case == "pascal":
@@ -42,7 +44,7 @@ def word(text: str, switches: Switches) -> str:
 
 
 def operation_word(operation: Operation, switches: Switches) -> str:
-    """How the operation stands, in the words asked for."""
+    """Return the status of an operation."""
     words = {
         None: switches.running_word,
         "completed": switches.success_word,
@@ -53,7 +55,7 @@ def operation_word(operation: Operation, switches: Switches) -> str:
 
 
 def steps_answer(operation: Operation, switches: Switches, now: datetime, *, on_operation: bool) -> list[Json]:
-    """The steps as one of the two pages shows them."""
+    """Return the steps of an operation, as the operation itself or the offer's status shows them."""
     steps: list[Json] = []
     for view in progress_of(operation, now).steps:
         hidden = switches.sign_off_by == "offer_status" or (
@@ -102,7 +104,7 @@ def _messages(view: StepView, switches: Switches) -> list[object]:
 
 
 def operation_answer(offer: Offer, operation: Operation, switches: Switches, now: datetime) -> Json:
-    """One operation."""
+    """Return the JSON of an operation."""
     if operation.cancel_at and operation.running:
         cancellation = "cancelRequested"
     else:
@@ -132,7 +134,7 @@ def operation_answer(offer: Offer, operation: Operation, switches: Switches, now
 
 
 def offer_status_word(offer: Offer, switches: Switches) -> str:
-    """The status of the offer as a whole."""
+    """Return the status of an offer."""
     status = offer.status
     if status == "waitingForPublisherReview":
         status = switches.offer_status_at_sign_off
@@ -142,7 +144,7 @@ def offer_status_word(offer: Offer, switches: Switches) -> str:
 
 
 def status_answer(offer: Offer, switches: Switches, now: datetime) -> Json:
-    """The status of the offer with the steps of its last publish or go-live run."""
+    """Return the status of an offer with the steps of its last publish or go-live."""
     runs = [operation for operation in offer.operations if operation.kind != "cancel"]
     answer: Json = {
         "status": offer_status_word(offer, switches),
@@ -157,7 +159,7 @@ def status_answer(offer: Offer, switches: Switches, now: datetime) -> Json:
 
 
 def summary_answer(publisher: Publisher, offer: Offer) -> Json:
-    """One entry of the list of offers."""
+    """Return an entry of the list of offers."""
     switches = publisher.switches
     status = offer_status_word(offer, switches)
     definition = members_of(members_of(parse_plain(offer.draft.text)).get("definition"))
@@ -173,7 +175,7 @@ def summary_answer(publisher: Publisher, offer: Offer) -> Json:
 
 
 def submissions_answer(publisher: Publisher, offer: Offer, wanted: str | None) -> list[Json]:
-    """The operations of the offer whose state is `wanted`, or all."""
+    """Return the operations of an offer whose state is `wanted`, or all if it is None."""
     switches = publisher.switches
     entries = [_submission(publisher, offer, operation) for operation in _ordered(offer.operations, switches)]
     if wanted is None or switches.submissions_filter_ignored:
@@ -206,7 +208,7 @@ def _submission(publisher: Publisher, offer: Offer, operation: Operation) -> Jso
 
 
 def location_headers(publisher: Publisher, offer: Offer, operation: Operation, base_url: str) -> dict[str, str]:
-    """Where to follow the operation, in one of the generations of the header."""
+    """Return the header with the address of an operation, in the form that the switches say."""
     version = f"?api-version={API_VERSIONS[0]}"
     path = f"/api/publishers/{publisher.id}/offers/{offer.id}/operations/{operation.id}{version}"
     stage = "production" if operation.kind == "goLive" else "preview"
@@ -219,8 +221,3 @@ def location_headers(publisher: Publisher, offer: Offer, operation: Operation, b
         "none": {},
     }
     return headers[publisher.switches.location_form]
-
-
-def slot_of(offer: Offer, slot: str) -> Snapshot | None:
-    """The snapshot in a slot, whose name may be in any letter case."""
-    return {"draft": offer.draft, "preview": offer.preview, "production": offer.production}.get(slot.casefold())

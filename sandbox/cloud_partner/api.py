@@ -1,4 +1,4 @@
-"""What all calls of this API have in common."""
+"""The routes of the Cloud Partner Portal API, and what all its calls share."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,16 +32,16 @@ ROUTES = (
 
 
 class CloudPartnerApi:
-    """The Cloud Partner Portal API."""
+    """How the sandbox handles a request of the Cloud Partner Portal API."""
 
     def subject_of(self, _marketplace: SandboxMarketplace, name: str, request: Request, _body: bytes) -> Subject:
-        """Return what a request is about; its address says so."""
+        """Return what a request is about, from its address."""
         parameters = request.path_params
         slot = str(parameters.get("slot", "Draft")) if name == "read_offer" else None
         return Subject(name, str(parameters["publisher"]), parameters.get("offer"), slot)
 
     def check(self, call: ApiCall) -> None:
-        """Refuse a request for its version, its headers or its publisher."""
+        """Refuse a request with a wrong API version, wrong headers, or a publisher that the token is not for."""
         request, switches = call.request, call.switches
         if request.query_params.get("api-version") not in API_VERSIONS:
             given = request.query_params.get("api-version", "")
@@ -57,13 +57,13 @@ class CloudPartnerApi:
             raise missing_if_match(switches)
 
     def answer(self, call: ApiCall) -> Response:
-        """Do what is asked for."""
+        """Do what the call asks for."""
         return CALLS[call.name](call)
 
     def refusal(self, refused: RefusedError, switches: Switches) -> Response:
-        """Say that it was refused."""
+        """Return the answer to a refused call."""
         return error_response(refused, switches.error_shape)
 
     def too_many(self, stay_away: float, call: ApiCall) -> Response:
-        """Say that there were too many requests; the header holds whole seconds."""
+        """Return the answer to one request too many."""
         return too_many_response(stay_away, call.switches.error_shape)

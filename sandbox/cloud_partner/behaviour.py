@@ -1,4 +1,4 @@
-"""What the state machine needs to know of a document of this API."""
+"""How offers behave that are created through the Cloud Partner Portal API."""
 
 import uuid
 
@@ -19,22 +19,22 @@ from sandbox.versions import version_order
 
 
 class CloudPartnerBehaviour:
-    """Offers whose document is one object with `definition` and plans."""
+    """Offers whose document is one object, with a `definition` that has the plans."""
 
     joins_running_publish = True
     publish_ends_at_sign_off = False
     go_live_can_be_repeated = False
 
     def publish_id(self, _ticks: int) -> str:
-        """The id of a new publish."""
+        """Return the ID of a new publish."""
         return str(uuid.uuid4())
 
     def go_live_id(self, _publish_id: str) -> str:
-        """The id of a new go-live."""
+        """Return the ID of a new go-live."""
         return str(uuid.uuid4())
 
     def fingerprint(self, text: str, switches: Switches) -> str:
-        """The same for two documents when a publisher would call them the same draft."""
+        """Return a digest that two documents share if a publisher would call them the same draft."""
         return fingerprint_of(text, normalized=switches.normalize_documents)
 
     def check_draft(self, publisher_id: str, offer: Offer, text: str, switches: Switches) -> None:
@@ -42,19 +42,19 @@ class CloudPartnerBehaviour:
         check_put(text, publisher_id, offer.id, offer.offer_type, switches)
 
     def check_publish(self, offer: Offer, text: str, switches: Switches) -> None:
-        """Refuse a document that is not ready."""
+        """Refuse a document that is not ready to be published."""
         preview = offer.preview.text if offer.preview else None
         production = offer.production.text if offer.production else None
         check_publish(text, preview, production, switches)
 
     def has_test_drive(self, text: str) -> bool:
-        """Whether a test drive is to be validated."""
+        """Return whether the offer has a test drive."""
         document = members_of(parse_plain(text))
         listing = members_of(members_of(document.get("definition")).get("offer"))
         return listing.get("microsoft-azure-marketplace-testdrive.enabled") is True
 
     def disks(self, offer: Offer, text: str) -> list[Disk]:
-        """The operating system disks; of other types of offers the marketplace copies nothing."""
+        """Return the operating system disks. The marketplace copies none for other types of offers."""
         if offer.offer_type not in (VIRTUAL_MACHINE, CORE_VM):
             return []
         return [
@@ -65,7 +65,7 @@ class CloudPartnerBehaviour:
         ]
 
     def images(self, text: str) -> dict[str, list[str]]:
-        """The image versions of each plan, newest first."""
+        """Return the image versions of each plan, newest first."""
         return {
             str(plan.get("planId")): sorted(
                 {version for _, images in image_maps_of(plan) for version in images},
@@ -76,9 +76,9 @@ class CloudPartnerBehaviour:
         }
 
     def with_added_version(self, text: str, plan_id: str | None, version: str | None) -> str:
-        """The document after somebody else added an image version like the newest one to a plan."""
+        """Return the document with one more image version: a copy of a plan's newest one."""
         return with_added_version(text, plan_id, version)
 
     def with_changed_text(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
-        """The document after somebody else wrote another description, of the offer or of a plan."""
+        """Return the document with `words` as a description, of the offer or of a plan."""
         return with_changed_text(text, plan_id if resource_type.startswith("plan") else None, words)

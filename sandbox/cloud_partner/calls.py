@@ -1,4 +1,4 @@
-"""The nine calls, each as it is when nothing goes wrong; refusals are raised."""
+"""The nine calls of the Cloud Partner Portal API. A refused call raises `RefusedError`."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -16,7 +16,7 @@ from sandbox.state import Offer, Operation, Publisher, Snapshot
 
 
 def _offer(call: ApiCall) -> Offer:
-    """The offer; refuses when there is none whose documents this API can show."""
+    """Return the offer; refuse the call unless the offer was created through this API."""
     known = call.publisher.offers.get(call.offer_id)
     if known is None or known.api != "cloud_partner":
         raise RefusedError(404, "NotFound", f"The publisher '{call.publisher_id}' has no offer '{call.offer_id}'.")
@@ -24,7 +24,7 @@ def _offer(call: ApiCall) -> Offer:
 
 
 def list_offers(call: ApiCall) -> Response:
-    """Call 1."""
+    """List the publisher's offers."""
     publisher = call.publisher
     return JSONResponse(
         [
@@ -36,7 +36,7 @@ def list_offers(call: ApiCall) -> Response:
 
 
 def read_offer(call: ApiCall) -> Response:
-    """Call 2: the draft, a version or a slot."""
+    """Return the document of the draft, of a version or of a slot."""
     offer, switches = _offer(call), call.switches
     snapshot: Snapshot | None = offer.draft
     version = offer.version
@@ -45,12 +45,13 @@ def read_offer(call: ApiCall) -> Response:
         snapshot = offer.draft if version == offer.version else offer.versions.get(version)
     elif "slot" in call.request.path_params:
         slot = str(call.request.path_params["slot"])
-        if slot.casefold() not in ("draft", "preview", "production"):
-            raise RefusedError(400, "InvalidSlot", f"'{slot}' is not one of Draft, Preview, Production.")
-        snapshot = answers.slot_of(offer, slot)
+        slots = {name.casefold(): found for name, found in offer.slots.items()}
+        if slot.casefold() not in slots:
+            raise RefusedError(400, "InvalidSlot", f"'{slot}' is not one of {', '.join(offer.slots)}.")
+        snapshot = slots[slot.casefold()]
         version = snapshot.version if snapshot and snapshot is not offer.draft else version
     if snapshot is None:
-        raise RefusedError(404, "NotFound", f"Nothing of the offer '{offer.id}' is in that slot or version.")
+        raise RefusedError(404, "NotFound", f"The offer '{offer.id}' has no such slot or version.")
     text = _document(call, offer, snapshot, version)
     headers = {"ETag": offer.etag} if switches.etag_on_get else {}
     return Response(text, 200, headers, "application/json")
@@ -87,7 +88,7 @@ def _document(call: ApiCall, offer: Offer, snapshot: Snapshot, version: int) -> 
 
 
 def put_offer(call: ApiCall) -> Response:
-    """Call 3."""
+    """Create an offer, or replace its draft."""
     try:
         text = call.body.decode()
     except UnicodeDecodeError:
@@ -107,12 +108,12 @@ def put_offer(call: ApiCall) -> Response:
 
 
 def offer_status(call: ApiCall) -> Response:
-    """Call 4."""
+    """Return the status of an offer."""
     return JSONResponse(answers.status_answer(_offer(call), call.switches, call.now))
 
 
 def publish(call: ApiCall) -> Response:
-    """Call 5."""
+    """Publish the draft to the preview."""
     offer = _offer(call)
     emails = _emails(call.body, required=call.switches.publish_body_required)
     return _accepted(call, offer, offers.publish(call.publisher, offer, emails, call.now, call.tick))
@@ -129,18 +130,18 @@ def _emails(body: bytes, *, required: bool = False) -> str:
         raise RefusedError(400, "InvalidRequest", "The body is not JSON.") from None
     emails = members_of(members_of(content).get("metadata")).get("notification-emails", "")
     if not isinstance(content, dict) or not isinstance(emails, str):
-        raise RefusedError(400, "InvalidRequest", "metadata.notification-emails must be one text.")
+        raise RefusedError(400, "InvalidRequest", "metadata.notification-emails must be a string.")
     return emails
 
 
 def go_live(call: ApiCall) -> Response:
-    """Call 6."""
+    """Publish the preview to Production."""
     offer = _offer(call)
     return _accepted(call, offer, offers.go_live(call.publisher, offer, call.now, call.tick))
 
 
 def cancel(call: ApiCall) -> Response:
-    """Call 7."""
+    """Cancel the publish."""
     offer = _offer(call)
     _emails(call.body)
     return _accepted(call, offer, offers.cancel(call.publisher, offer, call.now, call.tick))
@@ -160,7 +161,7 @@ def _accepted(call: ApiCall, offer: Offer, accepted: offers.Accepted) -> Respons
 
 
 def list_operations(call: ApiCall) -> Response:
-    """Call 8."""
+    """List the operations of an offer."""
     offer = _offer(call)
     if not call.switches.submissions_available:
         raise RefusedError(404, "NotFound", "There is no such call.")
@@ -170,7 +171,7 @@ def list_operations(call: ApiCall) -> Response:
 
 
 def read_operation(call: ApiCall) -> Response:
-    """Call 9."""
+    """Return an operation."""
     offer = _offer(call)
     operation = _wanted_operation(call, offer)
     if operation is None:
@@ -184,7 +185,7 @@ def _wanted_operation(call: ApiCall, offer: Offer) -> Operation | None:
     parameters = call.request.path_params
     if "operation" in parameters:
         return offer.operation(str(parameters["operation"]).casefold())
-    # The oldest form of address names no operation: the newest of that kind is meant.
+    # The oldest form of address names no operation. It means the newest one of that kind.
     kind = "goLive" if parameters["stage"] == "production" else "publish"
     return next((known for known in reversed(offer.operations) if known.kind == kind), None)
 

@@ -1,4 +1,4 @@
-"""The forms in which a refusal reaches a client of this API."""
+"""The errors of the Cloud Partner Portal API."""
 
 import math
 
@@ -10,7 +10,7 @@ API_VERSIONS = ("2017-10-31",)
 
 
 def error_response(refused: RefusedError, shape: str) -> Response:
-    """The answer in the given shape."""
+    """Return the answer to a refused call, in the given shape."""
     error: dict[str, object] = {"code": refused.code, "message": refused.message}
     if refused.details:
         error["details"] = [vars(detail) for detail in refused.details]
@@ -18,7 +18,7 @@ def error_response(refused: RefusedError, shape: str) -> Response:
 
 
 def too_many_response(stay_away: float, shape: str) -> Response:
-    """The answer to one request too many; the header holds whole seconds."""
+    """Return the answer to one request too many. Its Retry-After has whole seconds."""
     refused = RefusedError(429, "TooManyRequests", "The rate limit is exceeded. Try again later.")
     response = error_response(refused, shape)
     response.headers["Retry-After"] = str(math.ceil(stay_away))

@@ -1,4 +1,4 @@
-"""Putting a draft: the conditions under which the service takes it."""
+"""The PUT of an offer, and the conditions under which the service accepts it."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ _PRECONDITION_FAILED = 412
 def put(
     publisher: Publisher, offer_id: str, text: str, if_match: str | None, now: datetime, tick: Ticker
 ) -> tuple[Offer, bool]:
-    """Store a draft; tells whether the offer is new."""
+    """Store a draft. Return the offer, and whether it is new."""
     offer = publisher.offers.get(offer_id)
     switches = publisher.switches
     if offer is not None and offer.api != "cloud_partner":
@@ -37,6 +37,6 @@ def put(
 
 
 def missing_if_match(switches: Switches) -> RefusedError:
-    """The refusal of a call that does not state its concurrency strategy."""
+    """Return the refusal of a call without If-Match."""
     message = "The If-Match header is required: the ETag of the last read, or * to overwrite."
     return RefusedError(switches.if_match_missing_status, "MissingIfMatch", message)

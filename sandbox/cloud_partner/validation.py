@@ -1,17 +1,17 @@
-"""What the service checks: little at PUT, nearly everything at publish."""
+"""The checks of a document: few at a PUT, nearly all at a publish."""
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sandbox.cloud_partner.documents import CORE_VM, VIRTUAL_MACHINE, image_maps_of, plans_of
+from sandbox.cloud_partner.documents import CORE_VM, LISTING, VIRTUAL_MACHINE, image_maps_of, plans_of
 from sandbox.json_text import members_of, objects_in, parse_plain
 from sandbox.refusals import Detail, RefusedError
+from sandbox.sas import blob_of
 from sandbox.switches import Switches
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9_])?")
 _IMAGE_VERSION = re.compile(r"[0-9]+(\.[0-9]+){2}")
-_LISTING = "microsoft-azure-marketplace."
 _BAD_REQUEST = 400
 _INVALID_ENTITY = 422
 
@@ -59,7 +59,7 @@ _MOST_SUBSCRIPTIONS = 100
 
 
 def check_put(text: str, publisher_id: str, offer_id: str, offer_type: str | None, switches: Switches) -> str:
-    """Check what the service refuses to store; answers with the offer type."""
+    """Refuse a document that the service does not store. Return its offer type."""
     try:
         document = parse_plain(text)
     except (ValueError, RecursionError):
@@ -73,13 +73,15 @@ def check_put(text: str, publisher_id: str, offer_id: str, offer_type: str | Non
         given = document.get(member)
         if not isinstance(given, str) or (expected is not None and given != expected):
             message = (
-                f"The member '{member}' must be '{expected}', not {given!r}." if expected else f"'{member}' missing."
+                f"The member '{member}' must be '{expected}', not {given!r}."
+                if expected
+                else f"The member '{member}' is required."
             )
             raise RefusedError(_BAD_REQUEST, "InvalidRequest", message)
     plan_ids = [plan.get("planId") for plan in plans_of(document)]
     for plan_id in plan_ids:
         if not isinstance(plan_id, str) or not _ID.fullmatch(plan_id) or plan_ids.count(plan_id) > 1:
-            message = f"Every plan needs a valid 'planId' of its own; found {plan_id!r}."
+            message = f"Every plan needs a valid, unique 'planId'; found {plan_id!r}."
             raise RefusedError(_BAD_REQUEST, "InvalidPlanId", message)
     _check_version_limit(document, switches.version_limit)
     return str(document["offerTypeId"])
@@ -91,12 +93,14 @@ def _check_version_limit(document: dict[str, Any], limit: int) -> None:
     for plan in plans_of(document):
         for _, images in image_maps_of(plan):
             if len(images) > limit:
-                message = f"Plan '{plan.get('planId')}' has {len(images)} image versions; at most {limit} fit."
+                message = (
+                    f"Plan '{plan.get('planId')}' has {len(images)} image versions; at most {limit} are allowed."
+                )
                 raise RefusedError(_BAD_REQUEST, "TooManyImageVersions", message)
 
 
 def check_publish(text: str, preview: str | None, production: str | None, switches: Switches) -> None:
-    """Refuse a draft that is not ready, naming every member at fault."""
+    """Refuse a draft that is not ready to be published. The error names every member at fault."""
     document = members_of(parse_plain(text))
     details = list(_complaints(document, switches))
     plans = plans_of(document)
@@ -147,10 +151,10 @@ def _complaints_about_members(
 
 def _complaints_about_listing(offer: dict[str, Any]) -> Iterator[Detail]:
     place = "definition.offer"
-    yield from _complaints_about_members(offer, place, _LISTING, _REQUIRED_OF_OFFER, _LONGEST_OF_OFFER)
-    subscriptions = offer.get(_LISTING + "allowedSubscriptions")
+    yield from _complaints_about_members(offer, place, LISTING, _REQUIRED_OF_OFFER, _LONGEST_OF_OFFER)
+    subscriptions = offer.get(LISTING + "allowedSubscriptions")
     if isinstance(subscriptions, list) and len(subscriptions) > _MOST_SUBSCRIPTIONS:
-        target = f"{place}['{_LISTING}allowedSubscriptions']"
+        target = f"{place}['{LISTING}allowedSubscriptions']"
         yield Detail("TooMany", f"{target} allows at most {_MOST_SUBSCRIPTIONS} subscriptions.", target)
 
 
@@ -234,7 +238,9 @@ def _complaints_about_changed_images(old: dict[str, Any], plan: dict[str, Any], 
         for version, image in images.items():
             if version in present and _disks(present[version]) != _disks(image):
                 target = f"{place}{where}['{version}']"
-                message = f"{target}: version {version} of plan '{plan.get('planId')}' is published for good."
+                message = (
+                    f"{target}: version {version} of plan '{plan.get('planId')}' is published and cannot change."
+                )
                 yield Detail("PublishedVersionChanged", message, target)
         counts = {
             len(members_of(image).get("lunVhdDetails") or []) for image in [*images.values(), *present.values()]
@@ -246,10 +252,10 @@ def _complaints_about_changed_images(old: dict[str, Any], plan: dict[str, Any], 
 
 
 def _disks(image: object) -> tuple[str, object]:
-    """What must not change; a renewed signature of the same blob is no change."""
+    """Return the blobs of an image, which must not change once it is published. A renewed SAS is no change."""
     members = members_of(image)
     disks = [
-        {name: str(value).split("?", 1)[0] for name, value in disk.items()}
+        {name: blob_of(str(value)) for name, value in disk.items()}
         for disk in objects_in(members.get("lunVhdDetails"))
     ]
-    return str(members.get("osVhdUrl", "")).split("?", 1)[0], disks
+    return blob_of(str(members.get("osVhdUrl", ""))), disks

@@ -1,1 +1,1 @@
-"""The Product Ingestion API: how it presents the state machine of offers."""
+"""The Product Ingestion API of the sandbox."""

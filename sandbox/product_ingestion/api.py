@@ -1,4 +1,4 @@
-"""What all calls of this API have in common."""
+"""The routes of the Product Ingestion API, and what all its calls share."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sandbox.marketplace import SandboxMarketplace
 from sandbox.product_ingestion.calls import CALLS
 from sandbox.product_ingestion.configure_body import read_plain
 from sandbox.product_ingestion.errors import error_response, too_many_response
-from sandbox.product_ingestion.ids import external_id_of, external_reference, product_in
+from sandbox.product_ingestion.ids import external_id_in, external_id_of, product_in
 from sandbox.product_ingestion.products import Found, by_external_id, by_guid, job_by_id
 from sandbox.product_ingestion.queries import query_of
 from sandbox.product_ingestion.schemas import Schema
@@ -36,10 +36,10 @@ _SLOTS = {"draft": "Draft", "preview": "Preview", "live": "Production"}
 
 
 class ProductIngestionApi:
-    """The Product Ingestion API."""
+    """How the sandbox handles a request of the Product Ingestion API."""
 
     def subject_of(self, marketplace: SandboxMarketplace, name: str, request: Request, body: bytes) -> Subject:
-        """Return what a request is about: addresses name products and jobs, but no publisher."""
+        """Return what a request is about. Its address may name a product or a job, but names no publisher."""
         account = account_of(bearer_of(request.headers))
         unknown = Subject(name, account or marketplace.account)
         parameters, query = request.path_params, query_of(request)
@@ -63,20 +63,20 @@ class ProductIngestionApi:
         return Subject(name, found[0].id, found[1].id, slot)
 
     def check(self, call: ApiCall) -> None:
-        """Refuse a request for its publisher."""
+        """Refuse a request if the publisher is forbidden to the client."""
         if call.switches.forbidden:
             raise RefusedError(403, "Forbidden", "The application has no access to this account.")
 
     def answer(self, call: ApiCall) -> Response:
-        """Do what is asked for."""
+        """Do what the call asks for."""
         return CALLS[call.name](call)
 
     def refusal(self, refused: RefusedError, switches: Switches) -> Response:
-        """Say that it was refused."""
+        """Return the answer to a refused call."""
         return error_response(refused, switches)
 
     def too_many(self, stay_away: float, call: ApiCall) -> Response:
-        """Say that there were too many requests."""
+        """Return the answer to one request too many."""
         return too_many_response(stay_away, call.now)
 
 
@@ -91,7 +91,7 @@ def _subject_of_configure(marketplace: SandboxMarketplace, account: str | None, 
     if "product" in types:
         return _subject_of_product(marketplace, account, name, resources[types.index("product")])
     for resource in resources:
-        found = _meant(marketplace, account, resource)
+        found = _product_of(marketplace, account, resource)
         if found:
             return Subject(name, found[0].id, found[1].id)
     return Subject(name, account or marketplace.account)
@@ -100,7 +100,7 @@ def _subject_of_configure(marketplace: SandboxMarketplace, account: str | None, 
 def _subject_of_product(
     marketplace: SandboxMarketplace, account: str | None, name: str, product: dict[str, Any]
 ) -> Subject:
-    """A product which is not known by its id is one of the sandbox's account or was promised, perhaps a new one."""
+    """Return the subject of a request that has a product. The product may be new."""
     found = by_guid(marketplace, product_in(str(product.get("id"))) or "", account)
     if found:
         return Subject(name, found[0].id, found[1].id)
@@ -108,9 +108,9 @@ def _subject_of_product(
     return Subject(name, account or marketplace.owner_of(external_id), external_id)
 
 
-def _meant(marketplace: SandboxMarketplace, account: str | None, resource: dict[str, Any]) -> Found | None:
+def _product_of(marketplace: SandboxMarketplace, account: str | None, resource: dict[str, Any]) -> Found | None:
     reference = resource.get("product")
-    external_id = external_reference(reference)
+    external_id = external_id_in(reference)
     if external_id is not None:
         return by_external_id(marketplace, external_id, account)
     durable = reference if isinstance(reference, str) else str(resource.get("id"))

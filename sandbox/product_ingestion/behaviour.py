@@ -1,4 +1,4 @@
-"""What the state machine needs to know of the resources of this API."""
+"""How offers behave that are created through the Product Ingestion API."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ from sandbox.state import Disk, Offer
 from sandbox.switches import Switches
 from sandbox.versions import next_patch, version_order
 
-# Above 2**60, as the numbers of the service are: whoever reads one as a double loses it.
-_FIRST_NUMBER = 10**18
+# Above 2**53, as the service's own numbers are. A client that reads one as a double gets another number.
+_BASE_NUMBER = 10**18
 
 
 class ProductIngestionBehaviour:
@@ -34,38 +34,38 @@ class ProductIngestionBehaviour:
     go_live_can_be_repeated = True
 
     def publish_id(self, ticks: int) -> str:
-        """The number of a submission."""
-        return str(_FIRST_NUMBER + ticks)
+        """Return the number of a new submission."""
+        return str(_BASE_NUMBER + ticks)
 
     def go_live_id(self, publish_id: str) -> str:
-        """Going live keeps the number."""
+        """Return the ID of a go-live, which has the number of its submission."""
         return f"{publish_id}:live"
 
     def fingerprint(self, text: str, _switches: Switches) -> str:
-        """The same for two documents when a publisher would call them the same draft."""
+        """Return a digest that two documents share if a publisher would call them the same draft."""
         resources = {resource.id: resource.plain for resource in resources_in(text)}
         return hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()
 
     def check_draft(self, _publisher_id: str, offer: Offer, text: str, switches: Switches) -> None:
-        """Refuse what breaks a rule of the draft."""
+        """Refuse a change that breaks a rule."""
         complaints = check_resources(offer, resources_in(offer.draft.text), resources_in(text), switches)
         if complaints:
             raise RefusedError(400, "badRequest", complaints[0].message, complaints)
 
     def check_publish(self, _offer: Offer, text: str, _switches: Switches) -> None:
-        """Refuse a draft that is not ready."""
+        """Refuse a draft that is not ready to be published."""
         complaints = complaints_about_publishing(resources_in(text))
         if complaints:
             raise RefusedError(400, "badRequest", complaints[0].message, complaints)
 
     def has_test_drive(self, text: str) -> bool:
-        """Whether a test drive is to be validated."""
+        """Return whether the offer has a test drive."""
         return any(
             resource.type == "test-drive" and resource.plain.get("enabled") is True for resource in resources_in(text)
         )
 
     def disks(self, _offer: Offer, text: str) -> list[Disk]:
-        """The disks that are given by a SAS address."""
+        """Return the disks with a SAS."""
         resources = resources_in(text)
         plans = plan_ids_in(resources)
         return [
@@ -77,7 +77,7 @@ class ProductIngestionBehaviour:
         ]
 
     def images(self, text: str) -> dict[str, list[str]]:
-        """The image versions of each plan, newest first."""
+        """Return the image versions of each plan, newest first."""
         resources = resources_in(text)
         plans = plan_ids_in(resources)
         found: dict[str, list[str]] = {external_id: [] for external_id in plans.values()}
@@ -88,7 +88,7 @@ class ProductIngestionBehaviour:
         return found
 
     def with_added_version(self, text: str, plan_id: str | None, version: str | None) -> str:
-        """The document after somebody else added an image version like the newest one to a plan."""
+        """Return the document with one more image version: a copy of a plan's newest one."""
         resources = [resource.copy() for resource in resources_in(text)]
         plans = plan_ids_in(resources)
         for configuration in configurations_in(resources):
@@ -108,7 +108,7 @@ class ProductIngestionBehaviour:
         return text_of(resources)
 
     def with_changed_text(self, text: str, resource_type: str, plan_id: str | None, words: str) -> str:
-        """The document after somebody else wrote something into a resource that is no image version."""
+        """Return the document with `words` as a text of a resource, of the offer or of a plan."""
         resources = [resource.copy() for resource in resources_in(text)]
         plans = {external_id: durable for durable, external_id in plan_ids_in(resources).items()}
         for resource in resources:

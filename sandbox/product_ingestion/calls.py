@@ -1,4 +1,4 @@
-"""The calls, each as it is when nothing goes wrong; refusals are raised."""
+"""The calls of the Product Ingestion API. A refused call raises `RefusedError`."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ def _json(content: dict[str, Any], status: int = 200) -> Response:
 
 
 def list_products(call: ApiCall) -> Response:
-    """All products, or that with an external id."""
+    """List the products, or the one with an external ID."""
     query, ceiling = query_of(call.request), _ceiling(call)
     account = account_of(bearer_of(call.request.headers))
     wanted, kind = query.get("externalid"), query.get("type")
@@ -77,7 +77,7 @@ def _of_type(offer: Offer, kind: str) -> list[Resource]:
 
 
 def list_plans(call: ApiCall) -> Response:
-    """The plans of a product."""
+    """List the plans of a product."""
     query, ceiling = query_of(call.request), _ceiling(call)
     if "product" not in query:
         raise bad_request("The query parameter 'product' is required.")
@@ -89,7 +89,7 @@ def list_plans(call: ApiCall) -> Response:
 
 
 def read_tree(call: ApiCall) -> Response:
-    """All resources of a target."""
+    """Return the resource tree of a target."""
     ceiling = _ceiling(call)
     publisher, offer = _offer(call)
     asked = query_of(call.request).get("targettype", "draft")
@@ -98,7 +98,7 @@ def read_tree(call: ApiCall) -> Response:
         raise bad_request(f"The targetType '{asked}' is not valid.")
     switches = publisher.switches
     if target == "draft":
-        _bring_on_drafts(call, publisher, offer)
+        _count_read_of_draft_jobs(call, publisher, offer)
     snapshot = snapshot_of(offer, target)
     if snapshot is None or (target == "draft" and switches.no_pending_draft == "absent" and no_draft(offer)):
         status = switches.tree_absent_status
@@ -111,15 +111,15 @@ def read_tree(call: ApiCall) -> Response:
     return _json({"$schema": _TREE_SCHEMA, "root": root, "target": {"targetType": target}, "resources": resources})
 
 
-def _bring_on_drafts(call: ApiCall, publisher: Publisher, offer: Offer) -> None:
-    """A job whose answer was lost must end as well: a look at the draft counts as one at its jobs."""
+def _count_read_of_draft_jobs(call: ApiCall, publisher: Publisher, offer: Offer) -> None:
+    """Count a read of the draft as a read of its jobs. Otherwise a job whose answer was lost would never end."""
     for job in list(publisher.jobs.values()):
         if job.offer == offer.id and job.change is not None and jobs.count_read(publisher, job, call.now, call.tick):
             call.changed = True
 
 
 def read_resource(call: ApiCall) -> Response:
-    """One resource of the draft."""
+    """Return a resource of the draft."""
     ceiling = _ceiling(call)
     publisher, offer = _offer(call)
     parameters = call.request.path_params
@@ -131,7 +131,7 @@ def read_resource(call: ApiCall) -> Response:
 
 
 def list_submissions(call: ApiCall) -> Response:
-    """The active submissions."""
+    """List the active submissions."""
     _ceiling(call)
     publisher, offer = _offer(call)
     wanted = query_of(call.request).get("targettype")
@@ -145,7 +145,7 @@ def list_submissions(call: ApiCall) -> Response:
 
 
 def read_submission(call: ApiCall) -> Response:
-    """One submission."""
+    """Return a submission."""
     _ceiling(call)
     publisher, offer = _offer(call)
     number = str(call.request.path_params["submission"])
@@ -157,7 +157,7 @@ def read_submission(call: ApiCall) -> Response:
 
 
 def read_job(call: ApiCall) -> Response:
-    """How a job stands."""
+    """Return the status of a job."""
     _ceiling(call)
     publisher, job = _job(call)
     call.changed = jobs.count_read(publisher, job, call.now, call.tick)
@@ -165,7 +165,7 @@ def read_job(call: ApiCall) -> Response:
 
 
 def read_job_detail(call: ApiCall) -> Response:
-    """The resources that a job has written."""
+    """Return the resources that a job has written."""
     ceiling = _ceiling(call)
     publisher, job = _job(call)
     offer, written = publisher.offers.get(job.offer), resources_in(job.applied)
@@ -177,7 +177,7 @@ def read_job_detail(call: ApiCall) -> Response:
 
 
 def cancel_job(call: ApiCall) -> Response:
-    """Cancel what of a job has not been done."""
+    """Cancel a job, or the publish for which it waits."""
     _ceiling(call)
     publisher, job = _job(call)
     if job.result:

@@ -1,4 +1,4 @@
-"""The one write: what a request asks for happens when it is accepted, or not at all."""
+"""The call `configure`, which writes, publishes and goes live. What it does happens when it is accepted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,18 @@ from sandbox import offers
 from sandbox.api_call import ApiCall
 from sandbox.json_text import members_of
 from sandbox.product_ingestion import jobs
-from sandbox.product_ingestion.configure_body import Prepared, checked_ceiling, prepare, read_stated
-from sandbox.product_ingestion.draft_rules import BUSINESS, check_resources
+from sandbox.product_ingestion.configure_body import Prepared, checked_ceiling, prepare, read_resources
+from sandbox.product_ingestion.draft_rules import check_resources
 from sandbox.product_ingestion.drafts import clean, merge, published_alone
-from sandbox.product_ingestion.errors import Error, NestedError, bad_request, contention, error_of, errors_about
+from sandbox.product_ingestion.errors import (
+    BUSINESS_ERROR,
+    Error,
+    NestedError,
+    bad_request,
+    contention,
+    error_of,
+    errors_about,
+)
 from sandbox.product_ingestion.ids import PRODUCT_EXTERNAL_ID, external_id_of, product_guid
 from sandbox.product_ingestion.publish_rules import complaints_about_publishing
 from sandbox.product_ingestion.queries import query_of
@@ -27,7 +35,7 @@ _MODULAR = ("product", "property")
 
 
 class _FailedJobError(Exception):
-    """The request is accepted, and its job fails."""
+    """The request is accepted, but its job fails."""
 
     def __init__(self, errors: Sequence[Error]) -> None:
         super().__init__(errors[0]["message"])
@@ -36,7 +44,13 @@ class _FailedJobError(Exception):
 
 @dataclass
 class _Request:
-    """A request, its product and what it asks of it."""
+    """A request and the product that it is about.
+
+    Attributes:
+        product: The ID of the product.
+        before: The resources of the draft before the request.
+        after: The resources of the draft after the request.
+    """
 
     call: ApiCall
     publisher: Publisher
@@ -61,7 +75,7 @@ class _Request:
 
 
 def configure(call: ApiCall) -> Response:
-    """Accept a request, whose job ends when time or the service's mood says so."""
+    """Do what a request asks for, and answer with its job."""
     request = _read(call)
     try:
         job = _perform(request)
@@ -74,19 +88,19 @@ def configure(call: ApiCall) -> Response:
 
 def _read(call: ApiCall) -> _Request:
     switches = call.switches
-    stated = read_stated(call.body, checked_ceiling(query_of(call.request).get("version"), switches), switches)
+    sent = read_resources(call.body, checked_ceiling(query_of(call.request).get("version"), switches), switches)
     publisher = call.marketplace.publisher(call.publisher_id)
     offer = publisher.offers.get(call.subject.offer_id or "")
     offer = offer if offer and offer.api == "product_ingestion" else None
     offer_id = call.subject.offer_id
     if offer_id is None:
         raise bad_request("The request names no product that exists.")
-    if offer is None and not any(each.schema.type == "product" for each in stated):
+    if offer is None and not any(each.schema.type == "product" for each in sent):
         raise NestedError(404, error_of("notFound", "There is no such product."))
     product = product_guid(publisher.id, offer_id)
     before = resources_in(offer.draft.text) if offer else ()
     return _Request(
-        call, publisher, offer, product, prepare(stated, product, offer_id, before, call.now, switches), before
+        call, publisher, offer, product, prepare(sent, product, offer_id, before, call.now, switches), before
     )
 
 
@@ -149,11 +163,11 @@ def _complaints_about_product(request: _Request) -> list[Detail]:
     offer = request.offer
     if offer is None:
         taken = request.publisher.offers.get(external_id)
-        return [Detail(BUSINESS, f"The offer id '{external_id}' is taken.", product.id)] if taken else []
+        return [Detail(BUSINESS_ERROR, f"The offer id '{external_id}' is taken.", product.id)] if taken else []
     if external_id != offer.id or product.plain.get("type") != offer.offer_type:
-        return [Detail(BUSINESS, "The identity and the type of a product cannot be changed.", product.id)]
+        return [Detail(BUSINESS_ERROR, "The identity and the type of a product cannot be changed.", product.id)]
     if state_of(product.plain) == "deleted" and (offer.preview or offer.production):
-        return [Detail(BUSINESS, "A published product cannot be deleted.", product.id)]
+        return [Detail(BUSINESS_ERROR, "A published product cannot be deleted.", product.id)]
     return []
 
 
@@ -179,14 +193,27 @@ def _write_draft(request: _Request) -> Job:
     else:
         _store(request)
     applied = [] if change else prepared.resources
+    return _begin_job(request, written=applied, change=change)
+
+
+def _begin_job(
+    request: _Request,
+    *,
+    operation: Operation | None = None,
+    written: Sequence[Resource] = (),
+    change: str | None = None,
+    errors: Sequence[Error] = (),
+) -> Job:
+    names = {resource.id for resource in written}
     return jobs.begin(
-        request.publisher, call.offer_id, call.name, call.now, applied=_as_kept(request, applied), change=change
+        request.publisher,
+        request.call.offer_id,
+        request.call.now,
+        operation=operation.id if operation else None,
+        applied=[resource for resource in request.after if resource.id in names],
+        change=change,
+        errors=errors,
     )
-
-
-def _as_kept(request: _Request, resources: Sequence[Resource]) -> list[Resource]:
-    names = {resource.id for resource in resources}
-    return [resource for resource in request.after if resource.id in names]
 
 
 def _store(request: _Request) -> None:
@@ -223,14 +250,7 @@ def _publish(request: _Request) -> Job:
         raise bad_request("The product is to be deleted; it cannot be published.")
     accepted = offers.publish(request.publisher, request.offer, "", call.now, call.tick, text)
     call.effect = accepted.effect
-    return jobs.begin(
-        request.publisher,
-        call.offer_id,
-        call.name,
-        call.now,
-        operation=accepted.operation.id if accepted.operation else None,
-        applied=_as_kept(request, named),
-    )
+    return _begin_job(request, operation=accepted.operation, written=named)
 
 
 def _check_modular(request: _Request) -> None:
@@ -246,7 +266,7 @@ def _check_modular(request: _Request) -> None:
         missing.append("plan")
     if missing:
         message = f"A submission with resources needs all of the plans it publishes; missing: {', '.join(missing)}."
-        raise _refused(request, [Detail(BUSINESS, message, request.submission_target)])
+        raise _refused(request, [Detail(BUSINESS_ERROR, message, request.submission_target)])
 
 
 def _go_live(request: _Request) -> Job:
@@ -271,13 +291,7 @@ def _go_live(request: _Request) -> Job:
         raise _refused_submission(request, _why_not_live(offer, wanted))
     accepted = offers.go_live(request.publisher, offer, call.now, call.tick)
     call.effect = accepted.effect
-    return jobs.begin(
-        request.publisher,
-        call.offer_id,
-        call.name,
-        call.now,
-        operation=accepted.operation.id if accepted.operation else None,
-    )
+    return _begin_job(request, operation=accepted.operation)
 
 
 def _why_not_live(offer: Offer, wanted: Operation) -> str:
@@ -292,7 +306,7 @@ def _why_not_live(offer: Offer, wanted: Operation) -> str:
 
 
 def _fail(request: _Request, errors: Sequence[Error]) -> Job:
-    """Begin a job that fails, having written what the switch says."""
+    """Write what the switches let a failing job write, and begin the job."""
     call, switches, prepared = request.call, request.switches, request.prepared
     written: list[Resource] = []
     if request.target == "draft" and switches.failed_jobs_apply != "nothing" and request.offer:
@@ -306,11 +320,4 @@ def _fail(request: _Request, errors: Sequence[Error]) -> Job:
         request.after = clean(merge(request.before, written), call.now)
         _store(request)
         call.effect = True
-    return jobs.begin(
-        request.publisher,
-        call.offer_id,
-        call.name,
-        call.now,
-        applied=_as_kept(request, written),
-        refused=errors,
-    )
+    return _begin_job(request, written=written, errors=errors)

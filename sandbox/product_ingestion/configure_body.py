@@ -1,4 +1,4 @@
-"""Reading the body of `configure`: which resources are stated, and what they are called."""
+"""The body of `configure`: reads its resources and gives them their durable IDs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+from sandbox.artifacts import STORAGE, stored_address
 from sandbox.json_text import members_of, parse, parse_plain
-from sandbox.product_ingestion.errors import bad_request, error_of
+from sandbox.product_ingestion.errors import BUSINESS_ERROR, SCHEMA_ERROR, bad_request, error_of
 from sandbox.product_ingestion.ids import (
     DURABLE,
     PLAN_EXTERNAL_ID,
     durable_id,
+    external_id_in,
     external_id_of,
-    external_reference,
     plan_guid,
 )
-from sandbox.product_ingestion.rendering import STORAGE, stored_address
 from sandbox.product_ingestion.resources import Resource
 from sandbox.product_ingestion.schema_rules import problems_of
 from sandbox.product_ingestion.schemas import (
@@ -30,12 +30,10 @@ from sandbox.product_ingestion.schemas import (
 from sandbox.refusals import Detail
 from sandbox.switches import Switches
 
-SCHEMA_ERROR = "schemaValidationError"
-
 
 @dataclass(frozen=True)
-class Stated:
-    """One resource as it was sent."""
+class SentResource:
+    """A resource as it was sent, as plain values and as it was spelled."""
 
     plain: dict[str, Any]
     spelled: dict[str, Any]
@@ -44,23 +42,23 @@ class Stated:
 
 @dataclass
 class Prepared:
-    """The resources of a request with durable ids, and what is wrong with them."""
+    """The resources of a request with their durable IDs, and what is wrong with them."""
 
     resources: list[Resource] = field(default_factory=list)
-    submission: Stated | None = None
+    submission: SentResource | None = None
     complaints: list[Detail] = field(default_factory=list)
 
 
 def read_plain(body: bytes) -> object:
-    """The body as plain values, or None: what it is about must be known before it is looked at."""
+    """Return a body as plain values; None if it is no JSON."""
     try:
         return parse_plain(body.decode())
     except (ValueError, RecursionError):
         return None
 
 
-def read_stated(body: bytes, ceiling: str | None, switches: Switches) -> list[Stated]:
-    """The resources; refuses a body which is no configure document, or not of today's schemas."""
+def read_resources(body: bytes, ceiling: str | None, switches: Switches) -> list[SentResource]:
+    """Return the resources of a body. Refuse a body that is no configure document, or has unknown schemas."""
     content = members_of(read_plain(body))
     resources = content.get("resources")
     if not isinstance(resources, list) or not resources or not all(isinstance(each, dict) for each in resources):
@@ -68,7 +66,7 @@ def read_stated(body: bytes, ceiling: str | None, switches: Switches) -> list[St
     _schema_of(content, ceiling, switches, "configure")
     spelled = members_of(parse(body.decode()))["resources"]
     return [
-        Stated(plain, cast("dict[str, Any]", written), _schema_of(plain, ceiling, switches))
+        SentResource(plain, cast("dict[str, Any]", written), _schema_of(plain, ceiling, switches))
         for plain, written in zip(resources, spelled, strict=True)
     ]
 
@@ -97,7 +95,7 @@ def _schema_error(message: str) -> Exception:
 
 
 def checked_ceiling(version: str | None, switches: Switches) -> str | None:
-    """The `$version` of a call."""
+    """Return the `$version` of a call; refuse the call if it is missing or invalid."""
     if version is None and switches.schema_version_required:
         raise bad_request("The query parameter '$version' is required.")
     if version is not None and schema_order(version) is None:
@@ -105,17 +103,17 @@ def checked_ceiling(version: str | None, switches: Switches) -> str | None:
     return version
 
 
-class _Names:
-    """What a reference in a request can mean."""
+class _References:
+    """Resolves the references of a request to products and plans."""
 
-    def __init__(self, product: str, offer_id: str, draft: Sequence[Resource], stated: Sequence[Stated]) -> None:
+    def __init__(self, product: str, offer_id: str, draft: Sequence[Resource], sent: Sequence[SentResource]) -> None:
         self._product, self._offer_id = product, offer_id
         self._ids = {resource.id for resource in draft}
         self._plans: dict[str, str] = {}
         self._named: dict[str, str] = {}
         for resource in draft:
             self._add(resource.type, resource.plain)
-        for each in stated:
+        for each in sent:
             self._add(each.schema.type, each.plain)
 
     def _add(self, kind: str, resource: dict[str, Any]) -> None:
@@ -130,58 +128,60 @@ class _Names:
             self._named[resource["resourceName"]] = durable
 
     def product(self, reference: object) -> str | None:
-        """The product, when it is meant."""
+        """Return the durable ID of the product if the reference means it, else None."""
         durable = f"product/{self._product}"
         meant = (
             reference == durable
-            or external_reference(reference) == self._offer_id
+            or external_id_in(reference) == self._offer_id
             or self._named.get(str(members_of(reference).get("resourceName"))) == durable
         )
         return durable if meant else None
 
     def plan(self, reference: object) -> str | None:
-        """The plan that is meant."""
+        """Return the durable ID of the plan that the reference means, or None."""
         if isinstance(reference, str):
             return reference if reference in self._plans.values() else None
-        external_id = external_reference(reference)
+        external_id = external_id_in(reference)
         if external_id is not None:
             return self._plans.get(external_id)
         return self._named.get(str(members_of(reference).get("resourceName")))
 
     def holds(self, durable: str) -> bool:
-        """Whether the draft has it."""
+        """Return whether the draft has a resource with that ID."""
         return durable in self._ids
 
 
 def prepare(
-    stated: Sequence[Stated],
+    sent: Sequence[SentResource],
     product: str,
     offer_id: str,
     draft: Sequence[Resource],
     now: datetime,
     switches: Switches,
 ) -> Prepared:
-    """Name the resources durably, as they are kept; collects what is wrong with each."""
-    names, prepared = _Names(product, offer_id, draft, stated), Prepared()
-    for each in stated:
-        durable, problems = _identify(each, names, product, switches)
+    """Give the resources of a request their durable IDs. Collect what is wrong with each."""
+    references, prepared = _References(product, offer_id, draft, sent), Prepared()
+    for each in sent:
+        durable, problems = _identify(each, references, product, switches)
         problems += [Detail(SCHEMA_ERROR, problem, durable) for problem in problems_of(each.plain, each.schema)]
         if each.schema.type == "submission":
             if prepared.submission is not None:
                 problems.append(Detail("invalidRequest", "A request can hold one submission.", durable))
             prepared.submission = each
         elif not problems:
-            resource = _kept(each, durable, names, product)
+            resource = _kept(each, durable, references, product)
             problems += list(_problems_of_asset(resource, now))
             prepared.resources.append(resource)
         prepared.complaints += problems
     seen = [resource.id for resource in prepared.resources]
     for twice in {durable for durable in seen if seen.count(durable) > 1}:
-        prepared.complaints.append(Detail("invalidResource", f"The resource {twice} is stated twice.", twice))
+        prepared.complaints.append(Detail("invalidResource", f"The resource {twice} occurs twice.", twice))
     return prepared
 
 
-def _identify(each: Stated, names: _Names, product: str, switches: Switches) -> tuple[str, list[Detail]]:
+def _identify(
+    each: SentResource, references: _References, product: str, switches: Switches
+) -> tuple[str, list[Detail]]:
     kind, resource = each.schema.type, each.plain
     problems: list[Detail] = []
     plan = None
@@ -191,14 +191,14 @@ def _identify(each: Stated, names: _Names, product: str, switches: Switches) -> 
             return f"plan/{product}", [Detail(SCHEMA_ERROR, "The plan needs a valid identity.externalId.", "plan")]
         plan = plan_guid(product, external_id)
     elif "plan" in resource:
-        meant = names.plan(resource["plan"])
+        meant = references.plan(resource["plan"])
         plan = meant.split("/")[2] if meant else "unknown"
         if meant is None:
             problems.append(
                 Detail("resourceNotFound", f"There is no plan {resource['plan']!r}.", f"{kind}/{product}")
             )
     durable = durable_id(kind, product, plan, resource)
-    if kind != "product" and "product" in resource and names.product(resource["product"]) is None:
+    if kind != "product" and "product" in resource and references.product(resource["product"]) is None:
         problems.append(Detail("resourceNotFound", f"There is no product {resource['product']!r} here.", durable))
     given = resource.get("id")
     if kind == "submission" or given is None or problems:
@@ -207,28 +207,29 @@ def _identify(each: Stated, names: _Names, product: str, switches: Switches) -> 
         problems.append(Detail("invalidResource", "Invalid resource: identify it by product and plan.", durable))
     if not isinstance(given, str) or not DURABLE.fullmatch(given):
         problems.append(Detail("invalidId", f"The id {given!r} is not valid.", durable))
-    elif given != durable and not (names.holds(given) and given.startswith(f"{kind}/{product}")):
+    elif given != durable and not (references.holds(given) and given.startswith(f"{kind}/{product}")):
         problems.append(Detail("resourceNotFound", f"There is no resource {given!r}.", durable))
     else:
         durable = given
     return durable, problems
 
 
-def _kept(each: Stated, durable: str, names: _Names, product: str) -> Resource:
+def _kept(each: SentResource, durable: str, references: _References, product: str) -> Resource:
+    """Return a resource as it is stored: with durable IDs as references."""
     plain = {name: value for name, value in each.plain.items() if name not in _NOT_KEPT}
     spelled = {name: value for name, value in each.spelled.items() if name not in _NOT_KEPT}
-    references = {
-        "product": names.product(plain.get("product")),
-        "plan": names.plan(plain.get("plan")),
-        "basePlan": names.plan(plain.get("basePlan")),
+    resolved = {
+        "product": references.product(plain.get("product")),
+        "plan": references.plan(plain.get("plan")),
+        "basePlan": references.plan(plain.get("basePlan")),
     }
     if "listing" in plain:
         language = str(plain.get("languageId", "en-us"))
-        references["listing"] = durable_id("listing", product, None, {"languageId": language})
+        resolved["listing"] = durable_id("listing", product, None, {"languageId": language})
     if plain.get("url") is not None and each.schema.type.startswith("listing-"):
-        references["url"] = stored_address(str(plain["url"]))
-    kept = {name: value for name, value in references.items() if name in plain and value is not None}
-    plain, spelled = plain | kept, spelled | kept
+        resolved["url"] = stored_address(str(plain["url"]), "assets")
+    replaced = {name: value for name, value in resolved.items() if name in plain and value is not None}
+    plain, spelled = plain | replaced, spelled | replaced
     schema = {"$schema": plain["$schema"], "id": durable}
     return Resource(schema | plain | {"id": durable}, schema | spelled | {"id": durable})
 
@@ -246,4 +247,4 @@ def _problems_of_asset(resource: Resource, now: datetime) -> Iterator[Detail]:
     if address.startswith(STORAGE) and expires:
         moment = datetime.fromisoformat(expires[0])
         if moment.replace(tzinfo=moment.tzinfo or UTC) <= now:
-            yield Detail("businessValidationError", "The url of the asset has expired.", resource.id)
+            yield Detail(BUSINESS_ERROR, "The url of the asset has expired.", resource.id)

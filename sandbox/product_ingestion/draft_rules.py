@@ -1,4 +1,4 @@
-"""The rules of the marketplace on a draft: what may be changed, left out and deleted."""
+"""The rules on a change of a draft: what can be changed, left out and deleted."""
 
 import re
 from collections import Counter
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.json_text import members_of
+from sandbox.product_ingestion.errors import BUSINESS_ERROR
 from sandbox.product_ingestion.ids import external_id_of
 from sandbox.product_ingestion.resources import (
+    STICKY_PROPERTIES,
     Resource,
     configurations_in,
     images_of,
@@ -26,9 +28,6 @@ from sandbox.refusals import Detail
 from sandbox.state import Offer
 from sandbox.switches import Switches
 
-BUSINESS = "businessValidationError"
-
-_STICKY = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
 _DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T.*)?")
 _DAYS = (365, 30, 7, 1)
 _LEAST_NOTICE = 90
@@ -36,7 +35,13 @@ _LEAST_NOTICE = 90
 
 @dataclass(frozen=True)
 class _Plan:
-    """The technical configuration of a plan in all its places."""
+    """The technical configuration of a plan, in the new draft and in each slot.
+
+    Attributes:
+        name: The external ID of the plan.
+        target: The durable ID of the technical configuration.
+        once_active: The versions that were active in Production at any time.
+    """
 
     name: str
     target: str
@@ -46,7 +51,7 @@ class _Plan:
     live: dict[str, Any] | None
     once_active: frozenset[str]
 
-    def refuse(self, message: str, code: str = BUSINESS) -> Detail:
+    def refuse(self, message: str, code: str = BUSINESS_ERROR) -> Detail:
         return Detail(code, message, self.target)
 
 
@@ -56,7 +61,10 @@ def check_resources(
     after: Sequence[Resource],
     switches: Switches,
 ) -> list[Detail]:
-    """What forbids to replace the draft `before` with `after`; entries to be deleted are still in it."""
+    """Return what forbids replacing the draft `before` with `after`.
+
+    `after` still has the image versions that are to be deleted.
+    """
     preview = resources_in(offer.preview.text) if offer and offer.preview else ()
     live = resources_in(offer.production.text) if offer and offer.production else ()
     complaints = [*_complaints_about_products(after, live)]
@@ -77,7 +85,7 @@ def check_resources(
         )
         complaints += _complaints_about_skus(plan, after)
         complaints += _complaints_about_versions(plan, switches)
-        complaints += _complaints_about_sticky(plan)
+        complaints += _complaints_about_sticky_properties(plan)
     return complaints
 
 
@@ -86,7 +94,7 @@ def _same(resource: Resource, among: Sequence[Resource]) -> dict[str, Any] | Non
 
 
 def _once_active(offer: Offer) -> dict[str, frozenset[str]]:
-    """The versions that were on sale at any time, by technical configuration."""
+    """Return the versions that were active in Production at any time, by technical configuration."""
     snapshots = [*offer.versions.values(), *([offer.production] if offer.production else [])]
     found: dict[str, set[str]] = {}
     for snapshot in snapshots:
@@ -102,7 +110,7 @@ def _complaints_about_products(after: Sequence[Resource], live: Sequence[Resourc
     for resource in live:
         if resource.type == "plan" and resource.id not in remaining:
             name = external_id_of(resource.plain)
-            yield Detail(BUSINESS, f"The published plan '{name}' cannot be deleted.", resource.id)
+            yield Detail(BUSINESS_ERROR, f"The published plan '{name}' cannot be deleted.", resource.id)
     core = product is not None and product.plain.get("type") == "coreVirtualMachine"
     for configuration in configurations_in(after):
         if core != (configuration.type == CORE_VM_CONFIGURATION):
@@ -223,30 +231,30 @@ def _complaints_about_schedules(plan: _Plan, kept: Sequence[dict[str, Any]]) -> 
             continue
         reason, offset = schedule.get("reason"), schedule.get("dateOffset")
         if reason not in ("criticalSecurityIssue", "endOfSupport", "other"):
-            yield plan.refuse(
-                f"The reason of the deprecation of version {number_of(entry)} is not known: {reason!r}."
-            )
+            yield plan.refuse(f"The deprecation of version {number_of(entry)} has an unknown reason: {reason!r}.")
         if offset is None:
             continue
         days = days_of(str(offset))
         if days is None:
-            yield plan.refuse(f"The dateOffset of version {number_of(entry)} is no ISO 8601 duration: {offset!r}.")
+            yield plan.refuse(
+                f"The dateOffset of version {number_of(entry)} is not an ISO 8601 duration: {offset!r}."
+            )
         elif days < _LEAST_NOTICE and reason != "criticalSecurityIssue":
             number = number_of(entry)
             yield plan.refuse(f"The deprecation of version {number} must be at least {_LEAST_NOTICE} days ahead.")
 
 
 def days_of(duration: str) -> int | None:
-    """The days of an ISO 8601 duration, months and years in round numbers."""
+    """Return the days of an ISO 8601 duration, with 30 days a month and 365 a year; None if it is none."""
     match = _DURATION.fullmatch(duration)
     if match is None or duration in ("P", "PT"):
         return None
     return sum(int(count or 0) * days for count, days in zip(match.groups(), _DAYS, strict=True))
 
 
-def _complaints_about_sticky(plan: _Plan) -> Iterator[Detail]:
+def _complaints_about_sticky_properties(plan: _Plan) -> Iterator[Detail]:
     was, now = members_of(members_of(plan.live).get("vmProperties")), members_of(plan.new.get("vmProperties"))
-    for name in _STICKY:
+    for name in STICKY_PROPERTIES:
         if was.get(name) is True and now.get(name) is False:
             yield plan.refuse(
                 f"The property {name} is already enabled for plan '{plan.name}' and cannot be disabled."

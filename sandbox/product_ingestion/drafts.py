@@ -1,4 +1,4 @@
-"""Writing resources into a draft, and what of a draft is published alone."""
+"""Changes of a draft, and the part of a draft that a modular publish takes."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from sandbox.state import Offer
 
 
 def merge(before: Iterable[Resource], changes: Sequence[Resource]) -> list[Resource]:
-    """The draft after the changes: each resource is stated whole, or deleted."""
+    """Return the draft after the changes. Each of them is a whole resource, or deletes one."""
     merged = {resource.id: resource for resource in before}
     for resource in changes:
         merged[resource.id] = resource
@@ -25,7 +25,7 @@ def merge(before: Iterable[Resource], changes: Sequence[Resource]) -> list[Resou
 
 
 def clean(resources: Iterable[Resource], now: datetime) -> list[Resource]:
-    """The draft as it is kept: without the image versions that were to be deleted, deprecations with their date."""
+    """Return the draft as it is stored: without deleted image versions, and with the dates of deprecations."""
     return [
         _clean(resource.copy(), now) if resource.type in TECHNICAL_CONFIGURATIONS else resource
         for resource in resources
@@ -54,9 +54,10 @@ def _set_date(meant: dict[str, Any], written: dict[str, Any], now: datetime) -> 
 
 
 def published_alone(offer: Offer, after: Sequence[Resource], named: Sequence[Resource]) -> str:
-    """What a modular publish makes the preview: the last one with the named resources; for a first one, the draft.
+    """Return what a modular publish makes the preview: the last preview with the named resources.
 
-    Of a plan that the last preview does not have, everything in the draft is taken.
+    A plan that the last preview does not have is taken from the draft with all its resources. The first publish takes
+    the whole draft.
     """
     last = offer.preview or offer.production
     if last is None:

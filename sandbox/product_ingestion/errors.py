@@ -1,4 +1,4 @@
-"""The errors of this API: a tree of them, as an answer or within a job."""
+"""The errors of the Product Ingestion API. An error has further errors as details, in an answer or in a job."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,9 @@ from sandbox.refusals import Detail, RefusedError, shaped_response
 from sandbox.switches import Switches
 
 Error: TypeAlias = dict[str, Any]
+
+SCHEMA_ERROR = "schemaValidationError"
+BUSINESS_ERROR = "businessValidationError"
 
 _CODES: Mapping[int, str] = {
     400: "badRequest",
@@ -25,16 +28,16 @@ _CONTENTION: Mapping[str, int] = {"409": 409, "423": 423, "400": 400, "job": 409
 
 
 class NestedError(RefusedError):
-    """A refusal with a whole tree of errors."""
+    """A refusal whose error has further errors as details."""
 
     def __init__(self, status: int, error: Error) -> None:
-        """Remember the tree."""
+        """Keep the error."""
         super().__init__(status, str(error["code"]), str(error["message"]))
         self.error = error
 
 
 def error_of(code: str, message: str, resource: str | None = None, details: Sequence[Error] = ()) -> Error:
-    """One error with those that explain it."""
+    """Return an error with the errors that explain it."""
     return (
         {"code": code, "message": message}
         | ({"resourceId": resource} if resource else {})
@@ -43,17 +46,17 @@ def error_of(code: str, message: str, resource: str | None = None, details: Sequ
 
 
 def bad_request(message: str, details: Sequence[Error] = ()) -> NestedError:
-    """The refusal of what is no proper request."""
+    """Return the refusal of an invalid request."""
     return NestedError(400, error_of("badRequest", message, None, details))
 
 
 def not_found(message: str) -> NestedError:
-    """The refusal of what is not there."""
+    """Return the refusal of a request for what does not exist."""
     return NestedError(404, error_of("notFound", message))
 
 
 def errors_about(details: Sequence[Detail], switches: Switches) -> list[Error]:
-    """One error for each resource, the sentences that are of use in its leaves."""
+    """Return an error for each resource. What is wrong with it is in the innermost errors."""
     if switches.error_details != "array":
         return [error_of(detail.code, detail.message, detail.target) for detail in details]
     targets = dict.fromkeys(detail.target for detail in details)
@@ -69,7 +72,7 @@ def errors_about(details: Sequence[Detail], switches: Switches) -> list[Error]:
 
 
 def contention(product: str, message: str, switches: Switches) -> NestedError:
-    """The refusal of what has to wait for something else; `job` is made of it where a job is to say so."""
+    """Return the refusal of a request that has to wait for a submission in progress."""
     status = _CONTENTION[switches.contention]
     inner = "productLocked" if status == 423 else "invalidState"  # noqa: PLR2004
     code = _CODES[status]
@@ -79,7 +82,7 @@ def contention(product: str, message: str, switches: Switches) -> NestedError:
 
 
 def shaped(error: Error, switches: Switches) -> Error:
-    """The tree, its leaves with `details` as asked for."""
+    """Return an error with the innermost `details` in the form that the switches say."""
     details = [shaped(inner, switches) for inner in error["details"]]
     if details or switches.error_details == "array":
         return error | {"details": details}
@@ -89,7 +92,7 @@ def shaped(error: Error, switches: Switches) -> Error:
 
 
 def error_response(refused: RefusedError, switches: Switches) -> Response:
-    """The answer to a refused call."""
+    """Return the answer to a refused call."""
     if isinstance(refused, NestedError):
         error = refused.error
     else:
@@ -99,7 +102,7 @@ def error_response(refused: RefusedError, switches: Switches) -> Response:
 
 
 def too_many_response(stay_away: float, now: datetime) -> Response:
-    """The answer to one request too many, in the shape of Microsoft Graph; the header has a fraction."""
+    """Return the answer to one request too many, as Microsoft Graph gives it. Its Retry-After has a fraction."""
     refused = RefusedError(429, "TooManyRequests", "Too many requests. Try again later.")
     request_id = str(uuid.uuid4())
     inner = {"date": f"{now:%Y-%m-%dT%H:%M:%S}", "request-id": request_id, "client-request-id": request_id}

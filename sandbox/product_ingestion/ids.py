@@ -1,4 +1,4 @@
-"""Durable ids: how products, plans and what belongs to them are named."""
+"""Durable IDs and external IDs of products, plans and their other resources."""
 
 import re
 import uuid
@@ -17,32 +17,30 @@ _LANGUAGE = "en-us"
 
 @lru_cache(maxsize=10_000)
 def product_guid(publisher_id: str, offer_id: str) -> str:
-    """The id of a product: the same in every sandbox."""
+    """Return the ID of a product. It is the same in every sandbox."""
     return str(uuid.uuid5(_NAMESPACE, f"{publisher_id}/{offer_id}"))
 
 
 @lru_cache(maxsize=10_000)
 def plan_guid(product: str, external_id: str) -> str:
-    """The id of a plan."""
+    """Return the ID of a plan."""
     return str(uuid.uuid5(uuid.UUID(product), external_id))
 
 
 def external_id_of(resource: dict[str, Any]) -> str | None:
-    """The external id of a product or plan."""
-    identity = members_of(resource.get("identity"))
-    found = identity.get("externalId", identity.get("externalID"))
-    return found if isinstance(found, str) else None
+    """Return the external ID of a product or plan."""
+    return external_id_in(resource.get("identity"))
 
 
-def external_reference(reference: object) -> str | None:
-    """The external id in a reference."""
+def external_id_in(reference: object) -> str | None:
+    """Return the external ID in a reference to a product or plan."""
     members = members_of(reference)
     found = members.get("externalId", members.get("externalID"))
     return found if isinstance(found, str) else None
 
 
 def durable_id(kind: str, product: str, plan: str | None, resource: dict[str, Any]) -> str:
-    """The id of a resource of a product, and of one of its plans where it has one."""
+    """Return the ID of a resource, which belongs to a product and perhaps to one of its plans."""
     language = str(resource.get("languageId", _LANGUAGE)).lower()
     number = resource.get("displayOrder")
     number = number + 1 if isinstance(number, int) else 1
@@ -59,12 +57,7 @@ def durable_id(kind: str, product: str, plan: str | None, resource: dict[str, An
     return forms.get(kind, f"{kind}/{product}/{plan}" if plan else f"{kind}/{product}")
 
 
-def type_in(durable: str) -> str:
-    """The type of resource that an id names."""
-    return durable.split("/", 1)[0]
-
-
 def product_in(durable: str) -> str | None:
-    """The product that an id names."""
+    """Return the ID of the product in a durable ID."""
     parts = durable.split("/")
     return parts[1] if len(parts) > 1 else None

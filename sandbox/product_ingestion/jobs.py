@@ -1,4 +1,4 @@
-"""Jobs: what became of each accepted request."""
+"""Jobs: each accepted request is one, and ends later."""
 
 import json
 import uuid
@@ -32,26 +32,24 @@ _ISSUES = "Issues were found while the offer was certified."
 def begin(
     publisher: Publisher,
     offer_id: str,
-    call: str,
     now: datetime,
     *,
-    operation: str | None = None,
-    applied: Sequence[Resource] = (),
-    change: str | None = None,
-    refused: Sequence[Error] | None = None,
+    operation: str | None,
+    applied: Sequence[Resource],
+    change: str | None,
+    errors: Sequence[Error],
 ) -> Job:
-    """Remember an accepted request."""
+    """Add the job of an accepted request, and forget the oldest of too many ended jobs."""
     seconds = publisher.switches.draft_job_seconds
     job = Job(
         id=str(uuid.uuid4()),
         offer=offer_id,
-        call=call,
         started=now,
         due=now + timedelta(seconds=seconds) if seconds is not None and operation is None else None,
         operation=operation,
         applied=text_of(applied),
         change=change,
-        refused=json.dumps(refused) if refused else None,
+        errors=json.dumps(errors) if errors else None,
     )
     ended = [known.id for known in publisher.jobs.values() if known.ended]
     for forgotten in ended[:-_KEPT_JOBS]:
@@ -61,7 +59,7 @@ def begin(
 
 
 def settle_jobs(publisher: Publisher, now: datetime, tick: Callable[[], int]) -> bool:
-    """End the jobs whose time has come, or whose operation has ended; tells whether there were any."""
+    """End the jobs that are due, or whose operation has ended. Return whether there were any."""
     happened = False
     for job in [job for job in publisher.jobs.values() if job.result is None]:
         if job.operation is not None:
@@ -82,7 +80,7 @@ def _settle_with_operation(publisher: Publisher, job: Job) -> None:
 
 
 def count_read(publisher: Publisher, job: Job, now: datetime, tick: Callable[[], int]) -> bool:
-    """Let a look at a draft job bring it on; tells whether that changed anything."""
+    """Count a read of a draft job, which ends after some reads. Return whether that changed anything."""
     if job.result or job.operation or job.due:
         return False
     job.reads += 1
@@ -98,17 +96,17 @@ def _finish(publisher: Publisher, job: Job, moment: datetime, tick: Callable[[],
         offers.store_draft(publisher, offer, text_of(clean(merged, moment)), moment, tick)
         job.applied, job.change = job.change, None
     job.ended = moment
-    job.result = "failed" if job.refused else "succeeded"
+    job.result = "failed" if job.errors else "succeeded"
 
 
 def is_forgotten(job: Job, switches: Switches, now: datetime) -> bool:
-    """Whether the service no longer knows it."""
+    """Return whether the service no longer knows the job."""
     keep = switches.job_retention_seconds
     return keep is not None and job.ended is not None and now > job.ended + timedelta(seconds=keep)
 
 
 def status_of(publisher: Publisher, job: Job) -> Json:
-    """The status document of a job."""
+    """Return the status document of a job."""
     switches = publisher.switches
     if job.result:
         status = "completed"
@@ -129,7 +127,7 @@ def status_of(publisher: Publisher, job: Job) -> Json:
 
 
 def accepted(publisher: Publisher, job: Job) -> Json:
-    """The answer to the request that began it."""
+    """Return the answer to the request that began the job."""
     return status_of(publisher, job) | {"jobStatus": "notStarted", "jobResult": "pending", "errors": []}
 
 
@@ -138,8 +136,8 @@ def _errors_of(publisher: Publisher, job: Job) -> list[Error]:
         return [error_of("conflict", "Operation failed", None, [error_of("operationCanceled", "It was cancelled.")])]
     if job.result != "failed":
         return []
-    if job.refused:
-        return objects_in(parse_plain(job.refused))
+    if job.errors:
+        return objects_in(parse_plain(job.errors))
     offer = publisher.offers.get(job.offer)
     run = offer.operation(str(job.operation)) if offer else None
     if run is None:
@@ -149,7 +147,7 @@ def _errors_of(publisher: Publisher, job: Job) -> list[Error]:
 
 
 def _failure_of(run: Operation) -> Error:
-    """The stage that failed; certification's own words are the leaves."""
+    """Return the error of the step that failed. Its innermost errors are the messages of certification."""
     failed = next((view for view in progress_of(run, run.changed).steps if view.status in _BAD_ENDINGS), None)
     stage = "Certification" if failed is None or failed.plan.id == CERTIFICATION else failed.plan.name
     messages = failed.plan.fault.messages if failed and failed.plan.fault else []

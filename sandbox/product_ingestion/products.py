@@ -1,4 +1,4 @@
-"""Finding products: no address of this API names a publisher."""
+"""Finds products and jobs without a publisher, because no request of this API names one."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,12 @@ Found = tuple[Publisher, Offer]
 
 
 def products(marketplace: SandboxMarketplace, account: str | None, *, listed: bool = False) -> Iterator[Found]:
-    """The products that a token sees, those of the sandbox's account first.
+    """Yield the products that a client can see, starting with those of the sandbox's own account.
 
-    `account` limits it to one publisher. `listed` leaves out what the sandbox hides from lists and external ids.
+    Args:
+        marketplace: Has the products.
+        account: The only publisher that the client's token is for, if there is one.
+        listed: Whether to yield only products that can be listed and found by their external IDs.
     """
     only = account or (marketplace.account if listed and marketplace.account_alone else None)
     publishers = sorted(
@@ -26,19 +29,19 @@ def products(marketplace: SandboxMarketplace, account: str | None, *, listed: bo
 
 
 def by_guid(marketplace: SandboxMarketplace, guid: str, account: str | None) -> Found | None:
-    """The product with that id."""
+    """Return the product with that ID."""
     found = products(marketplace, account)
     return next((each for each in found if product_guid(each[0].id, each[1].id) == guid.lower()), None)
 
 
 def by_external_id(marketplace: SandboxMarketplace, external_id: str, account: str | None) -> Found | None:
-    """The product with that external id, in any letter case; that of the sandbox's account hides others."""
+    """Return the first product with that external ID, in any letter case."""
     found = products(marketplace, account, listed=True)
     return next((each for each in found if each[1].id == external_id.lower()), None)
 
 
 def job_by_id(marketplace: SandboxMarketplace, job_id: str) -> tuple[Publisher, Job] | None:
-    """The job with that id."""
+    """Return the job with that ID, and its publisher."""
     for publisher in marketplace.state.publishers.values():
         job = publisher.jobs.get(job_id.lower())
         if job:

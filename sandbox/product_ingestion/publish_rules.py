@@ -1,8 +1,8 @@
-"""What a draft must hold to be published."""
+"""The rules on what a draft must have to be published."""
 
 from collections.abc import Iterator, Sequence
 
-from sandbox.product_ingestion.draft_rules import BUSINESS
+from sandbox.product_ingestion.errors import BUSINESS_ERROR
 from sandbox.product_ingestion.ids import external_id_of
 from sandbox.product_ingestion.resources import Resource, configurations_in, is_active, state_of, versions_of
 from sandbox.refusals import Detail
@@ -12,7 +12,7 @@ _OF_PLAN = ("plan-listing", "price-and-availability-plan")
 
 
 def complaints_about_publishing(resources: Sequence[Resource]) -> list[Detail]:
-    """What is missing."""
+    """Return what is missing."""
     return list(_complaints(resources))
 
 
@@ -21,10 +21,10 @@ def _complaints(resources: Sequence[Resource]) -> Iterator[Detail]:
     types = {resource.type for resource in resources}
     for name in _OF_PRODUCT:
         if name not in types:
-            yield Detail(BUSINESS, f"The offer has no {name}.", product)
+            yield Detail(BUSINESS_ERROR, f"The offer has no {name}.", product)
     plans = [resource for resource in resources if resource.type == "plan"]
     if not plans:
-        yield Detail(BUSINESS, "The offer has no plan.", product)
+        yield Detail(BUSINESS_ERROR, "The offer has no plan.", product)
     configurations = {str(found.plain.get("plan")): found for found in configurations_in(resources)}
     for plan in plans:
         if state_of(plan.plain) == "deprecated":
@@ -33,7 +33,7 @@ def _complaints(resources: Sequence[Resource]) -> Iterator[Detail]:
         own = {resource.type for resource in resources if resource.plain.get("plan") == plan.id}
         for wanted in _OF_PLAN:
             if wanted not in own:
-                yield Detail(BUSINESS, f"The plan '{name}' has no {wanted}.", plan.id)
+                yield Detail(BUSINESS_ERROR, f"The plan '{name}' has no {wanted}.", plan.id)
         found = configurations.get(plan.id)
         if found is None or not any(is_active(entry) for entry in versions_of(found.plain)):
-            yield Detail(BUSINESS, f"The plan '{name}' requires at least one active image.", plan.id)
+            yield Detail(BUSINESS_ERROR, f"The plan '{name}' requires at least one active image.", plan.id)

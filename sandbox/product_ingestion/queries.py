@@ -1,4 +1,4 @@
-"""The query of a call, and pages of a list."""
+"""The query parameters of a call, and the pages of a list."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -12,12 +12,15 @@ _Item = TypeVar("_Item")
 
 
 def query_of(request: Request) -> dict[str, str]:
-    """The query, its names in lower case and without the `$`."""
+    """Return the query parameters, with names in lower case and without the `$`."""
     return {name.lower().lstrip("$"): value for name, value in request.query_params.items()}
 
 
 def page_of(items: Sequence[_Item], request: Request, page_size: int) -> tuple[Sequence[_Item], str | None]:
-    """The page asked for, and the address of the next one; the token in it needs no escaping."""
+    """Return the requested page, and the address of the next one.
+
+    Nothing in the continuation token needs escaping, so that clients of both kinds can follow the link.
+    """
     query = query_of(request)
     size, token = query.get("maxpagesize", str(page_size)), query.get("continuationtoken", "p0")
     if not size.isdecimal() or int(size) < 1:
@@ -38,5 +41,5 @@ def page_of(items: Sequence[_Item], request: Request, page_size: int) -> tuple[S
 
 
 def listed(values: Sequence[Any], next_link: str | None) -> dict[str, Any]:
-    """A list as the API answers it."""
+    """Return the JSON of a list."""
     return {"value": list(values)} | ({"@nextLink": next_link} if next_link else {})

@@ -1,14 +1,13 @@
-"""How resources are shown: under a ceiling, with fresh signatures, and with the service's oddities."""
+"""How resources are answered: under a schema ceiling, with fresh signatures, and with the service's oddities."""
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from sandbox.json_text import members_of
-from sandbox.product_ingestion.resources import Resource, images_of, resources_in, schema_of
+from sandbox.product_ingestion.resources import STICKY_PROPERTIES, Resource, images_of, resources_in, schema_of
 from sandbox.product_ingestion.schemas import (
     RETIRED_HOST,
     TECHNICAL_CONFIGURATIONS,
@@ -20,28 +19,17 @@ from sandbox.product_ingestion.submissions import Target
 from sandbox.state import Offer, Snapshot
 from sandbox.switches import Switches
 
-STORAGE = "https://sandboxartifacts.blob.core.windows.net"
-
-_STICKY = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
 _SHOWS_GALLERIES = "2026-04-01-preview1"
 
 
 def snapshot_of(offer: Offer, target: Target) -> Snapshot | None:
-    """What is at a target."""
+    """Return the snapshot at a target."""
     return {"draft": offer.draft, "preview": offer.preview, "live": offer.production}[target]
 
 
 def no_draft(offer: Offer) -> bool:
-    """Whether nothing in the draft waits to be published."""
+    """Return whether the draft has no change to publish."""
     return offer.production is not None and offer.draft.fingerprint == offer.production.fingerprint
-
-
-def stored_address(address: str) -> str:
-    """The service downloads a file, and answers with its own address."""
-    if address.startswith(STORAGE):
-        return address
-    name = urlsplit(address).path.rsplit("/", 1)[-1] or "file"
-    return f"{STORAGE}/assets/{hashlib.sha256(address.encode()).hexdigest()[:16]}/{quote(name)}"
 
 
 def shown(
@@ -52,7 +40,7 @@ def shown(
     now: datetime,
     switches: Switches,
 ) -> list[dict[str, Any]]:
-    """The resources of a target, to be rendered."""
+    """Return the JSON of the resources of a target."""
     return [_shown(resource, offer, target, ceiling, now, switches) for resource in resources]
 
 
@@ -100,7 +88,7 @@ def _show_configuration(
     if switches.stale_draft_booleans and target == "draft" and offer.production is not None:
         live = next((each for each in resources_in(offer.production.text) if each.id == resource.id), None)
         known = members_of(live.plain.get("vmProperties")) if live else {}
-        for name in _STICKY:
+        for name in STICKY_PROPERTIES:
             if known.get(name) is True and name in members_of(spelled.get("vmProperties")):
                 spelled["vmProperties"][name] = False
 

@@ -1,4 +1,4 @@
-"""The resources of a snapshot: a JSON array whose numbers and unknown members keep their spelling."""
+"""The resources of a snapshot, which is a JSON array. Numbers and unknown members keep their spelling."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -12,19 +12,22 @@ from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS, Schema
 
 Tree = dict[str, Any]
 
+STICKY_PROPERTIES = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
+"""Members of `vmProperties` that cannot be switched off once they are live."""
+
 _ACTIVE = "generallyAvailable"
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource: what it means, and how it was written."""
+    """A resource, as plain values and as it was spelled."""
 
     plain: Tree
     spelled: Tree
 
     @property
     def id(self) -> str:
-        """Its durable id."""
+        """Its durable ID."""
         return str(self.plain["id"])
 
     @property
@@ -33,13 +36,13 @@ class Resource:
         return self.id.split("/", 1)[0]
 
     def copy(self) -> "Resource":
-        """A copy to change."""
+        """Return a copy that can be changed."""
         return Resource(copy.deepcopy(self.plain), copy.deepcopy(self.spelled))
 
 
 @lru_cache(maxsize=512)
 def resources_in(text: str) -> tuple[Resource, ...]:
-    """The resources of a snapshot; not to be changed."""
+    """Return the resources of a snapshot. They are cached and must not be changed."""
     return tuple(
         Resource(plain, cast("Tree", spelled))
         for plain, spelled in zip(objects_in(parse_plain(text)), cast("list[Any]", parse(text)), strict=True)
@@ -47,12 +50,12 @@ def resources_in(text: str) -> tuple[Resource, ...]:
 
 
 def text_of(resources: Iterable[Resource]) -> str:
-    """The text of a snapshot."""
+    """Return the text of a snapshot."""
     return render([resource.spelled for resource in resources])
 
 
 def plan_ids_in(resources: Iterable[Resource]) -> dict[str, str]:
-    """The external ids of the plans, by their durable ids."""
+    """Return the external IDs of the plans, by their durable IDs."""
     return {
         resource.id: external_id_of(resource.plain) or resource.id
         for resource in resources
@@ -61,40 +64,40 @@ def plan_ids_in(resources: Iterable[Resource]) -> dict[str, str]:
 
 
 def configurations_in(resources: Iterable[Resource]) -> Iterator[Resource]:
-    """The technical configurations."""
+    """Yield the technical configurations."""
     return (resource for resource in resources if resource.type in TECHNICAL_CONFIGURATIONS)
 
 
 def versions_of(configuration: Tree | None) -> list[Tree]:
-    """The entries of the list of image versions."""
+    """Return the image versions of a technical configuration."""
     return objects_in(members_of(configuration).get("vmImageVersions"))
 
 
 def number_of(entry: Tree) -> str:
-    """The number of an image version."""
+    """Return the number of an image version."""
     return str(entry.get("versionNumber"))
 
 
 def state_of(resource: Tree) -> str:
-    """The lifecycle state of anything."""
+    """Return the lifecycle state of a resource or an image version."""
     return str(resource.get("lifecycleState") or _ACTIVE)
 
 
 def is_active(entry: Tree) -> bool:
-    """Whether an image version is neither deprecated nor deleted."""
+    """Return whether an image version is neither deprecated nor deleted."""
     return state_of(entry) == _ACTIVE
 
 
 def images_of(entry: Tree) -> list[Tree]:
-    """The images of an image version, one for each image type."""
+    """Return the images of an image version, one for each image type."""
     return objects_in(entry.get("vmImages"))
 
 
 def skus_of(configuration: Tree | None) -> list[Tree]:
-    """The SKUs of a technical configuration."""
+    """Return the SKUs of a technical configuration."""
     return objects_in(members_of(configuration).get("skus"))
 
 
 def schema_of(resource: Tree) -> Schema | None:
-    """The schema of a resource."""
+    """Return the schema of a resource."""
     return Schema.of(resource.get("$schema"))

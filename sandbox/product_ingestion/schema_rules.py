@@ -1,4 +1,4 @@
-"""What the schemas demand of one resource, whatever else the offer holds."""
+"""The rules that the schema of a resource sets, whatever else the offer has."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,9 +82,9 @@ _MOST_SIZES, _MOST_PORTS, _MOST_DISKS, _MOST_CHARACTERS = 6, 100, 16, 32
 
 
 def problems_of(resource: dict[str, Any], schema: Schema) -> list[Problem]:
-    """What breaks the schema; nothing is known of the types that are not known here."""
+    """Return what breaks the schema of a resource. A resource of an unknown type can have any members."""
     if schema.type in _NOT_SUPPORTED:
-        return [f"A resource of the type {schema.type} is not supported by this sandbox."]
+        return [f"The sandbox does not support resources of the type {schema.type}."]
     if schema.type not in _REQUIRED:
         return []
     return list(_problems(resource, schema))
@@ -113,7 +113,7 @@ def _problems(resource: dict[str, Any], schema: Schema) -> Iterator[Problem]:
 
 def _problems_of_submission(resource: dict[str, Any], schema: Schema) -> Iterator[Problem]:
     if resource.get("lifecycleState") == "deprecated":
-        yield "The deprecation of a whole offer is not supported by this sandbox."
+        yield "The sandbox does not support the deprecation of a whole offer."
     if schema.version == _WANTS_SOURCES and not resource.get("sources"):
         yield "The property 'sources' is required."
 
@@ -129,7 +129,7 @@ def _problems_of_configuration(resource: dict[str, Any], *, core: bool) -> Itera
         yield "The property 'vmProperties' must be an object."
     for name, value in members_of(properties).items():
         if name not in allowed:
-            yield f"The property 'vmProperties.{name}' is not allowed here: additional properties are refused."
+            yield f"The property 'vmProperties.{name}' is not allowed: the schema has no such property."
         elif not isinstance(value, bool):
             yield f"The property 'vmProperties.{name}' must be a boolean."
     for number, sku in enumerate(objects_in(resource.get("skus"))):
@@ -203,6 +203,6 @@ def _problems_of_data_disks(disks: object, place: str) -> Iterator[Problem]:
     if any(isinstance(number, bool) or number not in range(_MOST_DISKS) for number in numbers):
         yield f"Every 'lunNumber' of '{place}' must be a number from 0 to {_MOST_DISKS - 1}."
     if len(set(map(str, numbers))) < len(numbers):
-        yield f"Every 'lunNumber' of '{place}' must be there once."
+        yield f"Every 'lunNumber' of '{place}' must be unique."
     if not all(isinstance(members_of(disk).get("uri"), str) for disk in disks):
         yield f"Every disk of '{place}' needs a 'uri'."

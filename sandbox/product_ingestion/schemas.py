@@ -1,4 +1,4 @@
-"""The schemas of resources: their addresses, their versions, and which of them a call may see."""
+"""The schemas of resources: their addresses, their versions, and the ceiling that a call sets."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,6 @@ _ADDRESS = re.compile(r"https://([a-z0-9.-]+)/schema/([a-z0-9-]+)/([^/?#]+)")
 _VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(?:-preview(\d+))?")
 _MARCH = "2022-03-01-preview"
 
-# The type of a resource, and the versions of its schema, oldest first.
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "configure": (f"{_MARCH}2", "2022-07-01"),
     "submission": (f"{_MARCH}2", f"{_MARCH}7"),
@@ -36,11 +35,12 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
     VM_CONFIGURATION: (f"{_MARCH}2", f"{_MARCH}3", f"{_MARCH}5", f"{_MARCH}6", "2026-04-01-preview1"),
     CORE_VM_CONFIGURATION: (f"{_MARCH}3", f"{_MARCH}5", f"{_MARCH}6"),
 }
+"""The schema versions of each type of resource, oldest first."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What a `$schema` says."""
+    """The parts of a `$schema`."""
 
     host: str
     type: str
@@ -48,7 +48,7 @@ class Schema:
 
     @classmethod
     def of(cls, address: object) -> Self | None:
-        """Read a `$schema`; None when it is none."""
+        """Read a `$schema`. Return None if it is invalid."""
         match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
         if match is None or schema_order(match[3]) is None:
             return None
@@ -56,28 +56,31 @@ class Schema:
 
     @property
     def known(self) -> bool:
-        """Whether there is such a version; of a type that is not known here every version may be."""
+        """Whether there is such a version. Every version of an unknown type counts as known."""
         return self.type not in KNOWN or self.version in KNOWN[self.type]
 
 
 def address_of(kind: str, version: str, host: str = HOST) -> str:
-    """The `$schema` of a version."""
+    """Return the `$schema` of a version."""
     return f"https://{host}/schema/{kind}/{version}"
 
 
 def schema_order(version: str) -> tuple[str, float] | None:
-    """Sorts versions: by date, previews by number, then what is no preview; None for what is no version."""
+    """Return a key that sorts schema versions: by date, then previews by number, then the release.
+
+    Return None if it is no version.
+    """
     match = _VERSION.fullmatch(version)
     return (match[1], float(match[2]) if match[2] else float("inf")) if match else None
 
 
 def is_newer(version: str, than: str) -> bool:
-    """Whether a version lies above another."""
+    """Return whether a version is newer than another."""
     return (schema_order(version) or ("", 0.0)) > (schema_order(than) or ("", 0.0))
 
 
 def newest_below(kind: str, version: str, ceiling: str | None) -> str:
-    """The version at which a resource is shown under a ceiling."""
+    """Return the version in which a resource is answered under a ceiling."""
     if ceiling is None or not is_newer(version, ceiling):
         return version
     allowed = [known for known in KNOWN.get(kind, ()) if not is_newer(known, ceiling)]

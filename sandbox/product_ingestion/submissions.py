@@ -1,4 +1,4 @@
-"""The submissions of a product: what the operations of its offer look like to this API."""
+"""The submissions of a product, which are the operations of its offer."""
 
 import random
 from collections.abc import Sequence
@@ -15,23 +15,25 @@ Entry: TypeAlias = dict[str, Any]
 Target: TypeAlias = Literal["draft", "preview", "live"]
 
 DRAFT = "0"
+"""The number of the submission that stands for the draft."""
+
 _SCHEMA = address_of("submission", "2022-03-01-preview2")
 
 
 def listed(publisher: Publisher, offer: Offer, now: datetime) -> list[Entry]:
-    """The active submissions: the draft always, and those of preview and live."""
+    """Return the active submissions: the draft, which is always listed, and those of preview and live."""
     switches = publisher.switches
     shown = [*_live(offer, switches, now), *_preview(offer, switches, now)]
     entries = [draft_entry(publisher, offer), *(_entry(publisher, offer, *each) for each in shown)]
     if switches.submissions_order == "shuffled":
-        # The same for each page of a list.
+        # Seeded by the content, so that all pages of a list have the same order.
         named = str([(entry["id"], entry["target"], entry.get("result")) for entry in entries])
         return random.Random(named).sample(entries, len(entries))  # noqa: S311 - no secret
     return entries if switches.submissions_order == "oldest_first" else list(reversed(entries))
 
 
 def draft_entry(publisher: Publisher, offer: Offer) -> Entry:
-    """The placeholder of the draft, which has neither status nor result."""
+    """Return the submission that stands for the draft. It has neither status nor result."""
     product = product_guid(publisher.id, offer.id)
     return {
         "$schema": _SCHEMA,
@@ -43,7 +45,7 @@ def draft_entry(publisher: Publisher, offer: Offer) -> Entry:
 
 
 def entry_of(publisher: Publisher, offer: Offer, number: str, now: datetime) -> Entry | None:
-    """The submission with that number, also one that is no longer active."""
+    """Return the submission with that number, even if it is no longer active."""
     if number == DRAFT:
         return draft_entry(publisher, offer)
     runs = [run for run in _visible(offer, publisher.switches, now) if run.snapshot.publish_id == number]
@@ -56,7 +58,7 @@ def entry_of(publisher: Publisher, offer: Offer, number: str, now: datetime) -> 
 
 
 def entry_of_slot(publisher: Publisher, offer: Offer, target: Target, publish_id: str | None, now: datetime) -> Entry:
-    """The submission that a tree holds: the one which made it."""
+    """Return the submission that is part of a tree: the one that filled the slot."""
     if target == "draft" or publish_id is None:
         return draft_entry(publisher, offer)
     kind = "goLive" if target == "live" else "publish"
@@ -67,7 +69,7 @@ def entry_of_slot(publisher: Publisher, offer: Offer, target: Target, publish_id
 
 
 def _visible(offer: Offer, switches: Switches, now: datetime) -> list[Operation]:
-    """The publish and go-live runs that have become known, oldest first."""
+    """Return the publishes and go-lives that can be listed already, oldest first."""
     lag = timedelta(seconds=switches.submission_after_seconds)
     return [run for run in offer.operations if run.kind != "cancel" and run.started + lag <= now]
 

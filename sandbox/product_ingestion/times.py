@@ -1,8 +1,8 @@
-"""Moments as this API writes them."""
+"""Timestamps of the Product Ingestion API."""
 
 from datetime import UTC, datetime
 
 
 def timestamp(moment: datetime) -> str:
-    """The moment in UTC, to the microsecond."""
+    """Return a moment as text, in UTC and to the microsecond."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

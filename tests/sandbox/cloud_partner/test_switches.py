@@ -190,7 +190,7 @@ async def test_create_may_answer_200(client: PortalClient) -> None:
     ("shape", "content"),
     [
         ("documented", '"error"'),
-        ("string", '"There is no'),
+        ("string", '"The offer'),
         ("message_only", '{"message"'),
         ("list", '[{"code"'),
         ("odata", '"odata.error"'),
@@ -203,7 +203,7 @@ async def test_errors_come_in_many_shapes(client: PortalClient, shape: str, cont
     await client.switch(error_shape=shape)
     response = await client.call("GET", "slot/Production")
     assert response.status_code == 404
-    assert content in response.text.replace("Nothing of the", "There is no")
+    assert content in response.text
     if shape == "truncated":
         with pytest.raises(json.JSONDecodeError):
             response.json()

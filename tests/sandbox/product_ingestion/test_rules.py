@@ -164,7 +164,7 @@ async def test_a_version_deprecated_before_it_was_ever_live_cannot_be_restored(c
         (with_member("openPorts", None), "must not be null"),
         (with_member("vmProperties", None), "must not be null"),
         (with_member("recommendedVmSizes", ["a"] * 7), "at most 6"),
-        (with_member("vmProperties", {"supportsSriov": True}), "not allowed here"),
+        (with_member("vmProperties", {"supportsSriov": True}), "is not allowed"),
         (with_member("vmProperties", {"supportsNVMe": "yes"}), "must be a boolean"),
         (with_version(version_entry("4.3")), "three numbers"),
         (with_version(version_entry("4.3.4294967296")), "above 2147483647"),
@@ -360,7 +360,7 @@ async def test_a_core_virtual_machine_has_properties_of_its_own(client: Ingestio
     product["type"] = "coreVirtualMachine"
     assert any("does not belong" in leaf for leaf in await client.refused(*client.sample["resources"]))
     configuration["$schema"] = f"{SCHEMA}/core-{CONFIGURATION}/2022-03-01-preview5"
-    assert any("not allowed here" in leaf for leaf in await client.refused(*client.sample["resources"]))
+    assert any("is not allowed" in leaf for leaf in await client.refused(*client.sample["resources"]))
     del configuration["vmProperties"]["supportsAcceleratedNetworking"]
     configuration["vmProperties"]["supportsSriov"] = True
     await client.create()
