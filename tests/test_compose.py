@@ -1,6 +1,7 @@
 """The container stack as a file: what must hold before anybody starts it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from workflows.stages import MAX_WORKFLOW_ID
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {"worker", "sandbox"}
+OURS = {"worker", "sandbox", "codec-server"}
 # A backslash at the end of a line continues it, in the middle of a word too.
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
 DOCKERIGNORE = (ROOT / ".dockerignore").read_text().splitlines()
@@ -76,7 +77,7 @@ def test_the_stack_runs_the_server_and_ui_versions_of_the_demo() -> None:
 
 def test_ports_are_published_on_the_loopback_address_only() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published.keys() == {"temporal", "ui", "sandbox", "prometheus", "grafana"}
+    assert published.keys() == {"temporal", "ui", "sandbox", "codec-server", "prometheus", "grafana"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
@@ -91,8 +92,9 @@ def test_the_worker_has_time_to_drain_before_it_is_killed() -> None:
 
 def test_every_setting_of_the_worker_reaches_it() -> None:
     of_the_image = {"METRICS_ADDRESS"}  # its health check depends on it
-    settings = {name.upper() for name in Settings.model_fields} - of_the_image
-    assert settings <= SERVICES["worker"]["environment"].keys()
+    of_the_codec_server = {"CODEC_SERVER_TOKEN"}
+    settings = {name.upper() for name in Settings.model_fields}
+    assert settings - of_the_image - of_the_codec_server <= SERVICES["worker"]["environment"].keys()
     assert any("METRICS_ADDRESS=0.0.0.0:9464" in line for line in instruction("ENV"))
 
 
@@ -109,6 +111,7 @@ def test_only_what_a_profile_names_waits_for_it_and_nothing_needs_that() -> None
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
     assert profiles == {
         "sandbox": ["sandbox"],
+        "codec-server": ["codec"],
         "prometheus": ["observability"],
         "grafana": ["observability"],
     }
@@ -187,6 +190,43 @@ def test_the_stack_registers_the_search_attributes_that_the_workflows_set() -> N
     assert registered == {key.name: types[key.indexed_value_type] for key in keys}
 
 
+NAMESPACES = """
+case "$*" in
+  *"namespace describe"*) test -e "$0.created" ;;
+  *"namespace create"*) touch "$0.created"; test -e "$0.answered" || { touch "$0.answered"; exit 1; } ;;
+  *"workflow count"*) test -e "$0.counted" || { touch "$0.counted"; exit 1; } ;;
+esac
+"""
+"""A CLI whose answer to the first creation is lost, and whose server needs a moment to see search attributes."""
+
+
+def test_the_namespace_step_survives_a_lost_answer_and_ends_when_the_server_takes_the_attributes(
+    tmp_path: Path,
+) -> None:
+    cli = tmp_path / "temporal"
+    cli.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\n{NAMESPACES}')
+    cli.chmod(0o755)
+    (script,) = SERVICES["namespace"]["command"]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TEMPORAL_NAMESPACE": "default"}
+    command = [*SERVICES["namespace"]["entrypoint"], script.replace("$$", "$")]
+    subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert sum("namespace create" in call for call in calls) == 1  # the second look finds it
+    assert [call for call in calls if "workflow count" in call] == calls[-2:]
+    assert all(key.name in calls[-1] for key in ALL)
+
+
+def test_the_namespace_step_fails_if_the_server_never_serves(tmp_path: Path) -> None:
+    cli = tmp_path / "temporal"
+    cli.write_text("#!/bin/sh\nexit 1\n")
+    cli.chmod(0o755)
+    (tmp_path / "sleep").symlink_to("/bin/true")
+    (script,) = SERVICES["namespace"]["command"]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TEMPORAL_NAMESPACE": "default"}
+    command = [*SERVICES["namespace"]["entrypoint"], script.replace("$$", "$")]
+    assert subprocess.run(command, env=environment, check=False, timeout=60).returncode != 0
+
+
 def test_the_shell_of_the_one_shots_is_sound() -> None:
     for name in ("schema", "namespace"):
         assert SERVICES[name]["entrypoint"] == ["/bin/sh", "-euc"]  # the first failure ends the step
@@ -213,6 +253,35 @@ def test_publishers_take_turns_and_only_workflows_act_as_in_the_demo() -> None:
     }
     assert wanted.items() <= dynamic_config().items()
     assert {f"{name}={json.dumps(value)}" for name, value in wanted.items()} <= set(SERVER_TUNING)
+
+
+def test_the_server_has_no_setting_that_is_for_development_only() -> None:
+    assert "system.forceSearchAttributesCacheRefreshOnRead" not in dynamic_config()
+
+
+def test_the_number_of_history_shards_is_written_down_because_it_cannot_be_changed_later() -> None:
+    default_of_the_image = 4  # too few for more than a trial
+    assert int(SERVICES["temporal"]["environment"]["NUM_HISTORY_SHARDS"]) > default_of_the_image
+
+
+def test_no_log_grows_for_ever() -> None:
+    assert all(service["logging"] == COMPOSE["x-logging"] for service in SERVICES.values())
+    # The driver that rotates by itself; `json-file`, which is Docker's default, keeps everything.
+    assert COMPOSE["x-logging"] == {"driver": "${LOG_DRIVER:-local}"}
+
+
+def test_the_proxies_of_the_shell_reach_the_worker() -> None:
+    environment = SERVICES["worker"]["environment"]
+    # Without a value: a variable that is set makes the worker look for a proxy at every request.
+    assert {environment[name] for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")} == {None}
+
+
+def test_the_codec_server_answers_the_ui_of_this_stack_with_the_keys_of_the_worker() -> None:
+    codec = SERVICES["codec-server"]
+    port = SERVICES["ui"]["ports"][0].split(":")[1]
+    origins = {word.removeprefix("--origin=") for word in codec["command"] if word.startswith("--origin=")}
+    assert origins == {f"http://127.0.0.1:{port}", f"http://localhost:{port}"}
+    assert "PAYLOAD_ENCRYPTION_KEYS" in codec["environment"].keys() & SERVICES["worker"]["environment"].keys()
 
 
 def test_a_workflow_id_that_postgresql_has_no_room_for_is_refused() -> None:
