@@ -87,9 +87,8 @@ def _gate(origins: Collection[str], hosts: Collection[str], token: SecretStr | N
             return web.Response(status=403, text="Web pages of this origin are not answered: see --origin.\n")
         # The question that a browser asks before a request never carries the token.
         if request.method != "OPTIONS" and not _is_authorized(request, token):
-            response: web.StreamResponse = web.Response(
-                status=401, headers={"WWW-Authenticate": "Bearer"}, text="The token of the codec server is needed.\n"
-            )
+            text = 'The codec server needs its token: TEMPORAL_CODEC_AUTH="Bearer <token>" for the CLI.\n'
+            response: web.StreamResponse = web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text=text)
         else:
             try:
                 response = await handler(request)

@@ -14,56 +14,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, SAS, vhd
-from tests.harness.processes import CLEAN, free_port
+from tests.harness.processes import free_port
 from tests.process.processes import Programs, Publisher, until, until_working
+from tests.process.shell import Shell
 
-KEYS = "key:aHVudGVyMmh1bnRlcjIhIQ=="
 FAST = {"min_interval": "PT0.3S", "max_interval": "PT0.5S"}
-
-
-class Shell:
-    """A shell in which Temporal's address is set."""
-
-    def __init__(self, address: str) -> None:
-        self._environment = CLEAN | {"TEMPORAL_ADDRESS": address}
-
-    async def status(self, *words: str) -> tuple[int, str]:
-        """Run a command; answers with its exit status and what it wrote."""
-        process = await asyncio.create_subprocess_exec(
-            "temporal",
-            *words,
-            env=self._environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode is not None
-        return process.returncode, said.decode()
-
-    async def run(self, *words: str) -> str:
-        """Run a command that succeeds."""
-        status, said = await self.status(*words)
-        assert status == 0, said
-        return said
-
-    async def json(self, *words: str) -> Any:
-        """Run a command that answers with JSON."""
-        return json.loads(await self.run(*words, "-o", "json"))
-
-    async def progress(self, workflow_id: str) -> dict[str, Any]:
-        """Ask a run how it stands."""
-        answer = await self.json("workflow", "query", "-w", workflow_id, "--name", "progress")
-        progress: dict[str, Any] = answer["queryResult"][0]
-        return progress
-
-    async def until_stage(self, workflow_id: str, stage: str) -> None:
-        """Wait until a run is that far."""
-
-        async def is_there() -> bool:
-            return bool((await self.progress(workflow_id))["stage"] == stage)
-
-        await until(is_there)
-
 
 QUEUE = "cli"
 
@@ -237,44 +192,3 @@ async def test_nothing_but_the_workers_own_workflows_acts(
 
     assert not publisher.requests()
     assert not told
-
-
-async def test_an_encrypted_run_is_read_through_the_codec_server(
-    programs: Programs, client: Client, address: str, publisher: Publisher
-) -> None:
-    shell, port, run = Shell(address), free_port(), f"{publisher.name}/encrypted"
-    keys = {"PAYLOAD_ENCRYPTION_KEYS": KEYS}
-    server = programs.python("-m", "worker.codec_server", "--port", str(port), environment=keys)
-    await until(lambda: "Running on" in server.said(), server)
-    await until_working(programs.worker(address, publisher.url, publisher.name, **keys))
-    codec = ("--codec-endpoint", f"http://127.0.0.1:{port}")
-    check = {"publisher_id": publisher.name, "offer_id": OFFER}
-    start = ("workflow", "start", "--type", "CheckLastOperationStatus", "-t", publisher.name, "-w", run)
-    await shell.run(*start, "--input", json.dumps(check), *codec)
-    await shell.status("workflow", "result", "-w", run, *codec)
-
-    assert OFFER in await shell.run("workflow", "show", "-w", run, "--detailed", *codec)
-    sealed = await shell.run("workflow", "show", "-w", run, "-o", "json")
-    assert "YmluYXJ5L2VuY3J5cHRlZA==" in sealed
-    assert json.dumps(check) not in sealed
-    progress = await shell.json("workflow", "query", "-w", run, "--name", "progress", *codec)
-    assert progress["queryResult"][0]["offer_id"] == OFFER
-    assert server.stop() == 0
-
-
-def test_the_codec_server_wants_its_keys(programs: Programs) -> None:
-    server = programs.python("-m", "worker.codec_server")
-
-    assert server.ended() == 2
-    assert server.said().startswith("Wrong configuration: PAYLOAD_ENCRYPTION_KEYS")
-    assert server.said().count("\n") == 1
-
-
-def test_the_codec_server_says_which_ports_there_are(programs: Programs) -> None:
-    keys = {"PAYLOAD_ENCRYPTION_KEYS": KEYS}
-    server = programs.python("-m", "worker.codec_server", "--port", "70000", environment=keys)
-
-    assert server.ended() == 1
-    assert server.said().startswith("codec server: cannot listen on 127.0.0.1:70000: ")
-    assert "0-65535" in server.said()
-    assert server.said().count("\n") == 1
