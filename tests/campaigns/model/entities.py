@@ -86,6 +86,7 @@ class Request:
         status: The status of the answer; ``None`` if the connection was dropped.
         effect: Whether the request changed something.
         stranger: Whether a stranger acted just before or after it.
+        sender: The name of the intent, if it is known.
     """
 
     call: str
@@ -93,6 +94,7 @@ class Request:
     effect: bool
     operation_id: str | None = None
     stranger: bool = False
+    sender: str = ""
 
 
 @dataclass(frozen=True)

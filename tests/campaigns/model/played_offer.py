@@ -142,9 +142,10 @@ class PlayedOffer:
             effect=bool(entry["effect"]),
             operation_id=str(entry["operation_id"]),
             stranger=any(str(fault).startswith("stranger") for fault in faults),
+            sender=str(entry["client_request_id"]).rpartition("/")[2],
         )
         if request.effect and request.call == "publish" and not self.api.names_publishers:
-            self._askers[str(request.operation_id)] = str(entry["client_request_id"]).rpartition("/")[2]
+            self._askers[str(request.operation_id)] = request.sender
         if request.effect and request.call == "publish" and faults:
             self.world.unanswered.add(str(request.operation_id))
         self._observe(None if self._by_hand else request)

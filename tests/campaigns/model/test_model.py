@@ -182,6 +182,25 @@ def test_the_model_does_not_complain_about_what_is_allowed() -> None:
     assert complaints_about(promote(APPROVED), WAITING, GOING_LIVE, request=GO_LIVE) == []
 
 
+def test_an_intent_may_publish_again_if_somebody_published_between_its_edit_and_its_next_listing() -> None:
+    first, again = publish(1, NEW, "completed", "run-2"), publish(2, NEW, "running")
+    edit = Request("edit", 200, effect=True, sender="run-1")
+    listing = Request("list_operations", 200, effect=False, sender="run-1")
+
+    def found(*requests: tuple[Sequence[Operation], Request]) -> list[str]:
+        world = World()
+        world.start(update())
+        list(world.see(Observation(BASE, BASE, BASE)))
+        complained = [
+            each for done, request in requests for each in world.see(Observation(NEW, BASE, BASE, done), request)
+        ]
+        return complained + list(world.see(Observation(NEW, BASE, BASE, [first, again])))
+
+    theirs = Request("publish", 202, effect=True, operation_id="id-1", sender="run-2")
+    assert found(([], edit), ([first], theirs), ([first], listing)) == []
+    assert "repeats publish-1" in str(found(([], edit), ([], listing), ([first], theirs)))
+
+
 @pytest.mark.parametrize(
     ("found", "expected"),
     [

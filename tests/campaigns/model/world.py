@@ -44,6 +44,8 @@ class World:
         self._by_strangers: set[tuple[str, str]] = set()
         self._at_once: set[str] = set()
         self._go_lives: dict[str, list[Intent]] = {}
+        self._has_not_listed: set[str] = set()
+        self._may_repeat: set[str] = set()
 
     @property
     def now(self) -> Observation:
@@ -72,6 +74,7 @@ class World:
                 self.refused.append((len(self.observations), request.call, request.status))
             request = None
         call = request.call if request else None
+        self._note_order(asked)
         # An edit may change things that the model does not observe.
         changed = (after.draft, after.listing) != (before.draft, before.listing)
         self._edited = self._edited or changed or call == "edit" or self._may_have_put_the_same(asked)
@@ -86,6 +89,7 @@ class World:
                 yield from self._publishes(before, operation, by_strangers=by_strangers)
                 # A stranger published just before or just after our edit. The model does not know which.
                 self._edited = call == "edit"
+                self._may_repeat = self._has_not_listed - {operation.asked_by}
                 if request is None and asked is not None and asked.call == "publish":
                     # It may be the stranger's publish, ours, or one that both share.
                     self._at_once.add(operation.id)
@@ -93,6 +97,16 @@ class World:
                 yield from self._goes_live(before, operation)
         if request is not None and call == "cancel":
             yield from self._cancels(before, request)
+
+    def _note_order(self, asked: Request | None) -> None:
+        """Note who has edited the draft and not listed the operations since.
+
+        A publish that begins in between may lack the edit. The intent cannot tell, so it may publish again.
+        """
+        if asked is not None and asked.call == "edit" and asked.effect:
+            self._has_not_listed.add(asked.sender)
+        elif asked is not None and asked.call == "list_operations":
+            self._has_not_listed.discard(asked.sender)
 
     def _note_closed(self, before: Observation, after: Observation) -> None:
         """Record cancelled publishes, also those that had ended and waited for sign-off."""
@@ -161,7 +175,8 @@ class World:
             yield f"{publisher} published {operation.name} although its images were published already"
         last = next((each for each in reversed(before.operations) if each.kind == "publish"), None)
         repeats = last is not None and (last.content, last.listing) == (operation.content, operation.listing)
-        if last is not None and repeats and not self._edited and not self._came_to_nothing(last, before):
+        may_repeat = self._edited or publisher.name in self._may_repeat
+        if last is not None and repeats and not may_repeat and not self._came_to_nothing(last, before):
             yield f"{publisher} published {operation.name}, which repeats {last.name}"
 
     def _may_be_overwritten(self, intent: Intent) -> bool:
