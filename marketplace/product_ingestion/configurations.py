@@ -6,6 +6,7 @@ Parts of an undocumented shape are skipped here, and kept in the text.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from marketplace.json_text import Node
 from marketplace.model import ImageVersion
@@ -29,7 +30,7 @@ class VersionImage:
 
 
 @dataclass(frozen=True)
-class HeldVersion:
+class VersionEntry:
     """An entry in a list of image versions.
 
     One version may have several entries. Some clients write one entry for each image type.
@@ -51,8 +52,15 @@ class HeldVersion:
         return self.lifecycle != DELETED
 
 
+class HeldImage(NamedTuple):
+    """An image in a configuration, and the entry that it is in."""
+
+    entry: VersionEntry
+    image: VersionImage
+
+
 @dataclass(frozen=True)
-class Sku:
+class PlanSku:
     """A SKU of a plan."""
 
     image_type: str
@@ -65,29 +73,29 @@ class Configuration:
 
     Attributes:
         plan_id: The plan's external ID.
-        base: The plan whose configuration this plan shares, ``None`` if it has its own.
+        shared_from: The plan whose configuration this plan shares, ``None`` if it has its own.
     """
 
     plan_id: str
     resource: Resource
-    base: str | None
+    shared_from: str | None
 
     @cached_property
-    def versions(self) -> list[HeldVersion]:
+    def versions(self) -> list[VersionEntry]:
         """The image versions, in the document's order."""
         array = self.resource.node.get(VERSIONS)
         items = array.items() if array is not None else ()
         return [found for item in items if (found := _version(item)) is not None]
 
     @cached_property
-    def skus(self) -> list[Sku]:
+    def skus(self) -> list[PlanSku]:
         """The SKUs, in the document's order."""
         array = self.resource.node.get("skus")
-        found: list[Sku] = []
+        found: list[PlanSku] = []
         for item in array.items() if array is not None else ():
             image_type, sku_id = _string(item.get("imageType")), _string(item.get("skuId"))
             if image_type:
-                found.append(Sku(image_type, sku_id or ""))
+                found.append(PlanSku(image_type, sku_id or ""))
         return found
 
     @property
@@ -96,24 +104,24 @@ class Configuration:
         return list(dict.fromkeys(sku.image_type for sku in self.skus))
 
     @cached_property
-    def by_number(self) -> dict[SortKey, list[HeldVersion]]:
+    def by_number(self) -> dict[SortKey, list[VersionEntry]]:
         """The image versions that are not marked as deleted. Spellings of one version share a key."""
         return _by_sort_key(one for one in self.versions if one.is_there)
 
-    def entries(self, number: str) -> list[HeldVersion]:
+    def entries(self, number: str) -> list[VersionEntry]:
         """Return the entries of a version in any spelling. Those that are marked as deleted come last."""
         return self._entries.get(sort_key(number), [])
 
     @cached_property
-    def _entries(self) -> dict[SortKey, list[HeldVersion]]:
+    def _entries(self) -> dict[SortKey, list[VersionEntry]]:
         return _by_sort_key(sorted(self.versions, key=lambda one: not one.is_there))
 
-    def image(self, number: str, image_type: str) -> tuple[HeldVersion, VersionImage] | None:
+    def image(self, number: str, image_type: str) -> HeldImage | None:
         """Return the image of a version and image type. The version's spelling must be the same."""
         for version in self.by_number.get(sort_key(number), ()):
             for image in version.images:
                 if version.number == number and image.image_type == image_type:
-                    return version, image
+                    return HeldImage(version, image)
         return None
 
     @property
@@ -136,17 +144,19 @@ def named(plan_id: str, number: str, image_type: str | None = None) -> ImageVers
 def configuration(tree: Tree, plan_id: str) -> Configuration | None:
     """Return the technical configuration of the plan with an external ID."""
     resource = tree.configurations.get(plan_id)
-    return Configuration(plan_id, resource, _base(tree, resource)) if resource is not None else None
+    return Configuration(plan_id, resource, _shared_from(tree, resource)) if resource is not None else None
 
 
 def configurations(tree: Tree) -> list[Configuration]:
     """Return the technical configurations of all plans, in the document's order."""
-    return [Configuration(plan, resource, _base(tree, resource)) for plan, resource in tree.configurations.items()]
+    return [
+        Configuration(plan, resource, _shared_from(tree, resource)) for plan, resource in tree.configurations.items()
+    ]
 
 
 def dependants(tree: Tree, plan_id: str) -> list[str]:
     """Return the plans that share the technical configuration of a plan."""
-    return [one.plan_id for one in configurations(tree) if one.base == plan_id]
+    return [one.plan_id for one in configurations(tree) if one.shared_from == plan_id]
 
 
 def architecture(image_type: str) -> str:
@@ -164,7 +174,7 @@ def matching_image_type(image_type: str, image_types: Sequence[str]) -> str | No
     return next((one for one in image_types if letters(one) == letters(image_type)), None)
 
 
-def _base(tree: Tree, resource: Resource) -> str | None:
+def _shared_from(tree: Tree, resource: Resource) -> str | None:
     """Return the plan whose configuration a plan shares. A detached plan has its own."""
     reference, state = resource.node.get("basePlan"), resource.node.get("reuseTechnicalConfigurationState")
     if reference is None or reference.kind == "null":
@@ -175,14 +185,14 @@ def _base(tree: Tree, resource: Resource) -> str | None:
     return tree.plan_named(value) or (value if isinstance(value, str) else "another plan")
 
 
-def _by_sort_key(versions: Iterable[HeldVersion]) -> dict[SortKey, list[HeldVersion]]:
-    found: dict[SortKey, list[HeldVersion]] = {}
+def _by_sort_key(versions: Iterable[VersionEntry]) -> dict[SortKey, list[VersionEntry]]:
+    found: dict[SortKey, list[VersionEntry]] = {}
     for one in versions:
         found.setdefault(sort_key(one.number), []).append(one)
     return found
 
 
-def _version(item: Node) -> HeldVersion | None:
+def _version(item: Node) -> VersionEntry | None:
     number = _string(item.get("versionNumber")) if item.kind == "object" else None
     if number is None:
         return None
@@ -193,7 +203,7 @@ def _version(item: Node) -> HeldVersion | None:
         if image_type is not None:
             images.append(VersionImage(image_type, image, sources.read(image.get("source"))))
     lifecycle = (_string(item.get("lifecycleState")) or AVAILABLE).casefold()
-    return HeldVersion(number, item, lifecycle, images)
+    return VersionEntry(number, item, lifecycle, images)
 
 
 def _string(node: Node | None) -> str | None:

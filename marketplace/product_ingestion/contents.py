@@ -12,7 +12,7 @@ from marketplace.product_ingestion import sources
 from marketplace.product_ingestion.configurations import (
     DEPRECATED,
     Configuration,
-    HeldVersion,
+    VersionEntry,
     configurations,
     named,
 )
@@ -71,7 +71,7 @@ class OfferContents:
         return {one.plan_id: one for one in configurations(self.tree)}
 
     @cached_property
-    def by_version(self) -> dict[tuple[str, str], HeldVersion]:
+    def by_version(self) -> dict[tuple[str, str], VersionEntry]:
         """The image versions that are not marked as deleted, by plan and number."""
         return {
             (one.plan_id, version.number): version
@@ -164,7 +164,7 @@ def _version_changes(preview: OfferContents, production: OfferContents) -> list[
     return sentences
 
 
-def _schedule(version: HeldVersion) -> object:
+def _schedule(version: VersionEntry) -> object:
     node = version.node.get("deprecationSchedule")
     return node.value if node is not None else None
 

@@ -17,17 +17,16 @@ from marketplace.json_text import Splice, apply, change_members, parse, set_valu
 from marketplace.model import Slot
 from marketplace.product_ingestion.configurations import (
     Configuration,
-    HeldVersion,
+    VersionEntry,
     VersionImage,
     configuration,
     named,
 )
 from marketplace.product_ingestion.plan_configurations import PlanConfigurations, Trees
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, external_id, schema
-from marketplace.product_ingestion.resources import Resource, Tree, listed
+from marketplace.product_ingestion.resources import Resource, Tree, resources_in
 from marketplace.versions import sort_key
-from marketplace.wording import MAX_NAME, bounded, one_line
-from marketplace.wording import listed as shown_names
+from marketplace.wording import MAX_NAME, bounded, listed, one_line
 
 CONFIGURE_SCHEMA = schema("configure", "2022-03-01-preview2")
 
@@ -45,7 +44,7 @@ def read(text: str, offer_id: str) -> Tree:
         RuleBroken: The text is not a ``configure`` document of this offer, or it asks for a publish.
     """
     try:
-        resources = listed(text)
+        resources = resources_in(text)
     except ValueError as error:
         raise RuleBroken(f"configure: it cannot be sent: {error}. Correct it.") from None
     if any(one.kind == SUBMISSION for one in resources):
@@ -61,7 +60,7 @@ def read(text: str, offer_id: str) -> Tree:
 
 def resources_of(text: str) -> Tree:
     """Return the resources of a definition that `read` has accepted before."""
-    return Tree(listed(text))
+    return Tree(resources_in(text))
 
 
 def completed(text: str) -> str:
@@ -98,9 +97,7 @@ def refuse_left_out(definition: Tree, slots: Trees) -> list[str]:
                 published.update(missing)
                 broken += [_left_out(one.plan_id, number, slot) for number in missing]
             elif missing:
-                warnings.append(
-                    f"Plan {one.plan_id}: {shown_names(missing)} of the draft is left out, and is deleted."
-                )
+                warnings.append(f"Plan {one.plan_id}: {listed(missing)} of the draft is left out, and is deleted.")
     RuleBroken.raise_for(broken)
     return bounded(warnings)
 
@@ -225,18 +222,18 @@ def _configurations(definition: Tree, slots: Trees) -> Iterator[Configuration]:
             yield Configuration(plan_id, resource, None)
 
 
-def _images(definition: Tree, slots: Trees) -> Iterator[tuple[Configuration, HeldVersion, VersionImage]]:
+def _images(definition: Tree, slots: Trees) -> Iterator[tuple[Configuration, VersionEntry, VersionImage]]:
     for one in _configurations(definition, slots):
         for version in one.versions:
             for image in version.images if version.is_there else ():
                 yield one, version, image
 
 
-def _settled(slots: Trees, one: Configuration, version: HeldVersion, image: VersionImage) -> VersionImage | None:
+def _settled(slots: Trees, one: Configuration, version: VersionEntry, image: VersionImage) -> VersionImage | None:
     """Return the image that the draft, or else a published slot, holds with the same source."""
     for tree in slots.values():
         held = configuration(tree, one.plan_id)
         found = held.image(version.number, image.image_type) if held is not None else None
-        if found is not None and found[1].source.same(image.source):
-            return found[1]
+        if found is not None and found.image.source.same(image.source):
+            return found.image
     return None

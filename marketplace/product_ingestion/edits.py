@@ -30,7 +30,7 @@ from marketplace.product_ingestion.configurations import (
     DELETED,
     DEPRECATED,
     Configuration,
-    HeldVersion,
+    VersionEntry,
     configuration,
     configurations,
     dependants,
@@ -63,10 +63,10 @@ class _Changes:
         splices: Other edits.
     """
 
-    restored: list[HeldVersion] = field(default_factory=list)
+    restored: list[VersionEntry] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
-    images: list[tuple[HeldVersion, list[str]]] = field(default_factory=list)
-    replaced: list[tuple[HeldVersion, str]] = field(default_factory=list)
+    images: list[tuple[VersionEntry, list[str]]] = field(default_factory=list)
+    replaced: list[tuple[VersionEntry, str]] = field(default_factory=list)
     lifecycles: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     skus: list[str] = field(default_factory=list)
     splices: list[Splice] = field(default_factory=list)
@@ -190,7 +190,7 @@ def gone(slots: Trees) -> list[ImageVersion]:
         return found
     for live in configurations(slots[Slot.PRODUCTION]):
         held = configuration(slots[Slot.DRAFT], live.plan_id)
-        if held is not None and held.base is None and live.base is None:
+        if held is not None and held.shared_from is None and live.shared_from is None:
             plan = PlanConfigurations(live.plan_id, {Slot.DRAFT: held, Slot.PRODUCTION: live})
             found += [named(live.plan_id, version.number) for version in _missing(plan, plan.live)[0]]
     return list(dict.fromkeys(found))
@@ -198,12 +198,12 @@ def gone(slots: Trees) -> list[ImageVersion]:
 
 def _missing(
     plan: PlanConfigurations, slots: Iterable[Configuration]
-) -> tuple[list[HeldVersion], dict[int, dict[str, str]]]:
+) -> tuple[list[VersionEntry], dict[int, dict[str, str]]]:
     """Return the versions in certain slots that the base lacks, and the images that its own versions lack.
 
     The images are JSON texts by image type, by the ``id`` of the base's entry.
     """
-    versions: dict[SortKey, list[HeldVersion]] = {}
+    versions: dict[SortKey, list[VersionEntry]] = {}
     images: dict[int, dict[str, str]] = defaultdict(dict)
     for published in slots:
         for version in published.versions:
@@ -240,7 +240,7 @@ def _additions(
 
 
 def _active(
-    plan: PlanConfigurations, restored: Sequence[HeldVersion], added: Sequence[WantedImage] = ()
+    plan: PlanConfigurations, restored: Sequence[VersionEntry], added: Sequence[WantedImage] = ()
 ) -> dict[str, set[str]]:
     """Return the image types of the active versions: those of the base, restored ones, and added ones."""
     found = retention.active(plan.base)
@@ -253,7 +253,7 @@ def _active(
 
 
 def _room(
-    plan: PlanConfigurations, restored: Sequence[HeldVersion], added: Sequence[WantedImage], change: Change
+    plan: PlanConfigurations, restored: Sequence[VersionEntry], added: Sequence[WantedImage], change: Change
 ) -> retention.Room:
     before, after = _active(plan, restored), _active(plan, restored, added)
     asked = [image.version for image in change.images if image.plan_id == plan.plan_id]
@@ -336,7 +336,7 @@ def _kept_on(plan: PlanConfigurations) -> list[Splice]:
     return splices
 
 
-def _new_lifecycle(version: HeldVersion, lifecycles: Mapping[str, tuple[str, str | None]]) -> list[Splice]:
+def _new_lifecycle(version: VersionEntry, lifecycles: Mapping[str, tuple[str, str | None]]) -> list[Splice]:
     if version.number not in lifecycles:
         return []
     state, schedule = lifecycles[version.number]
@@ -388,7 +388,7 @@ def _version_text(number: str, images: Mapping[str, str]) -> str:
 
 def _image_text(one: WantedImage, tenant_id: str | None) -> str:
     if one.published is not None:
-        return one.published[1].node.text
+        return one.published.image.node.text
     return object_text({"imageType": written(one.image_type), "source": sources.text(one.image, tenant_id)})
 
 
@@ -402,12 +402,12 @@ def _sku_text(image_type: str, sku: Sku) -> str:
 def _new_urls(one: WantedImage) -> list[Splice]:
     """Return the edits that replace the URLs of an image with the given URLs of the same disks."""
     urls = {disk.place: disk.url for disk in one.source.disks}
-    held = one.held[1].source.disks if one.held is not None else ()
+    held = one.held.image.source.disks if one.held is not None else ()
     return [set_value(disk.node, written(urls[disk.place])) for disk in held if disk.node is not None]
 
 
 def _restored_warning(
-    plan: PlanConfigurations, restored: Sequence[HeldVersion], added: Sequence[WantedImage]
+    plan: PlanConfigurations, restored: Sequence[VersionEntry], added: Sequence[WantedImage]
 ) -> list[str]:
     asked = {one.image.version for one in added}
     numbers = list(dict.fromkeys(one.number for one in restored if one.number not in asked))

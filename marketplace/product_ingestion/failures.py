@@ -166,10 +166,7 @@ def error_of(failures: Iterable[Failure]) -> type[MarketplaceError]:
 
 def words_of(body: str) -> str:
     """Return the words in the body of a refusal, for a person."""
-    try:
-        failures = read(json.loads(body))
-    except (ValueError, RecursionError):
-        failures = []
+    failures = _in_body(body)
     if not any(leaf.message for one in failures for leaf in one.leaves()):
         return words(body)
     return one_line("; ".join(innermost(failures)), MAX_WORDS)
@@ -177,10 +174,7 @@ def words_of(body: str) -> str:
 
 def error_of_answer(answer: Answer) -> type[MarketplaceError] | None:
     """Return the error class for the body of a refusal, ``None`` if the status decides."""
-    try:
-        failures = read(json.loads(answer.text))
-    except (ValueError, RecursionError):
-        failures = []
+    failures = _in_body(answer.text)
     if answer.status in _UNEXPLAINED and not any(one.code for one in failures):
         return _UNEXPLAINED[answer.status]
     if answer.status not in {400, 409, 422, 423}:
@@ -190,6 +184,13 @@ def error_of_answer(answer: Answer) -> type[MarketplaceError] | None:
     if not _VALIDATION.isdisjoint(_codes(failures)) or is_full(failures):
         return Invalid
     return None
+
+
+def _in_body(body: str) -> list[Failure]:
+    try:
+        return read(json.loads(body))
+    except (ValueError, RecursionError):
+        return []
 
 
 def _codes(failures: Iterable[Failure]) -> set[str]:

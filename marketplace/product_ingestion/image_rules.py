@@ -10,7 +10,7 @@ from marketplace import sas
 from marketplace.disks import no_better_sas, sas_problems
 from marketplace.errors import RuleBroken, VersionTaken
 from marketplace.model import Image, ImageVersion, Slot
-from marketplace.product_ingestion.configurations import Configuration, HeldVersion, named
+from marketplace.product_ingestion.configurations import Configuration, VersionEntry, named
 from marketplace.product_ingestion.sources import Source
 from marketplace.product_ingestion.wanted_images import WantedImage
 from marketplace.versions import SortKey, sort_key
@@ -91,7 +91,7 @@ def objections(
 
 
 def _lacks_type(held: Configuration, one: WantedImage, slot: Slot) -> list[str]:
-    versions: list[HeldVersion] = held.by_number.get(sort_key(one.image.version), [])
+    versions: list[VersionEntry] = held.by_number.get(sort_key(one.image.version), [])
     if not versions or held.image(one.image.version, one.image_type) is not None:
         return []
     there = _shown(named(held.plan_id, one.image.version))
@@ -124,7 +124,7 @@ def renewals(wanted: Iterable[WantedImage], now: datetime) -> tuple[list[WantedI
     for one in wanted:
         if one.held is None or one.published is not None or one.source.gallery:
             continue
-        if all(sas.usable(disk.url, now) for disk in one.held[1].source.disks):
+        if all(sas.usable(disk.url, now) for disk in one.held.image.source.disks):
             continue
         if all(sas.usable(disk.url, now) for disk in one.source.disks):
             renewed.append(one)
@@ -140,7 +140,7 @@ def deprecated(wanted: Iterable[WantedImage]) -> list[str]:
         f"{one.image.image_version}: it is there, but deprecated, and stays so. Restore it in Partner Center if "
         "customers should find it."
         for one, held in found
-        if held is not None and not held[0].is_active
+        if held is not None and not held.entry.is_active
     ]
 
 

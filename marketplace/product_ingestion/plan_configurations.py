@@ -6,7 +6,7 @@ from functools import cached_property
 
 from marketplace.errors import PlanMissing, RuleBroken
 from marketplace.model import Slot
-from marketplace.product_ingestion.configurations import Configuration, HeldVersion, VersionImage, configuration
+from marketplace.product_ingestion.configurations import Configuration, HeldImage, configuration
 from marketplace.product_ingestion.resources import Tree
 from marketplace.wording import MAX_NAME, listed, one_line
 
@@ -50,7 +50,7 @@ class PlanConfigurations:
         """Production's configuration, if any. A draft must keep its versions, but not those of the preview."""
         return [held for slot, held in self.slots.items() if slot is Slot.PRODUCTION]
 
-    def published_image(self, number: str, image_type: str) -> tuple[HeldVersion, VersionImage] | None:
+    def published_image(self, number: str, image_type: str) -> HeldImage | None:
         """Return the published image of a version and image type."""
         found = (held.image(number, image_type) for held in self.published.values())
         return next((each for each in found if each is not None), None)
@@ -61,9 +61,9 @@ class PlanConfigurations:
         Raises:
             VersionsHidden: A slot has such a list.
         """
-        was_published = any(held.base is None for held in self.published.values())
+        was_published = any(held.shared_from is None for held in self.published.values())
         for slot, held in self.slots.items():
-            if not held.versions and held.base is None and (slot is not Slot.DRAFT or was_published):
+            if not held.versions and held.shared_from is None and (slot is not Slot.DRAFT or was_published):
                 raise VersionsHidden(
                     f"plan {self.plan_id} was published, and the {slot} shows no image versions of it; an edit could "
                     "delete them. Check that MARKETPLACE_SCHEMA_VERSION is as new as the offer's resources, and look "
@@ -99,8 +99,8 @@ def plan_configurations(slots: Trees, plan_ids: Iterable[str]) -> dict[str, Plan
             )
             continue
         plan = PlanConfigurations(plan_id, present)
-        if plan.base.base is not None:
-            base = one_line(plan.base.base, MAX_NAME)
+        if plan.base.shared_from is not None:
+            base = one_line(plan.base.shared_from, MAX_NAME)
             broken.append(
                 f"Plan {plan_id} shares the technical configuration of {base}, which has its images. Give the images "
                 f"for plan {base}, or detach {plan_id} from it in Partner Center."

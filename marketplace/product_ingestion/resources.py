@@ -159,23 +159,23 @@ def read(text: str) -> Tree:
         ValueError: The text is not JSON, or not an object with an array of resources.
     """
     root = parse(text)
-    resources = _listed(root)
+    resources = _resources(root)
     target = _target(root)
     named = {number_of(one.id) for one in resources if one.kind == SUBMISSION and _target(one.node) == target}
     own = named - {None} if target else set()
     return Tree([one for one in resources if one.kind != SUBMISSION], own.pop() if len(own) == 1 else None)
 
 
-def listed(text: str) -> list[Resource]:
+def resources_in(text: str) -> list[Resource]:
     """Return the resources of a text, including submissions.
 
     Raises:
         ValueError: The text is not JSON, or not an object with an array of resources.
     """
-    return _listed(parse(text))
+    return _resources(parse(text))
 
 
-def _listed(root: Node) -> list[Resource]:
+def _resources(root: Node) -> list[Resource]:
     array = root.get("resources") if root.kind == "object" else None
     if array is None or array.kind != "array":
         raise ValueError("it has no array of resources")

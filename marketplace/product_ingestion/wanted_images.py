@@ -9,8 +9,7 @@ from marketplace.errors import PlanMissing, RuleBroken
 from marketplace.model import Image, Sku
 from marketplace.product_ingestion import sources
 from marketplace.product_ingestion.configurations import (
-    HeldVersion,
-    VersionImage,
+    HeldImage,
     architecture,
     configurations,
     matching_image_type,
@@ -40,12 +39,12 @@ class WantedImage:
         return self.plan.plan_id, self.image.version, self.image_type
 
     @cached_property
-    def held(self) -> tuple[HeldVersion, VersionImage] | None:
+    def held(self) -> HeldImage | None:
         """The image of the same version and image type in the configuration that the edit starts from."""
         return self.plan.base.image(self.image.version, self.image_type)
 
     @cached_property
-    def published(self) -> tuple[HeldVersion, VersionImage] | None:
+    def published(self) -> HeldImage | None:
         """The published image of the same version and image type."""
         return self.plan.published_image(self.image.version, self.image_type)
 
