@@ -1,16 +1,32 @@
 """The stages that only `ValidateAndGoLive` has: promote a preview, and end live."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.offers import Survey
-    from marketplace.model import OperationKind
+    from activities.operations import (
+        NOT_APPROVED,
+        PREVIEW_CHANGED,
+        GoLiveRequest,
+        OperationActivities,
+        VerifyLiveRequest,
+    )
+    from marketplace.model import ImageVersion, OperationKind
     from marketplace.wording import listed
     from workflows.approval import Approval
-    from workflows.errors import final
-    from workflows.messages import Outcome, PublicationResult, ValidateAndGoLiveInput
+    from workflows.calls import START, VERIFY, read, within
+    from workflows.errors import application_error, final
+    from workflows.messages import Outcome, PublicationResult, PublishStage, ValidateAndGoLiveInput
     from workflows.people import LIVE, notify
-    from workflows.stages import PreviewChangedError, Stages
+    from workflows.publication import Purpose
+    from workflows.stages import Stages
+    from workflows.waiting import heed_cancellation
+
+VERIFY_WITHIN = timedelta(days=1)
 
 
 class GoingLive:
@@ -74,22 +90,67 @@ class GoingLive:
                 "MarketplaceError",
                 f"{self._wanted.key}: the marketplace shows a preview but no operation that published it.",
             )
+        await self._request(publish_id, known)
+
+    async def _request(self, publish_id: str, known: Sequence[str]) -> None:
+        """Ask the marketplace to go live, and set the operation to follow; ask for approval again if it refuses."""
+        await heed_cancellation()
+        stages, publication = self._stages, self._stages.publication
+        stages.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
+        publication.go_live_requested = True
+        request = GoLiveRequest(
+            offer=stages.offer,
+            known_operations=list(known),
+            approved_publish=publish_id,
+            images=self._wanted.images,
+            shown=self._approval.shown(),
+            approver=self._approval.approver,
+        )
         try:
-            await self._stages.go_live(
-                publish_id, self._wanted.images, self._approval.shown(), known, self._approval.approver
+            started = await workflow.execute_activity_method(
+                OperationActivities.go_live,
+                request,
+                **within(stages.waiting.time_left(), START, f"Go live with {stages.offer}"),
             )
-        except PreviewChangedError as error:
-            self._approval.preview_changed(str(error))
+        except ActivityError as error:
+            reason = application_error(error)
+            publication.go_live_requested = reason.type not in {PREVIEW_CHANGED, NOT_APPROVED}
+            await heed_cancellation()
+            if publication.go_live_requested:
+                raise
+            self._approval.preview_changed(reason.message)
+            return
+        await heed_cancellation()
+        publication.changed = True
+        stages.name_followed(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known)
 
     async def verify(self, survey: Survey | None = None) -> None:
         """Wait until Production shows what was promoted, by this run or by somebody else."""
-        images = self._wanted.images
         if survey is None:
             adds = self._approval.sign_off.promotion.adds
-            await self._stages.verify_live(images, [] if images else adds)
+            await self._verify([] if self._wanted.images else adds, VERIFY_WITHIN)
             return
-        # Whoever promoted it may have had another preview in mind: after a while it is surveyed anew.
-        await self._stages.glance_live(images, survey.promotion.adds)
+        try:
+            await self._verify(survey.promotion.adds, self._wanted.polling.max_interval)
+        except ActivityError as error:
+            await heed_cancellation()
+            # Somebody else may have promoted another preview: survey the offer again after a while.
+            if application_error(error).type != "OperationTimedOut":
+                raise
+
+    async def _verify(self, versions: Sequence[ImageVersion], time: timedelta) -> None:
+        """Wait until Production holds the wanted images and these versions."""
+        stages = self._stages
+        stages.logbook.waits_for("Production to show the images")
+        await read(
+            OperationActivities.verify_live,
+            VerifyLiveRequest(offer=stages.offer, images=self._wanted.images, versions=list(versions)),
+            within(
+                min(stages.waiting.time_left(), time),
+                VERIFY,
+                f"Check that Production of {stages.offer} holds the images",
+            ),
+        )
 
     async def end(self, survey: Survey | None = None) -> PublicationResult:
         """End live, with the run's own go-live or with the last one that the survey shows."""

@@ -1,4 +1,4 @@
-"""The stages that the procedures share: survey, edit, publish, follow, make way, go live, verify, take back.
+"""The stages that the procedures share: survey, edit, publish, make way, follow.
 
 A procedure is a loop: follow the running operation, survey the offer, do the next thing that is missing. What a stage
 learns and a survey cannot show goes into the control state. The loop can then go on in a new history.
@@ -22,22 +22,17 @@ with workflow.unsafe.imports_passed_through():
         SurveyRequest,
     )
     from activities.operations import (
-        NOT_APPROVED,
-        PREVIEW_CHANGED,
         PUBLISH_IN_PROGRESS,
         CancelAnswer,
         CancelRequest,
         CancelState,
-        GoLiveRequest,
         LookRequest,
         OperationActivities,
         PublishRequest,
         StartedOperation,
-        VerifyLiveRequest,
     )
     from marketplace.model import (
         ForeignEdits,
-        Image,
         ImageVersion,
         OfferDefinition,
         OfferKey,
@@ -45,11 +40,10 @@ with workflow.unsafe.imports_passed_through():
         OperationKind,
         OperationReport,
         OperationState,
-        Promotion,
         WhenFull,
         shown_id,
     )
-    from workflows.calls import READ, START, VERIFY, read, within
+    from workflows.calls import READ, START, read, within
     from workflows.draft import DraftWrite, DraftWriter
     from workflows.errors import application_error, ended_badly, final, refused_for_good
     from workflows.following import Follower
@@ -73,14 +67,8 @@ MAX_ROUNDS = 100
 MAX_WORKFLOW_ID = 200
 """Bytes. Temporal's SQL stores take 255. A run with a longer ID would hang there instead of failing."""
 
-VERIFY_WITHIN = timedelta(days=1)
-
 GLANCE = timedelta(minutes=1)
 """How long the run waits for details that it only displays."""
-
-
-class PreviewChangedError(Exception):
-    """The preview is not the approved one, or its approver is not allowed. Nothing was sent."""
 
 
 class Stages:
@@ -501,81 +489,6 @@ class Stages:
             if answer.report is not None:
                 self.logbook.looked(answer.report)
         await heed_cancellation()
-
-    # Go live
-
-    async def go_live(
-        self,
-        approved_publish: str,
-        images: Sequence[Image],
-        shown: Promotion | None,
-        known_operations: Sequence[str],
-        approver: str | None,
-    ) -> None:
-        """Promote the approved preview, and set the operation to follow.
-
-        Args:
-            approved_publish: ID of the publish whose preview was approved.
-            images: The images that the preview must hold.
-            shown: What going live does, as it was shown for approval.
-            known_operations: IDs of the newest operations when the preview was approved, newest first.
-            approver: Who approved it.
-
-        Raises:
-            PreviewChangedError: The preview is no longer the approved one. Nothing was sent.
-        """
-        await heed_cancellation()
-        publication = self.publication
-        self.logbook.stage(PublishStage.GOING_LIVE, "the marketplace to accept the go-live request")
-        publication.go_live_requested = True
-        try:
-            started = await workflow.execute_activity_method(
-                OperationActivities.go_live,
-                GoLiveRequest(
-                    offer=self.offer,
-                    known_operations=list(known_operations),
-                    approved_publish=approved_publish,
-                    images=list(images),
-                    shown=shown,
-                    approver=approver,
-                ),
-                **within(self.waiting.time_left(), START, f"Go live with {self.offer}"),
-            )
-        except ActivityError as error:
-            publication.go_live_requested = application_error(error).type not in {PREVIEW_CHANGED, NOT_APPROVED}
-            await heed_cancellation()
-            if publication.go_live_requested:
-                raise
-            raise PreviewChangedError(application_error(error).message) from error
-        await heed_cancellation()
-        publication.changed = True
-        self.name_followed(
-            started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known_operations
-        )
-
-    async def glance_live(self, images: Sequence[Image], versions: Sequence[ImageVersion]) -> None:
-        """Wait until Production holds the images, but no longer than ``max_interval``."""
-        try:
-            await self.verify_live(images, versions, self.patience.polling.max_interval)
-        except ActivityError as error:
-            await heed_cancellation()
-            if application_error(error).type != "OperationTimedOut":
-                raise
-
-    async def verify_live(
-        self, images: Sequence[Image], versions: Sequence[ImageVersion], time: timedelta = VERIFY_WITHIN
-    ) -> None:
-        """Wait until Production holds the images."""
-        self.logbook.waits_for("Production to show the images")
-        await read(
-            OperationActivities.verify_live,
-            VerifyLiveRequest(offer=self.offer, images=list(images), versions=list(versions)),
-            within(
-                min(self.waiting.time_left(), time),
-                VERIFY,
-                f"Check that Production of {self.offer} holds the images",
-            ),
-        )
 
     # The end
 

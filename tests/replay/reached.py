@@ -1,8 +1,8 @@
-"""``python -m tests.replay.reached [FOLDER …]``: says which lines of the procedures no history reaches.
+"""``python -m tests.replay.reached [FOLDER …]``: lists the lines of the procedures that no history reaches.
 
-A line that decides what a run does and is in no history may change what it does without any replay noticing. Play a
-scene that comes by it. The histories are those that are kept, and those in the folders. The exit status is 1 where
-there is such a line.
+A replay cannot notice a change to a line that decides what a run does unless some history reaches the line. Play a
+scene that reaches it. The histories are the recorded ones and those in the folders. The exit status is 1 if a line is
+not reached.
 """
 
 import asyncio
@@ -17,32 +17,32 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 PROJECT = Path(__file__).parents[2]
 
 NO_COMMANDS = {"__init__", "inputs", "measuring", "messages", "page", "publication", "search_attributes"}
-"""What in `workflows` decides nothing."""
+"""Modules of `workflows` that decide nothing."""
 
 PROCEDURES = [
     *(path for path in sorted(PROJECT.glob("workflows/*.py")) if path.stem not in NO_COMMANDS),
-    PROJECT / "activities" / "offers.py",  # what a survey says of itself
+    PROJECT / "activities" / "offers.py",  # for the properties of a survey
 ]
 
 NEVER_IN_A_HISTORY = {
-    r"@workflow\.query": "a query is not recorded",
-    r"@decide_go_live\.validator": "an update that is refused at once is not recorded",
-    r"^class OfferActivities": "the work of an activity is not done again",
-    r"^def _(with|until_published)\(": "likewise",
-    r"return Change\($": "likewise",
+    r"@workflow\.query": "queries are not recorded",
+    r"@decide_go_live\.validator": "an update that the validator refuses is not recorded",
+    r"^class OfferActivities": "activities are not replayed",
+    r"^def _(with|until_published)\(": "activities are not replayed",
+    r"return Change\($": "activities are not replayed",
     r"return await self\._survey_once_shown\(wanted\)$": "somebody would have to publish while the draft is written",
-    r"def _last_note": "it is told after a hundred rounds",
-    r"if survey.preview_of == published.operation_id": "somebody would have to publish other plans just before us",
-    r"!= \"OperationTimedOut\":\n\s+raise$": "likewise: Production would have to become unreadable for good",
+    r"def _last_note": "it takes a hundred rounds",
+    r"if survey.preview_of == published.operation_id": "somebody would have to publish other plans just before",
+    r"!= \"OperationTimedOut\":\n\s+raise$": "Production would have to become unreadable for good",
     r"changed the offer \{MAX_ROUNDS\} times": "a hundred rounds make a history of megabytes",
-    r"check_now is not heeded any more": "ten thousand events likewise",
+    r"check_now is not heeded any more": "ten thousand events make a history of megabytes",
+    r"interval = max\(interval, WHEN_LONG\)": "ten thousand events make a history of megabytes",
     r"shows a preview but no operation": "the marketplace would have to forget five operations",
-    r"interval = max\(interval, WHEN_LONG\)": "likewise",
-    r"a write is of an offer or of images": "it always is",
+    r"a write needs an offer or images": "it always has one",
     r"if is_cancelled_exception\(error\):\n\s+raise\n\s+reason = application_error": "a run is cancelled once",
-    r"if operation_id is None:\n\s+return$": "what was asked to cancel has an id",
+    r"if operation_id is None:\n\s+return$": "an operation whose cancellation was requested has an ID",
 }
-"""Lines, as regular expressions, and why no scene comes by them."""
+"""Lines that no scene reaches, as regular expressions, and the reasons."""
 
 
 async def _replay(folders: Sequence[Path]) -> None:
