@@ -26,7 +26,7 @@ If an operation fails and the service names the stage, the step is named after t
 """
 
 _COMPLETED = "completed"
-_UNFINISHED = frozenset({"notstarted", "running", _COMPLETED})
+_STATUSES = frozenset({"notstarted", "running", _COMPLETED})
 _RESULTS = frozenset({"pending", "succeeded", "failed", "cancelled", "canceled"})
 
 _STEP_STATES = {
@@ -93,20 +93,19 @@ def progress(status: object, result: object) -> tuple[Progress, list[str]]:
 
     "Completed" with an unknown result is a failure. "Completed" with a pending result is still running.
     """
-    words = [_letters(status), _letters(result)]
-    known = (_UNFINISHED, _RESULTS)
+    how_far, outcome = _letters(status), _letters(result)
     unknown = [
         _shown(given)
-        for given, word, vocabulary in zip((status, result), words, known, strict=True)
+        for given, word, vocabulary in ((status, how_far, _STATUSES), (result, outcome, _RESULTS))
         if word not in vocabulary and given not in (None, "")
     ]
-    if words[0] == "notstarted":
+    if how_far == "notstarted":
         return Progress.NOT_STARTED, unknown
-    if words[0] != _COMPLETED or words[1] == "pending":
+    if how_far != _COMPLETED or outcome == "pending":
         return Progress.RUNNING, unknown
-    if words[1] == "succeeded":
+    if outcome == "succeeded":
         return Progress.SUCCEEDED, unknown
-    return (Progress.CANCELED if words[1].startswith("cancel") else Progress.FAILED), unknown
+    return (Progress.CANCELED if outcome.startswith("cancel") else Progress.FAILED), unknown
 
 
 def state(kind: OperationKind, now: Progress) -> OperationState:

@@ -563,9 +563,9 @@ async def test_an_edit_of_a_missing_offer_is_not_found() -> None:
 async def test_a_draft_of_an_undocumented_shape_is_unreadable() -> None:
     service = Service(document("1.0.0"))
     service.slots["Draft"] = '{"id": NaN}'
-    with pytest.raises(errors.Unreadable, match="odd"):
+    with pytest.raises(errors.Unreadable, match="not as documented"):
         await service.edit(image("1.0.0"))
-    with pytest.raises(errors.Unreadable, match="odd"):
+    with pytest.raises(errors.Unreadable, match="not as documented"):
         await service.marketplace().read_slot(OFFER, Slot.DRAFT)
 
 
