@@ -169,7 +169,16 @@ def test_every_rule_is_tested_says_what_to_do_and_how_bad_it_is() -> None:
     for rule in RULES:
         assert rule["alert"] in tested
         assert rule["labels"]["severity"] in {"critical", "warning"}
-        assert rule["annotations"].keys() == {"summary", "description"}
+        assert rule["annotations"].keys() == {"summary", "runbook", "description"}
+
+
+def test_every_rule_names_its_section_in_the_manual_of_operation_and_each_of_these_has_its_rule() -> None:
+    manual = (FOLDER.parent / "docs" / "operations.md").read_text().partition("## What to do for each alert")[2]
+    sections = dict(re.findall(r"^### (\w+)$\s+(.+?)(?=^##|\Z)", manual, re.MULTILINE | re.DOTALL))
+
+    assert sections.keys() == {rule["alert"] for rule in RULES}
+    for rule in RULES:
+        assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
 
 
 async def test_every_panel_shows_something_of_a_worker_that_works(
