@@ -1,0 +1,494 @@
+"""Secrets are planted wherever a worker meets one, and whatever people and machines can read is searched for them."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+import httpx
+import pytest
+from aiohttp import web
+from google.protobuf.message import Message
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from cli.__main__ import main
+from tests.apis.api import Api
+from tests.desk import OFFER, PLAN, SAS, STEPS, vhd
+from tests.harness.processes import free_port
+from tests.harness.temporal_server import connected
+from tests.process.outside import ENTRA, MARKETPLACE, TRACES, WEBHOOK, Outside, Wire
+from tests.process.processes import Programs, Publisher, until, until_working
+from worker.encryption import ENCODING, EncryptionCodec
+from worker.registration import data_converter
+
+QUEUE = "secrets"
+FAST = {"polling": {"min_interval": "PT0.1S", "max_interval": "PT0.2S"}}
+DANA = "dana@fabrikam.example"
+
+# Letters and digits only: no encoding changes how they are written.
+CLIENT_SECRET = "PLANTEDclientsecret"
+PROXY_PASSWORD = "PLANTEDproxypassword"
+HOOK_PATH, HOOK_QUERY = "PLANTEDhookpath", "PLANTEDhookquery"
+NOTIFY_SECRET = "PLANTEDnotifysecret"
+TRACES_TOKEN = "PLANTEDtracestoken"
+ENCRYPTION_KEY = base64.b64encode(b"PLANTEDencryptionkey+32+bytes+++").decode()
+ACCOUNT_KEY = base64.b64encode(b"PLANTEDaccountkey").decode()
+API_KEY = "021aciceotso1200"
+"""Made of the characters that HTTP/2 writes in five bits each, so that it can be found in what is sent."""
+
+OF_FIVE_BITS = "012aceiost"
+
+CREATED, CREATED_DATA, LOGO, LEADS = "PLANTEDcreateddisk", "PLANTEDcreateddata", "PLANTEDlogo", "PLANTEDleads"
+OS_DISK, DATA_DISK, EXPIRED, ASTRAY = "PLANTEDosdisk", "PLANTEDdatadisk", "PLANTEDexpired", "PLANTEDastray"
+OTHER_DISK, QUOTED = "PLANTEDotherdisk", "PLANTEDquotedbycertification"
+SIGNED_BY_US = "4.3.0-logs"
+"""A disk that the input does not sign, of the account whose key the worker has."""
+
+OF_INPUTS = {CREATED, CREATED_DATA, LOGO, LEADS, OS_DISK, DATA_DISK, EXPIRED, ASTRAY, OTHER_DISK}
+"""Secrets that a person puts into an input."""
+
+EDITS = {"put_offer", "edit_images"}
+"""The activities that need the signatures of an input."""
+
+SIGNATURE_FIRST = "sig={}%2B&sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z"
+SIGNATURE_BETWEEN = "sv=2022-11-02&sr=c&sig={}%3D&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z"
+SIGNATURE_LAST = SAS.replace("INVENTED", "{}")
+
+Place: TypeAlias = tuple[str, bytes]
+"""Where somebody can read, and what there is to read."""
+
+
+@dataclass
+class Stage:
+    """Where the runs of the test play."""
+
+    api: Api
+    outside: Outside
+    sandbox_url: str
+    client: Client
+    began: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+    async def publisher(self, name: str, **switches: object) -> Publisher:
+        """Return a publisher of the test's own, with an offer whose ID is its name."""
+        found = Publisher(f"{self.api.name}-{name}", self.sandbox_url)
+        await found.control("PUT", "switches", {"step_durations": dict.fromkeys(STEPS, 0.1), **switches})
+        async with httpx.AsyncClient(base_url=self.sandbox_url) as http:
+            body = {"publisher": found.name}
+            (await http.put(f"/_control/owners/{found.name}", json=body)).raise_for_status()
+        return found
+
+    def creation(self, publisher: Publisher) -> dict[str, Any]:
+        """Make the input that creates the publisher's offer, with secrets in all places."""
+        text = json.dumps(self.api.document(publisher.name, ["4.2.0"]))
+        disks = [(number, f"{vhd(f'4.2.0-{number}')}?{SIGNATURE_LAST.format(CREATED_DATA)}") for number in range(2)]
+        in_portal = json.dumps([{"lun": number, "vhdUrl": url} for number, url in disks])
+        in_ingestion = json.dumps([{"lunNumber": number, "uri": url} for number, url in disks])
+        text = text.replace('"lunVhdDetails": []', f'"lunVhdDetails": {in_portal}')
+        text = text.replace('"dataDisks": []', f'"dataDisks": {in_ingestion}')
+        text = text.replace(SAS, SIGNATURE_FIRST.format(CREATED)).replace(f'"{OFFER}"', f'"{publisher.name}"')
+        text = re.sub(r"(logo-4[08]\.png)", rf"\1?sv=2022-11-02&sig={LOGO}&se=2199-01-01", text)
+        document = json.loads(text)
+        if self.api.name == "cloud-partner":
+            configuration = {"table": "leads", "connectionString": LEADS}
+            document["definition"]["offer"]["microsoft-azure-marketplace.tableLeadConfiguration"] = configuration
+        else:
+            [leads] = [each for each in document["resources"] if "/customer-leads/" in each["$schema"]]
+            leads["azureTableLeadConfiguration"] = {"connectionString": LEADS}
+        return self.api.creation(publisher.name, document)
+
+    def images(self, publisher: Publisher, query: str, **image: object) -> dict[str, Any]:
+        """Make an input that asks for an image."""
+        wanted = {"plan_id": PLAN, "version": "4.3.0", "os_vhd_url": f"{vhd('4.3.0')}?{query}", **image}
+        return {"publisher_id": publisher.name, "offer_id": publisher.name, "images": [wanted]}
+
+    async def start(self, name: str, workflow: str, start: dict[str, Any]) -> WorkflowHandle[Any, Any]:
+        """Start a run."""
+        self.began.append(f"{self.api.name}/{name}")
+        return await self.client.start_workflow(workflow, start | FAST, id=self.began[-1], task_queue=QUEUE)
+
+    async def decide(self, run: WorkflowHandle[Any, Any], decision: str) -> None:
+        """Decide on going live by the command, once the run asks, while somebody watches it."""
+
+        async def asks() -> bool:
+            return bool((await run.query("progress"))["stage"] == "awaiting_approval")
+
+        await until(asks)
+        watching = asyncio.create_task(asyncio.to_thread(main, ["watch", run.id]))
+        assert await asyncio.to_thread(main, [decision, run.id, "--approver", DANA]) == 0
+        await watching
+
+    async def fails(self, name: str, workflow: str, start: dict[str, Any]) -> str:
+        """Play a run that fails; answers with the type of its error."""
+        run = await self.start(name, workflow, start)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await run.result()
+        assert isinstance(failed.value.cause, ApplicationError), failed.value.cause
+        return str(failed.value.cause.type)
+
+
+async def test_no_secret_is_anywhere_but_where_it_has_to_be(
+    api: Api,
+    programs: Programs,
+    marketplace_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    temporal, metrics, codec = free_port(), free_port(), EncryptionCodec({"2026": base64.b64decode(ENCRYPTION_KEY)})
+    programs.temporal(temporal)
+    await connected(f"127.0.0.1:{temporal}")
+    client = await Client.connect(f"127.0.0.1:{temporal}", data_converter=data_converter(codec))
+    wire, outside = Wire(temporal), Outside(marketplace_url, tmp_path)
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(wire.listening())
+        await stack.enter_async_context(outside.listening())
+        base = f"http://{MARKETPLACE}" + ("" if api.name == "cloud-partner" else "/rp/product-ingestion")
+        proxy = f"http://release:{PROXY_PASSWORD}@127.0.0.1:{outside.proxy_port}"
+        shared = {
+            "TEMPORAL_ADDRESS": address,
+            "TEMPORAL_API_KEY": API_KEY,
+            "TEMPORAL_TLS": "false",
+            "TEMPORAL_TASK_QUEUE": QUEUE,
+            "PAYLOAD_ENCRYPTION_KEYS": f"2026:{ENCRYPTION_KEY}",
+        }
+        for name, value in {**shared, "TEMPORAL_CONFIG_FILE": "/dev/null"}.items():
+            monkeypatch.setenv(name, value)
+        outside.entra_refuses = True
+        worker = programs.python(
+            *("-m", "worker"),
+            environment=shared
+            | {
+                "MARKETPLACE_API": api.name,
+                "MARKETPLACE_URL": base,
+                "AZURE_AUTHORITY_HOST": f"https://{ENTRA}",
+                "AZURE_TENANT_ID": "c2d8b7a4-54a6-4bf0-9b7e-0f8f3a1d6e90",
+                "AZURE_CLIENT_ID": "11111111-2222-3333-4444-555555555555",
+                "AZURE_CLIENT_SECRET": CLIENT_SECRET,
+                "AZURE_STORAGE_ACCOUNT_KEYS": f"fabrikamimages={ACCOUNT_KEY}",
+                "HTTP_PROXY": proxy,
+                "HTTPS_PROXY": proxy,
+                "SSL_CERT_FILE": str(outside.certificate),
+                "NOTIFY_WEBHOOK_URL": f"http://{WEBHOOK}/{HOOK_PATH}?code={HOOK_QUERY}",
+                "NOTIFY_SECRET": NOTIFY_SECRET,
+                "METRICS_ADDRESS": f"127.0.0.1:{metrics}",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{TRACES}",
+                "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Basic%20{TRACES_TOKEN}",
+                "LOG_LEVEL": "DEBUG",
+                "LOG_FORMAT": "json" if api.name == "cloud-partner" else "text",
+            },
+        )
+        await until_working(worker)
+        stage = Stage(api, outside, marketplace_url, client)
+        summary = tmp_path / "summary.md"
+        await play(stage, summary)
+        sealed, opened = await histories(client, codec)
+        places = [
+            *stage.places,
+            *[place async for place in sights(client)],
+            ("what the command writes", "".join(capsys.readouterr()).encode()),
+            ("the summary of a pipeline", summary.read_bytes()),
+            ("/metrics", await read(f"http://127.0.0.1:{metrics}/metrics")),
+        ]
+        assert await asyncio.to_thread(worker.stop) == 0  # what is left of the spans is sent then
+        places.append(("the worker's log", worker.said().encode()))
+        places += [("a notification", f"{each.headers}\n".encode() + each.body) for each in outside.of(WEBHOOK)]
+        places += [("spans", each.body) for each in outside.of(TRACES)]
+
+    secrets = planted_and_used(outside, wire, sealed)
+    assert_worth_reading(stage, places)
+
+    assert found(secrets, places) == set()
+    assert found(secrets, in_history(sealed)) == set()
+    # Without PAYLOAD_ENCRYPTION_KEYS a history is as this one is decrypted: what a person signed is in inputs.
+    assert {secret for secret, _ in found(secrets, in_history(opened))} == OF_INPUTS
+    assert found(secrets, in_history(without_inputs(opened))) == set()
+
+
+async def play(stage: Stage, summary: Path) -> None:
+    """Play runs that end well and badly, in many ways."""
+    one = await stage.publisher("one")
+    nothing = {"publisher_id": one.name, "offer_id": one.name}
+    assert await stage.fails("no-token", "CheckLastOperationStatus", nothing) == "NotAuthorized"
+    stage.outside.entra_refuses = False
+
+    async with asyncio.TaskGroup() as group:
+        for scene in (
+            release(stage, one),
+            fail_at_certification(stage),
+            refuse_the_token(stage),
+            refuse_the_offer(stage),
+            answer_nonsense(stage),
+            cancel(stage),
+        ):
+            group.create_task(scene)
+    for workflow_id in stage.began:
+        await asyncio.to_thread(main, ["watch", workflow_id])
+        await asyncio.to_thread(main, ["wait", workflow_id, "--summary", str(summary)])
+
+
+async def release(stage: Stage, one: Publisher) -> None:
+    """Create an offer, and bring an image to Production at the second attempt."""
+    created = await stage.start("creation", "CreateOfferAndPublish", stage.creation(one))
+    assert (await created.result())["outcome"] == "preview"
+    expired = stage.images(one, SIGNATURE_LAST.format(EXPIRED).replace("2199", "2024"))
+    assert await stage.fails("expired", "UpdateOfferAndPublish", expired) == "InvalidInput"
+    mistyped = stage.images(one, SAS, version=f"{vhd('4.3.0')}?{SIGNATURE_LAST.format(ASTRAY)}")
+    assert await stage.fails("mistyped", "UpdateOfferAndPublish", mistyped) == "InvalidInput"
+
+    disks = [
+        {"lun": 0, "vhd_url": f"{vhd('4.3.0-data')}?{SIGNATURE_BETWEEN.format(DATA_DISK)}"},
+        {"lun": 1, "vhd_url": vhd(SIGNED_BY_US)},
+    ]
+    promotion = stage.images(one, SIGNATURE_LAST.format(OS_DISK), data_disks=disks)
+    promotion["approval"] = {"approvers": [DANA]}
+    rejected = await stage.start("rejected", "ValidateAndGoLive", promotion)
+    await stage.decide(rejected, "reject")
+    with pytest.raises(WorkflowFailureError):
+        await rejected.result()
+    released = await stage.start("released", "ValidateAndGoLive", promotion)
+    await stage.decide(released, "approve")
+    assert (await released.result())["outcome"] == "live"
+
+    other = f"{vhd('other')}?{SIGNATURE_FIRST.format(OTHER_DISK).replace('sig=', 'SIG=')}"
+    conflict = stage.images(one, SAS, os_vhd_url=other, data_disks=disks)
+    assert await stage.fails("conflict", "UpdateOfferAndPublish", conflict) == "VersionConflict"
+
+
+async def fail_at_certification(stage: Stage) -> None:
+    """Let certification fail, with words that quote a signature."""
+    publisher = await stage.publisher("uncertified")
+    quoted = f"<p>Cannot read <a>{vhd('4.2.0')}?{SIGNATURE_LAST.format(QUOTED)}</a></p>"
+    await publisher.control("PUT", "steps/displaycertify", {"outcome": "fail", "messages": [quoted]})
+    failed = await stage.fails("uncertified", "CreateOfferAndPublish", stage.creation(publisher))
+    assert failed == "PublishFailed"
+
+
+async def refuse_the_token(stage: Stage) -> None:
+    """Refuse the worker's token, and repeat it."""
+    publisher = await stage.publisher("unauthorized")
+    stage.outside.hostile[publisher.name] = lambda request, body: echo(401, request, body)
+    failed = await stage.fails("unauthorized", "CreateOfferAndPublish", stage.creation(publisher))
+    assert failed == "NotAuthorized"
+
+
+async def refuse_the_offer(stage: Stage) -> None:
+    """Refuse what is written, and repeat all of it."""
+    publisher = await stage.publisher("refused")
+
+    def refuse(request: web.Request, body: str) -> web.Response | None:
+        return echo(422, request, body) if request.method in {"PUT", "POST"} else None
+
+    stage.outside.hostile[publisher.name] = refuse
+    failed = await stage.fails("refused", "CreateOfferAndPublish", stage.creation(publisher))
+    assert failed == "ValidationFailed"
+
+
+async def answer_nonsense(stage: Stage) -> None:
+    """Answer what nobody can read, with secrets in it."""
+    publisher = await stage.publisher("nonsense")
+    answered: list[str] = []
+
+    def ramble(request: web.Request, body: str) -> web.Response:
+        answered.append(request.path)
+        return web.Response(text=repeated(request, body))
+
+    stage.outside.hostile[publisher.name] = ramble
+    run = await stage.start("nonsense", "CreateOfferAndPublish", stage.creation(publisher))
+    await until(lambda: len(answered) > 1)  # the first attempt has failed, which the run's child shows
+    stage.places += [place async for place in sights(stage.client)]
+    await run.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await run.result()
+
+
+async def cancel(stage: Stage) -> None:
+    """Cancel a run whose publication goes on."""
+    publisher = await stage.publisher("canceled")
+    await publisher.control("PUT", "steps/displaycertify", {"outcome": "never"})
+    run = await stage.start("canceled", "CreateOfferAndPublish", stage.creation(publisher))
+
+    async def is_publishing() -> bool:
+        return bool((await run.query("progress"))["operation"])
+
+    await until(is_publishing)
+    await run.cancel()
+    with pytest.raises(WorkflowFailureError) as canceled:
+        await run.result()
+    assert isinstance(canceled.value.cause, CancelledError)
+
+
+def echo(status: int, request: web.Request, body: str) -> web.Response:
+    return web.json_response({"error": {"code": "Bad", "message": repeated(request, body)}}, status=status)
+
+
+def repeated(request: web.Request, body: str) -> str:
+    """Return the secrets of a request, as a careless service might repeat them."""
+    authorization = request.headers["Authorization"]
+    signed = re.findall(r'https://[^"]+sig=[^"]+', body, re.IGNORECASE)
+    return f"Not with {authorization} ({authorization.split()[1]}): {' '.join(signed[:2])} {body[:100]}"
+
+
+async def read(url: str) -> bytes:
+    async with httpx.AsyncClient() as http:
+        return (await http.get(url)).raise_for_status().content
+
+
+Event: TypeAlias = tuple[str, HistoryEvent]
+"""An event, and the type of its workflow."""
+
+
+async def histories(client: Client, codec: EncryptionCodec) -> tuple[Sequence[Event], Sequence[Event]]:
+    """Return all events of all runs, as they are kept and decrypted."""
+    sealed = [
+        (run.workflow_type, event)
+        async for run in client.list_workflows()
+        async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events()
+    ]
+    opened = []
+    for workflow, event in sealed:
+        copy = HistoryEvent.FromString(event.SerializeToString())
+        await decrypt(copy, codec)
+        opened.append((workflow, copy))
+    return sealed, opened
+
+
+async def decrypt(message: Message, codec: EncryptionCodec) -> None:
+    """Decrypt the payloads within a message, where they are."""
+    if isinstance(message, Payload):
+        [plain] = await codec.decode([message])
+        message.CopyFrom(plain)
+        return
+    for described, value in message.ListFields():
+        if described.message_type is None:
+            continue
+        if described.message_type.GetOptions().map_entry:
+            parts = [part for part in value.values() if isinstance(part, Message)]
+        else:
+            parts = [value] if isinstance(value, Message) else list(value)
+        for part in parts:
+            await decrypt(part, codec)
+
+
+async def sights(client: Client) -> AsyncIterator[Place]:
+    """Yield what Temporal shows of each run beside its history."""
+    async for run in client.list_workflows():
+        handle = client.get_workflow_handle(run.id, run_id=run.run_id)
+        yield "the list of runs", run.raw_info.SerializeToString()
+        yield "describe", (await handle.describe()).raw_description.SerializeToString()
+        if not run.id.startswith("internal/"):
+            for query in ("progress", "__stack_trace", "__temporal_workflow_metadata"):
+                yield f"query {query}", json.dumps(await handle.query(query), default=str).encode()
+
+
+def in_history(events: Iterable[Event]) -> list[Place]:
+    return [(event_of(each), each[1].SerializeToString()) for each in events]
+
+
+def without_inputs(events: Sequence[Event]) -> Iterator[Event]:
+    """Yield the events without the inputs of runs, of their children, and of the activities that edit."""
+    for workflow, event in events:
+        copy = HistoryEvent.FromString(event.SerializeToString())
+        match copy.WhichOneof("attributes"):
+            case "workflow_execution_started_event_attributes":
+                copy.workflow_execution_started_event_attributes.ClearField("input")
+            case "start_child_workflow_execution_initiated_event_attributes":
+                copy.start_child_workflow_execution_initiated_event_attributes.ClearField("input")
+            case "activity_task_scheduled_event_attributes":
+                scheduled = copy.activity_task_scheduled_event_attributes
+                if scheduled.activity_type.name in EDITS:
+                    scheduled.ClearField("input")
+        yield workflow, copy
+
+
+def event_of(event: Event) -> str:
+    """Name the kind of an event."""
+    kind = EventType.Name(event[1].event_type).removeprefix("EVENT_TYPE_")
+    activity = event[1].activity_task_scheduled_event_attributes.activity_type.name
+    return f"{kind} of {event[0]}{f' ({activity})' if activity else ''}"
+
+
+def found(secrets: Mapping[str, str], places: Sequence[Place]) -> set[tuple[str, str]]:
+    """Return which secrets are where."""
+    return {(name, place) for place, text in places for name, secret in secrets.items() if secret.encode() in text}
+
+
+def planted_and_used(outside: Outside, wire: Wire, sealed: Sequence[Event]) -> Mapping[str, str]:
+    """Return the secrets by name; each was used for what it is for."""
+    heads = b"".join(outside.heads)
+    basic = base64.b64encode(f"release:{PROXY_PASSWORD}".encode()).decode()
+    assert heads.count(b"\r\n\r\n") == heads.count(f"Proxy-Authorization: Basic {basic}\r\n".encode())
+
+    tokens = [
+        str(json.loads(each.answer)["access_token"]) for each in outside.of(ENTRA) if b"access_token" in each.answer
+    ]
+    assert {f"client_secret={CLIENT_SECRET}".encode() in each.body for each in outside.of(ENTRA)} == {True}
+    assert tokens
+    for token in tokens:
+        assert any(f"authorization: Bearer {token}" in each.headers for each in outside.of(MARKETPLACE))
+
+    assert {(each.target, each.headers.count(signature_of(each.body))) for each in outside.of(WEBHOOK)} == {
+        (f"/{HOOK_PATH}?code={HOOK_QUERY}", 1)
+    }
+    assert {f"authorization: Basic {TRACES_TOKEN}" in each.headers for each in outside.of(TRACES)} == {True}
+    key_on_the_wire = int("".join(f"{OF_FIVE_BITS.index(character):05b}" for character in API_KEY), 2)
+    assert key_on_the_wire.to_bytes(10) in wire.sent
+    assert any(ENCODING in event.SerializeToString() for _, event in sealed)
+
+    sent = b"".join(each.body for each in outside.of(MARKETPLACE)).decode()
+    answered = b"".join(each.answer for each in outside.of(MARKETPLACE)).decode()
+    for secret in (CREATED, CREATED_DATA, LOGO, LEADS, OS_DISK, DATA_DISK):
+        assert secret in sent
+    assert QUOTED in answered
+    assert any(token in answered for token in tokens)
+    signatures = re.findall(r"[?&]sig=(.*?)[&\"]", unquote(sent + answered).replace("\\u0026", "&"))
+    made = {
+        f"signature {signature}": signature
+        for signature in signatures
+        if len(signature) > 15 and "PLANTED" not in signature
+    }
+    assert any(SIGNED_BY_US in url for url in re.findall(r'"(https:[^"]*)"', sent) if "sig=" in url)
+
+    return (
+        made
+        | {f"token {number}": token for number, token in enumerate(tokens)}
+        | {
+            secret: secret
+            for secret in (
+                *(CLIENT_SECRET, PROXY_PASSWORD, basic, HOOK_PATH, HOOK_QUERY, NOTIFY_SECRET, TRACES_TOKEN, API_KEY),
+                *(ENCRYPTION_KEY, base64.b64decode(ENCRYPTION_KEY).decode(), ACCOUNT_KEY, QUOTED, *OF_INPUTS),
+            )
+        }
+    )
+
+
+def signature_of(body: bytes) -> str:
+    return f"x-signature-256: sha256={hmac.new(NOTIFY_SECRET.encode(), body, hashlib.sha256).hexdigest()}"
+
+
+def assert_worth_reading(stage: Stage, places: Sequence[Place]) -> None:
+    """Make sure that each place shows what it is there for."""
+    shown: dict[str, bytes] = {}
+    for place, text in places:
+        shown[place] = shown.get(place, b"") + text
+    for place in ("the worker's log", "spans", "the list of runs", "describe", "the summary of a pipeline"):
+        for workflow_id in stage.began:
+            assert workflow_id.encode() in shown[place], (place, workflow_id)
+    for event in ("awaiting_approval", "failed", "live"):
+        assert f'"event": "{event}"'.encode() in shown["a notification"]
+    assert b"offer_publisher_publications" in shown["/metrics"]
+    assert shown["what the command writes"].count(b"NotAuthorized") > 1
+    assert shown["what the command writes"].count(b"ended well: live, approved by") > 1
+    assert b"waiting_for" in shown["query progress"]
