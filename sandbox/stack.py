@@ -1,4 +1,4 @@
-"""Programs that live and die together: started in order, watched, started again when killed, stopped in order."""
+"""Programs that run together: started in order, watched, restarted if killed, and stopped in reverse order."""
 
 import asyncio
 import signal
@@ -16,15 +16,15 @@ LOOK_EVERY = 0.05
 LAST_LINES = 15
 LONGEST_LINE = 2**20
 
-# A shell that outlives us: when its input ends without a last empty line, we died without stopping our children.
-# Works wherever there is a shell; Linux alone has a signal for this.
+# This shell outlives us, and is sent the process IDs of our programs. If its input ends without a last empty line, we
+# died without stopping them, and it stops them. A signal on the death of a parent exists on Linux only.
 LEASH = (
     'while read -r line; do pids=$line; done; [ -n "$pids" ] || exit 0;'
     " kill -TERM $pids 2>/dev/null; sleep 5; kill -KILL $pids 2>/dev/null"
 )
 
 KILLED = {0, -signal.SIGTERM, -signal.SIGKILL}
-"""Exit statuses of a program that somebody stopped; any other is its own failure."""
+"""Exit statuses of a program that was stopped. With any other the program has failed."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Program:
     """One program of the stack.
 
     Attributes:
-        ready: Tells whether it can be used.
-        restarts: Whether to start it again after somebody stopped it.
+        ready: Returns whether it can be used.
+        restarts: Whether to start it again after it was stopped.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Program:
 
 
 class ProgramEndedError(Exception):
-    """A program ended, or never got ready; says which, its exit status and its last lines."""
+    """A program ended, or did not get ready. The message has its exit status and its last lines."""
 
 
 class Stack:
-    """The running programs. Leaving its context stops them, the last one first."""
+    """The running programs. Leaving the context stops them, the last one first."""
 
     def __init__(self, show: Callable[[str, str], None]) -> None:
-        """Take `show`, which is given the name of a program and each line that it writes."""
+        """Call `show` with the name of a program and each line that it writes."""
         self._show = show
         self._processes: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
@@ -61,7 +61,7 @@ class Stack:
         self._stopping = False
 
     async def __aenter__(self) -> Self:
-        """Make sure that no program outlives us, however we die."""
+        """Start the shell that stops the programs if we die."""
         self._leash = await asyncio.create_subprocess_exec(
             "/bin/sh", "-c", LEASH, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
         )
@@ -83,22 +83,24 @@ class Stack:
         """Start a program and wait until it is ready.
 
         Raises:
-            ProgramEndedError: It ended instead, or is not ready in time.
+            ProgramEndedError: It ended, or is not ready in time.
         """
         self._keepers[program.name] = asyncio.create_task(self._keep(program))
-        patience = time.monotonic() + READY_WITHIN
+        deadline = time.monotonic() + READY_WITHIN
         while not await program.ready():
             if self._failure.done():
                 self._failure.result()
-            if time.monotonic() > patience:
-                raise ProgramEndedError(f"{program.name} is not ready after {READY_WITHIN:g} s.{self._said(program)}")
+            if time.monotonic() > deadline:
+                raise ProgramEndedError(
+                    f"{program.name} is not ready after {READY_WITHIN:g} s.{self._last_words(program)}"
+                )
             await asyncio.sleep(LOOK_EVERY)
 
     async def failed(self) -> None:
-        """Wait until a program ends that should not.
+        """Wait until a program ends by itself.
 
         Raises:
-            ProgramEndedError: It did.
+            ProgramEndedError: A program did.
         """
         await asyncio.shield(self._failure)
 
@@ -109,9 +111,9 @@ class Stack:
                 return
             if not program.restarts or status not in KILLED:
                 if not self._failure.done():
-                    said = self._said(program)
+                    last_words = self._last_words(program)
                     self._failure.set_exception(
-                        ProgramEndedError(f"{program.name} ended with {_status(status)}.{said}")
+                        ProgramEndedError(f"{program.name} ended with {_status(status)}.{last_words}")
                     )
                 return
             self._show("demo", f"{program.name} was stopped ({_status(status)}): starting it again")
@@ -126,21 +128,21 @@ class Stack:
             stdout=PIPE,
             stderr=STDOUT,
             limit=LONGEST_LINE,
-            start_new_session=True,  # Ctrl-C is for us alone: we stop them in order
+            start_new_session=True,  # Ctrl-C reaches only us; we stop the programs in order
         )
         self._processes[program.name] = process
-        self._tie()
+        self._update_leash()
         assert process.stdout  # noqa: S101 - it is a pipe
         async for text in process.stdout:
             line = text.decode(errors="replace").rstrip()
             lines.append(line)
-            if line and not self._stopping:  # what is said while stopping is about the others being gone
+            if line and not self._stopping:  # while stopping, they only complain that the others are gone
                 self._show(program.name, line)
         status = await process.wait()
-        self._tie()
+        self._update_leash()
         return status
 
-    def _tie(self) -> None:
+    def _update_leash(self) -> None:
         pids = [str(process.pid) for process in self._processes.values() if process.returncode is None]
         if self._leash and self._leash.stdin:
             self._leash.stdin.write(f"{' '.join(pids)}\n".encode())
@@ -155,9 +157,9 @@ class Stack:
         keeper.cancel()
         await asyncio.wait([keeper])
 
-    def _said(self, program: Program) -> str:
+    def _last_words(self, program: Program) -> str:
         lines = self._last_lines.get(program.name)
-        return "".join(["\nIts last lines:", *(f"\n  {line}" for line in lines)]) if lines else " It said nothing."
+        return "".join(["\nIts last lines:", *(f"\n  {line}" for line in lines)]) if lines else " It wrote nothing."
 
 
 def _status(status: int) -> str:

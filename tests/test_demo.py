@@ -21,11 +21,11 @@ from sandbox.stack import Program, ProgramEndedError, Stack
 
 CLONE = Path(__file__).parent.parent
 FAST = "600000"
-"""The sandbox's seconds in one of ours: the week until the preview passes in one."""
+"""Sandbox seconds per real second: the week until the preview takes one second."""
 
 APPROVE = "approve, and see it go live"
-PROGRESS = "how it stands"
-WAITING = "all runs that wait for somebody"
+PROGRESS = "see the progress of the run"
+WAITING = "list all runs that wait for approval"
 
 
 Found = TypeVar("Found")
@@ -91,7 +91,7 @@ class Demo:
         return eventually(lambda: next((pid for command, pid in self.children().items() if name in command), 0))
 
     def pasted(self, purpose: str) -> str:
-        """Run a command as a person would who copies it from the terminal; answers with its output."""
+        """Run a command as a person would who copies it from the terminal. Return its output."""
         command = self.output.split(f"# {purpose}\n", 1)[1]
         lines = command.splitlines()
         end = next(number for number, line in enumerate(lines) if not line.endswith("\\"))
@@ -102,8 +102,8 @@ class Demo:
         return run.stdout
 
     def ended(self) -> int:
-        """Wait until the demo has ended; answers with its exit status."""
-        status = self.process.wait(20)
+        """Wait until the demo has ended. Return its exit status."""
+        status = self.process.wait(60)
         self.close()
         return status
 
@@ -131,7 +131,7 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def demos(state: Path) -> Iterator[Callable[..., Demo]]:
-    """Starts demos on one state, and sees to it that none is left."""
+    """Starts demos on one state, and stops them at the end."""
     started: list[Demo] = []
 
     def start(*options: str) -> Demo:
@@ -170,7 +170,7 @@ def test_a_person_sees_the_offer_wait_and_approves_with_the_pasted_command_even_
     assert json.loads((state / "sandbox.json").read_text())
 
 
-def test_the_next_demo_goes_on_with_the_state_of_the_last_one_and_no_program_outlives_it(
+def test_the_next_demo_continues_with_the_state_of_the_last_one_and_no_program_outlives_it(
     demos: Callable[..., Demo],
 ) -> None:
     first = demos("--until", "preview")
@@ -179,7 +179,7 @@ def test_the_next_demo_goes_on_with_the_state_of_the_last_one_and_no_program_out
 
     second = demos()
     second.until("waits for your approval.")
-    assert "Going on with the state" in second.output
+    assert "Continuing with the state" in second.output
     assert "CreateOfferAndPublish" not in second.output
 
     programs = second.children().values()
@@ -232,7 +232,7 @@ def program(source: str, **more: Any) -> Program:
     return Program("worker", [sys.executable, "-c", source], {}, **({"ready": ready} | more))
 
 
-async def test_a_program_that_ends_by_itself_is_told_with_its_status_and_its_last_lines() -> None:
+async def test_a_program_that_ends_by_itself_is_reported_with_its_status_and_its_last_lines() -> None:
     async with Stack(lambda _name, _line: None) as stack:
         await stack.start(program("print('no such queue'); raise SystemExit(3)"))
         with pytest.raises(ProgramEndedError, match=r"worker ended with exit status 3\.(.|\n)*no such queue"):
