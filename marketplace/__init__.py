@@ -1,1 +1,1 @@
-"""The marketplace's REST API: client, document edits, status words. Knows nothing of Temporal."""
+"""The Azure Marketplace: its nouns, rules and errors, and a package for each API. Knows nothing of Temporal."""

@@ -31,8 +31,9 @@ class MeasuredRequests:
         """Measure a request."""
         call = {"api": self._api, "call": exchange.call.name}
         self._requests.add(1, {**call, "status": "no_answer" if exchange.status is None else str(exchange.status)})
-        self._seconds.record(exchange.took, call)
-        self._rest += exchange.waited + (exchange.asked.total_seconds() if exchange.asked is not None else 0)
+        self._seconds.record(exchange.seconds, call)
+        retry_after = exchange.retry_after.total_seconds() if exchange.retry_after is not None else 0
+        self._rest += exchange.waited + retry_after
         whole = int(self._rest)  # the SDK counts in whole numbers
         self._rest -= whole
         self._throttled.add(whole, {"api": self._api})

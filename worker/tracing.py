@@ -147,7 +147,7 @@ class _Requests:
         self._tracer, self._api = tracer, api
 
     def __call__(self, exchange: Exchange) -> None:
-        began = int(exchange.began * NANOSECONDS)
+        began = int(exchange.started_at * NANOSECONDS)
         span = self._tracer.start_span(
             f"{exchange.method} {exchange.call.name}",
             kind=SpanKind.CLIENT,
@@ -168,7 +168,7 @@ class _Requests:
             span.set_attribute(f"http.response.header.{header}", [value])
         if exchange.failure is not None or (exchange.status or 0) >= 400:  # noqa: PLR2004 - HTTP's errors
             span.set_status(Status(StatusCode.ERROR))
-        span.end(began + int(exchange.took * NANOSECONDS))
+        span.end(began + int(exchange.seconds * NANOSECONDS))
 
 
 class _Redacted(SpanExporter):

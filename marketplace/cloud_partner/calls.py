@@ -203,21 +203,21 @@ class Portal:
         )
 
 
-def _with_if_match(happened: Answer | Exception, headers: Headers) -> Headers | None:
-    wanted = "If-Match" not in headers and _wants_if_match(happened)
+def _with_if_match(outcome: Answer | Exception, headers: Headers) -> Headers | None:
+    wanted = "If-Match" not in headers and _wants_if_match(outcome)
     return {**headers, "If-Match": "*"} if wanted else None
 
 
-def _wants_if_match(happened: Answer | Exception) -> bool:
+def _wants_if_match(outcome: Answer | Exception) -> bool:
     """Return whether a call was refused because it had no ``If-Match``.
 
     One page of the documentation requires the header on every call. The other pages list it for PUT only. If it were
     always sent, it could turn the 404 of a missing offer into a 412. A refusal without a body may mean a missing
     header.
     """
-    if not isinstance(happened, Answer) or happened.status not in {400, 412, 428}:
+    if not isinstance(outcome, Answer) or outcome.status not in {400, 412, 428}:
         return False
-    return not happened.text.strip() or re.search(r"if-?match", happened.text, re.IGNORECASE) is not None
+    return not outcome.text.strip() or re.search(r"if-?match", outcome.text, re.IGNORECASE) is not None
 
 
 def _notification(emails: Sequence[str]) -> bytes:

@@ -119,18 +119,18 @@ PLAIN = Dialect()
 
 @overload
 def failure(
-    call: Call, happened: Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
+    call: Call, outcome: Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
 ) -> MarketplaceError: ...
 
 
 @overload
 def failure(
-    call: Call, happened: Answer, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
+    call: Call, outcome: Answer, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
 ) -> MarketplaceError | None: ...
 
 
 def failure(
-    call: Call, happened: Answer | Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
+    call: Call, outcome: Answer | Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
 ) -> MarketplaceError | None:
     """Return the error that the outcome of a request stands for, ``None`` for a success.
 
@@ -155,31 +155,31 @@ def failure(
 
     Args:
         call: The call.
-        happened: The answer, or the exception that was raised instead.
+        outcome: The answer, or the exception that was raised instead.
         now: The time that a date in ``Retry-After`` is compared with, unless the answer has a ``Date``.
         secret: The token that was sent. A service may echo it, and it must not reach a message.
         dialect: How the API reports errors.
     """
-    if isinstance(happened, Exception):
+    if isinstance(outcome, Exception):
         # The text of a LocalProtocolError quotes the refused header, which may be the token.
-        reason = "" if isinstance(happened, httpx.LocalProtocolError) else _hidden(str(happened), secret)
-        words = one_line(f"{type(happened).__name__}: {reason}".rstrip(": "), MAX_WORDS)
-        if isinstance(happened, httpx.DecodingError):
+        reason = "" if isinstance(outcome, httpx.LocalProtocolError) else _hidden(str(outcome), secret)
+        words = one_line(f"{type(outcome).__name__}: {reason}".rstrip(": "), MAX_WORDS)
+        if isinstance(outcome, httpx.DecodingError):
             return Unreadable(f"{call}: the marketplace's answer cannot be read: {words}", call=str(call))
-        if isinstance(happened, httpx.InvalidURL | UnicodeError):
+        if isinstance(outcome, httpx.InvalidURL | UnicodeError):
             # The library resolves the target of a redirect even though it must not follow it.
             return Refused(f"{call}: the marketplace redirects to an invalid address: {words}", call=str(call))
         return Unreachable(f"{call}: no answer from the marketplace: {words}", call=str(call))
-    status = happened.status
+    status = outcome.status
     if httpx.codes.is_success(status):
         return None
     usual = _ERRORS.get(status, Unavailable if status >= httpx.codes.INTERNAL_SERVER_ERROR else Refused)
-    error = dialect.error(happened) or usual
+    error = dialect.error(outcome) or usual
     return error(
-        _sentence(call, happened, secret, dialect),
+        _sentence(call, outcome, secret, dialect),
         call=str(call),
         status=status,
-        retry_after=retry_after(happened.headers, now) if error is Unavailable else None,
+        retry_after=retry_after(outcome.headers, now) if error is Unavailable else None,
     )
 
 

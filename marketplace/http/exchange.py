@@ -16,24 +16,24 @@ class Exchange:
         call: The call.
         method: The HTTP method.
         host: The host that was asked.
-        began: When it was sent, in seconds since 1970.
-        took: Seconds from then until the answer was read.
+        started_at: When it was sent, in seconds since 1970.
+        seconds: Seconds from then until the answer was read.
         waited: Seconds for which it was held back before it was sent.
         status: The HTTP status, ``None`` when there was no answer.
         failure: Why there was no answer, in one word.
-        asked: How long the service asked us to wait.
+        retry_after: How long the service asked us to wait.
         ids: The service's IDs of the request, by header.
     """
 
     call: Call
     method: str
     host: str
-    began: float
-    took: float
+    started_at: float
+    seconds: float
     waited: float
     status: int | None = None
     failure: str | None = None
-    asked: timedelta | None = None
+    retry_after: timedelta | None = None
     ids: Mapping[str, str] = field(default_factory=dict)
 
 

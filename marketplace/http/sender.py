@@ -122,25 +122,25 @@ class Sender:
                 headers={**headers, **_headers(call, token, content)},
                 timeout=timeout,
             )
-            happened = await self._exchange(call, request, limit)
-            if isinstance(happened, Answer):
-                happened = without(happened, token)
-            more = resend_with(happened, headers) if resend_with is not None else None
-            if not renewed and isinstance(happened, Answer) and happened.status == httpx.codes.UNAUTHORIZED:
+            outcome = await self._exchange(call, request, limit)
+            if isinstance(outcome, Answer):
+                outcome = without(outcome, token)
+            more = resend_with(outcome, headers) if resend_with is not None else None
+            if not renewed and isinstance(outcome, Answer) and outcome.status == httpx.codes.UNAUTHORIZED:
                 token, renewed = await self._credentials.renewed(), True
             elif more is not None:
                 headers = more
             else:
                 break
         now = self._clock()
-        if isinstance(happened, Exception):
-            raise failure(call, happened, now=now, secret=token) from happened
-        failed = failure(call, happened, now=now, secret=token, dialect=self._dialect)
+        if isinstance(outcome, Exception):
+            raise failure(call, outcome, now=now, secret=token) from outcome
+        failed = failure(call, outcome, now=now, secret=token, dialect=self._dialect)
         if failed is not None:
             raise failed
-        if method != "GET" and happened.text.lstrip().startswith("<"):
-            raise unreadable(call, happened, f"is a page, perhaps of a gateway: {plain_text(happened.text, 120)}")
-        return happened
+        if method != "GET" and outcome.text.lstrip().startswith("<"):
+            raise unreadable(call, outcome, f"is a page, perhaps of a gateway: {plain_text(outcome.text, 120)}")
+        return outcome
 
     async def _exchange(self, call: Call, request: httpx.Request, limit: int) -> Answer | Exception:
         """Return the answer to one request, or the exception that was raised instead."""
@@ -163,19 +163,19 @@ class Sender:
                 failed = type(error).__name__
                 return error
             finally:
-                took = time.monotonic() - started
-                _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, failed or status, took)
+                seconds = time.monotonic() - started
+                _log.debug("%s %s: %s in %.3f s", request.method, request.url.path, failed or status, seconds)
                 self._observe(
                     Exchange(
                         call,
                         request.method,
                         request.url.host,
                         started_at,
-                        took,
+                        seconds,
                         waited=started - asked,
                         status=status,
                         failure=failed,
-                        asked=retry_after(headers, self._clock()),
+                        retry_after=retry_after(headers, self._clock()),
                         ids=request_ids(headers),
                     )
                 )

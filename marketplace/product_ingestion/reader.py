@@ -23,7 +23,6 @@ _ABSENT = frozenset({400, 404})
 _UNSUPPORTED = "is not supported"
 """Words in the refusal of an offer that this API does not support. The status is that of an empty target."""
 
-
 JUST_NOW = timedelta(seconds=5)
 """How long a list of submissions can be trusted to show which targets are empty, if no operation runs."""
 

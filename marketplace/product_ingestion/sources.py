@@ -34,11 +34,8 @@ class Source:
         """
         if self.tenant and another.tenant and self.tenant != another.tenant:
             return False
-        return (self.gallery, self.other, addresses(self.disks)) == (
-            another.gallery,
-            another.other,
-            addresses(another.disks),
-        )
+        ours, theirs = addresses(self.disks), addresses(another.disks)
+        return (self.gallery, self.other, ours) == (another.gallery, another.other, theirs)
 
     def __str__(self) -> str:
         """Describe the source for a person, without signatures."""

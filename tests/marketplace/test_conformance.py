@@ -215,7 +215,7 @@ async def test_only_a_sole_writer_writes_without_an_etag(stand: Stand) -> None:
         (Change(images=[image("4.2.1")], limit=1), errors.PlanFull),
         (Change(images=[image("4.2.1")], limit=1, when_full=WhenFull.REMOVE_OLDEST), errors.PlanFull),
     ],
-    ids=["another disk", "no such plan", "full", "full of what must stay"],
+    ids=["another disk", "no such plan", "full", "full of versions that must stay"],
 )
 async def test_a_broken_rule_is_found_before_anything_is_sent(
     stand: Stand, change: Change, error: type[errors.RuleBroken]

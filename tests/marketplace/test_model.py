@@ -47,7 +47,7 @@ def refusal(**members: Any) -> str:
         {"gallery_image_id": GALLERY},
         {"gallery_image_id": GALLERY, "gallery_tenant_id": SUBSCRIPTION},
     ],
-    ids=["a disk", "disks", "a gallery", "a gallery of a tenant"],
+    ids=["a disk", "disks", "a gallery", "a gallery with a tenant"],
 )
 def test_an_image_has_one_source(members: dict[str, Any]) -> None:
     wanted = image(**members)

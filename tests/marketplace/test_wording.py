@@ -20,15 +20,15 @@ JSON = st.recursive(
     ("html", "expected"),
     [
         pytest.param("Plan has <b>no</b> image.", "Plan has no image.", id="tags are dropped"),
-        pytest.param("web<b>stack</b>", "webstack", id="an inline tag does not part a word"),
-        pytest.param("<p>One.</p><p>Two.</p>", "One. Two.", id="paragraphs are parted"),
+        pytest.param("web<b>stack</b>", "webstack", id="an inline tag does not split a word"),
+        pytest.param("<p>One.</p><p>Two.</p>", "One. Two.", id="paragraphs are separated"),
         pytest.param("a &lt; b &amp; c &#x41;&nbsp;d", "a < b & c A d", id="entities are decoded"),
         pytest.param("<script>alert(1)</script><style>p{}</style>ok", "ok", id="scripts and styles are dropped"),
         pytest.param("<script>never closed", "", id="a script without an end hides the rest"),
         pytest.param("<!-- x -->y<![odd[z]]>w", "y w", id="comments and declarations are dropped"),
         pytest.param("1 < 2", "1 < 2", id="a bare less-than stays"),
         pytest.param("a\r\n\tb\x00c\x1b[31md\x9b", "a b c [31md", id="control characters are dropped"),
-        pytest.param("\u202eabc\u200b\ud800d", "abcd", id="direction marks and half characters are dropped"),
+        pytest.param("\u202eabc\u200b\ud800d", "abcd", id="direction marks and lone surrogates are dropped"),
     ],
 )
 def test_html_becomes_one_line_of_text(html: str, expected: str) -> None:

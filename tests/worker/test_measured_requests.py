@@ -50,7 +50,7 @@ def test_a_request_without_an_answer_is_counted_as_that() -> None:
 
 def test_the_time_that_requests_are_held_back_adds_up_though_each_is_less_than_a_second() -> None:
     held = [exchange(status=200, waited=0.3) for _ in range(5)]
-    asked = exchange(status=429, asked=timedelta(seconds=17))
+    asked = exchange(status=429, retry_after=timedelta(seconds=17))
     totals: Counter[str] = Counter()
     for name, labels, value in measured(*held, asked):
         totals[name] += round(value)

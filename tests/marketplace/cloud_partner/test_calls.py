@@ -116,7 +116,7 @@ async def test_no_answer_is_unreachable(name: str) -> None:
         pytest.param(b"<html>Sign in</html>", id="HTML"),
         pytest.param(b'{"id": ', id="cut off"),
         pytest.param(b'{"id": "\xff"}', id="not UTF-8"),
-        pytest.param(b"[" * 100_000, id="nested beyond reason"),
+        pytest.param(b"[" * 100_000, id="nested too deeply"),
     ],
 )
 async def test_a_success_that_cannot_be_read_is_unreadable(name: str, content: bytes) -> None:

@@ -115,7 +115,7 @@ def map_of(text: str, index: int = 0, key: str = VM_MAP) -> dict[str, Any]:
     return found
 
 
-# What is not meant to change
+# Everything else stays as it is
 
 
 spaces = st.sampled_from(["", " ", "\n  ", "\t"])
@@ -390,7 +390,7 @@ def test_a_slot_that_is_older_than_the_second_generation_is_no_conflict() -> Non
     assert [str(one) for one in missing(wanted, held("1.0.0"))] == ["lts 1.0.0 (generation 2)"]
 
 
-# Putting images in
+# Adding images
 
 
 def test_images_of_several_plans_are_added_in_one_edit() -> None:
@@ -635,7 +635,7 @@ def test_a_sas_is_not_replaced_by_one_that_is_no_better(given_query: str) -> Non
     assert "the one given is no better" in outcome.warnings[0]
 
 
-# Room
+# Making room
 
 
 def test_the_error_for_a_full_plan_names_its_versions_and_those_that_could_go() -> None:
@@ -769,7 +769,7 @@ def test_no_edit_adds_a_second_spelling_of_a_version_to_a_plan(there: list[str],
         assert conflicts(list(map(image, wanted)), held_images(after)) == []
 
 
-# Shapes
+# Shapes of new entries
 
 
 def test_data_disks_are_written_as_the_plan_spells_them() -> None:

@@ -28,10 +28,12 @@ NEW_FORM = f"/api/publishers/p/offers/o/operations/{GUID}"
         ),
         pytest.param("location", "/api/operations/fabrikam%24webstack%242%24preview", None, id="the same, encoded"),
         pytest.param("location", "/api/publishers/p/offers/o/operations/", None, id="no id"),
-        pytest.param("location", "/api/publishers/p/offers/o/operations/..", None, id="a way up"),
-        pytest.param("location", "/api/publishers/p/offers/o/operations/a%2F..%2Fb", None, id="an encoded way up"),
+        pytest.param("location", "/api/publishers/p/offers/o/operations/..", None, id="a parent folder"),
+        pytest.param(
+            "location", "/api/publishers/p/offers/o/operations/a%2F..%2Fb", None, id="an encoded parent folder"
+        ),
         pytest.param("location", "/api/publishers/p/offers/o", None, id="another address"),
-        pytest.param("location", "http://[", None, id="no address"),
+        pytest.param("location", "http://[", None, id="not a URL"),
         pytest.param("location", "", None, id="empty"),
         pytest.param("x-other", NEW_FORM, None, id="no header"),
     ],
@@ -40,7 +42,7 @@ def test_the_operation_is_read_from_every_form_of_location(header: str, value: s
     assert operation_id(httpx.Headers({header: value})) == found
 
 
-def test_the_header_that_names_an_operation_is_found_beside_one_that_does_not() -> None:
+def test_the_header_that_names_an_operation_is_found_next_to_another() -> None:
     headers = httpx.Headers({"location": "/api/operations/a$b$2$preview", "operation-location": NEW_FORM})
     assert operation_id(headers) == GUID
 

@@ -355,7 +355,7 @@ def test_an_edit_takes_linear_time(plans: int, versions: int) -> None:
     text, outcome = edited(document, images)
     assert len(outcome.added) == 500
     assert edited(text, images)[0] == text
-    # A quarter of a second each; looking at every version for every image took half a minute.
+    # Each takes a quarter of a second. Reading every version for every image took half a minute.
     assert time.thread_time() - begun < 4
 
 

@@ -390,7 +390,7 @@ async def test_a_definition_of_the_other_api_is_refused_before_anything_is_sent(
     assert service.calls == []
 
 
-# What the API can do at all
+# Changes that the API supports
 
 
 GALLERY = (

@@ -104,7 +104,10 @@ def test_letter_case_and_separators_do_not_matter(word: str, data: st.DataObject
         pytest.param(operation("running", step("a", "rejected")), None, OperationState.FAILED, id="rejected step"),
         pytest.param(operation("running", step("a", "Failed")), None, OperationState.FAILED, id="failed step"),
         pytest.param(
-            operation("completed", step("a", "failed")), None, OperationState.FAILED, id="failure goes first"
+            operation("completed", step("a", "failed")),
+            None,
+            OperationState.FAILED,
+            id="a failure outweighs sign-off",
         ),
         pytest.param(
             operation("running", step("a", "inProgress"), step("b", "blocked", service_message("No image."))),
@@ -151,13 +154,13 @@ def test_letter_case_and_separators_do_not_matter(word: str, data: st.DataObject
             operation("running", step("s5", "complete", name="Publisher Sign-off")),
             None,
             OperationState.PREVIEW,
-            id="the sign-off step is known by its name",
+            id="the sign-off step is recognised by its name",
         ),
         pytest.param(
             operation("running", step("s5", "complete", name="Publisher sign off")),
             None,
             OperationState.PREVIEW,
-            id="written apart",
+            id="with spaces",
         ),
         pytest.param(operation("running", step("odd", WAITING)), None, OperationState.PREVIEW, id="any step waits"),
         pytest.param(
@@ -232,7 +235,7 @@ def test_the_state_of_a_go_live_follows_from_its_word_and_steps(document: object
         pytest.param(
             operation("failed", step("c", "Rejected", "Bad disk.", service_message("Odd.", "information"))),
             ["c: Bad disk.", "c: Odd."],
-            id="bare strings, where nothing is called an error",
+            id="strings without an error level",
         ),
         pytest.param(
             operation("failed", step("c", "failed", {"message": "No.", "level": "ERROR"})), ["c: No."], id="any case"
@@ -240,7 +243,7 @@ def test_the_state_of_a_go_live_follows_from_its_word_and_steps(document: object
         pytest.param(
             operation("failed", step("c"), step("d", "rejected"), step("e", "blocked")),
             ["d: rejected, without a message from the service"],
-            id="steps behind the failed one are not blamed",
+            id="steps after the failed one are not blamed",
         ),
         pytest.param(
             operation("failed", messages=[service_message("Broken.")], error={"code": "E1", "message": "Bad."}),
@@ -348,8 +351,10 @@ def test_an_offer_awaits_sign_off_if_its_word_or_step_says_so(document: object, 
     [
         pytest.param([], True, id="a publish without steps may"),
         pytest.param([step("a"), step("b"), step(LIVE, "notStarted")], True, id="one whose steps are done may"),
-        pytest.param([step("a", "notStarted"), step("b", "notStarted")], False, id="one that has just begun may not"),
-        pytest.param([step("a"), step("b", "inProgress")], False, id="one at work may not"),
+        pytest.param(
+            [step("a", "notStarted"), step("b", "notStarted")], False, id="one that has just started may not"
+        ),
+        pytest.param([step("a"), step("b", "inProgress")], False, id="one with a running step may not"),
         pytest.param([step("a"), step(SIGN_OFF, "inProgress")], True, id="the sign-off step does not count"),
         pytest.param([step(SIGN_OFF, WAITING)], False, id="one that waits by itself need not"),
     ],

@@ -151,7 +151,7 @@ def test_the_dialect_reads_the_words_of_a_refusal_without_the_token() -> None:
             id="JSON that was cut off",
         ),
         pytest.param('{"odd": 1', '{"odd": 1', id="cut-off JSON without a message"),
-        pytest.param("[" * 100_000, "[" * 599 + "…", id="nested beyond reason"),
+        pytest.param("[" * 100_000, "[" * 599 + "…", id="nested too deeply"),
     ],
 )
 def test_any_error_body_becomes_words(body: str, expected: str) -> None:
@@ -193,14 +193,14 @@ def test_a_refused_header_is_not_quoted() -> None:
         pytest.param("0", timedelta(0), id="at once"),
         pytest.param("1.5", timedelta(seconds=1.5), id="fractions"),
         pytest.param("86400", timedelta(hours=1), id="a day is capped at an hour"),
-        pytest.param("9" * 500, timedelta(hours=1), id="beyond any number"),
+        pytest.param("9" * 500, timedelta(hours=1), id="a number without end"),
         pytest.param("Fri, 01 Mar 2024 09:05:00 GMT", timedelta(minutes=5), id="a date"),
         pytest.param("Sat, 02 Mar 2024 09:05:00 GMT", timedelta(hours=1), id="a far date is capped"),
         pytest.param("Fri, 01 Mar 2024 08:00:00 GMT", None, id="a past date"),
         pytest.param("-5", None, id="negative"),
         pytest.param("soon", None, id="garbage"),
         pytest.param("", None, id="empty"),
-        pytest.param("Fri, 99 Mar 2024 99:00:00 GMT", None, id="a date that is none"),
+        pytest.param("Fri, 99 Mar 2024 99:00:00 GMT", None, id="an invalid date"),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])

@@ -125,6 +125,19 @@ async def test_after_a_failure_the_next_call_asks_again() -> None:
     assert await credentials.token() == "hunter2-2"
 
 
+@pytest.mark.parametrize("raised", [ClientAuthenticationError, ServiceRequestError, ValueError])
+async def test_a_secret_that_comes_back_in_a_failure_is_not_shown(
+    raised: Callable[[str], Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "hunter2 hunter3")
+    entra = Entra()
+    entra.error = raised("no: client_secret=hunter2+hunter3&grant_type=x, 'hunter2 hunter3' is unknown")
+    with pytest.raises(MarketplaceError) as caught:
+        await entra.credentials().token()
+    assert "hunter" not in str(caught.value)
+    assert "client_secret=REDACTED&grant_type=x, 'REDACTED' is unknown" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("raised", "error", "words"),
     [
@@ -159,8 +172,10 @@ async def test_after_a_failure_the_next_call_asks_again() -> None:
             "EnvironmentCredential is not configured.",
             id="not configured",
         ),
-        pytest.param(ValueError("Failed to load a certificate"), Unauthorized, "Failed to load", id="no certificate"),
-        pytest.param(FileNotFoundError("cert.pem"), Unauthorized, "cert.pem", id="no certificate's file"),
+        pytest.param(
+            ValueError("Failed to load a certificate"), Unauthorized, "Failed to load", id="an invalid certificate"
+        ),
+        pytest.param(FileNotFoundError("cert.pem"), Unauthorized, "cert.pem", id="a missing certificate file"),
         pytest.param(
             ClientAuthenticationError(
                 CHAIN.format(
@@ -247,7 +262,7 @@ async def test_a_failure_says_what_to_check(raised: Exception, error: type[Marke
 @pytest.mark.parametrize(
     "silent",
     [CredentialUnavailableError(SILENT), ClientAuthenticationError(CHAIN.format(NOT_CONFIGURED))],
-    ids=["the credential that worked", "all that there are, after a refused token"],
+    ids=["the credential that worked", "the whole chain, after a refused token"],
 )
 async def test_credentials_that_worked_once_and_are_unavailable_now_are_asked_again(silent: Exception) -> None:
     entra = Entra()

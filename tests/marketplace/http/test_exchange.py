@@ -44,10 +44,10 @@ async def test_an_exchange_has_the_status_and_the_ids_of_the_service() -> None:
 
     [exchange] = watcher
     assert (exchange.call.name, exchange.method, exchange.host) == ("read_offer", "GET", "cloudpartner.azure.com")
-    assert (exchange.status, exchange.failure, exchange.asked) == (200, None, None)
+    assert (exchange.status, exchange.failure, exchange.retry_after) == (200, None, None)
     assert dict(exchange.ids) == {"x-ms-request-id": "req-1", "x-ms-correlation-id": "corr-2"}
-    assert exchange.began > 1_700_000_000
-    assert 0 <= exchange.took < 5
+    assert exchange.started_at > 1_700_000_000
+    assert 0 <= exchange.seconds < 5
     assert "hunter2" not in repr(exchange)
 
 
@@ -63,7 +63,7 @@ async def test_a_refused_exchange_has_the_wait_that_the_service_asks_for() -> No
     with pytest.raises(MarketplaceError):
         await read(lambda _request: httpx.Response(429, headers={"Retry-After": "17"}), watcher)
 
-    assert [(exchange.status, exchange.asked) for exchange in watcher] == [(429, timedelta(seconds=17))]
+    assert [(exchange.status, exchange.retry_after) for exchange in watcher] == [(429, timedelta(seconds=17))]
 
 
 async def test_an_exchange_without_an_answer_has_the_reason() -> None:
@@ -102,7 +102,7 @@ async def test_the_wait_for_a_turn_is_not_part_of_the_duration() -> None:
 
     [exchange] = watcher
     assert exchange.waited >= 0.25
-    assert exchange.took < exchange.waited
+    assert exchange.seconds < exchange.waited
 
 
 @pytest.mark.parametrize("api", [Portal, ProductIngestion])

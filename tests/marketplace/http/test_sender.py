@@ -39,9 +39,9 @@ class Amending:
     def __init__(self) -> None:
         self.calls: list[tuple[Answer | Exception, Headers]] = []
 
-    def __call__(self, happened: Answer | Exception, headers: Headers) -> Headers | None:
-        self.calls.append((happened, headers))
-        refused = isinstance(happened, Exception) or happened.status == 400
+    def __call__(self, outcome: Answer | Exception, headers: Headers) -> Headers | None:
+        self.calls.append((outcome, headers))
+        refused = isinstance(outcome, Exception) or outcome.status == 400
         return {**headers, "X-Again": "yes"} if refused and "X-Again" not in headers else None
 
 
@@ -129,7 +129,7 @@ async def test_a_refusal_is_reported_in_the_dialect_of_the_api() -> None:
         await Service(httpx.Response(400, text="no")).asked(dialect)
 
 
-# IDs in addresses
+# IDs in paths
 
 
 @pytest.mark.parametrize(

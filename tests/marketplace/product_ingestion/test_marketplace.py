@@ -309,7 +309,7 @@ async def test_published_versions_are_deprecated_to_make_room(publisher: Publish
     await publisher.live()
     await publisher.edit(image("4.3.0"))
     outcome = await publisher.edit(image("4.4.0"), when_full=WhenFull.REMOVE_OLDEST, limit=2)
-    # The sample's version is the newest in Production, so the one of the draft only has to go.
+    # The sample's version is the newest in Production. The one that only the draft has must go.
     assert [str(each) for each in outcome.removed] == [f"{PLAN} 4.3.0"]
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.4.0"]
     number = await publisher.published()
@@ -411,7 +411,7 @@ async def test_a_gallery_image_goes_from_draft_to_live(publisher: Publisher) -> 
     assert shared == {"tenantId": TENANT, "resourceId": gallery("4.3.0")}
 
 
-# Foreign changes
+# Changes by others
 
 
 async def change_listing(publisher: Publisher) -> None:
@@ -487,7 +487,7 @@ async def test_a_draft_without_a_live_version_is_not_published(
     await publisher.live()
     await publisher.edit(image("4.3.0"))
     number = await publisher.published(image("4.3.0"))
-    deleted = {"lifecycleState": "deleted"}  # as it may be, for it is not live yet
+    deleted = {"lifecycleState": "deleted"}  # allowed, since it is not live yet
     await publisher.by_hand.written(
         await publisher.by_hand.changed(lambda each: each["vmImageVersions"][-1].update(deleted))
     )

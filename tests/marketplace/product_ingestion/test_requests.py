@@ -82,7 +82,7 @@ async def test_a_modular_publish_sends_its_plans_as_they_were_read() -> None:
     expected = configuration(version("1.0.0"), plan="edge")
     del expected["id"]
     assert body["resources"][3] == expected
-    # What somebody writes after the draft was read is taken back, so nothing comes in between.
+    # The publish reverts whatever is written after the draft was read. Nothing comes in between.
     assert service.asked_for[-2:] == ["GET resource-tree/product draft", "POST configure"]
 
 
@@ -232,13 +232,13 @@ async def test_the_list_of_another_activity_confirms_nothing() -> None:
     await asyncio.create_task(marketplace.operations(OFFER))
     await asyncio.create_task(marketplace.read_slot(OFFER, Slot.PRODUCTION))
     await marketplace.operations(OFFER)
-    await asyncio.create_task(marketplace.read_slot(OFFER, Slot.PRODUCTION))  # a part of this one
+    await asyncio.create_task(marketplace.read_slot(OFFER, Slot.PRODUCTION))  # part of this activity
     assert service.asked_for.count("GET submission") == 3
     await service.marketplace().read_slot(OFFER, Slot.PRODUCTION)
     assert service.asked_for.count("GET submission") == 4
 
 
-# Looking
+# Looks
 
 
 async def test_the_result_of_a_job_names_its_submission_whoever_published_since() -> None:
