@@ -7,7 +7,7 @@ service may add undocumented members. A document rebuilt from a model would lose
 A `Node` is a value and its place in the text. Edits are `Splice` objects, which `apply` makes together::
 
     root = parse(text)
-    splices = change_members(root, remove=["eTag"], add=[("id", written("webstack"))])
+    splices = change_members(root, remove=["eTag"], add=[("id", value_text("webstack"))])
     text = apply(text, splices)
 """
 
@@ -163,7 +163,7 @@ def parse(text: str) -> Node:
     return Node(text, start, end)
 
 
-def written(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return ``value`` as JSON text without unneeded escapes."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
@@ -175,7 +175,7 @@ def array_text(items: Iterable[str]) -> str:
 
 def object_text(members: Mapping[str, str]) -> str:
     """Return an object of JSON texts."""
-    return "{" + ", ".join(f"{written(key)}: {text}" for key, text in members.items()) + "}"
+    return "{" + ", ".join(f"{value_text(key)}: {text}" for key, text in members.items()) + "}"
 
 
 def set_value(node: Node, replacement: str) -> Splice:
@@ -264,7 +264,7 @@ def _addition(node: Node, kept: Member | None, add: Sequence[tuple[str, str]]) -
         index = first.key_start if kept is None else kept.value.end
     if len(members) > 1:
         comma = source[members[-2].value.end : members[-1].key_start]
-    text = comma.join(f"{written(key)}{colon}{value}" for key, value in add)
+    text = comma.join(f"{value_text(key)}{colon}{value}" for key, value in add)
     return Splice(index, index, text if kept is None else comma + text)
 
 

@@ -15,7 +15,7 @@ from marketplace.cloud_partner.plans import VIRTUAL_MACHINE, HeldImage, Offer, P
 from marketplace.cloud_partner.wanted_images import WantedImage, slot_images, wanted_images
 from marketplace.disks import given_disks, no_better_sas
 from marketplace.draft_writes import capped
-from marketplace.json_text import Splice, apply, array_text, change_members, object_text, set_value, written
+from marketplace.json_text import Splice, apply, array_text, change_members, object_text, set_value, value_text
 from marketplace.model import EditOutcome, Image, ImageVersion, Slot, WhenFull
 from marketplace.wording import MAX_NAME, bounded, one_line
 
@@ -148,7 +148,7 @@ def _map_changes(plan: Plan, added: Iterable[WantedImage], removed: Sequence[str
 def _entry_text(one: WantedImage, now: datetime) -> str:
     """Return the JSON text of a new image version."""
     members = {
-        "osVhdUrl": written(one.image.os_vhd_url or ""),
+        "osVhdUrl": value_text(one.image.os_vhd_url or ""),
         "lunVhdDetails": _data_disks_text(one.image, one.plan),
     }
     if one.image_map.is_core_vm:
@@ -160,9 +160,9 @@ def _core_vm_members(one: WantedImage, now: datetime) -> dict[str, str]:
     """Return the members that only core VM offers have, some with the values of the plan's newest version."""
     name = unquote(urlsplit(one.image.os_vhd_url or "").path).rsplit("/", 1)[-1]
     members = {
-        "mediaName": written(re.sub(r"\.vhd$", "", name, flags=re.IGNORECASE)),
+        "mediaName": value_text(re.sub(r"\.vhd$", "", name, flags=re.IGNORECASE)),
         "showInGui": "true",
-        "publishedDate": written(now.astimezone(UTC).strftime("%m/%d/%Y")),
+        "publishedDate": value_text(now.astimezone(UTC).strftime("%m/%d/%Y")),
         "label": '""',
         "description": '""',
     }
@@ -181,8 +181,8 @@ def _data_disks_text(image: Image, plan: Plan) -> str:
         lun_key, url_key = (one.value.source[one.key_start : one.key_end] for one in plan.lun_and_url)
         lun_kind = plan.lun_and_url[0].value.kind
     items = [
-        f"{{{lun_key}: {written(disk.lun if lun_kind == 'number' else str(disk.lun))}, "
-        f"{url_key}: {written(disk.vhd_url)}}}"
+        f"{{{lun_key}: {value_text(disk.lun if lun_kind == 'number' else str(disk.lun))}, "
+        f"{url_key}: {value_text(disk.vhd_url)}}}"
         for disk in sorted(image.data_disks, key=lambda disk: disk.lun)
     ]
     return array_text(items)
@@ -192,7 +192,7 @@ def _new_urls(one: WantedImage) -> list[Splice]:
     """Return the edits that replace the URLs of an entry with the given URLs of the same disks."""
     urls = {sas.address(disk.url): disk.url for disk in given_disks(one.image)}
     disks = one.entry.disks if one.entry else []
-    return [set_value(disk.node, written(urls[sas.address(disk.url)])) for disk in disks if disk.node]
+    return [set_value(disk.node, value_text(urls[sas.address(disk.url)])) for disk in disks if disk.node]
 
 
 def _without_repeats(wanted: Iterable[WantedImage]) -> list[WantedImage]:

@@ -13,7 +13,7 @@ from typing import Any
 from marketplace import sas
 from marketplace.disks import sas_problems, with_http_url
 from marketplace.errors import RuleBroken
-from marketplace.json_text import Splice, apply, change_members, parse, set_value, written
+from marketplace.json_text import Splice, apply, change_members, parse, set_value, value_text
 from marketplace.model import Slot
 from marketplace.product_ingestion.configurations import (
     Configuration,
@@ -68,7 +68,7 @@ def completed(text: str) -> str:
     root = parse(text)
     if root.get("$schema") is not None:
         return text
-    return apply(text, change_members(root, add=[("$schema", written(CONFIGURE_SCHEMA))]))
+    return apply(text, change_members(root, add=[("$schema", value_text(CONFIGURE_SCHEMA))]))
 
 
 def refuse_left_out(definition: Tree, slots: Trees) -> list[str]:
@@ -132,7 +132,7 @@ def with_signed_disks(text: str, definition: Tree, slots: Trees, sign: Callable[
             if there is not None:
                 splices.append(set_value(disk.node, texts[disk.place]))
             elif signed := sign(disk.url):
-                splices.append(set_value(disk.node, written(signed)))
+                splices.append(set_value(disk.node, value_text(signed)))
     return apply(text, splices)
 
 

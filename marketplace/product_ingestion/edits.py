@@ -22,7 +22,7 @@ from marketplace.json_text import (
     edited,
     object_text,
     set_value,
-    written,
+    value_text,
 )
 from marketplace.model import Change, Deprecation, EditOutcome, ImageVersion, Sku, Slot
 from marketplace.product_ingestion import image_rules, retention, sources
@@ -305,7 +305,7 @@ def _schema_today(node: Node) -> list[Splice]:
     address = schema.string if schema is not None else None
     if schema is None or address is None or hosted_today(address) == address:
         return []
-    return [set_value(schema, written(hosted_today(address)))]
+    return [set_value(schema, value_text(hosted_today(address)))]
 
 
 def _identity(configuration: Resource, product: str) -> list[tuple[str, str]]:
@@ -313,9 +313,9 @@ def _identity(configuration: Resource, product: str) -> list[tuple[str, str]]:
     parts = configuration.id.split("/")
     found: list[tuple[str, str]] = []
     if configuration.node.get("product") is None:
-        found.append(("product", written(f"{PRODUCT}/{product}")))
+        found.append(("product", value_text(f"{PRODUCT}/{product}")))
     if configuration.node.get("plan") is None:
-        found.append(("plan", written(f"{PLAN}/{product}/{parts[-1]}")))
+        found.append(("plan", value_text(f"{PLAN}/{product}/{parts[-1]}")))
     return found
 
 
@@ -340,7 +340,7 @@ def _new_lifecycle(version: VersionEntry, lifecycles: Mapping[str, tuple[str, st
     if version.number not in lifecycles:
         return []
     state, schedule = lifecycles[version.number]
-    members = {"lifecycleState": written(state)}
+    members = {"lifecycleState": value_text(state)}
     if schedule is not None:
         members["deprecationSchedule"] = schedule
     splices: list[Splice] = []
@@ -373,15 +373,15 @@ def _schedule(slots: Trees, deprecation: Deprecation) -> str:
                 "leave it out."
             )
         members["alternative"] = {"plan": found.id or {"externalId": alternative}}
-    return written(members)
+    return value_text(members)
 
 
 def _version_text(number: str, images: Mapping[str, str]) -> str:
     return object_text(
         {
-            "versionNumber": written(number),
+            "versionNumber": value_text(number),
             "vmImages": array_text(images.values()),
-            "lifecycleState": written(AVAILABLE),
+            "lifecycleState": value_text(AVAILABLE),
         }
     )
 
@@ -389,13 +389,13 @@ def _version_text(number: str, images: Mapping[str, str]) -> str:
 def _image_text(one: WantedImage, tenant_id: str | None) -> str:
     if one.published is not None:
         return one.published.image.node.text
-    return object_text({"imageType": written(one.image_type), "source": sources.text(one.image, tenant_id)})
+    return object_text({"imageType": value_text(one.image_type), "source": sources.text(one.image, tenant_id)})
 
 
 def _sku_text(image_type: str, sku: Sku) -> str:
-    members = {"imageType": written(image_type), "skuId": written(sku.id)}
+    members = {"imageType": value_text(image_type), "skuId": value_text(sku.id)}
     if sku.security_types:
-        members["securityType"] = written(list(sku.security_types))
+        members["securityType"] = value_text(list(sku.security_types))
     return object_text(members)
 
 
@@ -403,7 +403,7 @@ def _new_urls(one: WantedImage) -> list[Splice]:
     """Return the edits that replace the URLs of an image with the given URLs of the same disks."""
     urls = {disk.place: disk.url for disk in one.source.disks}
     held = one.held.image.source.disks if one.held is not None else ()
-    return [set_value(disk.node, written(urls[disk.place])) for disk in held if disk.node is not None]
+    return [set_value(disk.node, value_text(urls[disk.place])) for disk in held if disk.node is not None]
 
 
 def _restored_warning(

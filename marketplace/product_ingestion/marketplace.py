@@ -22,7 +22,7 @@ from marketplace.errors import (
     RuleBroken,
     Unreadable,
 )
-from marketplace.json_text import array_text, object_text, written
+from marketplace.json_text import array_text, object_text, value_text
 from marketplace.model import (
     JOB_PREFIX,
     Change,
@@ -489,14 +489,14 @@ def _refuse_foreign_changes(slots: Trees, change: Change) -> None:
 
 
 def _document(resources: Sequence[str]) -> str:
-    return object_text({"$schema": written(CONFIGURE_SCHEMA), "resources": array_text(resources)})
+    return object_text({"$schema": value_text(CONFIGURE_SCHEMA), "resources": array_text(resources)})
 
 
 def _submission(product: str, target: str, submission_id: str | None = None) -> str:
     members: dict[str, object] = {"$schema": SUBMISSION_SCHEMA}
     if submission_id is not None:
         members["id"] = submission_id
-    return written(members | {"product": f"{PRODUCT}/{product}", "target": {"targetType": target}})
+    return value_text(members | {"product": f"{PRODUCT}/{product}", "target": {"targetType": target}})
 
 
 def _contents(slot: Contents | None) -> OfferContents | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from marketplace import sas
 from marketplace.disks import OS, Disk, addresses, given_disks
-from marketplace.json_text import Node, array_text, object_text, written
+from marketplace.json_text import Node, array_text, object_text, value_text
 from marketplace.model import Image
 from marketplace.wording import MAX_NAME, one_line
 
@@ -83,15 +83,15 @@ def text(image: Image, tenant_id: str | None) -> str:
     """Return the JSON text of a wanted image's source."""
     if image.gallery_image_id is not None:
         shared = {"tenantId": image.gallery_tenant_id or tenant_id or "", "resourceId": image.gallery_image_id}
-        return object_text({"sourceType": written("sharedImageGallery"), "sharedImage": written(shared)})
+        return object_text({"sourceType": value_text("sharedImageGallery"), "sharedImage": value_text(shared)})
     disks = [
-        written({"lunNumber": disk.lun, "uri": disk.vhd_url})
+        value_text({"lunNumber": disk.lun, "uri": disk.vhd_url})
         for disk in sorted(image.data_disks, key=lambda disk: disk.lun)
     ]
     return object_text(
         {
-            "sourceType": written("sasUri"),
-            "osDisk": written({"uri": image.os_vhd_url}),
+            "sourceType": value_text("sasUri"),
+            "osDisk": value_text({"uri": image.os_vhd_url}),
             "dataDisks": array_text(disks),
         }
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.json_text import Node, Splice, apply, change_members, parse, set_value, written
+from marketplace.json_text import Node, Splice, apply, change_members, parse, set_value, value_text
 
 spaces = st.text(" \t\n\r", max_size=3)
 numbers = st.sampled_from(["0", "-0", "1.10", "1e2", "1E+400", "638351234567890123", "0.1e-7", "9" * 5000, "-12.50"])
@@ -177,4 +177,4 @@ def test_only_objects_have_members_and_only_arrays_have_items() -> None:
 
 
 def test_new_values_are_written_without_unneeded_escapes() -> None:
-    assert written("é & /") == '"é & /"'
+    assert value_text("é & /") == '"é & /"'
