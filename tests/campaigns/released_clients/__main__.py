@@ -1,10 +1,9 @@
-"""Play the same trouble with each client, and write the table: `python -m tests.campaigns.released_clients`."""
+"""Play the same faults with each client, and write the table of docs/released-clients.md: ``make clients``."""
 
 import argparse
 import asyncio
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,8 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import httpx
-from temporalio.client import Client
-from temporalio.service import RPCError
 
 from sandbox.demo import find_temporal
 from tests.campaigns.released_clients import environment
@@ -32,8 +29,9 @@ from tests.campaigns.released_clients.clients import (
 )
 from tests.campaigns.released_clients.front import HOSTS
 from tests.campaigns.released_clients.plays import PLAIN, PLAYS, Played, median_late, verdict
+from tests.harness.processes import free_port
+from tests.harness.temporal_server import connected
 from tests.process.processes import Programs, until
-from worker.registration import data_converter
 
 PAGE = environment.ROOT / "docs" / "released-clients.md"
 MARKS = ("<!-- compared -->", "<!-- end -->")
@@ -46,36 +44,25 @@ A_GIBIBYTE = 2**30
 @asynccontextmanager
 async def _rig(folder: Path) -> AsyncIterator[Rig]:
     """Run the sandbox and a Temporal server."""
-    with Programs(folder) as programs, socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        listener.close()
+    with Programs(folder) as programs:
+        port = free_port()
         sandbox = programs.python("-m", "sandbox", "--port", "0", "--speed", str(SPEED))
-        server = programs.temporal(port)
+        programs.temporal(port)
         await until(lambda: "http://" in sandbox.said(), sandbox)
         url = sandbox.said().split()[1].rstrip("/")
         address = f"127.0.0.1:{port}"
-        clients: list[Client] = []
-
-        async def connects() -> bool:
-            try:
-                clients.append(await Client.connect(address, data_converter=data_converter()))
-                await clients[-1].count_workflows()
-            except (RuntimeError, RPCError):
-                return False
-            return True
-
-        await until(connects, server)
+        client = await connected(address)
         async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             certificates = Certificates(folder, HOSTS)
-            yield Rig(programs, http, url, SPEED, certificates, (address, clients[-1]))
+            yield Rig(programs, http, url, SPEED, certificates, (address, client))
 
 
 async def _play_all(rig: Rig, names: Sequence[str]) -> Mapping[tuple[type[Publisher], str], Played]:
-    """Play everything at once, each on an offer of its own."""
+    """Play everything at once, each play on an offer of its own."""
     plain = {f"plain-{number}": play for number, play in enumerate(PLAIN)} if not names else {}
     plays = plain | {name: play for name, play in PLAYS.items() if not names or name in names}
-    cast = [(client, name) for name in plays for client in COLUMNS]
-    cast += [(OursEveryFiveMinutes, name) for name in plain]
+    pairs = [(client, name) for name in plays for client in COLUMNS]
+    pairs += [(OursEveryFiveMinutes, name) for name in plain]
     opening = asyncio.Semaphore(1)
 
     async def played(number: int, client: type[Publisher], name: str) -> Played:
@@ -87,20 +74,20 @@ async def _play_all(rig: Rig, names: Sequence[str]) -> Mapping[tuple[type[Publis
         sys.stdout.flush()
         return found
 
-    found = await asyncio.gather(*(played(number, *each) for number, each in enumerate(cast)))
-    return dict(zip(cast, found, strict=True))
+    found = await asyncio.gather(*(played(number, *each) for number, each in enumerate(pairs)))
+    return dict(zip(pairs, found, strict=True))
 
 
 def _table(found: Mapping[tuple[type[Publisher], str], Played]) -> str:
     rows = [["", *(client.title for client in COLUMNS)], ["---"] * (len(COLUMNS) + 1)]
     rows.append(["looks", *(client.polls for client in COLUMNS)])
     for number, play in enumerate(PLAIN):
-        title = f"requests, {play.lasting.preview:g} min to the preview and {play.lasting.live:g} min to live"
+        title = f"requests, {play.duration.preview:g} min to the preview and {play.duration.live:g} min to live"
         rows.append([title, *(str(found[client, f"plain-{number}"].requests) for client in COLUMNS)])
     rows.append(["news is seen late by: median, most", *(_late(found, client) for client in COLUMNS)])
     for name, play in PLAYS.items():
         judged = [verdict(name, found[client, name]) for client in COLUMNS]
-        rows.append([play.title, *(f"**{word}**: {told}" for word, told in judged)])
+        rows.append([play.title, *(f"**{word}**: {facts}" for word, facts in judged)])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     same = OursEveryFiveMinutes
     counts = ", ".join(str(found[same, f"plain-{number}"].requests) for number in range(len(PLAIN)))
@@ -117,8 +104,8 @@ def _late(found: Mapping[tuple[type[Publisher], str], Played], client: type[Publ
 
 def _heading(minutes: float) -> str:
     pins = ", ".join(f"{name} {pin}" for name, pin in environment.versions().items())
-    server = _said(find_temporal(), "--version")
-    commit = _said("git", "-C", str(environment.ROOT), "describe", "--always", "--dirty")
+    server = _output(find_temporal(), "--version")
+    commit = _output("git", "-C", str(environment.ROOT), "describe", "--always", "--dirty")
     return (
         f"Made by `make clients` on {datetime.now(UTC):%Y-%m-%d} in {minutes:.0f} minutes, on {_machine()}.\n\n"
         f"Versions: this project at {commit}, temporalio {version('temporalio')}, {server},"
@@ -133,7 +120,7 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores, {processor}, {memory:.0f} GiB, {platform.system()} {platform.release()}"
 
 
-def _said(*command: str) -> str:
+def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
@@ -152,13 +139,13 @@ async def _compare(names: Sequence[str]) -> None:
 
 
 def main() -> int:
-    """Play and write; 1 where the clients are not installed."""
+    """Play, and write the table. Return 1 if the clients are not installed."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.released_clients", description=__doc__)
-    parser.add_argument("plays", nargs="*", choices=[*PLAYS, []], help="only these, and write nothing")
+    parser.add_argument("plays", nargs="*", choices=[*PLAYS, []], help="play only these, and write nothing")
     names: Sequence[str] = parser.parse_args().plays
-    why_not = environment.why_not()
-    if why_not is not None:
-        sys.stderr.write(f"{why_not}\n")
+    missing = environment.missing()
+    if missing is not None:
+        sys.stderr.write(f"{missing}\n")
         return 1
     asyncio.run(_compare(names))
     return 0

@@ -1,4 +1,4 @@
-"""Certificates for the marketplace's names, of an authority that only the clients of a campaign are told to trust."""
+"""Certificates for the marketplace's host names, issued by an authority that only the campaign's clients trust."""
 
 import ssl
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ _VALID = timedelta(days=2)
 
 
 class Certificates:
-    """An authority and what it vouches for, in a folder.
+    """An authority and a certificate that it issued, in a folder.
 
     Attributes:
-        authority: The file that a client has to trust.
+        authority: The authority's certificate, which a client has to trust.
     """
 
     def __init__(self, folder: Path, hosts: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ class Certificates:
         self._chain.write_bytes(private + _pem(leaf))
 
     def context(self) -> ssl.SSLContext:
-        """Return what a server of these names needs."""
+        """Return the TLS context of a server with these host names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._chain)
         return context

@@ -1,4 +1,4 @@
-"""Who publishes: the two released clients, and a worker of ours. Each is a process of its own."""
+"""The clients that publish: two released ones, and a worker of ours. Each is a process of its own."""
 
 import asyncio
 import json
@@ -24,15 +24,15 @@ Json: TypeAlias = dict[str, Any]
 
 FIVE_MINUTES = 300.0
 _LONGEST = 1_500.0
-_SAID = 130
+_LONGEST_ERROR = 130
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """An image that is to be published.
+    """An image to publish.
 
     Attributes:
-        version: As azure-img-utils makes it of a date, which is what all of them can do.
+        version: A date, because azure-img-utils makes versions of dates.
     """
 
     version: str = "2026.03.01"
@@ -41,11 +41,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Rig:
-    """What all of them work on.
+    """What all clients share.
 
     Attributes:
-        speed: Seconds of the marketplace in one of ours.
-        temporal: The address of a Temporal server, and a client of it; only our worker needs one.
+        speed: How many times faster than ours the marketplace's clock is.
+        temporal: The address of a Temporal server and a client of it, for our worker.
     """
 
     programs: Programs
@@ -57,40 +57,40 @@ class Rig:
 
 
 class Attempt(ABC):
-    """A publication that somebody has started."""
+    """A started publication."""
 
     @abstractmethod
     async def ended(self) -> str | None:
-        """Wait for its end; answers with why it did not end well, if it did not."""
+        """Wait for the end. Return the error, or ``None`` after success."""
 
 
 class Publisher(ABC):
-    """Somebody who publishes one offer.
+    """A client that publishes one offer.
 
     Attributes:
-        title: What it is called, with its version.
+        title: Its name and version.
         polls: How often it looks, in the marketplace's time.
-        goes_on: Whether it goes on by itself when its process is started again.
+        resumes: Whether the publication continues when the process is started again.
     """
 
     title: ClassVar[str]
     polls: ClassVar[str]
-    goes_on: ClassVar[bool] = False
+    resumes: ClassVar[bool] = False
 
     def __init__(self, rig: Rig, offer: Offer, stack: ExitStack) -> None:
         self.rig, self.offer = rig, offer
         self.front = stack.enter_context(Front(rig.sandbox_url, rig.certificates))
 
-    async def open(self) -> None:  # noqa: B027 - most need nothing
-        """Start what has to be there before anything can be published."""
+    async def open(self) -> None:  # noqa: B027 - most clients need nothing
+        """Start what the client needs before it can publish."""
 
     @abstractmethod
     async def publish(self, wanted: Wanted) -> Attempt:
-        """Begin to publish an image, up to live."""
+        """Start publishing an image, up to live."""
 
     @abstractmethod
     async def kill_and_start_again(self) -> Attempt:
-        """End the process as a power failure would, and start it again in the same way."""
+        """Kill the process as a power failure would, and start it again with the same command."""
 
 
 @dataclass
@@ -108,8 +108,8 @@ class _Released(Publisher):
     _program: Program | None = None
 
     async def publish(self, wanted: Wanted) -> Attempt:
-        asked = json.dumps(self.asked(wanted))
-        self._command = (environment.program("python"), str(environment.DRIVERS / self.driver), asked)
+        task = json.dumps(self.task(wanted))
+        self._command = (environment.program("python"), str(environment.DRIVERS / self.driver), task)
         return self._start()
 
     async def kill_and_start_again(self) -> Attempt:
@@ -122,20 +122,20 @@ class _Released(Publisher):
         return _Process(self._program)
 
     @abstractmethod
-    def asked(self, wanted: Wanted) -> Json:
-        """Return what the driver is to do."""
+    def task(self, wanted: Wanted) -> Json:
+        """Return the argument of the driver."""
 
 
 class Cloudpub(_Released):
-    """Red Hat's library, by its one method."""
+    """Red Hat's library, through its one method."""
 
     title = f"cloudpub {environment.versions()['cloudpub']}"
     polls = "every 5 min, its default"
     driver = "with_cloudpub.py"
     more: Mapping[str, object] = {}
 
-    def asked(self, wanted: Wanted) -> Json:
-        """Return what the driver is to do."""
+    def task(self, wanted: Wanted) -> Json:
+        """Return the argument of the driver."""
         return {
             "interval": FIVE_MINUTES / self.rig.speed,
             "timeout": _LONGEST,
@@ -151,20 +151,20 @@ class Cloudpub(_Released):
 
 
 class CloudpubModular(Cloudpub):
-    """The same, publishing only the plan that changes."""
+    """Cloudpub, set to publish only the plan that changes."""
 
     more = {"modular_push": True}
 
 
 class AzureImgUtils(_Released):
-    """SUSE's library; it waits for the edit only, so its driver asks for the offer's status in a loop."""
+    """SUSE's library. It waits only for the edit, so its driver polls the offer's status."""
 
     title = f"azure-img-utils {environment.versions()['azure-img-utils']}"
     polls = "every 5 min: the loop is ours, there is none in it"
     driver = "with_azure_img_utils.py"
 
-    def asked(self, wanted: Wanted) -> Json:
-        """Return what the driver is to do."""
+    def task(self, wanted: Wanted) -> Json:
+        """Return the argument of the driver."""
         return {
             "offer": self.offer.name,
             "interval": FIVE_MINUTES / self.rig.speed,
@@ -179,17 +179,17 @@ class AzureImgUtils(_Released):
 
 
 class AzureImgUtilsGallery(AzureImgUtils):
-    """The same, with an image out of a Compute Gallery, which it adds to one image type."""
+    """azure-img-utils with an image of a Compute Gallery, which it adds to one image type."""
 
-    def asked(self, wanted: Wanted) -> Json:
-        """Return what the driver is to do."""
+    def task(self, wanted: Wanted) -> Json:
+        """Return the argument of the driver."""
         image = {
             "version_number": wanted.version,
             "plan_id": wanted.plan,
             "gallery_name": "fabrikam",
             "gallery_image_name": "webstack",
         }
-        kept = {name: value for name, value in super().asked(wanted).items() if name != "image"}
+        kept = {name: value for name, value in super().task(wanted).items() if name != "image"}
         return kept | {"gallery_image": image}
 
 
@@ -212,7 +212,7 @@ class Ours(Publisher):
 
     title = "this project"
     polls = "after half of the time waited, 1 to 30 min, its default"
-    goes_on = True
+    resumes = True
     least, most = 60.0, 1_800.0
     _worker: Program | None = None
     _runs: Sequence[_Run] = ()
@@ -245,7 +245,7 @@ class Ours(Publisher):
         return run
 
     async def kill_and_start_again(self) -> Attempt:
-        """Kill the worker, and start it again; nobody touches the run."""
+        """Kill the worker and start it again. The run is left alone."""
         if self._worker is not None:
             self._worker.kill()
         await self.open()
@@ -273,24 +273,24 @@ class Ours(Publisher):
 
 
 class OursEveryFiveMinutes(Ours):
-    """The same, looking as often as the others."""
+    """Ours, set to look as often as the others."""
 
     polls = "every 5 min"
     least = most = FIVE_MINUTES
 
 
 def _last_words(said: str) -> str:
-    """Return what a program ended with: the last line that names an error, and what follows it."""
+    """Return the last line of a log that names an error, and what follows it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [at for at, line in enumerate(lines) if re.match(r"[\w.]*(Error|Exception|Timeout|Header)\b", line)]
     return _shortened(" ".join(lines[errors[-1] if errors else -1 :]) or "nothing said")
 
 
 def _shortened(said: str) -> str:
-    """Return an error in a line: what the innermost message of an answer says, where it holds one."""
+    """Return an error in one line: the innermost message, if it holds the answer of a service."""
     plain = re.sub(r"^(\w+\.)+(?=\w+:)", "", said)
     messages = re.findall(r'"message": ?"([^"]+)"', plain)
     if messages:
         plain = f"{plain.partition(':')[0]}: {messages[-1]}"
     plain = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{19}", "…", plain).replace("|", "/").replace("`", "'")
-    return plain if len(plain) <= _SAID else plain[: _SAID - 1] + "…"
+    return plain if len(plain) <= _LONGEST_ERROR else plain[: _LONGEST_ERROR - 1] + "…"

@@ -1,4 +1,4 @@
-"""The environment of the released clients: below `.bench/`, made by `make clients`, never a part of the product."""
+"""The environment of the released clients, which `make clients` builds in `.bench/`."""
 
 from pathlib import Path
 
@@ -8,22 +8,22 @@ FOLDER = ROOT / ".bench" / "released-clients"
 DRIVERS = Path(__file__).parent / "drivers"
 
 
-def why_not() -> str | None:
-    """Return why there is no such environment, if there is none."""
+def missing() -> str | None:
+    """Return why the environment is unusable, or ``None`` if it is usable."""
     stamp = FOLDER / "installed.txt"
     if not stamp.exists():
-        return "cloudpub and azure-img-utils are not installed here: `make clients` does it, from PyPI"
+        return "cloudpub and azure-img-utils are not installed: run `make clients`, which installs them from PyPI"
     if stamp.read_text() != PINNED.read_text():
-        return "other versions of cloudpub and azure-img-utils are installed here: `make clients` renews them"
+        return "other versions of cloudpub and azure-img-utils are installed: run `make clients`, which replaces them"
     return None
 
 
 def program(name: str) -> str:
-    """Return a program of the environment."""
+    """Return the path of a program in the environment."""
     return str(FOLDER / "bin" / name)
 
 
 def versions() -> dict[str, str]:
-    """Return what is installed, as it is pinned."""
+    """Return the pinned versions."""
     pins = (line.partition("==") for line in PINNED.read_text().split())
     return {name: version for name, _, version in pins}

@@ -1,8 +1,8 @@
-"""What stands between a released client and the sandbox: an HTTPS proxy that answers for the marketplace's names.
+"""An HTTPS proxy between a released client and the sandbox, which answers for the marketplace's host names.
 
-The clients know no other addresses than the real ones, and they obey `HTTPS_PROXY`. So each asks the front for a
-tunnel to `graph.microsoft.com`; the front ends the TLS itself and carries the requests to the sandbox. Nothing of a
-client is changed, and nothing that it sends can leave this machine.
+The clients know only the real addresses, and they obey `HTTPS_PROXY`. So each opens a tunnel to `graph.microsoft.com`
+through the front. The front terminates TLS and forwards the requests to the sandbox. The clients run unchanged, and
+nothing that they send leaves this machine.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ from tests.campaigns.released_clients.certificates import Certificates
 
 API, TOKENS = "graph.microsoft.com", "login.microsoftonline.com"
 HOSTS = (API, TOKENS)
-_OURS_TO_SAY = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "host"}
+_HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "host"}
 
 
 @dataclass(frozen=True)
-class Carried:
-    """A request that went through.
+class Forwarded:
+    """A forwarded request.
 
     Attributes:
-        status: What it was answered with; `None` where the connection broke.
+        status: The status of the answer; `None` if the connection broke.
     """
 
     moment: float
@@ -39,10 +39,10 @@ class Carried:
 
 
 class Front:
-    """A proxy on loopback for one client; `carried` is what has gone through it."""
+    """A proxy on loopback for one client. `forwarded` holds its requests."""
 
     def __init__(self, sandbox_url: str, certificates: Certificates) -> None:
-        self.carried: list[Carried] = []
+        self.forwarded: list[Forwarded] = []
         self._certificates = certificates
         handler = type("Handler", (_Handler,), {"front": self, "context": certificates.context()})
         self._target = urlsplit(sandbox_url).netloc
@@ -61,26 +61,26 @@ class Front:
 
     @property
     def url(self) -> str:
-        """The address of the front; who can be told where the marketplace is may use it without a tunnel."""
+        """The URL of the front. A client whose marketplace URL can be set uses it without a tunnel."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What sends a client here, and nowhere else."""
+        """The variables that send all requests of a client here."""
         authority = str(self._certificates.authority)
         proxies = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), self.url)
         return proxies | {"REQUESTS_CA_BUNDLE": authority, "SSL_CERT_FILE": authority, "NO_PROXY": "", "no_proxy": ""}
 
-    def asked(self, host: str = API) -> Sequence[Carried]:
-        """Return what was asked of a host."""
-        return [each for each in self.carried if each.host == host]
+    def requests(self, host: str = API) -> Sequence[Forwarded]:
+        """Return the requests to a host."""
+        return [each for each in self.forwarded if each.host == host]
 
-    def carry(self, request: "_Handler", host: str) -> None:
-        """Send a request on, and its answer back; where there is none, hang up."""
+    def forward(self, request: "_Handler", host: str) -> None:
+        """Forward a request, and its answer. Without an answer, hang up."""
         moment, status = time.time(), None
         length = int(request.headers.get("Content-Length") or 0)
         body = request.rfile.read(length) if length else None
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _OURS_TO_SAY}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
         headers |= {"Host": host, "X-Forwarded-Proto": "https"} if request.tunnel else {"Host": self._target}
         connection = http.client.HTTPConnection(self._target, timeout=120)
         try:
@@ -90,7 +90,7 @@ class Front:
             status = answer.status
             request.send_response_only(status)
             for name, value in answer.getheaders():
-                if name.lower() not in _OURS_TO_SAY:
+                if name.lower() not in _HOP_BY_HOP:
                     request.send_header(name, value)
             request.send_header("Content-Length", str(len(content)))
             request.end_headers()
@@ -100,7 +100,7 @@ class Front:
             request.close_connection = True
         finally:
             connection.close()
-            self.carried.append(Carried(moment, request.command, host, request.path, status))
+            self.forwarded.append(Forwarded(moment, request.command, host, request.path, status))
 
 
 class _Server(ThreadingHTTPServer):
@@ -109,7 +109,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 50
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients are killed here."""
+        """Ignore errors: clients are killed here."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.tunnel is None and not self.path.startswith("/"):
             self.send_error(403, "this front answers for the marketplace only")
             return
-        self.front.carry(self, self.tunnel or API)
+        self.front.forward(self, self.tunnel or API)
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
     def finish(self) -> None:
         with contextlib.suppress(OSError):
             super().finish()
-        self.connection.close()  # the server knows of the socket below the TLS only
+        self.connection.close()  # the server closes only the socket below TLS
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""Offers in the sandbox's Product Ingestion API: brought live, watched, and judged from within the sandbox."""
+"""Offers in the sandbox's Product Ingestion API: bring them live, and read their state from the control API."""
 
 import asyncio
 import copy
@@ -25,31 +25,36 @@ TENANT = "c2d8b7a4-54a6-4bf0-9b7e-0f8f3a1d6e90"
 _SAS = "sv=2022-11-02&sr=c&sp=rl&st=2024-02-20T00%3A00%3A00Z&se=2199-05-01T00%3A00%3A00Z&sig=INVENTED"
 _SCHEMA = "https://schema.mp.microsoft.com/schema"
 _CONFIGURATION = f"{_SCHEMA}/virtual-machine-plan-technical-configuration/"
-_OF_A_PLAN = ("plan", "plan-listing", "price-and-availability-plan", "virtual-machine-plan-technical-configuration")
+_PLAN_RESOURCES = (
+    "plan",
+    "plan-listing",
+    "price-and-availability-plan",
+    "virtual-machine-plan-technical-configuration",
+)
 _DOCUMENT: Json = json.loads((Path(__file__).parents[2] / "offer_configure.json").read_text())
 _BEFORE_THE_PREVIEW = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage")
 
 
 def vhd(version: str, plan: str = PLAN) -> str:
-    """Return the address of a disk."""
+    """Return the URL of a disk."""
     return f"https://fabrikamimages.blob.core.windows.net/vhds/{plan}-{version}.vhd?{_SAS}"
 
 
 def gallery_image(version: str) -> str:
-    """Return the resource id of a version in a Compute Gallery."""
+    """Return the resource ID of an image version in a Compute Gallery."""
     group = "/subscriptions/11112222-3333-4444-5555-666677778888/resourceGroups/images"
     return f"{group}/providers/Microsoft.Compute/galleries/fabrikam/images/webstack/versions/{version}"
 
 
 @dataclass(frozen=True)
 class State:
-    """What the sandbox holds of an offer; counted without what brought it live at first.
+    """The state of an offer. Submissions are counted from when it first went live.
 
     Attributes:
         versions: The image versions by slot and plan.
-        publishes: The submissions to preview.
-        go_lives: Those to live.
-        running: Whether one has not ended.
+        publishes: The number of submissions to preview.
+        go_lives: The number of submissions to live.
+        running: Whether a submission is running.
     """
 
     versions: Mapping[str, Mapping[str, Sequence[str]]]
@@ -59,7 +64,7 @@ class State:
 
 
 class Offer:
-    """An offer of a publisher of its own."""
+    """An offer, of a publisher that has no other."""
 
     def __init__(self, http: httpx.AsyncClient, name: str) -> None:
         self.name = self.publisher = name
@@ -69,30 +74,30 @@ class Offer:
         self._before = 0
 
     async def bring_live(self, *, plans: Sequence[str] = (PLAN,), with_gallery: bool = False) -> None:
-        """Make the offer and take it live at once."""
-        await self.last(preview=0, live=0)
-        await self._ended(await self._post(_document(self.name, plans, with_gallery=with_gallery)))
+        """Create the offer and take it live."""
+        await self.set_durations(preview=0, live=0)
+        await self._finish(await self._post(_document(self.name, plans, with_gallery=with_gallery)))
         found = (await self._get(f"product?externalId={self.name}"))["value"]
         product = found[0]["id"].removeprefix("product/")
-        await self._ended(await self._post([_submission(product, "preview")]))
+        await self._finish(await self._post([_submission(product, "preview")]))
         entries = (await self._get(f"submission/{product}"))["value"]
         preview = next(entry["id"] for entry in entries if entry["target"]["targetType"] == "preview")
-        await self._ended(await self._post([_submission(product, "live", preview)]))
+        await self._finish(await self._post([_submission(product, "live", preview)]))
         view = await self.view()
         self._known = {operation["job_id"] for operation in view["operations"]}
         self._before = len(await self.requests())
 
-    async def last(self, *, preview: float, live: float) -> None:
-        """Choose how long publishing and going live take, in seconds of the marketplace."""
+    async def set_durations(self, *, preview: float, live: float) -> None:
+        """Set how long publishing and going live take, in seconds of the marketplace."""
         durations = dict.fromkeys(_BEFORE_THE_PREVIEW, preview / len(_BEFORE_THE_PREVIEW)) | {"live": live}
         await self.switch(step_durations=durations)
 
     async def switch(self, **switches: object) -> None:
-        """Choose how the publisher's marketplace behaves."""
+        """Set switches of the sandbox for the publisher."""
         await self._control("PUT", "switches", switches)
 
     async def fault(self, call: str, action: Json, *, times: int = 1) -> None:
-        """Let something go wrong with the next requests of a call."""
+        """Add a fault for the next requests of a call."""
         await self._control("POST", "faults", {"call": call, "times": times, "action": action})
 
     async def stranger_adds(self, version: str, plan: str) -> None:
@@ -115,17 +120,17 @@ class Offer:
         return next(str(entry["lifecycleState"]) for entry in entries if entry["versionNumber"] == version)
 
     async def faults(self) -> Sequence[Json]:
-        """Return what is still to go wrong."""
+        """Return the faults that have not struck yet."""
         found: list[Json] = (await self._http.get(f"/_control/publishers/{self.publisher}/faults")).json()
         return found
 
     async def view(self) -> Json:
-        """Look at the offer from within."""
+        """Return the offer as the control API shows it."""
         found: Json = (await self._http.get(f"/_control/offers/{self.publisher}/{self.name}")).json()
         return found
 
     async def state(self) -> State:
-        """Return what the sandbox holds."""
+        """Return the state of the offer."""
         view = await self.view()
         operations = [one for one in view["operations"] if one["job_id"] not in self._known]
         kinds = [one["kind"] for one in operations]
@@ -137,13 +142,13 @@ class Offer:
         )
 
     async def requests(self) -> list[Json]:
-        """Return what was asked about the offer since it went live at first, by whoever plays now."""
+        """Return the requests about the offer since it first went live."""
         found = await self._http.get("/_control/requests", params={"publisher": self.publisher})
         entries: list[Json] = found.json()
         return entries[self._before :]
 
     async def changes(self) -> list[datetime]:
-        """Return when each operation came to its end, or its preview to the sign-off, by the sandbox's clock."""
+        """Return when each operation ended or reached its sign-off, by the sandbox's clock."""
         view = await self.view()
         jobs = [one["job_id"] for one in view["operations"] if one["job_id"] not in self._known]
         answers = [await self._get(f"configure/{job}/status") for job in jobs]
@@ -158,7 +163,7 @@ class Offer:
         await until(publishes, within=120)
 
     async def until_idle(self) -> State:
-        """Wait until nothing runs; answers with what is held then."""
+        """Wait until nothing is running, and return the state."""
 
         async def is_idle() -> bool:
             return not (await self.state()).running
@@ -179,7 +184,7 @@ class Offer:
         answer = await self._http.post(f"{API}/configure", headers=self._headers, json=body)
         return str(answer.raise_for_status().json()["jobId"])
 
-    async def _ended(self, job: str) -> None:
+    async def _finish(self, job: str) -> None:
         for _ in range(100):
             status = await self._get(f"configure/{job}/status")
             if status["jobStatus"] == "completed":
@@ -190,12 +195,12 @@ class Offer:
 
 
 def _submission(product: str, target: str, durable: str | None = None) -> Json:
-    said = {
+    submission = {
         "$schema": f"{_SCHEMA}/submission/2022-03-01-preview2",
         "product": f"product/{product}",
         "target": {"targetType": target},
     }
-    return said | ({"id": durable} if durable else {})
+    return submission | ({"id": durable} if durable else {})
 
 
 def _document(offer: str, plans: Sequence[str], *, with_gallery: bool) -> list[Json]:
@@ -203,13 +208,13 @@ def _document(offer: str, plans: Sequence[str], *, with_gallery: bool) -> list[J
     resources: list[Json] = []
     for resource in _DOCUMENT["resources"]:
         kind = resource["$schema"].split("/")[-2]
-        for number, plan in enumerate(plans if kind in _OF_A_PLAN else plans[:1]):
+        for number, plan in enumerate(plans if kind in _PLAN_RESOURCES else plans[:1]):
             made = copy.deepcopy(resource)
             if kind == "product":
                 made["identity"]["externalId"] = offer
             elif kind == "plan":
                 made |= {"resourceName": f"plan-{number}", "identity": {"externalId": plan}}
-            elif kind in _OF_A_PLAN:
+            elif kind in _PLAN_RESOURCES:
                 made["plan"] = {"resourceName": f"plan-{number}"}
             if made["$schema"].startswith(_CONFIGURATION):
                 _fill(made, plan, with_gallery=with_gallery)

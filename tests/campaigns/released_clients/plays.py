@@ -1,4 +1,4 @@
-"""What is played with each client: the same trouble for all, judged by what the sandbox holds in the end."""
+"""What is played with each client: the same faults for all, judged by the state of the sandbox in the end."""
 
 import asyncio
 import statistics
@@ -15,31 +15,32 @@ MINUTE = 60.0
 RETRY_AFTER = "1.5"
 IN_A_ROW = 6
 _INTO_THE_WAIT = 12.0
-"""Seconds of ours that a publish has run when something happens: every client has looked more than once."""
+"""How long a publish has run when a fault strikes, in real seconds. By then every client has looked several times."""
 
 
 @dataclass(frozen=True)
-class Lasting:
-    """How long the marketplace takes, in its minutes."""
+class Duration:
+    """How long the marketplace takes, in minutes of its clock."""
 
     preview: float
     live: float
 
 
-SHORT = Lasting(15, 10)
-LONG = Lasting(240, 20)
-"""cloudpub begins a failed step again after a minute of everybody's time, twice: by then this publish still runs."""
+SHORT = Duration(15, 10)
+LONG = Duration(240, 20)
+"""cloudpub repeats a failed step twice, after a minute of real time each. This publish still runs then."""
 
 
 @dataclass
 class Played:
-    """A play: how it went, and what the sandbox holds after it.
+    """The result of a play.
 
     Attributes:
-        endings: How each attempt ended; `None` is well.
-        late: How long after each change the client read the status, in the marketplace's seconds.
-        by_hand: Whether a person has to start it again.
-        effects: How many requests of the second run changed something, where there was one after success.
+        endings: The error of each attempt; `None` is success.
+        late: The delay until the client read the status after each change, in seconds of the marketplace.
+        by_hand: Whether a person had to start the client again.
+        effects: How many requests of a second run changed something.
+        state: The state of the offer in the end.
     """
 
     wanted: Sequence[Wanted]
@@ -51,7 +52,7 @@ class Played:
     state: State | None = None
 
     def held(self) -> State:
-        """Return what the sandbox holds after it."""
+        """Return the state of the offer in the end."""
         if self.state is None:
             raise AssertionError("it is not over")
         return self.state
@@ -59,27 +60,27 @@ class Played:
 
 @dataclass
 class _Scene:
-    """A live offer, a client that is ready, and what has been seen."""
+    """A live offer, a client that is ready, and the result so far."""
 
     offer: Offer
     publisher: Publisher
     played: Played
 
     async def publish(self) -> None:
-        """Publish everything that is wanted, at once."""
+        """Publish all wanted images at once."""
         attempts = await asyncio.gather(*(self.publisher.publish(each) for each in self.played.wanted))
         self.played.endings += await asyncio.gather(*(attempt.ended() for attempt in attempts))
 
-    async def publish_meanwhile(self, trouble: Callable[[], Awaitable[None]]) -> None:
-        """Publish, and make trouble in the wait for the preview."""
+    async def publish_during(self, fault: Callable[[], Awaitable[None]]) -> None:
+        """Publish, and inject a fault while the client waits for the preview."""
         attempt = await self.publisher.publish(self.played.wanted[0])
         await self.offer.until_publishing()
         await asyncio.sleep(_INTO_THE_WAIT)
-        await trouble()
+        await fault()
         self.played.endings.append(await attempt.ended())
 
-    async def answer_its_looks(self, action: Json, times: int) -> None:
-        """Answer the next requests of the call that it looks with."""
+    async def answer_polls(self, action: Json, times: int) -> None:
+        """Inject answers to the call that the client polls with."""
         call = (await self.offer.requests())[-1]["call"]
         await self.offer.fault(call, {"kind": "respond"} | action, times=times)
 
@@ -93,17 +94,17 @@ async def _killed(scene: _Scene) -> None:
     await scene.offer.until_publishing()
     await asyncio.sleep(_INTO_THE_WAIT)
     attempt = await scene.publisher.kill_and_start_again()
-    scene.played.by_hand = not scene.publisher.goes_on
+    scene.played.by_hand = not scene.publisher.resumes
     scene.played.endings.append(await attempt.ended())
 
 
 async def _unavailable(scene: _Scene) -> None:
-    await scene.publish_meanwhile(lambda: scene.answer_its_looks({"status": 503}, IN_A_ROW))
+    await scene.publish_during(lambda: scene.answer_polls({"status": 503}, IN_A_ROW))
 
 
 async def _throttled(scene: _Scene) -> None:
     action = {"status": 429, "headers": {"Retry-After": RETRY_AFTER}}
-    await scene.publish_meanwhile(lambda: scene.answer_its_looks(action, 1))
+    await scene.publish_during(lambda: scene.answer_polls(action, 1))
 
 
 async def _again(scene: _Scene) -> None:
@@ -112,7 +113,7 @@ async def _again(scene: _Scene) -> None:
         raise AssertionError(scene.played.endings)
     before = len(await scene.offer.requests())
     scene.played.endings.clear()
-    scene.played.requests = -len(scene.publisher.front.asked())
+    scene.played.requests = -len(scene.publisher.front.requests())
     await scene.publish()
     scene.played.effects = sum(bool(each["effect"]) for each in (await scene.offer.requests())[before:])
 
@@ -124,30 +125,30 @@ async def _lost_answer(scene: _Scene) -> None:
 
 @dataclass(frozen=True)
 class Play:
-    """Something that is played with every client."""
+    """A play for every client."""
 
     title: str
-    lasting: Lasting
+    duration: Duration
     act: Callable[[_Scene], Awaitable[None]]
     plans: Sequence[str] = (PLAN,)
     with_gallery: bool = False
 
     async def play(self, name: str, client: type[Publisher], rig: Rig, opening: asyncio.Semaphore) -> Played:
-        """Play it on an offer of its own."""
+        """Play it with a client, on an offer of its own."""
         offer = Offer(rig.http, name)
         played = Played([Wanted(plan=plan) for plan in self.plans])
         with ExitStack() as stack:
             publisher = client(rig, offer, stack)
             async with opening:
                 await offer.bring_live(plans=self.plans, with_gallery=self.with_gallery)
-                await offer.last(preview=self.lasting.preview * MINUTE, live=self.lasting.live * MINUTE)
+                await offer.set_durations(preview=self.duration.preview * MINUTE, live=self.duration.live * MINUTE)
                 await publisher.open()
             await self.act(_Scene(offer, publisher, played))
-            played.requests += len(publisher.front.asked())
+            played.requests += len(publisher.front.requests())
         requests = await offer.requests()
         played.state = await offer.until_idle()
         if await offer.faults():
-            raise AssertionError(f"{name}: what was to go wrong did not")
+            raise AssertionError(f"{name}: a fault did not strike")
         played.late = [_late(change, requests) for change in await offer.changes() if _is_seen(change, requests)]
         return played
 
@@ -161,12 +162,12 @@ def _late(change: datetime, requests: Sequence[Json]) -> float:
     return (seen - change).total_seconds()
 
 
-# At all places between two looks that are five minutes apart.
+# So long that changes fall at different places between two looks that are five minutes apart.
 PLAIN: Sequence[Play] = tuple(
-    Play("", lasting, _plain) for lasting in (Lasting(111, 53), Lasting(188, 82), Lasting(264, 107))
+    Play("", duration, _plain) for duration in (Duration(111, 53), Duration(188, 82), Duration(264, 107))
 )
 PLAYS: Mapping[str, Play] = {
-    "killed": Play("(a) `kill -9` in the wait", Lasting(90, 20), _killed),
+    "killed": Play("(a) `kill -9` in the wait", Duration(90, 20), _killed),
     "unavailable": Play("(b) six 503 in a row on a status read", LONG, _unavailable),
     "throttled": Play(f"(c) 429 with `Retry-After: {RETRY_AFTER}`", LONG, _throttled),
     "again": Play("(d) run again after success", SHORT, _again),
@@ -179,7 +180,7 @@ Verdict: TypeAlias = tuple[str, str]
 
 
 def verdict(name: str, played: Played) -> Verdict:
-    """Judge a play: a word, and what led to it."""
+    """Judge a play. Return the verdict and the facts behind it."""
     state = played.held()
     live = state.versions["Production"]
     kept = [FIRST] + ([GALLERY_VERSION] if PLAYS[name].with_gallery else [])
@@ -190,20 +191,20 @@ def verdict(name: str, played: Played) -> Verdict:
     if name == "again":
         facts = [_counted(played.requests, "request"), _counted(played.effects, "change")]
         if state.publishes > 1 or played.effects:
-            return "publishes again", _told(facts, errors)
+            return "publishes again", _joined(facts, errors)
     if lost:
-        return f"loses {', '.join(lost)}", _told(facts, errors)
+        return f"loses {', '.join(lost)}", _joined(facts, errors)
     if state.publishes > len(played.wanted):
-        return "publishes twice", _told(facts, errors)
+        return "publishes twice", _joined(facts, errors)
     if errors:
-        return "fails", _told(facts, errors)
+        return "fails", _joined(facts, errors)
     if len(reached) < len(played.wanted):
-        return "says yes, and is not live", _told(facts, errors)
-    return "goes on when started again by hand" if played.by_hand else "yes", _told(facts, errors)
+        return "says yes, and is not live", _joined(facts, errors)
+    return "goes on when started again by hand" if played.by_hand else "yes", _joined(facts, errors)
 
 
 def median_late(plays: Sequence[Played]) -> tuple[float, float]:
-    """Return the median and the longest delay of the news, in minutes of the marketplace."""
+    """Return the median and the longest delay, in minutes of the marketplace."""
     late = [each / MINUTE for played in plays for each in played.late]
     return statistics.median(late), max(late)
 
@@ -223,5 +224,5 @@ def _counted(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
-def _told(facts: Sequence[str], errors: Sequence[str]) -> str:
+def _joined(facts: Sequence[str], errors: Sequence[str]) -> str:
     return "; ".join([*facts, *(f"`{error}`" for error in errors)])

@@ -1,4 +1,4 @@
-"""Two clients that others have released and publish with, whole and unchanged, on the sandbox's API."""
+"""Two released clients publish through the sandbox's API, unchanged."""
 
 import itertools
 import json
@@ -25,8 +25,8 @@ from tests.campaigns.released_clients.front import HOSTS, TOKENS, Front
 from tests.campaigns.released_clients.offers import FIRST, GALLERY_VERSION, OTHER_PLAN, PLAN, Offer, vhd
 from tests.process.processes import Programs, until
 
-WHY_NOT = environment.why_not()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+MISSING = environment.missing()
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 
 SPEED = 3_600.0
 HOUR = 3_600.0
@@ -42,7 +42,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
 
 @pytest.fixture(scope="module")
 async def rig(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """The sandbox: an hour is a second, and publishing takes one."""
+    """A sandbox where an hour takes a second."""
     sandbox = programs.python("-m", "sandbox", "--port", "0", "--speed", str(SPEED))
     await until(lambda: "http://" in sandbox.said(), sandbox)
     url = sandbox.said().split()[1].rstrip("/")
@@ -62,7 +62,7 @@ async def offer(rig: Rig) -> Offer:
     """A live offer of two plans."""
     made = Offer(rig.http, f"released-{next(_numbers)}")
     await made.bring_live(plans=(PLAN, OTHER_PLAN))
-    await made.last(preview=HOUR, live=HOUR)
+    await made.set_durations(preview=HOUR, live=HOUR)
     return made
 
 
@@ -83,10 +83,10 @@ async def test_a_client_adds_a_disk_publishes_it_and_goes_live(
     assert (state.publishes, state.go_lives, state.running) == (1, 1, False)
     assert set(state.versions["Production"][PLAN]) == {FIRST, NEW}
     assert state.versions["Production"][OTHER_PLAN] == [FIRST]
-    assert publisher.front.asked(TOKENS)
+    assert publisher.front.requests(TOKENS)
 
 
-async def test_cloudpub_finds_what_it_has_published_and_sends_nothing(
+async def test_cloudpub_changes_nothing_when_its_image_is_published_already(
     rig: Rig, offer: Offer, stack: ExitStack
 ) -> None:
     publisher = Cloudpub(rig, offer, stack)
@@ -115,7 +115,7 @@ async def test_cloudpub_goes_live_however_submissions_are_listed_after_it(
     assert set(state.versions["Production"][PLAN]) == {FIRST, NEW, "2026.03.02"}
 
 
-async def test_cloudpub_publishes_what_others_left_in_the_draft_of_another_plan_only_when_it_publishes_whole(
+async def test_cloudpub_publishes_the_edits_of_others_to_another_plan_only_when_it_publishes_the_whole_draft(
     rig: Rig, offer: Offer, stack: ExitStack
 ) -> None:
     await offer.stranger_adds("9.9.9", OTHER_PLAN)
@@ -129,12 +129,10 @@ async def test_cloudpub_publishes_what_others_left_in_the_draft_of_another_plan_
     assert "9.9.9" in whole.versions["Production"][OTHER_PLAN]
 
 
-async def test_azure_img_utils_adds_an_image_of_a_gallery_publishes_it_and_goes_live(
-    rig: Rig, stack: ExitStack
-) -> None:
+async def test_azure_img_utils_adds_a_gallery_image_publishes_it_and_goes_live(rig: Rig, stack: ExitStack) -> None:
     offer = Offer(rig.http, f"released-{next(_numbers)}")
     await offer.bring_live(with_gallery=True)
-    await offer.last(preview=HOUR, live=HOUR)
+    await offer.set_durations(preview=HOUR, live=HOUR)
 
     await published(AzureImgUtilsGallery(rig, offer, stack), Wanted(NEW))
 
@@ -185,7 +183,7 @@ async def test_the_command_line_of_azure_img_utils_reads_adds_publishes_and_goes
     assert await offer.lifecycle(FIRST) == "deprecated"
 
 
-async def test_nothing_of_a_client_leaves_this_machine(rig: Rig) -> None:
+async def test_no_request_of_a_client_leaves_this_machine(rig: Rig) -> None:
     with Front(rig.sandbox_url, rig.certificates) as front:
         context = ssl.create_default_context(cafile=rig.certificates.authority)
         async with httpx.AsyncClient(proxy=front.url, verify=context) as http:

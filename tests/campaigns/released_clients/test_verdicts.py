@@ -1,4 +1,4 @@
-"""How a play with a client is judged."""
+"""The verdicts on plays."""
 
 import pytest
 
@@ -12,44 +12,44 @@ NEW = Wanted().version
 def played(
     *live: str, publishes: int = 1, ending: str | None = None, by_hand: bool = False, effects: int = 0
 ) -> Played:
-    """A play of one image that came as far as the preview, and live if it is among these versions."""
+    """Return the result for one image that reached the preview, and Production if it is among these versions."""
     preview = {PLAN: [FIRST, NEW]}
     state = State({"Draft": preview, "Preview": preview, "Production": {PLAN: live}}, publishes, 1, running=False)
     return Played([Wanted()], [ending], requests=7, by_hand=by_hand, effects=effects, state=state)
 
 
-def test_what_is_live_after_one_submission_is_well() -> None:
+def test_an_image_that_is_live_after_one_submission_is_a_success() -> None:
     assert verdict("killed", played(FIRST, NEW)) == ("yes", "live; 1 submission")
 
 
-def test_what_a_person_had_to_start_again_is_said_to_be_so() -> None:
+def test_a_client_that_a_person_had_to_start_again_gets_its_own_verdict() -> None:
     assert verdict("killed", played(FIRST, NEW, by_hand=True))[0] == "goes on when started again by hand"
 
 
-def test_a_client_that_ends_with_an_error_fails_however_far_its_image_came() -> None:
+def test_a_client_that_ends_with_an_error_fails_even_if_its_image_is_live() -> None:
     word, told = verdict("lost answer", played(FIRST, ending="HTTPError: 409"))
 
     assert (word, told) == ("fails", "in the preview; 1 submission; `HTTPError: 409`")
     assert verdict("lost answer", played(FIRST, NEW, ending="HTTPError: 409"))[0] == "fails"
 
 
-def test_success_that_is_not_live_is_no_success() -> None:
+def test_a_reported_success_without_a_live_image_is_not_a_success() -> None:
     assert verdict("killed", played(FIRST))[0] == "says yes, and is not live"
 
 
-def test_a_second_submission_of_one_image_and_a_lost_image_are_worse_than_an_error() -> None:
+def test_a_lost_image_is_worse_than_a_second_submission_which_is_worse_than_an_error() -> None:
     assert verdict("lost answer", played(FIRST, NEW, publishes=2, ending="late"))[0] == "publishes twice"
     assert verdict("lost answer", played(NEW, publishes=2, ending="late"))[0] == f"loses {FIRST}"
     assert verdict("gallery", played(FIRST, NEW))[0] == f"loses {GALLERY_VERSION}"
 
 
 @pytest.mark.parametrize(("publishes", "effects"), [(2, 0), (1, 1)])
-def test_a_run_after_success_that_changes_anything_publishes_again(publishes: int, effects: int) -> None:
+def test_a_second_run_that_changes_anything_counts_as_publishing_again(publishes: int, effects: int) -> None:
     assert verdict("again", played(FIRST, NEW))[0] == "yes"
     assert verdict("again", played(FIRST, NEW, publishes=publishes, effects=effects))[0] == "publishes again"
 
 
-def test_two_builds_may_take_a_submission_each_and_are_both_to_be_live() -> None:
+def test_two_builds_may_need_a_submission_each_and_both_have_to_be_live() -> None:
     wanted = [Wanted(), Wanted(plan=OTHER_PLAN)]
     both = {PLAN: [FIRST, NEW], OTHER_PLAN: [FIRST, NEW]}
     one = both | {OTHER_PLAN: [FIRST]}

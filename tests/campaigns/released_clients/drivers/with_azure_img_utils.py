@@ -2,7 +2,7 @@
 
 The only argument is a JSON object: `offer`, one of `image` and `gallery_image` (the arguments of
 `add_image_to_offer` and `add_sig_image_to_offer`), and `interval`, in seconds. The library adds, publishes and goes
-live; it waits for none of the last two, so this asks `get_offer_status` until there is news, as its users have to.
+live, and does not wait for the last two. So this polls `get_offer_status`, as users of the library have to.
 """
 
 import json
@@ -25,7 +25,7 @@ logger = logging.getLogger("driver")
 
 
 def wait(image: AzureImage, offer: str, wanted: str, interval: float) -> None:
-    """Ask until the offer is as wanted."""
+    """Poll until the offer has the wanted status."""
     while True:
         status = image.get_offer_status(offer)
         logger.info("%s is %s", offer, status)
