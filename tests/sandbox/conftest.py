@@ -1,4 +1,4 @@
-"""One sandbox over real HTTP, on a clock that only moves when a test moves it; a publisher for each test."""
+"""One sandbox over real HTTP, whose clock moves only when a test moves it. Each test has its own publisher."""
 
 import itertools
 from collections.abc import AsyncIterator

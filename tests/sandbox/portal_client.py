@@ -1,4 +1,4 @@
-"""A publisher's view of the sandbox, and an offer which is ready to publish."""
+"""A client of the Cloud Partner Portal API for the tests, and an offer that is ready to publish."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ LISTING = "microsoft-azure-marketplace"
 
 
 def image(version: str, sas: str = SAS) -> dict[str, Any]:
-    """An image of one disk."""
+    """Return an image with one disk."""
     return {
         "osVhdUrl": f"https://images.blob.core.windows.net/vhds/web-{version}.vhd?{sas}",
         "lunVhdDetails": [],
@@ -26,7 +26,7 @@ def image(version: str, sas: str = SAS) -> dict[str, Any]:
 
 
 def offer_document(publisher: str, offer: str = "webstack", versions: tuple[str, ...] = ("1.0.0",)) -> dict[str, Any]:
-    """A virtual machine offer which is ready to publish."""
+    """Return a virtual machine offer that is ready to publish."""
     listing: dict[str, Any] = {
         f"{LISTING}.{name}": f"The {name}."
         for name in (
@@ -75,23 +75,23 @@ def offer_document(publisher: str, offer: str = "webstack", versions: tuple[str,
 
 
 class PortalClient(Controls):
-    """One publisher's view of the sandbox, its API and its control API."""
+    """The API and the control API, as one publisher uses them."""
 
     def __init__(self, http: httpx.AsyncClient, clock: ManualClock, publisher: str) -> None:
-        """Use the connection for one publisher."""
+        """Use `http` for one publisher."""
         super().__init__(http, clock, publisher)
         self.offer = f"/api/publishers/{publisher}/offers/webstack"
         self.document = offer_document(publisher)
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Call the API below the offer."""
+        """Call the API, by default below the path of the offer."""
         headers = {"Authorization": f"Bearer {DEFAULT_TOKEN}"} | options.pop("headers", {})
         params = {"api-version": "2017-10-31"} | options.pop("params", {})
         address = path if path.startswith("/") else f"{self.offer}/{path}".rstrip("/")
         return await self.http.request(method, address, headers=headers, params=params, **options)
 
     async def get(self, path: str, **options: Any) -> Any:
-        """Read JSON which must be there."""
+        """Read JSON; the answer must be 200."""
         response = await self.call("GET", path, **options)
         assert response.status_code == 200, response.text
         return response.json()
@@ -106,20 +106,20 @@ class PortalClient(Controls):
         return await self.call("POST", "publish", json={"metadata": {"notification-emails": "a@b.example"}})
 
     async def published(self) -> str:
-        """Put and publish; answers with the id of the operation."""
+        """Put and publish. Return the ID of the operation."""
         assert (await self.put()).status_code in (200, 201)
         response = await self.publish()
         assert response.status_code == 202, response.text
         return str(response.headers["Location"]).split("/operations/")[1].split("?")[0]
 
     async def waiting(self) -> str:
-        """Put, publish and let time pass until the sign-off waits."""
+        """Put, publish and let time pass until the preview waits for sign-off. Return the ID of the publish."""
         operation = await self.published()
         self.clock.advance(8 * DAY)
         return operation
 
     async def live(self) -> str:
-        """Go all the way."""
+        """Put, publish and go live. Return the ID of the go-live."""
         await self.waiting()
         response = await self.call("POST", "golive")
         assert response.status_code == 202, response.text
@@ -127,7 +127,7 @@ class PortalClient(Controls):
         return str(response.headers["Location"]).split("/operations/")[1].split("?")[0]
 
     def with_versions(self, *versions: str) -> dict[str, Any]:
-        """The document with exactly these image versions."""
+        """Return the document with exactly these image versions."""
         document = copy.deepcopy(self.document)
         document["definition"]["plans"][0][f"{VM}.vmImages"] = {version: image(version) for version in versions}
         return document

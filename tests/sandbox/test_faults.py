@@ -1,4 +1,4 @@
-"""Faults on demand hit the call they are meant for, before or after its effect."""
+"""Faults hit the calls that they name, before or after the call's effect."""
 
 import asyncio
 import time
@@ -50,7 +50,7 @@ async def test_an_answer_is_cut_short(client: PortalClient, size: int) -> None:
     assert (await client.call("GET", "")).status_code == 200
 
 
-async def test_the_connection_drops_in_process_too(client: PortalClient) -> None:
+async def test_a_dropped_connection_in_process_raises(client: PortalClient) -> None:
     marketplace = SandboxMarketplace(clock=ManualClock())
     transport = httpx.ASGITransport(create_app(marketplace))
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as http:
@@ -74,7 +74,7 @@ async def test_an_answer_is_late(client: PortalClient) -> None:
 
 
 class Sleeper:
-    """Stands in for the sandbox's sleep, so that a delay ends when a test says so."""
+    """Replaces the sandbox's sleep, so that a delay ends when a test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asleep, self.awake = asyncio.Event(), asyncio.Event()
@@ -88,7 +88,7 @@ class Sleeper:
 
 
 @pytest.mark.parametrize(("when", "effect"), [("before", False), ("after", True)])
-async def test_a_write_has_its_effect_late_or_is_answered_late(
+async def test_a_write_takes_effect_late_or_is_answered_late(
     client: PortalClient, monkeypatch: pytest.MonkeyPatch, when: str, *, effect: bool
 ) -> None:
     await client.put()
@@ -105,7 +105,7 @@ async def test_a_write_has_its_effect_late_or_is_answered_late(
     assert sleeper.seconds == [30]
 
 
-async def test_a_late_write_has_its_effect_though_its_client_has_gone(
+async def test_a_late_write_takes_effect_even_if_its_client_has_gone(
     client: PortalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await client.put()
@@ -125,7 +125,7 @@ async def test_a_late_write_has_its_effect_though_its_client_has_gone(
 @pytest.mark.parametrize(
     "answer", [{"kind": "respond", "status": 503}, {"kind": "drop", "when": "after"}, {"kind": "truncate"}]
 )
-async def test_an_answer_that_goes_wrong_may_be_late_too(
+async def test_an_answer_with_a_fault_may_be_late(
     client: PortalClient, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
 ) -> None:
     await client.put()
@@ -152,7 +152,7 @@ async def test_every_read_may_be_slow(client: PortalClient, monkeypatch: pytest.
     assert sleeper.seconds == [2] * 4
 
 
-async def test_a_fault_waits_for_its_turn_its_slot_and_its_offer(client: PortalClient) -> None:
+async def test_a_fault_hits_only_its_turn_its_slot_and_its_offer(client: PortalClient) -> None:
     await client.live()
     await client.fault("read_offer", {"kind": "respond", "status": 500}, slot="Production", after=1)
     await client.fault("any", {"kind": "respond", "status": 502}, offer="another", times=-1)
@@ -168,13 +168,13 @@ async def test_a_fault_waits_for_its_turn_its_slot_and_its_offer(client: PortalC
     "body",
     [{"call": "dance", "action": {"kind": "drop"}}, {"call": "any", "action": {"kind": "explode"}}, {"times": 2}, []],
 )
-async def test_a_wrong_fault_is_refused(client: PortalClient, body: object) -> None:
+async def test_an_invalid_fault_is_refused(client: PortalClient, body: object) -> None:
     response = await client.control("POST", "faults", body)
     assert response.status_code == 400
     assert response.json()["error"]
 
 
-async def test_an_answer_without_a_body_is_cut_short_too(client: PortalClient) -> None:
+async def test_an_answer_without_a_body_can_be_cut_short(client: PortalClient) -> None:
     await client.put()
     await client.fault("publish", {"kind": "truncate", "bytes": 3})
     with pytest.raises(httpx.RemoteProtocolError):
@@ -214,7 +214,7 @@ async def test_strangers_publish_cancel_and_go_live(client: PortalClient) -> Non
     assert (await client.get("submissions"))[0]["submissionType"] == "goLive"
 
 
-async def test_a_stranger_acts_at_once_when_asked_to(client: PortalClient) -> None:
+async def test_a_stranger_acts_on_demand(client: PortalClient) -> None:
     await client.put()
     address = f"/_control/offers/{client.publisher}/webstack/stranger"
     assert (await client.http.post(address, json={"kind": "stranger_publish"})).json() == {"refused": None}

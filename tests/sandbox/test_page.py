@@ -1,11 +1,11 @@
-"""The page at / and the inside view of an offer."""
+"""The page at `/`, and the inside view of an offer."""
 
 import httpx
 
 from tests.sandbox.portal_client import DAY, PortalClient
 
 
-async def test_the_page_shows_offers_steps_and_what_was_changed(client: PortalClient) -> None:
+async def test_the_page_shows_offers_steps_changed_switches_and_faults(client: PortalClient) -> None:
     await client.switch(location_form="absolute")
     await client.fault("publish", {"kind": "drop"}, after=5)
     await client.step(
@@ -27,7 +27,7 @@ async def test_the_page_shows_offers_steps_and_what_was_changed(client: PortalCl
     assert "SECRET" not in page
 
 
-async def test_the_page_escapes_what_users_wrote(client: PortalClient) -> None:
+async def test_the_page_escapes_text_from_users(client: PortalClient) -> None:
     await client.switch(success_word="<script>alert(1)</script>")
     await client.published()
     page = (await client.http.get("/")).text
@@ -35,7 +35,7 @@ async def test_the_page_escapes_what_users_wrote(client: PortalClient) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
-async def test_a_section_is_found_again_when_the_page_is_refreshed(client: PortalClient) -> None:
+async def test_an_open_section_keeps_its_id_when_the_page_is_refreshed(client: PortalClient) -> None:
     await client.live()
     name = f"earlier/{client.publisher}/webstack"
     for _ in range(2):
@@ -45,10 +45,10 @@ async def test_a_section_is_found_again_when_the_page_is_refreshed(client: Porta
     script = page.partition("<script>")[2].partition("</script>")[0]
     assert client.publisher not in script
     assert 'http-equiv="refresh"' in page.partition("<noscript>")[2].partition("</noscript>")[0]
-    assert page.count('http-equiv="refresh"') == 1  # it would close what is open
+    assert page.count('http-equiv="refresh"') == 1  # another refresh would close open sections
 
 
-async def test_a_read_of_what_is_not_there_is_shown_without_alarm(client: PortalClient) -> None:
+async def test_a_read_of_an_empty_slot_is_not_shown_as_a_failure(client: PortalClient) -> None:
     await client.put()
     assert (await client.call("GET", "slot/Preview")).status_code == 404
     calm = '<span class="badge ">404 empty</span>'
@@ -61,7 +61,7 @@ async def test_a_read_of_what_is_not_there_is_shown_without_alarm(client: Portal
 
 
 def _row(page: httpx.Response, client: PortalClient) -> str:
-    """Return the newest of the requests that the page shows."""
+    """Return the row of the newest request."""
     row = page.text.partition("<h2>Last requests</h2>")[2].split("<tr>")[2]
     assert f"{client.publisher}/webstack" in row
     return row

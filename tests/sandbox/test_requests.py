@@ -1,4 +1,4 @@
-"""A marketplace that allows so many requests a second says 429 to the next."""
+"""The rate limit, and the log of requests."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ async def statuses(http: httpx.AsyncClient, count: int) -> list[int]:
     return sorted(answer.status_code for answer in answers)
 
 
-async def test_one_request_too_many_is_told_when_to_come_back_and_what_is_sent_away_does_not_count() -> None:
+async def test_a_request_above_the_limit_is_answered_429_with_retry_after_and_does_not_count() -> None:
     strict = SandboxMarketplace(requests_per_second=3)
     async with serve(strict) as url, httpx.AsyncClient(base_url=url) as http:
         assert await statuses(http, 5) == [401, 401, 401, 429, 429]
@@ -27,7 +27,7 @@ async def test_one_request_too_many_is_told_when_to_come_back_and_what_is_sent_a
     assert [entry["status"] for entry in strict.requests].count(429) == 4
 
 
-async def test_the_limit_is_set_and_lifted_while_it_runs() -> None:
+async def test_the_limit_can_be_set_and_lifted_while_the_sandbox_runs() -> None:
     async with serve(SandboxMarketplace()) as url, httpx.AsyncClient(base_url=url) as http:
         assert await statuses(http, 5) == [401] * 5
         assert (await http.put("/_control/limit", json={"requests_per_second": 1})).json() == {
@@ -40,7 +40,7 @@ async def test_the_limit_is_set_and_lifted_while_it_runs() -> None:
 
 
 @pytest.mark.parametrize(("after", "numbers"), [("0", [1, 2, 3]), ("2", [3]), ("3", []), ("9", [])])
-async def test_the_log_is_read_on_from_a_number(after: str, numbers: list[int]) -> None:
+async def test_the_log_can_be_read_from_a_number_on(after: str, numbers: list[int]) -> None:
     async with serve(SandboxMarketplace()) as url, httpx.AsyncClient(base_url=url) as http:
         await statuses(http, 3)
         read = await http.get("/_control/requests", params={"after": after})

@@ -1,4 +1,4 @@
-"""The sandbox as a program: its state survives, it stops cleanly, it says why it cannot start."""
+"""The sandbox as a program: state that survives a restart, clean stops, and errors at start-up."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def test_everything_survives_a_restart(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208 - the other way is refused in async functions
 
 
-async def test_the_clock_goes_on_after_a_restart(tmp_path: Path) -> None:
+async def test_the_clock_continues_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     client = client_of(SandboxMarketplace(clock=SpeedClock(), state_path=path), ManualClock())
     moved = await client.http.post("/_control/clock", json={"advance_seconds": 30 * DAY})
@@ -53,7 +53,7 @@ async def test_the_clock_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert await again.clock.now() >= datetime.fromisoformat(moved.json()["now"])
 
 
-async def test_the_clock_runs_as_fast_as_asked() -> None:
+async def test_the_clock_runs_at_the_given_speed() -> None:
     clock = SpeedClock(1000)
     began = await clock.now()
     await asyncio.sleep(0.05)
@@ -62,7 +62,7 @@ async def test_the_clock_runs_as_fast_as_asked() -> None:
         SpeedClock(0)
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_state_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text('{"publishers": 7}')
     with pytest.raises(ValueError, match="not a state file"):
@@ -98,7 +98,7 @@ def test_the_program_serves_and_ends_cleanly(tmp_path: Path) -> None:
     assert "clock" in json.loads(state.read_text())
 
 
-def test_the_program_says_that_its_port_is_taken() -> None:
+def test_the_program_reports_a_port_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, start("--port", str(taken.getsockname()[1])) as program:
         _, complaint = program.communicate(timeout=10)
     assert program.returncode == 1
@@ -106,7 +106,7 @@ def test_the_program_says_that_its_port_is_taken() -> None:
     assert "Address already in use" in complaint
 
 
-def test_the_program_says_which_ports_there_are() -> None:
+def test_the_program_reports_a_port_that_is_out_of_range() -> None:
     with start("--port", "70000") as program:
         _, complaint = program.communicate(timeout=10)
     assert program.returncode == 1
@@ -116,14 +116,14 @@ def test_the_program_says_which_ports_there_are() -> None:
 
 
 @pytest.mark.parametrize("words", [["--switch", "teleport=1"], ["--switch", "x"], ["--speed", "0"]])
-def test_the_program_refuses_wrong_settings_in_one_line(words: list[str]) -> None:
+def test_the_program_reports_wrong_settings_in_one_line(words: list[str]) -> None:
     with start("--port", "0", *words) as program:
         _, complaint = program.communicate(timeout=10)
     assert program.returncode == 1
     assert complaint.count("\n") == 1
 
 
-def test_the_help_names_every_switch_with_its_default_and_what_else_it_may_be() -> None:
+def test_the_help_lists_every_switch_with_its_default_and_its_other_values() -> None:
     with start("--help") as program:
         said, _ = program.communicate(timeout=10)
     assert program.returncode == 0
@@ -134,5 +134,5 @@ def test_the_help_names_every_switch_with_its_default_and_what_else_it_may_be() 
     assert "or sandbox; the clock by which a SAS is valid" in said
 
 
-async def test_time_is_written_with_a_zone() -> None:
+async def test_the_time_has_a_zone() -> None:
     assert (await ManualClock(datetime(2024, 1, 1, tzinfo=UTC)).now()).tzinfo is UTC

@@ -1,4 +1,4 @@
-"""Who may call the API."""
+"""Access tokens, and who can call the API."""
 
 import pytest
 
@@ -8,14 +8,14 @@ FORM = {"grant_type": "client_credentials", "client_id": "id", "client_secret": 
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer other", "Basic sandbox-token", "Bearer sandbox-tokén"])
-async def test_other_tokens_are_refused(client: PortalClient, header: str) -> None:
+async def test_missing_and_unknown_tokens_are_refused(client: PortalClient, header: str) -> None:
     await client.put()
     response = await client.call("GET", "", headers={"Authorization": header.encode()})
     assert response.status_code == 401
     assert response.json()["error"]["code"] == "Unauthorized"
 
 
-async def test_no_access_to_the_publisher_is_forbidden(client: PortalClient) -> None:
+async def test_a_call_without_access_to_the_publisher_is_forbidden(client: PortalClient) -> None:
     await client.switch(forbidden=True)
     assert (await client.put()).status_code == 403
 
@@ -49,7 +49,7 @@ async def test_issued_tokens_expire(client: PortalClient) -> None:
         ({"scope": ""}, 400, "invalid_request"),
     ],
 )
-async def test_the_token_endpoint_refuses(
+async def test_the_token_endpoint_refuses_wrong_credentials(
     client: PortalClient, change: dict[str, str], status: int, words: str
 ) -> None:
     response = await client.http.post("/t/oauth2/v2.0/token", data=FORM | {"scope": "s"} | change)

@@ -1,4 +1,4 @@
-"""Documents come back as they were put, but for what the service changes."""
+"""Documents are answered as they were put, except for the members that the service changes."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ async def _put_again_changes_nothing(client: PortalClient) -> bool:
     return (await client.call("GET", "")).text == first
 
 
-async def test_the_service_adds_drops_and_rewrites(client: PortalClient) -> None:
+async def test_the_service_adds_drops_and_rewrites_members(client: PortalClient) -> None:
     client.document |= {"eTag": "x", "offerTypeVersions": {VM: 91}, "version": 77}
     listing = client.document["definition"]["offer"]
     listing[f"{LISTING}.smallLogo"] = "https://assets.example/logo.png?sig=x"
@@ -70,7 +70,7 @@ async def test_the_windows_type_may_be_dropped_everywhere_or_nowhere(client: Por
     assert "windowsOSType" not in (await client.call("GET", "")).text
 
 
-async def test_documents_may_be_left_alone(client: PortalClient) -> None:
+async def test_documents_may_be_stored_as_they_were_sent(client: PortalClient) -> None:
     await client.switch(normalize_documents=False)
     client.document["eTag"] = "kept"
     await client.put()
@@ -81,7 +81,7 @@ async def test_documents_may_be_left_alone(client: PortalClient) -> None:
     assert answer == client.document
 
 
-async def test_secrets_of_lead_systems_are_not_given_back(client: PortalClient) -> None:
+async def test_documents_are_answered_without_the_secrets_of_lead_systems(client: PortalClient) -> None:
     name = f"{LISTING}.marketoLeadConfiguration"
     client.document["definition"]["offer"][name] = {"clientId": "a", "clientSecret": "hush"}
     await client.put()
@@ -90,7 +90,7 @@ async def test_secrets_of_lead_systems_are_not_given_back(client: PortalClient) 
     assert "hush" in (await client.call("GET", "")).text
 
 
-async def test_a_draft_read_and_put_again_is_the_same_draft(client: PortalClient) -> None:
+async def test_a_draft_that_is_read_and_put_again_is_the_same_draft(client: PortalClient) -> None:
     operation = await client.published()
     await client.put((await client.call("GET", "")).text)
     assert operation in (await client.publish()).headers["location"]

@@ -1,4 +1,4 @@
-"""From the first put to the marketplace, over HTTP."""
+"""The life of an offer, from the first PUT to Production."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.sandbox.portal_client import DAY, HOUR, PortalClient
 
 
 def step_words(operation: dict[str, Any]) -> dict[str, str]:
-    """The state of each step."""
+    """Return the status of each step."""
     return {step["id"]: step["status"] for step in operation["steps"]}
 
 
@@ -99,7 +99,7 @@ async def test_a_draft_published_at_sign_off_replaces_the_preview(client: Portal
     assert len(preview["definition"]["plans"][0]["microsoft-azure-virtualmachines.vmImages"]) == 2
 
 
-async def test_an_edit_of_the_draft_does_not_leak_into_the_slots(client: PortalClient) -> None:
+async def test_an_edit_of_the_draft_does_not_change_preview_and_production(client: PortalClient) -> None:
     await client.live()
     before = await client.get("slot/Production")
     await client.put(client.with_versions("1.0.0", "9.9.9"))
@@ -107,7 +107,7 @@ async def test_an_edit_of_the_draft_does_not_leak_into_the_slots(client: PortalC
     assert "9.9.9" in (await client.call("GET", "")).text
 
 
-async def test_going_live_needs_a_preview_that_waits(client: PortalClient) -> None:
+async def test_going_live_needs_a_preview_that_waits_for_sign_off(client: PortalClient) -> None:
     await client.put()
     assert (await client.call("POST", "golive")).status_code == 400
     await client.publish()
@@ -138,7 +138,7 @@ async def test_the_cancel_of_a_new_publish_leaves_production_alone(client: Porta
     assert "1.1.0" not in (await client.call("GET", "slot/Production")).text
 
 
-async def test_what_does_not_exist_is_not_found(client: PortalClient) -> None:
+async def test_calls_about_something_that_does_not_exist_are_answered_404(client: PortalClient) -> None:
     paths = [
         "/api/publishers/nobody/offers",
         "/api/publishers/nobody/offers/x",

@@ -1,4 +1,4 @@
-"""Every contradiction of the documentation is a switch, and each has its effect."""
+"""The effect of each switch."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ async def test_each_form_of_location_leads_to_the_operation(client: PortalClient
     assert found.json()["id"] == entry["id"]
 
 
-async def test_operations_speak_the_words_asked_for(client: PortalClient) -> None:
+async def test_operations_have_the_status_words_of_the_switches(client: PortalClient) -> None:
     await client.switch(running_word="not yet", success_word="Succeeded")
     operation = await client.published()
     assert (await client.get(f"operations/{operation}"))["status"] == "not yet"
@@ -74,7 +74,7 @@ async def test_operations_speak_the_words_asked_for(client: PortalClient) -> Non
     assert answer["steps"][-1]["status"] == "NotStarted"
 
 
-async def test_failures_and_cancels_have_their_words(client: PortalClient) -> None:
+async def test_failed_and_cancelled_operations_have_the_status_words_of_the_switches(client: PortalClient) -> None:
     await client.switch(failure_word="rejected", cancel_word="cancelled")
     await client.step("displaydummycertify", outcome="fail")
     failed = await client.published()
@@ -85,7 +85,7 @@ async def test_failures_and_cancels_have_their_words(client: PortalClient) -> No
     assert (await client.get("submissions"))[0]["submissionState"] == "cancelled"
 
 
-async def test_the_form_of_an_operation_can_change(client: PortalClient) -> None:
+async def test_the_json_of_an_operation_may_have_another_form(client: PortalClient) -> None:
     await client.switch(
         operation_as_array=True,
         operation_table_members=True,
@@ -103,7 +103,7 @@ async def test_the_form_of_an_operation_can_change(client: PortalClient) -> None
     assert (await client.get("status"))["notificationEmails"] == "a@b.example"
 
 
-async def test_sign_off_may_have_another_id(client: PortalClient) -> None:
+async def test_the_sign_off_step_may_have_another_id(client: PortalClient) -> None:
     await client.switch(sign_off_by="step_name")
     operation = await client.waiting()
     steps = (await client.get(f"operations/{operation}"))["steps"]
@@ -113,7 +113,7 @@ async def test_sign_off_may_have_another_id(client: PortalClient) -> None:
     ]
 
 
-async def test_sign_off_may_be_told_by_the_offer_status_alone(client: PortalClient) -> None:
+async def test_only_the_status_of_the_offer_may_show_the_sign_off(client: PortalClient) -> None:
     await client.switch(sign_off_by="offer_status")
     operation = await client.waiting()
     answer = await client.get(f"operations/{operation}")
@@ -198,7 +198,7 @@ async def test_create_may_answer_200(client: PortalClient) -> None:
         ("truncated", '{"error"'),
     ],
 )
-async def test_errors_come_in_many_shapes(client: PortalClient, shape: str, content: str) -> None:
+async def test_an_error_has_the_shape_of_the_switch(client: PortalClient, shape: str, content: str) -> None:
     await client.put()
     await client.switch(error_shape=shape)
     response = await client.call("GET", "slot/Production")
@@ -218,7 +218,7 @@ async def test_errors_may_have_no_body(client: PortalClient) -> None:
 @pytest.mark.parametrize(
     ("fraction", "zone", "form"), [(0, True, r"\dZ"), (6, False, r"\d\.\d{6}"), (9, True, r"\d\.\d{9}Z")]
 )
-async def test_timestamps_have_the_digits_asked_for(
+async def test_timestamps_have_the_digits_of_the_switch(
     client: PortalClient, *, fraction: int, zone: bool, form: str
 ) -> None:
     await client.switch(timestamp_fraction=fraction, timestamp_zone=zone)
@@ -250,7 +250,7 @@ async def test_cancel_may_take_time(client: PortalClient) -> None:
     assert (await client.publish()).status_code == 202
 
 
-async def test_a_cancel_may_be_an_operation_of_its_own(client: PortalClient) -> None:
+async def test_a_cancel_may_be_an_operation_with_its_own_id(client: PortalClient) -> None:
     await client.switch(cancel_async=True, cancel_has_own_operation=True, cancel_location="body")
     operation = await client.published()
     accepted = await client.call("POST", "cancel")
@@ -263,7 +263,7 @@ async def test_a_cancel_may_be_an_operation_of_its_own(client: PortalClient) -> 
     assert (await client.get(f"operations/{operation}"))["status"] == "canceled"
 
 
-async def test_the_window_of_cancel_is_a_switch(client: PortalClient) -> None:
+async def test_a_switch_sets_when_a_publish_can_be_cancelled(client: PortalClient) -> None:
     await client.switch(cancel_window="sign_off_only")
     await client.published()
     assert (await client.call("POST", "cancel")).status_code == 400
@@ -314,7 +314,7 @@ async def test_edits_are_refused_until_a_cancel_is_done(client: PortalClient) ->
     assert (await client.put()).status_code == 200
 
 
-async def test_edits_are_accepted_while_an_operation_is_in_progress_unless_told_otherwise(
+async def test_edits_are_accepted_while_an_operation_is_in_progress_by_default(
     client: PortalClient,
 ) -> None:
     operation = await client.published()
@@ -324,7 +324,7 @@ async def test_edits_are_accepted_while_an_operation_is_in_progress_unless_told_
     assert "1.1.0" not in (await client.call("GET", "slot/Preview")).text
 
 
-async def test_a_stranger_is_refused_an_edit_too(client: PortalClient) -> None:
+async def test_an_edit_by_a_stranger_can_be_refused_as_well(client: PortalClient) -> None:
     await client.switch(edits_while_running="refuse")
     await client.published()
     address = f"/_control/offers/{client.publisher}/webstack/stranger"
@@ -352,7 +352,7 @@ async def test_core_vm_offers_have_no_limit_of_versions(client: PortalClient) ->
     assert (await client.publish()).status_code == 202
 
 
-async def test_the_offer_version_may_rise_at_publish(client: PortalClient) -> None:
+async def test_a_publish_may_increment_the_version_of_the_offer(client: PortalClient) -> None:
     await client.switch(version_increment="publish")
     await client.published()
     assert (await client.get(""))["version"] == 2
@@ -380,7 +380,7 @@ async def test_preview_may_lag_behind_the_sign_off(client: PortalClient) -> None
     assert (await client.call("GET", "slot/Preview")).status_code == 200
 
 
-async def test_the_order_of_operations_is_a_switch(client: PortalClient) -> None:
+async def test_a_switch_sets_the_order_of_operations(client: PortalClient) -> None:
     await client.live()
     await client.switch(submissions_order="oldest_first")
     entries = await client.get("submissions")
@@ -397,7 +397,7 @@ async def test_the_order_of_operations_is_a_switch(client: PortalClient) -> None
     assert (await client.call("GET", "submissions")).status_code == 404
 
 
-async def test_step_durations_are_a_switch(client: PortalClient) -> None:
+async def test_a_switch_sets_how_long_steps_take(client: PortalClient) -> None:
     seconds = dict.fromkeys(("displaydummycertify", "displaycertify", "displayprovision", "displaypackage"), 1)
     await client.switch(step_durations=seconds)
     await client.published()
@@ -405,7 +405,7 @@ async def test_step_durations_are_a_switch(client: PortalClient) -> None:
     assert (await client.get("status"))["status"] == "waitingForPublisherReview"
 
 
-async def test_the_list_may_call_a_live_offer_published(client: PortalClient) -> None:
+async def test_the_status_of_a_live_offer_in_the_list_may_be_published(client: PortalClient) -> None:
     await client.switch(list_success_word="published")
     await client.live()
     assert (await client.get(f"/api/publishers/{client.publisher}/offers"))[0]["status"] == "published"
@@ -441,7 +441,7 @@ async def test_a_bad_sas_fails_certification(client: PortalClient, change: dict[
     assert "SECRET" not in json.dumps(answer)
 
 
-async def test_the_sas_check_can_be_switched_off_or_widened(client: PortalClient) -> None:
+async def test_the_sas_check_can_be_switched_off(client: PortalClient) -> None:
     client.document["definition"]["plans"][0][f"{VM}.vmImages"] = {"1.0.0": {"osVhdUrl": "https://example.com/a.vhd"}}
     await client.switch(validate_sas=False)
     await client.waiting()
@@ -450,17 +450,17 @@ async def test_the_sas_check_can_be_switched_off_or_widened(client: PortalClient
 
 @pytest.fixture
 async def early() -> AsyncIterator[PortalClient]:
-    """A sandbox whose clock no other test has moved."""
+    """Yield a client of a sandbox whose clock no other test has moved."""
     clock = ManualClock(START)
     async with serve(SandboxMarketplace(clock=clock)) as address, httpx.AsyncClient(base_url=address) as http:
         yield PortalClient(http, clock, "early")
 
 
 @pytest.mark.parametrize(("clock", "status"), [("wall", "waitingForPublisherReview"), ("sandbox", "failed")])
-async def test_a_sas_is_judged_by_the_wall_clock_unless_the_sandboxs_is_asked_for(
+async def test_a_sas_is_checked_by_the_wall_clock_or_by_the_clock_of_the_sandbox(
     early: PortalClient, clock: str, status: str
 ) -> None:
-    client, begins = early, datetime.now(UTC) - timedelta(days=1)  # which is years ahead of the sandbox's clock
+    client, begins = early, datetime.now(UTC) - timedelta(days=1)  # years ahead of the sandbox's clock
     if clock != "wall":
         await client.switch(sas_clock=clock)
     await client.put(json.dumps(client.document).replace("2024-02-20", f"{begins:%Y-%m-%d}"))
@@ -483,7 +483,7 @@ async def test_a_post_without_a_length_may_be_refused(client: PortalClient) -> N
     assert (await client.publish()).status_code == 202
 
 
-async def test_a_body_may_be_required(client: PortalClient) -> None:
+async def test_a_publish_may_require_a_body(client: PortalClient) -> None:
     await client.put()
     await client.switch(publish_body_required=True)
     assert (await client.call("POST", "publish")).status_code == 400

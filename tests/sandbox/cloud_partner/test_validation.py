@@ -1,4 +1,4 @@
-"""What the service refuses to store and to publish."""
+"""The checks of a document at a PUT and at a publish."""
 
 from typing import Any
 
@@ -19,14 +19,16 @@ from tests.sandbox.portal_client import LISTING, SAS, VM, PortalClient, image
         "[" * 100_000,
     ],
 )
-async def test_what_is_no_offer_is_not_stored(client: PortalClient, body: str | bytes) -> None:
+async def test_a_body_that_is_no_offer_is_not_stored(client: PortalClient, body: str | bytes) -> None:
     response = await client.call("PUT", "", content=body)
     assert response.status_code == 400
     assert (await client.call("GET", "")).status_code == 404
 
 
 @pytest.mark.parametrize("change", [{"publisherId": "x"}, {"offerTypeId": None}, {"id": "x"}])
-async def test_ids_must_equal_the_address(client: PortalClient, change: dict[str, object]) -> None:
+async def test_ids_in_the_document_must_equal_those_in_the_address(
+    client: PortalClient, change: dict[str, object]
+) -> None:
     assert (await client.put(client.document | change)).status_code == 400
 
 
@@ -43,7 +45,7 @@ async def test_an_offer_id_follows_the_rules(client: PortalClient) -> None:
 
 
 async def refusal(client: PortalClient) -> list[dict[str, Any]]:
-    """The details of a refused publish."""
+    """Return the details of a publish that must be refused."""
     await client.put()
     response = await client.publish()
     assert response.status_code == 422, response.text
@@ -87,14 +89,14 @@ async def test_a_version_is_three_numbers(client: PortalClient, version: str) ->
     assert [detail["code"] for detail in await refusal(client)] == ["InvalidVersion"]
 
 
-async def test_the_last_image_cannot_go(client: PortalClient) -> None:
+async def test_a_plan_without_an_image_cannot_be_published(client: PortalClient) -> None:
     client.document = client.with_versions()
     (detail,) = await refusal(client)
     assert detail["code"] == "NoImage"
     assert "lts" in detail["message"]
 
 
-async def test_texts_have_a_limit(client: PortalClient) -> None:
+async def test_a_title_can_be_too_long(client: PortalClient) -> None:
     client.document["definition"]["offer"][f"{LISTING}.title"] = "x" * 51
     (detail,) = await refusal(client)
     assert detail["code"] == "TooLong"
@@ -127,7 +129,7 @@ async def test_a_published_version_cannot_change_its_disk(client: PortalClient) 
     assert (await client.publish()).status_code == 202
 
 
-async def test_what_is_live_cannot_be_withdrawn(client: PortalClient) -> None:
+async def test_live_plans_regions_and_terms_cannot_be_withdrawn(client: PortalClient) -> None:
     await client.live()
     plan = client.document["definition"]["plans"][0]
     plan["regions"] = ["US"]

@@ -1,4 +1,4 @@
-"""A publisher's view of the sandbox through the Product Ingestion API."""
+"""A client of the Product Ingestion API for the tests."""
 
 import copy
 import json
@@ -22,13 +22,13 @@ SAMPLE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "offer_configur
 
 
 def image(version: str, image_type: str, sas: str = SAS) -> dict[str, Any]:
-    """An image of one disk."""
+    """Return an image with one disk."""
     address = f"https://images.blob.core.windows.net/vhds/web-{version}.vhd?{sas}"
     return {"imageType": image_type, "source": {"sourceType": "sasUri", "osDisk": {"uri": address}, "dataDisks": []}}
 
 
 def gallery_image(version: str, image_type: str) -> dict[str, Any]:
-    """An image out of a Compute Gallery."""
+    """Return an image from a Compute Gallery."""
     resource = (
         f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/w/versions/{version}"
     )
@@ -37,19 +37,19 @@ def gallery_image(version: str, image_type: str) -> dict[str, Any]:
 
 
 def version_entry(version: str, *image_types: str, **members: Any) -> dict[str, Any]:
-    """An image version."""
+    """Return an image version."""
     types = image_types or ("x64Gen1", "x64Gen2")
     return {"versionNumber": version, "vmImages": [image(version, each) for each in types], **members}
 
 
 def resource_in(document: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The first resource of a type."""
+    """Return the first resource of a type."""
     found: dict[str, Any] = next(each for each in document["resources"] if f"/schema/{kind}/" in each["$schema"])
     return found
 
 
 def leaves(errors: Any) -> list[str]:
-    """What the innermost errors say."""
+    """Return the messages of the innermost errors."""
     found: list[str] = []
     for error in errors:
         details = error.get("details")
@@ -58,7 +58,7 @@ def leaves(errors: Any) -> list[str]:
 
 
 class IngestionClient(Controls):
-    """One publisher's view of the sandbox, its API and its control API."""
+    """The API and the control API, as one publisher uses them."""
 
     def __init__(self, http: httpx.AsyncClient, clock: ManualClock, publisher: str) -> None:
         super().__init__(http, clock, publisher)
@@ -72,7 +72,7 @@ class IngestionClient(Controls):
         return await self.http.request(method, f"{BASE}/{path}", headers=headers, **options)
 
     async def get(self, path: str, **options: Any) -> Any:
-        """Read JSON which must be there."""
+        """Read JSON; the answer must be 200."""
         response = await self.call("GET", path, **options)
         assert response.status_code == 200, response.text
         return response.json()
@@ -83,7 +83,7 @@ class IngestionClient(Controls):
         return await self.call("POST", "configure", json=body, **options)
 
     async def ended(self, response: httpx.Response) -> dict[str, Any]:
-        """Read the job of an answer until it has ended."""
+        """Read the status of an accepted job until it has ended. Return it."""
         assert response.status_code == 202, response.text
         job = response.json()["jobId"]
         for _ in range(5):
@@ -93,25 +93,25 @@ class IngestionClient(Controls):
         raise AssertionError(status)
 
     async def written(self, *resources: dict[str, Any]) -> dict[str, Any]:
-        """Write resources into the draft, which must succeed; answers with the job."""
+        """Write resources into the draft, which must succeed. Return the status of the job."""
         status = await self.ended(await self.configure(*resources))
         assert status["jobResult"] == "succeeded", status
         return status
 
     async def refused(self, *resources: dict[str, Any]) -> list[str]:
-        """Send resources whose job must fail; answers with what it says."""
+        """Send resources whose job must fail. Return its innermost messages."""
         status = await self.ended(await self.configure(*resources))
         assert status["jobResult"] == "failed", status
         return leaves(status["errors"])
 
     async def create(self) -> str:
-        """Make the sample offer; answers with the id of the product."""
+        """Create the sample offer. Return the ID of the product."""
         await self.written(*self.sample["resources"])
         self.product = (await self.get(f"product?externalId={OFFER}"))["value"][0]["id"].removeprefix("product/")
         return self.product
 
     def submission(self, target: str, number: str | None = None) -> dict[str, Any]:
-        """A submission, to be sent."""
+        """Return a submission to send."""
         return {
             "$schema": f"{SCHEMA}/submission/2022-03-01-preview2",
             "product": f"product/{self.product}",
@@ -119,25 +119,25 @@ class IngestionClient(Controls):
         } | ({"id": f"submission/{self.product}/{number}"} if number else {})
 
     async def publish(self, *resources: dict[str, Any]) -> str:
-        """Publish to preview; answers with the id of the job."""
+        """Publish to preview. Return the ID of the job."""
         response = await self.configure(*resources, self.submission("preview"))
         assert response.status_code == 202, response.text
         return str(response.json()["jobId"])
 
     async def previewed(self) -> str:
-        """Publish and let time pass; answers with the number of the submission."""
+        """Publish and let time pass. Return the number of the submission."""
         await self.publish()
         self.clock.advance(8 * DAY)
         return await self.number_at("preview")
 
     async def go_live(self, number: str) -> str:
-        """Go live; answers with the id of the job."""
+        """Go live. Return the ID of the job."""
         response = await self.configure(self.submission("live", number))
         assert response.status_code == 202, response.text
         return str(response.json()["jobId"])
 
     async def live(self) -> str:
-        """Make the sample offer and go all the way; answers with the number of the submission."""
+        """Create the sample offer, publish it and go live. Return the number of the submission."""
         await self.create()
         number = await self.previewed()
         await self.go_live(number)
@@ -150,14 +150,14 @@ class IngestionClient(Controls):
         return status
 
     async def submissions(self) -> list[tuple[str, str, str]]:
-        """Target, status and result of the active submissions, without that of the draft, sorted."""
+        """Return target, status and result of the active submissions, sorted and without the draft."""
         entries = (await self.get(f"submission/{self.product}"))["value"]
         return sorted(
             (each["target"]["targetType"], each["status"], each["result"]) for each in entries if "status" in each
         )
 
     async def number_at(self, target: str) -> str:
-        """The number of the submission at a target."""
+        """Return the number of the submission at a target."""
         entries = (await self.get(f"submission/{self.product}"))["value"]
         durable: str = next(each["id"] for each in entries if each["target"]["targetType"] == target)
         return durable.rsplit("/", 1)[1]
@@ -176,7 +176,7 @@ class IngestionClient(Controls):
         return [entry["versionNumber"] for entry in (await self.configuration(target))["vmImageVersions"]]
 
     async def changed(self, change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Read the technical configuration of the draft and change it."""
+        """Return the technical configuration of the draft with a change that is not sent yet."""
         configuration = await self.configuration()
         change(configuration)
         return configuration
@@ -188,7 +188,7 @@ class IngestionClient(Controls):
         )
 
     async def stranger(self, kind: str, **options: object) -> str | None:
-        """Let somebody else act; answers with why it was refused."""
+        """Let somebody else act. Return the refusal, if there is one."""
         path = f"/_control/offers/{self.publisher}/{OFFER}/stranger"
         response = await self.http.post(path, json={"kind": kind, **options})
         assert response.status_code == 200, response.text
@@ -196,6 +196,6 @@ class IngestionClient(Controls):
         return refused
 
     async def inside(self) -> dict[str, Any]:
-        """Look at the offer from within."""
+        """Return the inside view of the offer."""
         view: dict[str, Any] = (await self.http.get(f"/_control/offers/{self.publisher}/{OFFER}")).json()
         return view

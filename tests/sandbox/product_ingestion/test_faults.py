@@ -1,4 +1,4 @@
-"""What goes wrong on demand, and who may call."""
+"""Faults, access tokens and restarts, through the Product Ingestion API."""
 
 import json
 from pathlib import Path
@@ -85,7 +85,7 @@ async def test_tokens_expire_between_two_calls(client: IngestionClient) -> None:
     await client.tree()
 
 
-async def test_an_application_without_its_role_is_forbidden(client: IngestionClient) -> None:
+async def test_an_application_without_access_is_forbidden(client: IngestionClient) -> None:
     await client.create()
     await client.switch(forbidden=True)
     refused = await client.call("GET", f"submission/{client.product}")
@@ -93,14 +93,14 @@ async def test_an_application_without_its_role_is_forbidden(client: IngestionCli
     assert refused.json()["error"]["code"] == "forbidden"
 
 
-async def test_errors_come_in_other_shapes_too(client: IngestionClient) -> None:
+async def test_an_error_has_the_shape_of_the_switch(client: IngestionClient) -> None:
     await client.switch(error_shape="html")
     assert "<h1>404</h1>" in (await client.call("GET", "product/unknown")).text
     await client.switch(error_shape="empty")
     assert (await client.call("GET", "product/unknown")).text == ""
 
 
-async def test_libraries_of_microsoft_find_the_token_endpoint(client: IngestionClient) -> None:
+async def test_the_openid_configuration_has_the_token_endpoint(client: IngestionClient) -> None:
     for path in ("/common/v2.0/.well-known/openid-configuration", "/adfs/.well-known/openid-configuration"):
         found = (await client.http.get(path)).json()
         assert set(found) == {"authorization_endpoint", "token_endpoint", "issuer"}
@@ -108,7 +108,7 @@ async def test_libraries_of_microsoft_find_the_token_endpoint(client: IngestionC
         assert "access_token" in (await client.http.post(found["token_endpoint"], data=form)).json()
 
 
-async def test_too_many_requests_are_told_in_fractions_of_a_second() -> None:
+async def test_retry_after_has_a_fraction_of_a_second() -> None:
     async with serve(SandboxMarketplace(requests_per_second=1)) as url, httpx.AsyncClient(base_url=url) as http:
         for expected in (401, 429):
             answer = await http.get("/rp/product-ingestion/product")
@@ -119,7 +119,7 @@ async def test_too_many_requests_are_told_in_fractions_of_a_second() -> None:
         assert "." in answer.headers["retry-after"]
 
 
-async def test_everything_of_this_api_survives_a_restart(tmp_path: Path) -> None:
+async def test_jobs_and_submissions_survive_a_restart(tmp_path: Path) -> None:
     path, clock = tmp_path / "state.json", ManualClock(START)
 
     def started() -> IngestionClient:
@@ -143,7 +143,7 @@ async def test_everything_of_this_api_survives_a_restart(tmp_path: Path) -> None
     assert await after.submissions() == [("preview", "completed", "succeeded")]
 
 
-async def test_an_id_belongs_to_the_api_that_was_first(client: IngestionClient) -> None:
+async def test_an_offer_id_belongs_to_the_api_that_created_the_offer(client: IngestionClient) -> None:
     portal = f"/api/publishers/{client.publisher}/offers/{OFFER}"
     document = offer_document(client.publisher, OFFER)
     headers = {"Authorization": f"Bearer {DEFAULT_TOKEN}"}

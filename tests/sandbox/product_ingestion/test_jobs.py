@@ -1,4 +1,4 @@
-"""Requests are accepted as jobs, and what becomes of a job."""
+"""Jobs: how they end, fail and are cancelled."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.sandbox.product_ingestion.ingestion_client import (
 )
 
 
-async def test_a_draft_job_runs_at_the_first_look_and_has_ended_at_the_second(client: IngestionClient) -> None:
+async def test_a_draft_job_runs_at_the_first_read_and_has_ended_at_the_second(client: IngestionClient) -> None:
     accepted = await client.configure(*client.sample["resources"])
     assert accepted.status_code == 202
     document = accepted.json()
@@ -31,7 +31,7 @@ async def test_a_draft_job_runs_at_the_first_look_and_has_ended_at_the_second(cl
     ("reads", "statuses"),
     [(0, ["completed"]), (2, ["notStarted", "running", "completed"])],
 )
-async def test_a_draft_job_lasts_as_many_looks_as_asked_for(
+async def test_a_draft_job_takes_as_many_reads_as_the_switch_says(
     client: IngestionClient, reads: int, statuses: list[str]
 ) -> None:
     await client.switch(draft_job_reads=reads)
@@ -39,7 +39,7 @@ async def test_a_draft_job_lasts_as_many_looks_as_asked_for(
     assert [(await client.job(job))["jobStatus"] for _ in statuses] == statuses
 
 
-async def test_a_draft_job_may_last_until_a_time_instead(client: IngestionClient) -> None:
+async def test_a_draft_job_may_take_some_seconds_instead(client: IngestionClient) -> None:
     await client.switch(draft_job_seconds=60)
     job = (await client.configure(*client.sample["resources"])).json()["jobId"]
     assert [(await client.job(job))["jobStatus"] for _ in range(3)] == ["running"] * 3
@@ -64,7 +64,7 @@ async def test_the_draft_may_change_only_when_the_job_has_ended(
     assert [each["title"] for each in detail["resources"]] == ["Changed"]
 
 
-async def test_a_job_nobody_knows_of_ends_when_the_draft_is_looked_at(client: IngestionClient) -> None:
+async def test_a_job_whose_answer_was_lost_ends_when_the_draft_is_read(client: IngestionClient) -> None:
     await client.create()
     await client.switch(draft_changes="completed")
     listing = resource_in(await client.tree(), "listing")
@@ -75,7 +75,7 @@ async def test_a_job_nobody_knows_of_ends_when_the_draft_is_looked_at(client: In
     assert titles == ["Webstack", "Changed"]
 
 
-async def test_the_details_of_a_job_are_there_once_it_has_succeeded(client: IngestionClient) -> None:
+async def test_a_job_has_details_once_it_has_succeeded(client: IngestionClient) -> None:
     await client.create()
     listing = resource_in(await client.tree(), "listing")
     job = (await client.configure(listing)).json()["jobId"]
@@ -105,7 +105,7 @@ async def test_a_failed_job_may_have_changed_the_draft(client: IngestionClient, 
     assert written == {"nothing": set(), "others": {"listing"}, "everything": {"listing", CONFIGURATION}}[mode]
 
 
-async def test_a_job_says_what_is_wrong_in_its_leaves(client: IngestionClient) -> None:
+async def test_the_innermost_errors_of_a_job_say_what_is_wrong(client: IngestionClient) -> None:
     await client.create()
     listing = resource_in(await client.tree(), "listing")
     job = await client.ended(await client.configure(listing | {"kind": "saas", "title": None}))
@@ -119,7 +119,7 @@ async def test_a_job_says_what_is_wrong_in_its_leaves(client: IngestionClient) -
     assert all(inner["details"] == [] for inner in error["details"])
 
 
-async def test_errors_may_come_without_details_or_with_an_object(client: IngestionClient) -> None:
+async def test_errors_may_have_no_details_or_an_object(client: IngestionClient) -> None:
     await client.create()
     listing = resource_in(await client.tree(), "listing") | {"kind": "saas"}
     await client.switch(error_details="object")
@@ -131,7 +131,7 @@ async def test_errors_may_come_without_details_or_with_an_object(client: Ingesti
     assert "details" not in error
 
 
-async def test_what_breaks_a_rule_may_be_refused_at_once(client: IngestionClient) -> None:
+async def test_a_change_that_breaks_a_rule_may_be_answered_400(client: IngestionClient) -> None:
     await client.create()
     await client.switch(refuse_at="http")
     refused = await client.configure(resource_in(await client.tree(), "listing") | {"kind": "saas"})
@@ -140,7 +140,7 @@ async def test_what_breaks_a_rule_may_be_refused_at_once(client: IngestionClient
     assert leaves([refused.json()["error"]]) == ["The property 'kind' must be one of azureVM, not 'saas'."]
 
 
-async def test_a_publish_job_runs_until_the_preview_is_there(client: IngestionClient) -> None:
+async def test_a_publish_job_runs_until_the_preview_is_ready(client: IngestionClient) -> None:
     await client.create()
     job = await client.publish()
     for _ in range(3):
@@ -149,7 +149,7 @@ async def test_a_publish_job_runs_until_the_preview_is_there(client: IngestionCl
     assert (await client.job(job))["jobResult"] == "succeeded"
 
 
-async def test_the_job_is_spelled_and_forgotten_as_asked_for(client: IngestionClient) -> None:
+async def test_a_job_may_have_another_id_member_and_may_be_forgotten(client: IngestionClient) -> None:
     await client.create()
     await client.switch(job_id_spelling="jobID", job_retention_seconds=3_600)
     document = (await client.configure(resource_in(await client.tree(), "listing"))).json()
@@ -183,7 +183,7 @@ async def test_a_draft_job_that_has_not_ended_can_be_cancelled(client: Ingestion
     }
 
 
-async def test_a_publish_can_be_cancelled_until_the_preview_is_there(client: IngestionClient) -> None:
+async def test_a_publish_can_be_cancelled_until_the_preview_is_ready(client: IngestionClient) -> None:
     await client.create()
     job = await client.publish()
     cancelled = await client.call("POST", f"configure/{job}/cancel")
@@ -207,7 +207,7 @@ async def test_a_cancel_may_come_too_late(client: IngestionClient) -> None:
     assert (await client.call("POST", f"configure/{job}/cancel")).status_code == 400
 
 
-async def test_a_cancel_may_take_its_time(client: IngestionClient) -> None:
+async def test_a_cancel_may_take_some_time(client: IngestionClient) -> None:
     await client.create()
     await client.switch(cancel_async=True, cancel_seconds=60)
     job = await client.publish()
@@ -220,7 +220,9 @@ async def test_a_cancel_may_take_its_time(client: IngestionClient) -> None:
 
 
 @pytest.mark.parametrize(("mode", "status"), [("gone", 404), ("failed", 200), ("cancelled", 200)])
-async def test_a_cancelled_submission_is_gone_or_says_so(client: IngestionClient, mode: str, status: int) -> None:
+async def test_a_cancelled_submission_is_gone_or_has_a_result(
+    client: IngestionClient, mode: str, status: int
+) -> None:
     await client.create()
     await client.switch(canceled_submission=mode)
     job = await client.publish()

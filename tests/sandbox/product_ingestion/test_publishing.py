@@ -1,4 +1,4 @@
-"""From the draft to the preview to live, and what stands in the way."""
+"""Publishing to preview and live, and what prevents it."""
 
 import re
 from datetime import timedelta
@@ -50,7 +50,7 @@ async def test_the_draft_is_always_listed_without_a_status(client: IngestionClie
     assert (await client.call("GET", f"submission/{product}/7")).status_code == 404
 
 
-async def test_numbers_of_submissions_grow(client: IngestionClient) -> None:
+async def test_a_later_submission_has_a_greater_number(client: IngestionClient) -> None:
     await client.live()
     first = await client.number_at("live")
     await client.add("4.3.0")
@@ -65,7 +65,7 @@ async def test_numbers_of_submissions_grow(client: IngestionClient) -> None:
         ("preview_and_live", [("live", "completed", "succeeded"), ("preview", "completed", "succeeded")]),
     ],
 )
-async def test_what_is_listed_after_a_go_live_is_a_matter_of_the_service(
+async def test_a_switch_sets_which_submissions_are_listed_after_a_go_live(
     client: IngestionClient, shape: str, after: list[tuple[str, str, str]]
 ) -> None:
     await client.switch(after_go_live=shape)
@@ -84,7 +84,7 @@ async def test_what_is_listed_after_a_go_live_is_a_matter_of_the_service(
     assert await client.versions("live") == ["4.2.0", "4.3.0"]
 
 
-async def test_a_submission_may_become_known_late(client: IngestionClient) -> None:
+async def test_a_submission_may_be_listed_late(client: IngestionClient) -> None:
     await client.create()
     await client.switch(submission_after_seconds=120)
     await client.publish()
@@ -156,7 +156,7 @@ async def test_only_the_latest_preview_goes_live(client: IngestionClient) -> Non
     assert await client.versions("live") == ["4.2.0", "4.3.0"]
 
 
-async def test_going_live_takes_nothing_else(client: IngestionClient) -> None:
+async def test_a_request_to_go_live_can_have_no_other_resources(client: IngestionClient) -> None:
     await client.create()
     number = await client.previewed()
     listing = resource_in(await client.tree(), "listing")
@@ -164,7 +164,7 @@ async def test_going_live_takes_nothing_else(client: IngestionClient) -> None:
     assert (await client.configure(client.submission("retail", number))).status_code == 400
 
 
-async def test_a_failed_certification_comes_in_its_own_shape(client: IngestionClient) -> None:
+async def test_a_failed_certification_fails_the_job_with_its_messages(client: IngestionClient) -> None:
     await client.create()
     await client.step("displaycertify", outcome="block", messages=["<p>No agent.</p>", "Port 22 is open."])
     job = await client.publish()
@@ -183,7 +183,7 @@ async def test_a_failed_certification_comes_in_its_own_shape(client: IngestionCl
     await client.publish()
 
 
-async def test_a_disk_that_cannot_be_downloaded_fails_certification_unless_it_was_published(
+async def test_a_disk_that_cannot_be_downloaded_fails_certification(
     client: IngestionClient,
 ) -> None:
     await client.create()
@@ -198,7 +198,7 @@ async def test_a_disk_that_cannot_be_downloaded_fails_certification_unless_it_wa
     assert "SAS has expired" in leaves((await client.job(job))["errors"])[0]
 
 
-async def test_published_addresses_are_not_looked_at_again_unless_asked_for(client: IngestionClient) -> None:
+async def test_disks_that_are_published_are_not_downloaded_again_by_default(client: IngestionClient) -> None:
     await client.switch(sas_clock="sandbox")
     expires = f"se={await client.clock.now() + timedelta(days=60):%Y-%m-%d}"
     for each in resource_in(client.sample, CONFIGURATION)["vmImageVersions"][0]["vmImages"]:
@@ -214,7 +214,7 @@ async def test_published_addresses_are_not_looked_at_again_unless_asked_for(clie
     assert (await client.job(job))["jobResult"] == "failed"
 
 
-async def test_a_failed_go_live_leaves_the_preview_which_can_be_tried_again(client: IngestionClient) -> None:
+async def test_a_failed_go_live_leaves_a_preview_that_can_go_live(client: IngestionClient) -> None:
     await client.create()
     number = await client.previewed()
     await client.step("live", outcome="fail", messages=["Replication failed."])
@@ -230,7 +230,7 @@ async def test_a_failed_go_live_leaves_the_preview_which_can_be_tried_again(clie
     assert await client.submissions() == [("live", "completed", "succeeded")]
 
 
-async def test_a_failed_go_live_may_take_the_preview_away(client: IngestionClient) -> None:
+async def test_a_failed_go_live_may_remove_the_preview(client: IngestionClient) -> None:
     await client.create()
     await client.switch(preview_after_failed_go_live=False)
     number = await client.previewed()
@@ -241,7 +241,7 @@ async def test_a_failed_go_live_may_take_the_preview_away(client: IngestionClien
     assert "pushed" in (await client.refused(client.submission("live", number)))[0]
 
 
-async def test_a_draft_that_is_not_complete_is_not_published(client: IngestionClient) -> None:
+async def test_an_incomplete_draft_cannot_be_published(client: IngestionClient) -> None:
     kept = [each for each in client.sample["resources"] if "/plan-listing/" not in each["$schema"]]
     client.sample["resources"] = kept
     await client.create()
@@ -249,7 +249,7 @@ async def test_a_draft_that_is_not_complete_is_not_published(client: IngestionCl
     assert await client.submissions() == []
 
 
-async def test_a_modular_publish_takes_only_what_it_names(client: IngestionClient) -> None:
+async def test_a_modular_publish_takes_only_the_resources_it_names(client: IngestionClient) -> None:
     await client.live()
     await client.stranger("stranger_change")
     configuration = await client.changed(
@@ -272,7 +272,7 @@ async def test_a_modular_publish_takes_only_what_it_names(client: IngestionClien
     assert resource_in(await client.tree("draft"), "listing")["description"] == "Changed by somebody else."
 
 
-async def test_an_offer_can_be_made_and_published_at_once(client: IngestionClient) -> None:
+async def test_an_offer_can_be_created_and_published_in_one_request(client: IngestionClient) -> None:
     body = client.sample["resources"]
     submission = client.submission("preview") | {"product": {"resourceName": "webstack"}}
     answer = await client.configure(*body, submission)
@@ -301,7 +301,7 @@ async def test_strangers_act_on_an_offer_of_this_api(client: IngestionClient) ->
     assert await client.versions("live") == ["4.2.0", "4.3.0"]
 
 
-async def test_a_stranger_may_come_between_read_and_write(client: IngestionClient) -> None:
+async def test_a_stranger_may_edit_between_read_and_write(client: IngestionClient) -> None:
     await client.create()
     configuration = await client.configuration()
     await client.fault("configure_draft", {"kind": "stranger_edit", "version": "9.0.0"})

@@ -1,4 +1,4 @@
-"""Products, plans, trees, resources and submissions, as they are read."""
+"""Reads of products, plans, trees, resources and submissions."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ async def test_a_product_is_found_by_its_external_id_however_the_query_is_spelle
     assert (await client.get(f"product?externalId={OFFER}&type=coreVirtualMachine"))["value"] == []
 
 
-async def test_plans_need_their_product(client: IngestionClient) -> None:
+async def test_plans_are_listed_by_product(client: IngestionClient) -> None:
     product = await client.create()
     (plan,) = (await client.get(f"plan?product=product/{product}"))["value"]
     assert plan["identity"] == {"externalId": PLAN}
@@ -36,7 +36,7 @@ async def test_plans_need_their_product(client: IngestionClient) -> None:
     assert (await client.call("GET", "plan?product=product/unknown")).status_code == 404
 
 
-async def test_lists_come_in_pages_that_link_to_the_next(client: IngestionClient) -> None:
+async def test_a_page_of_a_list_links_to_the_next(client: IngestionClient) -> None:
     for number in range(5):
         client.sample["resources"][0]["identity"]["externalId"] = f"offer-{number}"
         await client.written(client.sample["resources"][0])
@@ -53,7 +53,7 @@ async def test_lists_come_in_pages_that_link_to_the_next(client: IngestionClient
     assert (await client.call("GET", "product?$maxpagesize=0")).status_code == 400
 
 
-async def test_a_tree_holds_all_resources_by_durable_ids_in_no_order_and_a_submission(
+async def test_a_tree_has_all_resources_with_durable_ids_in_any_order_and_a_submission(
     client: IngestionClient,
 ) -> None:
     product = await client.create()
@@ -72,7 +72,7 @@ async def test_a_tree_holds_all_resources_by_durable_ids_in_no_order_and_a_submi
     assert len(orders) > 1
 
 
-async def test_references_are_durable_and_names_are_forgotten(client: IngestionClient) -> None:
+async def test_references_are_stored_as_durable_ids_without_resource_names(client: IngestionClient) -> None:
     product = await client.create()
     tree = await client.tree()
     plan = resource_in(tree, "plan")
@@ -81,7 +81,7 @@ async def test_references_are_durable_and_names_are_forgotten(client: IngestionC
     assert not any("resourceName" in each for each in tree["resources"])
 
 
-async def test_addresses_of_assets_are_signed_anew_at_every_read(client: IngestionClient) -> None:
+async def test_the_address_of_an_asset_is_signed_again_at_every_read(client: IngestionClient) -> None:
     await client.create()
     durable = resource_in(await client.tree(), "listing-asset")["id"]
     first, second = [(await client.get(durable))["url"] for _ in range(2)]
@@ -95,7 +95,7 @@ async def test_addresses_of_assets_are_signed_anew_at_every_read(client: Ingesti
     assert resource_in(await client.tree(), "listing-asset")["type"] in ("AzureLogoSmall", "AzureLogoLarge")
 
 
-async def test_a_target_that_was_never_reached_is_an_error(client: IngestionClient) -> None:
+async def test_the_tree_of_an_empty_target_is_answered_with_an_error(client: IngestionClient) -> None:
     product = await client.create()
     for target in ("preview", "live"):
         absent = await client.call("GET", f"resource-tree/product/{product}?targetType={target}")
@@ -134,7 +134,7 @@ async def test_numbers_and_unknown_members_keep_their_spelling(client: Ingestion
     assert prices in (await client.call("GET", plan["id"])).text
 
 
-async def test_resources_of_unknown_types_are_kept_and_given_back(client: IngestionClient) -> None:
+async def test_resources_of_unknown_types_are_stored(client: IngestionClient) -> None:
     product = await client.create()
     await client.written(
         {"$schema": f"{SCHEMA}/weather-forecast/2031-01-01", "product": f"product/{product}", "x": [1]}
@@ -165,14 +165,16 @@ async def test_a_low_ceiling_shows_older_schemas_and_may_hide_versions(client: I
     assert len(resource_in(tree, CONFIGURATION)["vmImageVersions"]) == 2
 
 
-async def test_the_version_of_the_api_may_be_required(client: IngestionClient) -> None:
+async def test_the_query_parameter_version_may_be_required(client: IngestionClient) -> None:
     assert (await client.call("GET", "product?$version=soon")).status_code == 400
     await client.switch(schema_version_required=True)
     assert (await client.call("GET", "product")).status_code == 400
     assert (await client.call("GET", "product?$version=2022-07-01")).status_code == 200
 
 
-async def test_property_shows_the_retired_host_which_cannot_be_written(client: IngestionClient) -> None:
+async def test_the_property_resource_has_a_retired_schema_host_that_cannot_be_written(
+    client: IngestionClient,
+) -> None:
     await client.create()
     shown = resource_in(await client.tree(), "property")
     assert shown["$schema"].startswith("https://product-ingestion.azureedge.net/schema/property/")
@@ -183,7 +185,7 @@ async def test_property_shows_the_retired_host_which_cannot_be_written(client: I
     await client.written(resource_in(await client.tree(), "property"))
 
 
-async def test_a_draft_may_show_what_was_switched_on_as_off(client: IngestionClient) -> None:
+async def test_a_draft_may_show_false_for_a_property_that_is_on_in_live(client: IngestionClient) -> None:
     await client.live()
     await client.switch(stale_draft_booleans=True)
     properties = (await client.configuration())["vmProperties"]
@@ -220,7 +222,7 @@ async def test_new_products_belong_to_the_account_of_the_sandbox(client: Ingesti
     await client.http.put("/_control/account", json={"publisher": "fabrikam-linux"})
 
 
-async def test_a_new_product_belongs_to_the_publisher_whom_it_was_promised(client: IngestionClient) -> None:
+async def test_the_control_api_sets_the_publisher_of_a_new_product(client: IngestionClient) -> None:
     client.token = DEFAULT_TOKEN
     promised = await client.http.put(f"/_control/owners/{OFFER}", json={"publisher": client.publisher})
     assert promised.json() == {"publisher": client.publisher}
@@ -229,7 +231,7 @@ async def test_a_new_product_belongs_to_the_publisher_whom_it_was_promised(clien
 
 
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
-async def test_submissions_are_listed_in_the_order_asked_for_and_in_pages(
+async def test_submissions_are_listed_in_the_order_of_the_switch_and_in_pages(
     client: IngestionClient, order: str
 ) -> None:
     product = await client.create()

@@ -1,4 +1,4 @@
-"""What may be written into a draft, in the rules of the marketplace."""
+"""The rules on changes of a draft."""
 
 import copy
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def all_of(*changes: Change) -> Change:
     return lambda configuration: [change(configuration) for change in changes]
 
 
-async def test_the_list_that_is_sent_is_the_new_list(client: IngestionClient) -> None:
+async def test_the_image_versions_of_a_request_replace_those_of_the_draft(client: IngestionClient) -> None:
     await client.create()
     await client.add("4.3.0", "4.4.0")
     await client.written(await client.changed(without("4.3.0")))
@@ -77,7 +77,7 @@ async def test_a_published_version_cannot_be_left_out(client: IngestionClient, p
     assert await client.versions() == ["4.2.0", "4.3.0", "4.4.0"]
 
 
-async def test_what_was_never_live_can_be_deleted(client: IngestionClient) -> None:
+async def test_a_version_that_was_never_live_can_be_deleted(client: IngestionClient) -> None:
     await client.live()
     await client.add("4.3.0")
     await client.previewed()
@@ -111,7 +111,7 @@ async def test_the_images_of_a_published_version_cannot_be_changed(client: Inges
     await client.written(await client.changed(drafted))
 
 
-async def test_deprecation_is_scheduled_and_can_be_taken_back(client: IngestionClient) -> None:
+async def test_a_deprecation_is_scheduled_and_can_be_reverted(client: IngestionClient) -> None:
     await client.live()
     await client.add("4.3.0")
     soon = {"dateOffset": "P30D", "reason": "other"}
@@ -179,14 +179,14 @@ async def test_a_version_deprecated_before_it_was_ever_live_cannot_be_restored(c
         ),
     ],
 )
-async def test_what_breaks_a_rule_is_refused(client: IngestionClient, change: Change, words: str) -> None:
+async def test_a_change_that_breaks_a_rule_is_refused(client: IngestionClient, change: Change, words: str) -> None:
     await client.create()
     before = (await client.inside())["slots"]["Draft"]
     assert any(words in leaf for leaf in await client.refused(await client.changed(change)))
     assert (await client.inside())["slots"]["Draft"] == before
 
 
-async def test_a_gallery_image_has_no_disks(client: IngestionClient) -> None:
+async def test_a_gallery_image_cannot_have_disks(client: IngestionClient) -> None:
     await client.create()
     entry: dict[str, Any] = {
         "versionNumber": "4.3.0",
@@ -201,7 +201,7 @@ async def test_a_gallery_image_has_no_disks(client: IngestionClient) -> None:
     assert await client.versions("preview") == ["4.2.0", "4.3.0"]
 
 
-async def test_a_sku_and_its_first_image_go_in_one_write(client: IngestionClient) -> None:
+async def test_a_sku_and_its_first_image_can_be_written_together(client: IngestionClient) -> None:
     await client.live()
     types = ("x64Gen1", "x64Gen2", "arm64Gen2")
     both = all_of(with_sku("arm64Gen2", "webstack-lts-arm64"), with_version(version_entry("4.3.0", *types)))
@@ -226,7 +226,7 @@ async def test_the_skus_of_a_published_plan_are_locked(client: IngestionClient) 
     )
 
 
-async def test_what_was_switched_on_stays_on_once_live(client: IngestionClient) -> None:
+async def test_a_property_that_is_on_in_live_cannot_be_switched_off(client: IngestionClient) -> None:
     await client.live()
     off = with_member("vmProperties", {"supportsNVMe": False, "supportsCloudInit": True})
     assert await client.refused(await client.changed(off)) == [
@@ -270,12 +270,12 @@ async def test_a_technical_configuration_may_have_to_be_sent_without_its_id(
         f"https://product-ingestion.azureedge.net/schema/{CONFIGURATION}/2022-03-01-preview5",
     ],
 )
-async def test_schemas_that_cannot_be_found_are_refused_at_once(client: IngestionClient, schema: str) -> None:
+async def test_a_request_with_an_unknown_schema_is_answered_400(client: IngestionClient, schema: str) -> None:
     await client.create()
     assert (await client.configure(await client.configuration() | {"$schema": schema})).status_code == 400
 
 
-async def test_schemas_above_the_ceiling_and_perhaps_old_ones_are_refused(client: IngestionClient) -> None:
+async def test_schemas_above_the_ceiling_are_refused_and_old_ones_may_be(client: IngestionClient) -> None:
     await client.create()
     configuration = await client.configuration()
     newest = configuration | {"$schema": f"{SCHEMA}/{CONFIGURATION}/2026-04-01-preview1"}
@@ -289,13 +289,13 @@ async def test_schemas_above_the_ceiling_and_perhaps_old_ones_are_refused(client
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"resources": []}', b'{"resources": [7]}', b"\xff", b"[" * 50_000, b"NaN"]
 )
-async def test_what_is_no_configure_document_is_refused_at_once(client: IngestionClient, body: bytes) -> None:
+async def test_a_body_that_is_no_configure_document_is_answered_400(client: IngestionClient, body: bytes) -> None:
     refused = await client.call("POST", "configure", content=body)
     assert refused.status_code == 400
     assert refused.json()["error"]["code"] == "badRequest"
 
 
-async def test_plans_and_products_are_made_changed_and_deleted(client: IngestionClient) -> None:
+async def test_plans_and_products_can_be_created_changed_and_deleted(client: IngestionClient) -> None:
     product = await client.create()
     plan = {
         "$schema": f"{SCHEMA}/plan/2022-03-01-preview2",
@@ -321,7 +321,7 @@ async def test_plans_and_products_are_made_changed_and_deleted(client: Ingestion
     assert (await client.get(f"product?externalId={OFFER}"))["value"] == []
 
 
-async def test_what_is_live_cannot_be_deleted(client: IngestionClient) -> None:
+async def test_a_live_plan_or_product_cannot_be_deleted(client: IngestionClient) -> None:
     await client.live()
     tree = await client.tree()
     for kind, words in (("plan", "published plan"), ("product", "published product")):
@@ -339,7 +339,9 @@ async def test_what_is_live_cannot_be_deleted(client: IngestionClient) -> None:
         ({"id": "Not an id"}, "is not valid"),
     ],
 )
-async def test_references_must_lead_somewhere(client: IngestionClient, change: dict[str, object], words: str) -> None:
+async def test_a_reference_to_an_unknown_resource_is_refused(
+    client: IngestionClient, change: dict[str, object], words: str
+) -> None:
     await client.create()
     resources = [resource_in(await client.tree(), "product"), await client.configuration() | change]
     assert words in (await client.refused(*resources))[0]
@@ -354,7 +356,7 @@ async def test_a_request_is_about_one_known_product(client: IngestionClient) -> 
     assert any("cannot be changed" in leaf for leaf in await client.refused(product | {"type": "coreVirtualMachine"}))
 
 
-async def test_a_core_virtual_machine_has_properties_of_its_own(client: IngestionClient) -> None:
+async def test_a_core_virtual_machine_has_its_own_properties(client: IngestionClient) -> None:
     product = resource_in(client.sample, "product")
     configuration = resource_in(client.sample, CONFIGURATION)
     product["type"] = "coreVirtualMachine"
