@@ -7,17 +7,15 @@ Each method makes one request. A request that had no effect is repeated once in 
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Unpack
 
 import httpx
 
 from marketplace.cloud_partner.headers import etag, operation_id
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
-from marketplace.http.exchange import Observer, ignore
-from marketplace.http.pace import Pace
 from marketplace.http.sender import (
     CONNECT_SECONDS,
     MAX_ANSWER_BYTES,
@@ -26,6 +24,7 @@ from marketplace.http.sender import (
     WRITE_TIMEOUT,
     Headers,
     Sender,
+    SenderOptions,
     encoded,
     segment,
 )
@@ -82,9 +81,7 @@ class Portal:
         credentials: Credentials,
         *,
         url: str = MARKETPLACE_URL,
-        pace: Pace | None = None,
-        observe: Observer = ignore,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        **options: Unpack[SenderOptions],
     ) -> None:
         """Create the client. The HTTP client and the credentials are closed by their owner.
 
@@ -92,11 +89,9 @@ class Portal:
             client: Sends the requests.
             credentials: Provides a token for each request.
             url: The base URL. Its path is kept.
-            pace: Limits the rate of requests.
-            observe: Is called after each request.
-            clock: The present time, for ``Retry-After`` with a date.
+            options: See `SenderOptions`.
         """
-        self._sender = Sender(client, credentials, DIALECT, pace=pace, observe=observe, clock=clock)
+        self._sender = Sender(client, credentials, DIALECT, **options)
         self._url = url.rstrip("/")
 
     async def read_offer(self, offer: OfferKey, slot: Slot = Slot.DRAFT) -> OfferDocument:

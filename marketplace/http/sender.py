@@ -10,7 +10,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypedDict, Unpack, cast
 from urllib.parse import quote
 
 import httpx
@@ -55,6 +55,20 @@ ResendWith: TypeAlias = Callable[[Answer | Exception, Headers], Headers | None]
 """Returns the headers for one more attempt, ``None`` if there is none."""
 
 
+class SenderOptions(TypedDict, total=False):
+    """Optional arguments of `Sender`.
+
+    Attributes:
+        pace: Limits the rate of requests.
+        observe: Is called after each request.
+        clock: The present time, for ``Retry-After`` with a date.
+    """
+
+    pace: Pace | None
+    observe: Observer
+    clock: Callable[[], datetime]
+
+
 class Sender:
     """Sends requests with a token, at the allowed pace. Raises the errors of `marketplace.errors`."""
 
@@ -63,10 +77,7 @@ class Sender:
         client: httpx.AsyncClient,
         credentials: Credentials,
         dialect: Dialect,
-        *,
-        pace: Pace | None = None,
-        observe: Observer = ignore,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        **options: Unpack[SenderOptions],
     ) -> None:
         """Create the sender. The HTTP client and the credentials are closed by their owner.
 
@@ -74,16 +85,14 @@ class Sender:
             client: Sends the requests.
             credentials: Provides a token for each request.
             dialect: How the API reports errors.
-            pace: Limits the rate of requests.
-            observe: Is called after each request.
-            clock: The present time, for ``Retry-After`` with a date.
+            options: See `SenderOptions`.
         """
-        self._observe = observe
         self._client = client
         self._credentials = credentials
         self._dialect = dialect
-        self._pace = pace
-        self._clock = clock
+        self._pace = options.get("pace")
+        self._observe = options.get("observe", ignore)
+        self._clock = options.get("clock", _now)
 
     async def send(
         self,
@@ -179,6 +188,10 @@ class Sender:
                         ids=request_ids(headers),
                     )
                 )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def encoded(call: Call, document: str) -> bytes:
