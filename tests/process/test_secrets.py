@@ -29,7 +29,7 @@ from tests.desk import OFFER, PLAN, SAS, STEPS, vhd
 from tests.harness.processes import free_port
 from tests.harness.temporal_server import connected
 from tests.process.outside import ENTRA, MARKETPLACE, TRACES, WEBHOOK, Outside, Wire
-from tests.process.processes import Programs, Publisher, until, until_working
+from tests.process.processes import Programs, Publisher, lease, until, until_working
 from worker.encryption import ENCODING, EncryptionCodec
 from worker.registration import data_converter
 
@@ -48,6 +48,9 @@ ACCOUNT_KEY = base64.b64encode(b"PLANTEDaccountkey").decode()
 API_KEY = "021aciceotso1200"
 """Made of the characters that HTTP/2 writes in five bits each, so that it can be found in what is sent."""
 
+SHORTEST_PART = 7
+"""The sandbox signs what it need not with the word ``sandbox``."""
+
 OF_FIVE_BITS = "012aceiost"
 
 CREATED, CREATED_DATA, LOGO, LEADS = "PLANTEDcreateddisk", "PLANTEDcreateddata", "PLANTEDlogo", "PLANTEDleads"
@@ -65,6 +68,9 @@ EDITS = {"put_offer", "edit_images"}
 SIGNATURE_FIRST = "sig={}%2B&sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z"
 SIGNATURE_BETWEEN = "sv=2022-11-02&sr=c&sig={}%3D&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z"
 SIGNATURE_LAST = SAS.replace("INVENTED", "{}")
+
+NONSENSE = b"is not JSON"
+"""What the worker says of an answer that it cannot read."""
 
 Place: TypeAlias = tuple[str, bytes]
 """Where somebody can read, and what there is to read."""
@@ -307,7 +313,13 @@ async def answer_nonsense(stage: Stage) -> None:
 
     stage.outside.hostile[publisher.name] = ramble
     run = await stage.start("nonsense", "CreateOfferAndPublish", stage.creation(publisher))
-    await until(lambda: len(answered) > 1)  # the first attempt has failed, which the run's child shows
+    await until(lambda: len(answered) > 1)
+
+    async def shows_why() -> bool:
+        writes = (await lease(stage.client, publisher.name, publisher.name).describe()).raw_description
+        return NONSENSE in writes.SerializeToString()
+
+    await until(shows_why)
     stage.places += [place async for place in sights(stage.client)]
     await run.cancel()
     with pytest.raises(WorkflowFailureError):
@@ -453,13 +465,12 @@ def planted_and_used(outside: Outside, wire: Wire, sealed: Sequence[Event]) -> M
         assert secret in sent
     assert QUOTED in answered
     assert any(token in answered for token in tokens)
-    signatures = re.findall(r"[?&]sig=(.*?)[&\"]", unquote(sent + answered).replace("\\u0026", "&"))
-    made = {
-        f"signature {signature}": signature
-        for signature in signatures
-        if len(signature) > 15 and "PLANTED" not in signature
-    }
-    assert any(SIGNED_BY_US in url for url in re.findall(r'"(https:[^"]*)"', sent) if "sig=" in url)
+    signatures = re.findall(r"[?&]sig=([^&\"]+)", (sent + answered).replace("\\u0026", "&"))
+    # Of each, what is written the same however it is encoded.
+    parts = {max(re.findall(r"[A-Za-z0-9]+", unquote(signature)), key=len) for signature in signatures}
+    made = {f"signature {part}": part for part in parts if len(part) > SHORTEST_PART and "PLANTED" not in part}
+    assert made
+    assert re.search(rf"{SIGNED_BY_US}\.vhd\?[^\"]*sig=", sent)
 
     return (
         made
@@ -492,3 +503,5 @@ def assert_worth_reading(stage: Stage, places: Sequence[Place]) -> None:
     assert shown["what the command writes"].count(b"NotAuthorized") > 1
     assert shown["what the command writes"].count(b"ended well: live, approved by") > 1
     assert b"waiting_for" in shown["query progress"]
+    assert NONSENSE in shown["describe"]
+    assert b"the webhook answered 503" in shown["the worker's log"]
