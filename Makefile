@@ -47,15 +47,15 @@ frontier: .venv/dev-installed .bench/plots/installed.txt ## Compare when to look
 
 fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as `make test`, others each time (5 minutes)
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null FUZZ_TIMES=50 PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest \
-	  -n 2 --dist worksteal --timeout 3600 tests/test_hostile_inputs.py tests/marketplace/test_hostile_answers.py $(ARGS)
+	  -n 2 --dist worksteal --timeout 3600 tests/test_hostile_inputs.py tests/marketplace/cloud_partner/test_hostile_answers.py $(ARGS)
 
-chaos: .venv/dev-installed ## Publish 300 times through each API under fault, and judge it (half an hour); ARGS="--help" says more
+chaos: .venv/dev-installed ## Publish 300 times through each API under fault, and check the results (half an hour); see ARGS="--help"
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.chaos $(ARGS)
 
-overload: .venv/dev-installed ## Start 2000 runs at once where 5 requests a second are allowed (half an hour); ARGS="--help" says more
+overload: .venv/dev-installed ## Start 2000 runs at once where 5 requests a second are allowed (half an hour); see ARGS="--help"
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.overload $(ARGS)
 
-model: .venv/dev-installed ## Check the procedures against a model through both APIs, step by step (some 40 minutes); ARGS="--help" says more
+model: .venv/dev-installed ## Check the procedures against a model through both APIs, step by step (40 minutes); see ARGS="--help"
 	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.model $(ARGS)
 
 clients: .venv/dev-installed .bench/released-clients/installed.txt ## Publish with released clients of others beside ours, into docs/released-clients.md (10 minutes)
@@ -84,8 +84,8 @@ clean: ## Forget the demo's state and all caches; what is installed stays
 	@$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# Drawing needs what nothing else does. `make bench` makes the same, and takes this for it.
-.bench/plots/installed.txt: bench/compare/environments/plots.txt | $(BIN)/python
+# matplotlib is installed apart from the product, because only plots need it.
+.bench/plots/installed.txt: bench/plots.txt | $(BIN)/python
 	@echo "Installing the packages of plots into .bench"
 	@$(RUN) venv --clear .bench/plots
 	@.bench/plots/bin/python -m pip install --quiet --disable-pip-version-check -r $<

@@ -1,4 +1,4 @@
-"""Draws what `bench.frontier` measured; runs in an environment of its own, the only one that has matplotlib."""
+"""Draw what `bench.frontier` measured. It runs in an environment of its own, the only one that has matplotlib."""
 
 import importlib
 import json

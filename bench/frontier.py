@@ -1,7 +1,7 @@
-"""How often to look, and how late news is then seen: ours against other schedules, on the same publications.
+"""Compare how often schedules look, and how late they see news, on the same publications: ``make frontier``.
 
-``make frontier`` writes the tables of docs/looks.md and draws docs/looks.png. Nothing runs but the arithmetic:
-publications are drawn from the durations that the marketplace documents, and each schedule says when it would look.
+It writes the tables of docs/looks.md and draws docs/looks.png. This is arithmetic only: publications are drawn from
+documented durations, and each schedule computes when it would look.
 """
 
 import json
@@ -34,21 +34,21 @@ PUBLISH = {
     "packaging": (5 * MINUTE, 1 * HOUR),
 }
 GO_LIVE = {"live": (30 * MINUTE, 5 * DAY)}
-"""Seconds: the shortest and the longest that is documented or told of each step."""
+"""The shortest and the longest reported duration of each step, in seconds."""
 
 LASTING = 5 * MINUTE
-"""Who has waited less does not mind a minute more."""
+"""A relative delay counts only after this long: before, a minute more does not matter."""
 
 Operation: TypeAlias = list[float]
-"""When each step ends, in seconds since the operation began."""
+"""When each step ends, in seconds since the beginning of the operation."""
 
 Next: TypeAlias = Callable[[float, float], float]
-"""Seconds until the next look, from the time the operation has been followed and the wait before this look."""
+"""Returns the seconds until the next look, from the time waited so far and the last wait."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A way to choose the looks: who does so, with which settings, and how."""
+    """A schedule of looks, with its family and its settings."""
 
     family: str
     name: str
@@ -57,15 +57,15 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a schedule costs on all publications together, and what it gives.
+    """The cost and the delays of a schedule. Times are seconds.
 
     Attributes:
-        looks: Looks a publication, on average.
-        promise: The longest time between two looks, in seconds: news is never later.
-        fewest: Looks a publication that any schedule of this promise needs, on average.
-        mean: How late the end of a step is seen, in seconds, on average.
-        worst: How late it is seen at worst.
-        relative: How late at worst, as a share of the time waited until then; from `LASTING` on.
+        looks: The mean number of looks at a publication.
+        promise: The longest time between two looks. News is never later.
+        fewest: The fewest looks that any schedule with this promise needs, on average.
+        mean: The mean delay until the end of a step is seen.
+        worst: The longest delay.
+        relative: The longest delay as a share of the time waited, of steps that ended after `LASTING`.
     """
 
     schedule: Schedule
@@ -78,7 +78,7 @@ class Measured:
 
     @property
     def excess(self) -> float:
-        """How many more looks it takes than the fewest, as a share."""
+        """The share of looks beyond the fewest."""
         return self.looks / self.fewest - 1
 
 
@@ -88,7 +88,7 @@ def ours(polling: Polling) -> Next:
 
 
 def growing(share: float, least: float, most: float) -> Next:
-    """Return the schedule of the workflows as it would be with another share."""
+    """Return the schedule of the workflows with another share."""
     return lambda waited, _before: min(max(waited * share, least), most)
 
 
@@ -98,7 +98,7 @@ def fixed(interval: float) -> Next:
 
 
 def rooted(least: float, most: float) -> Next:
-    """Wait in proportion to the root of the time waited: ``most`` is reached after nine hours."""
+    """Wait in proportion to the square root of the time waited, and 30 minutes after nine hours."""
     return lambda waited, _before: min(max(30 * MINUTE * sqrt(waited / (9 * HOUR)), least), most)
 
 
@@ -109,11 +109,11 @@ def backing_off(factor: float, least: float, most: float) -> Next:
 
 DEFAULT = Schedule("ours", "1 min to 30 min, the default", ours(Polling()))
 DOUBLE = Schedule("other shares", "1, 1 min to 30 min", growing(1, MINUTE, 30 * MINUTE))
-"""As the default, with another share of the wait."""
+"""The default with another share."""
 
 
 def schedules() -> list[Schedule]:
-    """Return what is compared."""
+    """Return the schedules to compare."""
     return [
         DEFAULT,
         *(
@@ -144,7 +144,7 @@ def schedules() -> list[Schedule]:
 
 
 def publications(count: int = PUBLICATIONS, seed: int = SEED) -> list[list[Operation]]:
-    """Draw publications: each a publish and a go-live, the length of each step log-uniform in its range."""
+    """Draw publications, each a publish and a go-live. Durations are log-uniform in their ranges."""
     choose = Random(seed)  # noqa: S311 - draws examples
 
     def operation(steps: dict[str, tuple[float, float]]) -> Operation:
@@ -154,7 +154,7 @@ def publications(count: int = PUBLICATIONS, seed: int = SEED) -> list[list[Opera
 
 
 def looks_at(operation: Operation, schedule: Schedule) -> list[float]:
-    """Return when an operation is looked at: at once, and until its last step is seen to have ended."""
+    """Return the looks at an operation: the first at once, the last when the end of its last step is seen."""
     looks, wait = [0.0], 0.0
     while looks[-1] < operation[-1]:
         wait = schedule.next(looks[-1], wait)
@@ -163,7 +163,7 @@ def looks_at(operation: Operation, schedule: Schedule) -> list[float]:
 
 
 def measure(schedule: Schedule, drawn: Sequence[Sequence[Operation]]) -> Measured:
-    """Follow all publications."""
+    """Follow all publications on a schedule."""
     operations = [operation for publication in drawn for operation in publication]
     followed = [(operation, looks_at(operation, schedule)) for operation in operations]
     late = [(looks[bisect_left(looks, end)] - end, end) for operation, looks in followed for end in operation]
@@ -180,7 +180,7 @@ def measure(schedule: Schedule, drawn: Sequence[Sequence[Operation]]) -> Measure
 
 
 def shown(seconds: float) -> str:
-    """Write a duration for a person."""
+    """Format a duration."""
     for unit, length in (("d", DAY), ("h", HOUR), ("min", MINUTE)):
         if seconds >= length:
             return f"{seconds / length:.3g} {unit}"
@@ -188,7 +188,7 @@ def shown(seconds: float) -> str:
 
 
 def table(measured: Sequence[Measured]) -> str:
-    """Write the measurements as Markdown."""
+    """Return the measurements as a Markdown table."""
     lines = [
         "| | schedule | looks | above the fewest | seen late: mean | worst | worst, of the time waited |",
         "|---|---|---:|---:|---:|---:|---:|",
@@ -202,7 +202,7 @@ def table(measured: Sequence[Measured]) -> str:
 
 
 def by_length(drawn: Sequence[list[Operation]]) -> str:
-    """Write as Markdown what our schedule costs, for short and for long publications."""
+    """Return the cost of our schedule for short and for long publications, as a Markdown table."""
 
     def days(publication: list[Operation]) -> float:
         return sum(operation[-1] for operation in publication) / DAY
@@ -235,7 +235,7 @@ def sixteen_days() -> list[Operation]:
 
 
 def curves(drawn: Sequence[list[Operation]]) -> dict[str, list[Measured]]:
-    """Return what the plot shows: each family over its longest interval."""
+    """Return the curves of the plot: each family, by its longest interval."""
     longest = [MINUTE * minutes for minutes in (2, 5, 10, 20, 30, 60, 120, 240, 480)]
     families: dict[str, Callable[[float], Next]] = {
         f"ours: {SHARE_OF_THE_WAIT:g} of the wait": lambda most: ours(_polling(MINUTE, most)),

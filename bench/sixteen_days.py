@@ -1,7 +1,7 @@
-"""What a publication of sixteen days costs: looks, history events, and how late news is seen. ``make sixteen-days``.
+"""Count what a publication of sixteen days costs: looks, history events and delays. ``make sixteen-days``.
 
-Runs the real workflows, activities, client and sandbox on a Temporal server that skips time, with the default
-polling, and counts from the marketplace's request log and from the histories.
+The real workflows, activities and client run with the default polling against the sandbox, on a Temporal server that
+skips time. The figures come from the sandbox's request log and from the histories.
 """
 
 import asyncio
@@ -45,13 +45,13 @@ DURATIONS = {
 
 
 class TemporalClock:
-    """The sandbox's clock: what time it is on the server that skips time."""
+    """The sandbox's clock: the time of the server that skips time."""
 
     def __init__(self, temporal: WorkflowEnvironment) -> None:
         self._temporal = temporal
 
     async def now(self) -> datetime:
-        """Ask the server."""
+        """Return the time of the server."""
         return (await self._temporal.get_current_time()).astimezone(UTC)
 
 
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 async def play(server: str) -> None:
-    """Play the publication on a test server, and print what it cost."""
+    """Play the publication, and print what it cost."""
     async with await WorkflowEnvironment.start_time_skipping(
         data_converter=data_converter(), test_server_existing_path=server
     ) as temporal:
@@ -86,7 +86,7 @@ async def play(server: str) -> None:
 
 
 async def _publish_and_promote(client: Client, http: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    """Bring an offer to the preview in no time, and then a new version to Production in sixteen days."""
+    """Bring an offer to the preview in seconds, and then a new version to Production in sixteen days."""
     create = json.loads((EXAMPLES / "create.json").read_text())
     publisher, offer = create["offer"]["publisherId"], create["offer"]["id"]
     switches = f"{url}/_control/publishers/{publisher}/switches"
@@ -117,7 +117,7 @@ async def _register_search_attributes(client: Client) -> None:
 
 
 async def _report(client: Client, requests: list[dict[str, Any]], state: dict[str, Any]) -> None:
-    table = Table("operation", "took the service", "looks", "longest time until a change was seen")
+    table = Table("operation", "duration", "looks", "longest delay until a change was seen")
     all_looks, all_time = 0, timedelta()
     for operation in state["operations"]:
         looks = [
@@ -141,7 +141,7 @@ def _days(time: timedelta) -> str:
 
 
 def _changes(operation: dict[str, Any]) -> list[datetime]:
-    """Return when the service ended the steps of this operation; the sign-off is a person's."""
+    """Return when the steps of an operation ended, without the sign-off."""
     steps = [step for step in operation["steps"] if (step["id"] == "live") == (operation["kind"] == "goLive")]
     return [
         datetime.fromisoformat(step["messages"][-1]["timestamp"])
@@ -151,7 +151,7 @@ def _changes(operation: dict[str, Any]) -> list[datetime]:
 
 
 async def _events(client: Client, workflow_id: str) -> list[int]:
-    """Count the events of a workflow, run by run where it continued as new."""
+    """Count the events of each run in a chain of runs."""
     counts: list[int] = []
     run_id: str | None = None
     while run_id != "":

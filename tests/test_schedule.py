@@ -5,7 +5,6 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.frontier import DEFAULT, Schedule, fixed, measure, publications, sixteen_days
 from workflows.messages import Polling
 from workflows.schedule import next_look_after
 
@@ -48,28 +47,3 @@ def test_a_day_costs_few_looks_and_sixteen_days_what_the_longest_interval_makes_
     assert looks(timedelta(hours=1), Polling()) < 15
     assert looks(timedelta(days=1), Polling()) < 65
     assert looks(timedelta(days=16), Polling()) < 16 * 48 + 20
-
-
-def test_what_publications_take_of_looks_is_near_the_fewest_for_the_same_delay() -> None:
-    ours = measure(DEFAULT, publications())
-    long = measure(DEFAULT, [sixteen_days()])
-
-    assert ours.worst <= ours.promise == 30 * 60
-    assert ours.looks < 155
-    assert ours.excess < 0.15
-    assert long.excess < 0.03
-
-
-def test_fixed_intervals_that_bring_news_as_soon_take_more_looks() -> None:
-    drawn = publications()
-    ours = measure(DEFAULT, drawn)
-    as_soon = measure(Schedule("fixed", "", fixed(22.5 * 60)), drawn)
-
-    assert as_soon.mean >= ours.mean * 0.99
-    assert as_soon.looks > ours.looks * 1.1
-
-
-def test_what_ended_after_five_minutes_is_seen_within_half_of_the_wait() -> None:
-    ours = measure(DEFAULT, publications())
-
-    assert ours.relative <= 0.5

@@ -1,4 +1,4 @@
-"""The requests of one publication, for the contestants that are asynchronous; aiohttp is the cheapest client."""
+"""The requests of one publication, for all contestants but ours. aiohttp is the cheapest client."""
 
 import os
 import time
@@ -13,25 +13,25 @@ WAIT = float(os.environ.get("BENCH_WAIT", "1"))
 """Seconds between two looks."""
 
 CONNECTIONS = 100
-TOKEN = "sandbox-token"  # noqa: S105 - the marketplace here takes any
+TOKEN = "sandbox-token"  # noqa: S105 - the benchmark's marketplace takes any
 PUBLISHER = "fabrikam-linux"
 _VERSION = {"api-version": "2017-10-31"}
 
 
 def has_settled(operation: dict[str, Any]) -> bool:
-    """Return whether an operation's document says that there is nothing left to wait for."""
+    """Return whether an operation has ended or waits for the sign-off."""
     return operation["status"] == "completed" or any(
         step["status"] == "waitingForPublisherReview" for step in operation["steps"]
     )
 
 
 def time_to_next_look(began: float) -> float:
-    """Return the seconds until the next look, `WAIT` after the beginning of this one (by `time.monotonic`)."""
+    """Return the seconds until the next look, which begins `WAIT` after the last one began (`time.monotonic`)."""
     return max(WAIT - (time.monotonic() - began), 0.0)
 
 
 class Calls:
-    """What a publication asks of the marketplace."""
+    """The requests of a publication."""
 
     def __init__(self) -> None:
         self._url = f"{os.environ['MARKETPLACE_URL']}/api/publishers/{PUBLISHER}/offers"
@@ -42,7 +42,7 @@ class Calls:
         )
 
     async def __aenter__(self) -> Self:
-        """Take this."""
+        """Return the calls."""
         return self
 
     async def __aexit__(
@@ -59,30 +59,30 @@ class Calls:
             pass
 
     async def publish(self, offer: str) -> str:
-        """Publish; answers with the operation's id."""
+        """Publish, and return the operation's ID."""
         return await self._start(offer, "publish")
 
     async def go_live(self, offer: str) -> str:
-        """Go live; answers with the operation's id."""
+        """Go live, and return the operation's ID."""
         return await self._start(offer, "golive")
 
     async def started(self, offer: str, kind: str) -> str | None:
-        """Return the operation of that kind that runs already: so a repeated step sees that it got through."""
+        """Return the running operation of a kind. A repeated step finds the one that it began before."""
         async with self._session.get(f"{self._url}/{offer}/submissions/", params=_VERSION) as answer:
             listed = await answer.json()
         found = (each for each in listed if each["submissionType"] == kind and each["submissionState"] == "running")
         return next((str(each["id"]) for each in found), None)
 
     async def publish_once(self, offer: str) -> str:
-        """Publish, unless it was done already."""
+        """Publish, unless a publish is running."""
         return await self.started(offer, "publish") or await self.publish(offer)
 
     async def go_live_once(self, offer: str) -> str:
-        """Go live, unless it was done already."""
+        """Go live, unless a go-live is running."""
         return await self.started(offer, "goLive") or await self.go_live(offer)
 
     async def look(self, offer: str, operation: str) -> bool:
-        """Look at an operation; tells whether it has settled."""
+        """Return whether an operation has settled."""
         async with self._session.get(f"{self._url}/{offer}/operations/{operation}", params=_VERSION) as answer:
             return has_settled(await answer.json())
 

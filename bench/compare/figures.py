@@ -1,4 +1,4 @@
-"""What the rounds of a campaign say together: medians of a figure, and ratios of two contestants."""
+"""Combine the rounds of a comparison: medians of a figure, and ratios of two contestants."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -6,16 +6,16 @@ from typing import Any, TypeAlias
 
 Results: TypeAlias = dict[str, Any]
 Entry: TypeAlias = dict[str, Any]
-"""What one measurement of one contestant gave in one round."""
+"""The figures of one measurement of one contestant in one round."""
 
 Figure: TypeAlias = str | Callable[[Entry], float | None]
-"""The name of a figure, or how it is computed; ``None`` where a round does not have it."""
+"""The name of a figure, or how to compute it; ``None`` where a round lacks it."""
 
 KILOBYTE = 1e3
 
 
 class Rounds:
-    """Entries of one measurement."""
+    """The entries of one measurement."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = entries
@@ -29,7 +29,7 @@ class Rounds:
         return self.where(contestant=contestant)
 
     def contestants(self) -> list[tuple[str, str]]:
-        """Return name and title of each contestant, in the order of their first entries."""
+        """Return the name and title of each contestant, in order of appearance."""
         return list(dict.fromkeys((each["contestant"], each["title"]) for each in self.entries))
 
     def values(self, figure: Figure) -> list[float]:
@@ -44,13 +44,13 @@ class Rounds:
     def ratios(self, figure: Figure, contestant: str, base: str) -> list[float]:
         """Divide a figure of one contestant by that of another, within each round.
 
-        Within a round they were measured one after the other, so the machine was the same to both.
+        Within a round they were measured one after the other, in similar conditions.
         """
-        mine, theirs = self.of(contestant).by_round(figure), self.of(base).by_round(figure)
-        return [value / theirs[number] for number, value in mine.items() if theirs.get(number)]
+        values, bases = self.of(contestant).by_round(figure), self.of(base).by_round(figure)
+        return [value / bases[number] for number, value in values.items() if bases.get(number)]
 
     def by_round(self, figure: Figure) -> dict[int, float]:
-        """Return a figure by the number of its round."""
+        """Return a figure by round number."""
         found = {
             each["round"]: each.get(figure) if isinstance(figure, str) else figure(each) for each in self.entries
         }
@@ -58,25 +58,25 @@ class Rounds:
 
 
 def rounds_of(results: Results, measurement: str) -> Rounds:
-    """Return the entries of one measurement, without those of rounds that failed."""
+    """Return the entries of one measurement, without failed ones."""
     return Rounds([each for each in results["figures"] if each["measurement"] == measurement and "error" not in each])
 
 
 def cpu_ms(entry: Entry) -> float | None:
-    """Return the CPU of a publication in flight, worker and engine together."""
+    """Return the CPU time of a publication, worker and engine together."""
     worker, engine = entry.get("worker_cpu_ms"), entry.get("engine_cpu_ms")
     return None if worker is None or engine is None else worker + engine
 
 
 def idle_ms_a_minute(entry: Entry) -> float | None:
-    """Return the CPU that worker and engine take while all wait."""
+    """Return the CPU time of worker and engine while all publications wait."""
     if "idle_seconds" not in entry:
         return None
     return 60_000 * float((entry["idle_worker_cpu"] + entry["idle_engine_cpu"]) / entry["idle_seconds"])
 
 
 def look_cpu_ms(entry: Entry) -> float | None:
-    """Return the CPU of a look while nothing else happens, worker and engine together."""
+    """Return the CPU time of a look while nothing else happens, worker and engine together."""
     if not entry.get("idle_looks"):
         return None
     seconds: float = entry["idle_worker_cpu"] + entry["idle_engine_cpu"]
@@ -84,7 +84,7 @@ def look_cpu_ms(entry: Entry) -> float | None:
 
 
 def kept_kb(entry: Entry) -> float | None:
-    """Return the memory that the worker keeps for one that waits: what the second half of them added."""
+    """Return the worker's memory for one waiting publication: what each of the second half added."""
     if "memory" not in entry:
         return None
     half, number = entry["number"] // 2, entry["number"]
@@ -93,10 +93,10 @@ def kept_kb(entry: Entry) -> float | None:
 
 
 def live_per_second(entry: Entry) -> float | None:
-    """Return how fast those that waited were live when all were approved at once."""
+    """Return how many publications went live per second after all were approved at once."""
     return float(entry["woken"] / entry["waking_seconds"]) if entry.get("waking_seconds") else None
 
 
-def disturbance(entry: Entry) -> float | None:
-    """Return the time with a killed worker against the time without."""
+def slowdown(entry: Entry) -> float | None:
+    """Return the time with a killed worker, divided by the time without."""
     return float(entry["took"] / entry["undisturbed"]) if entry.get("took") and entry.get("undisturbed") else None

@@ -1,4 +1,4 @@
-"""What one publication may cost: the goals, and what of them was reached."""
+"""What a publication may cost: the goals, and whether they are met."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +8,11 @@ from bench.compare.figures import (
     Figure,
     Results,
     cpu_ms,
-    disturbance,
     kept_kb,
     live_per_second,
     look_cpu_ms,
     rounds_of,
+    slowdown,
 )
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -23,15 +23,15 @@ class Goal:
     """A bound on a figure of ours.
 
     Attributes:
-        what: The figure, for a reader.
-        measurement: What has it.
-        figure: The figure itself.
+        what: The description of the figure.
+        measurement: The measurement that has the figure.
+        figure: The figure.
         bound: The bound.
-        unit: Of the figure and its bound.
-        at_least: Whether the figure may not be below the bound; otherwise it may not be above.
-        base: The contestant that the figure is divided by, within each round.
-        where: Which entries of the measurement count.
-        of_rounds: How the rounds are made one figure.
+        unit: The unit of figure and bound.
+        at_least: Whether the bound is the least value; otherwise it is the most.
+        base: The contestant whose figure ours is divided by, within each round.
+        where: The entries of the measurement that count.
+        of_rounds: Combines the rounds.
     """
 
     what: str
@@ -52,17 +52,17 @@ class Goal:
         return rounds.of(contestant).values(self.figure)
 
     def row(self, results: Results) -> list[str]:
-        """Return the goal's row: what, bound, figure, its range, whether it was met, and the same figure of bare."""
+        """Return the row of the table: what, bound, figure, range, whether the goal is met, and bare's figure."""
         values = self.values(results)
         reached = self.of_rounds(values)
         met = reached >= self.bound if self.at_least else reached <= self.bound
-        apart = f"{self._number(min(values))} to {self._number(max(values))}" if min(values) < max(values) else ""
+        spread = f"{self._number(min(values))} to {self._number(max(values))}" if min(values) < max(values) else ""
         bare = [] if self.base else self.values(results, "bare")
         return [
             self.what,
             f"{'≥' if self.at_least else '≤'} {self._shown(self.bound)}",
             self._shown(reached),
-            apart,
+            spread,
             "yes" if met else "**no**",
             self._shown(self.of_rounds(bare)) if bare else "",
         ]
@@ -122,7 +122,7 @@ GOALS = [
     Goal("added to one publication", "single", "added_ms", 180, "ms"),
     Goal("CPU of a look in a long wait, against bare", "long_wait", look_cpu_ms, 0.8, TIMES, base="bare"),
     Goal(
-        "1 000 parked, all approved at once: live per second",
+        "1 000 waiting, all approved at once: live per second",
         "parked",
         live_per_second,
         45,
@@ -130,11 +130,11 @@ GOALS = [
         at_least=True,
         where=_THOUSAND,
     ),
-    Goal("memory kept for one that waits for its approval", "parked", kept_kb, 140, "KB", where=_THOUSAND),
-    Goal("memory kept for one in a long wait", "long_wait", kept_kb, 140, "KB"),
+    Goal("memory of a publication that waits for its approval", "parked", kept_kb, 140, "KB", where=_THOUSAND),
+    Goal("memory of a publication in a long wait", "long_wait", kept_kb, 140, "KB"),
     Goal("kill -9 with writes under way: lost", "crash", "lost", 0, where=_HUNDRED, of_rounds=max),
     Goal("kill -9 with writes under way: sent twice", "crash", "doubled", 0, where=_HUNDRED, of_rounds=max),
-    Goal("kill -9 with writes under way: time against undisturbed", "crash", disturbance, 1.5, TIMES, where=_HUNDRED),
+    Goal("kill -9 with writes under way: time against no kill", "crash", slowdown, 1.5, TIMES, where=_HUNDRED),
     Goal(
         "reads that take 0.5 s, 100 in flight: publications per second",
         "slow_reads",

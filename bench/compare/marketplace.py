@@ -1,7 +1,7 @@
-"""The marketplace of the comparison: the documented answers at next to no cost, and a count of what it was asked.
+"""The marketplace of the benchmark: it answers as documented at next to no cost, and counts requests.
 
-The sandbox is not used here: an operation has to end after the same number of looks for everybody, however fast they
-come, and the sandbox's 0.3 to 0.7 ms of CPU a request would be measured with the contestants.
+The sandbox would not do. Here an operation settles at the same look for every contestant, however fast they look. And
+the sandbox takes 0.3 to 0.7 ms of CPU time for a request, which would be measured with the contestants.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from bench.compare.offers import document
 
 PUBLISHER = "fabrikam-linux"
 LOOKS = 5
-"""How often an operation has to be looked at until it has settled."""
+"""The look at which an operation has settled."""
 
 _STEPS = (
     ("displaydummycertify", "Validate Pre-Requisites"),
@@ -48,7 +48,7 @@ class Operation:
 
 @dataclass(slots=True)
 class Offer:
-    """An offer and what was asked of it. A slot of ``None`` holds what every offer begins with."""
+    """An offer and its requests. A slot that is ``None`` holds the first document."""
 
     etag: int = 1
     draft: str | None = None
@@ -59,21 +59,20 @@ class Offer:
 
 
 class Marketplace:
-    """Every offer that is asked for exists, with one version of its image in all slots.
+    """Any offer exists, with one image version in all slots.
 
     Attributes:
-        tell: Is called with an event, an offer and the time of `time.monotonic`. Events: ``asked`` (the first
-            request for an offer), ``publish`` and ``go_live`` (the request has arrived), ``looked`` (a look),
-            ``preview`` and ``live`` (the last look was answered), and those of the webhook, ``told_`` before their
-            names.
+        on_event: Called with an event, an offer and the time (`time.monotonic`). The events are ``publish`` and
+            ``go_live`` when such a request arrives, ``looked`` at each look, ``preview`` and ``live`` at the last
+            look of an operation, and ``notified_`` with the name of the webhook's event.
         read_seconds: How long a read takes.
-        write_seconds: How long a write takes to be answered after it had its effect.
-        looks: How often an operation has to be looked at until it has settled.
-        requests: How many requests there were.
+        write_seconds: How long the answer to a write takes, after the effect.
+        looks: The look at which an operation has settled.
+        requests: The number of requests.
     """
 
     def __init__(self) -> None:
-        self.tell: Callable[[str, str, float], None] = lambda *_: None
+        self.on_event: Callable[[str, str, float], None] = lambda *_: None
         self.read_seconds = 0.0
         self.write_seconds = 0.0
         self.looks = LOOKS
@@ -81,25 +80,25 @@ class Marketplace:
         self.requests = 0
 
     def await_sign_off(self, offer_id: str) -> None:
-        """Let the preview of an offer hold the new image, and wait for the publisher."""
+        """Give an offer a preview with the new image that waits for the sign-off."""
         offer = self.offers[offer_id] = Offer(draft=document(offer_id, new=True))
         offer.preview = offer.draft
         offer.operations.append(Operation(str(uuid.uuid4()), "publish", self.looks, settled=True))
 
     def count(self, call: str) -> int:
-        """Return how many calls of a kind there were."""
+        """Count the calls of a kind."""
         return sum(offer.calls[call] for offer in self.offers.values())
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """Answer a request."""
         self.requests += 1
         body = await request.read() if request.body_exists else b""
         parts = request.path.strip("/").split("/")
         if parts[:2] == ["api", "publishers"] and len(parts) > 4:
             return await self._call(request, parts[4], [part.lower() for part in parts[5:]], body)
         if parts == ["webhook"]:
-            told = json.loads(body)
-            self.tell(f"told_{told['event']}", told["offer_id"], time.monotonic())
+            notification = json.loads(body)
+            self.on_event(f"notified_{notification['event']}", notification["offer_id"], time.monotonic())
             return web.Response()
         return web.Response(status=404)
 
@@ -107,8 +106,6 @@ class Marketplace:
         offer = self.offers.get(offer_id)
         if offer is None:
             offer = self.offers[offer_id] = Offer()
-        if not offer.calls:
-            self.tell("asked", offer_id, time.monotonic())
         answer = None
         if request.method == "GET":
             await asyncio.sleep(self.read_seconds)
@@ -142,7 +139,7 @@ class Marketplace:
         operation = next((each for each in offer.operations if each.id == operation_id), None)
         if operation is None:
             return web.Response(status=404)
-        self.tell("looked", offer_id, time.monotonic())
+        self.on_event("looked", offer_id, time.monotonic())
         if not operation.settled:
             operation.looks += 1
             if operation.looks >= self.looks:
@@ -151,7 +148,7 @@ class Marketplace:
                     offer.preview = offer.draft
                 else:
                     offer.production = offer.preview
-                self.tell("preview" if operation.kind == "publish" else "live", offer_id, time.monotonic())
+                self.on_event("preview" if operation.kind == "publish" else "live", offer_id, time.monotonic())
         return _json(_shown(operation, self.looks))
 
     async def _put(self, request: web.BaseRequest, offer: Offer, body: bytes) -> web.Response:
@@ -165,10 +162,10 @@ class Marketplace:
         return _json(offer.draft, ETag=etag)
 
     async def _start(self, offer_id: str, offer: Offer, kind: Kind) -> web.Response:
-        """Start an operation, or join the one of that kind that there is: a second call is counted, and harmless."""
+        """Start an operation, or join the one of this kind. A second request is counted, and has no effect."""
         call = "publish" if kind == "publish" else "go_live"
         offer.calls[call] += 1
-        self.tell(call, offer_id, time.monotonic())
+        self.on_event(call, offer_id, time.monotonic())
         operation = next((each for each in offer.operations if each.kind == kind), None)
         if operation is None:
             operation = Operation(str(uuid.uuid4()), kind)
@@ -210,7 +207,7 @@ def _submissions(offer_id: str, offer: Offer) -> list[dict[str, object]]:
 
 
 def _shown(operation: Operation, looks: int) -> str:
-    """Return the operation's document: a publish shows another step at every look, a go-live has one step only."""
+    """Return an operation's document. A publish shows a new step at every look, a go-live has only one step."""
     publishes = operation.kind == "publish"
     under_way = min(operation.looks - 1, _SIGN_OFF - 1) if publishes else _SIGN_OFF + 1
     if operation.looks >= looks:
@@ -230,7 +227,7 @@ def _shown(operation: Operation, looks: int) -> str:
 
 @asynccontextmanager
 async def serve(marketplace: Marketplace) -> AsyncIterator[str]:
-    """Serve on a free port of loopback; gives the address."""
+    """Serve on a free loopback port, and yield the URL."""
     runner = web.ServerRunner(web.Server(marketplace.answer, access_log=None, keepalive_timeout=3600))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096, shutdown_timeout=0.1)

@@ -1,10 +1,7 @@
-"""What is measured, each as one function of a contestant that answers with figures."""
+"""The measurements: each is a function of a contestant that returns figures."""
 
 import asyncio
 import contextlib
-import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,7 +15,6 @@ from temporalio.client import Client as TemporalClient
 from bench.compare.lineup import Contestant, Running, at_work
 from bench.compare.programs import ProgramFailedError
 from bench.compare.rounds import Round, play
-from tests.harness.processes import ROOT
 
 Figures: TypeAlias = dict[str, Any]
 
@@ -26,36 +22,31 @@ WAIT = 1.0
 """Seconds between two looks."""
 
 WAITS = 8
-"""Between five looks at each of two operations."""
-
+"""The waits of a publication: four between five looks, at each of two operations."""
 
 WARM_UP = 4
 LIMIT = 600.0
-"""Seconds that a round may take."""
+"""The most seconds that a round may take."""
 
 CRASH_LIMIT = 120.0
-"""Seconds after which what a killed worker has left behind is lost."""
+"""Seconds after which a publication of a killed worker counts as lost."""
 
 WRITE_SECONDS = 0.3
-"""How long the marketplace takes to answer a write where the worker is killed: so some are under way then."""
+"""How long the answer to a write takes while a worker is killed, so that writes are under way."""
 
-REST_SECONDS = 2
-RESTING = 0.1
-"""Cores that worker and engine take together when nothing happens any more."""
+IDLE_SECONDS = 2
+IDLE_CORES = 0.1
+"""What worker and engine may use together when they are idle."""
 
 LONG_WAIT = 60.0
 """Seconds between two looks at an operation that does not end."""
 
 ENDLESS = 1_000_000
-"""Looks at an operation, more than anybody has time for."""
-
-STARTS = 3
-IMPORTS = 7
+"""The look at which an endless operation settles: nobody looks that often."""
 
 
 async def in_flight(contestant: Contestant, *, number: int, read_seconds: float = 0.0) -> Figures:
-    """Measure so many publications at once."""
-    number = min(number, contestant.most)
+    """Measure concurrent publications."""
     async with at_work(contestant, wait=WAIT) as running:
         await play(running, "warm-up", WARM_UP, limit=LIMIT)
         running.marketplace.read_seconds = read_seconds
@@ -82,10 +73,10 @@ def _each(seconds: float, measured: Round) -> float | None:
 
 
 async def _ended(running: Running, expected: int) -> int | None:
-    """Ask the engine how many it has seen end well; visibility may lag."""
+    """Ask the engine how many publications ended well. Visibility may lag."""
     ended: int | None = None
     for _ in range(50):
-        ended = await running.client.do("ended")
+        ended = await running.client.order("ended")
         if ended is None or ended >= expected:
             break
         await asyncio.sleep(0.2)
@@ -93,21 +84,20 @@ async def _ended(running: Running, expected: int) -> int | None:
 
 
 async def crash(contestant: Contestant, *, number: int) -> Figures:
-    """Kill the worker with writes under way, when half of the publish requests have arrived, and start another."""
-    number = min(number, contestant.most)
-    undisturbed = await _disturbed(contestant, number, kill=False)
-    struck = await _disturbed(contestant, number, kill=True)
+    """Kill the worker when half of the publish requests have arrived, with writes under way, and start another."""
+    undisturbed = await _with_slow_writes(contestant, number, kill=False)
+    killed = await _with_slow_writes(contestant, number, kill=True)
     return {
         "number": number,
         "undisturbed": None if undisturbed.lost else undisturbed.took,
-        "took": None if struck.lost else struck.took,
-        "lost": struck.lost,
-        "failed": struck.failed,
-        "doubled": struck.doubled,
+        "took": None if killed.lost else killed.took,
+        "lost": killed.lost,
+        "failed": killed.failed,
+        "doubled": killed.doubled,
     }
 
 
-async def _disturbed(contestant: Contestant, number: int, *, kill: bool) -> Round:
+async def _with_slow_writes(contestant: Contestant, number: int, *, kill: bool) -> Round:
     async with at_work(contestant, wait=WAIT) as running:
         await play(running, "warm-up", WARM_UP, limit=LIMIT)
         running.marketplace.write_seconds = WRITE_SECONDS
@@ -124,34 +114,34 @@ async def _disturbed(contestant: Contestant, number: int, *, kill: bool) -> Roun
         try:
             played = await play(running, "many", number, limit=CRASH_LIMIT, strike=strike)
             if not strike.done():
-                raise ProgramFailedError("The worker was not killed: fewer than half of the publish requests came")
+                raise ProgramFailedError("The worker was not killed: fewer than half of the publish requests arrived")
             await killing
         finally:
             killing.cancel()
         return played
 
 
-async def parked(contestant: Contestant, *, number: int, seconds: float, approval: bool) -> Figures:
-    """Let so many wait, watch them wait, then approve all at once.
+async def waiting_publications(contestant: Contestant, *, number: int, seconds: float, approval: bool) -> Figures:
+    """Let publications wait, measure what waiting costs, then approve all at once.
 
-    For their approval they wait with previews that are ready from the beginning, and a go-live settles at the first
-    look. Otherwise they wait between two looks at a publish that does not end, and are not woken.
+    Publications that wait for the approval have their previews from the beginning, and go live at the first look. The
+    others wait between two looks at an endless publish, and are not approved.
 
     Args:
-        contestant: Who waits.
-        number: How many.
-        seconds: How long they are watched.
-        approval: Whether they wait for their approval.
+        contestant: The contestant.
+        number: How many publications.
+        seconds: How long to measure.
+        approval: Whether they wait for the approval.
     """
     async with at_work(contestant, wait=WAIT if approval else LONG_WAIT) as running:
         running.marketplace.looks = 1 if approval else ENDLESS
-        park = Park(running, approval=approval)
+        waiting = WaitingPublications(running, approval=approval)
         memory = {0: running.memory()}
         parking = 0.0
         for count in (number // 2, number):
-            parking += await park.fill(count)
+            parking += await waiting.fill(count)
             async with asyncio.timeout(LIMIT):
-                await _at_rest(running)
+                await _until_idle(running)
             memory[count] = running.memory()
         cpu, looks = running.cpu(), running.marketplace.count("look")
         await asyncio.sleep(seconds)
@@ -167,25 +157,25 @@ async def parked(contestant: Contestant, *, number: int, seconds: float, approva
         }
         if approval:
             begun = time.monotonic()
-            await park.approve_all()
-            waking = max(park.lived.values(), default=begun) - begun
-            figures |= {"woken": len(park.lived), "waking_seconds": waking}
+            await waiting.approve_all()
+            waking = max(waiting.lived.values(), default=begun) - begun
+            figures |= {"woken": len(waiting.lived), "waking_seconds": waking}
         return figures
 
 
-async def _at_rest(running: Running) -> None:
-    """Wait until worker and engine have done what was begun: that a publication waits is heard of before."""
+async def _until_idle(running: Running) -> None:
+    """Wait until worker and engine are idle, which is some time after the last publication waits."""
     before = sum(running.cpu())
     while True:
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(IDLE_SECONDS)
         spent = sum(running.cpu()) - before
-        if spent < RESTING * REST_SECONDS:
+        if spent < IDLE_CORES * IDLE_SECONDS:
             return
         before += spent
 
 
-class Park:
-    """Publications that wait, for their approval or for the next look at their publish."""
+class WaitingPublications:
+    """Publications that wait for the approval, or for the next look."""
 
     def __init__(self, running: Running, *, approval: bool) -> None:
         self.lived: dict[str, float] = {}
@@ -194,79 +184,48 @@ class Park:
         self._waits = running.contestant.waits if approval else "looked"
         self._offers: list[str] = []
         self._waiting: set[str] = set()
-        running.marketplace.tell = self._tell
+        running.marketplace.on_event = self._on_event
 
-    def _tell(self, event: str, offer: str, at: float) -> None:
+    def _on_event(self, event: str, offer: str, at: float) -> None:
         if event == self._waits:
             self._waiting.add(offer)
         if event == self._running.contestant.done:
             self.lived.setdefault(offer, at)
 
     async def fill(self, number: int) -> float:
-        """Park until there are so many; answers with the seconds that it took.
+        """Start publications until this many wait. Return the seconds that this took.
 
         Raises:
             TimeoutError: It took too long.
         """
         begun = time.monotonic()
-        more = [f"parked-{each}" for each in range(len(self._offers), number)]
+        more = [f"waiting-{each}" for each in range(len(self._offers), number)]
         self._offers += more
         if self._approval:
             for offer in more:
                 self._running.marketplace.await_sign_off(offer)
         async with asyncio.timeout(LIMIT):
-            await asyncio.gather(*[self._running.client.order("start", offer, self._approval) for offer in more])
-            # A contestant without a webhook sends nothing before it waits for its approval.
-            if self._waits == "looked" or self._waits.startswith("told_"):
+            await asyncio.gather(*[self._order("start", offer=offer, at_sign_off=self._approval) for offer in more])
+            # Without a webhook, nothing shows that a publication waits for the approval.
+            if self._waits == "looked" or self._waits.startswith("notified_"):
                 await self._until(self._waiting, number)
         return time.monotonic() - begun
 
     async def approve_all(self) -> None:
-        """Approve all, and wait until they are live, or for too long."""
-        orders = [self._running.client.order("approve", offer) for offer in self._offers]
+        """Approve all, and wait until they are live or `LIMIT` has passed."""
+        orders = [self._order("approve", offer=offer) for offer in self._offers]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LIMIT):
                 await asyncio.gather(*orders)
                 await self._until(self.lived, len(self._offers))
 
+    def _order(self, what: str, **arguments: object) -> "asyncio.Future[Any]":
+        return self._running.client.order(what, **arguments)
+
     async def _until(self, those: Collection[str], number: int) -> None:
         while len(those) < number:
             self._running.check()
             await asyncio.sleep(0.05)
-
-
-async def cold_start(contestant: Contestant) -> Figures:
-    """Measure from the start of a worker's process to its first request, with a publication waiting for it."""
-    seconds = []
-    async with at_work(contestant, wait=WAIT) as running:
-        for each in range(STARTS):
-            asked: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-            def tell(event: str, _offer: str, at: float, asked: "asyncio.Future[float]" = asked) -> None:
-                if event == "asked" and not asked.done():
-                    asked.set_result(at)
-
-            running.workers[-1].kill()
-            running.marketplace.tell = tell
-            running.client.order("start", f"cold-{each}")
-            await asyncio.sleep(1)
-            worker = running.begin_worker()
-            seconds.append(await asyncio.wait_for(asked, 60) - worker.started)
-    return {"seconds": statistics.median(seconds), "import_seconds": await asyncio.to_thread(_imports, contestant)}
-
-
-def _imports(contestant: Contestant) -> float | None:
-    """Return what importing the worker adds to the start of the interpreter: the median of some."""
-    module = contestant.imports
-    if module is None:
-        return None
-    return statistics.median(_runs(f"import {module}") - _runs("pass") for _ in range(IMPORTS))
-
-
-def _runs(code: str) -> float:
-    begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    return time.monotonic() - begun
 
 
 async def single(contestant: Contestant) -> Figures:
@@ -283,7 +242,7 @@ async def single(contestant: Contestant) -> Figures:
 
 
 async def _history(address: str, offer: str) -> Figures:
-    """Count what is on the Temporal server of an offer: every run of its chain, and the internal ones."""
+    """Count the history of an offer's runs, internal ones included."""
     client = await TemporalClient.connect(address)
     runs = [
         await _counted(client, found.workflow_type, found.id, found.run_id)

@@ -1,4 +1,4 @@
-"""The offer document that every contestant puts."""
+"""The offer document that all contestants put."""
 
 import json
 from functools import lru_cache
@@ -11,13 +11,13 @@ _NAME = "the-offer's-name"
 
 
 def document(offer_id: str, *, new: bool) -> str:
-    """Return the document of an offer, with the image that is to be published or as it was before."""
+    """Return the document of an offer, with or without the new image."""
     return _template(new=new).replace(_NAME, offer_id)
 
 
 @lru_cache
 def _template(*, new: bool) -> str:
-    example = Path(__file__).parent.parent.parent / "examples" / "create.json"
+    example = Path(__file__).parents[2] / "examples" / "create.json"
     offer = json.loads(example.read_text())["offer"]
     offer["id"] = _NAME
     versions = offer["definition"]["plans"][0]["microsoft-azure-virtualmachines.vmImages"]

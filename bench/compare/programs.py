@@ -1,30 +1,27 @@
-"""Programs of a measurement: started, watched through /proc, gone when the context is left."""
+"""The programs of a measurement: start them, read their CPU time and memory from /proc, and end them."""
 
 import asyncio
 import contextlib
 import json
 import os
-import pwd
 import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.harness.processes import ROOT, die_with_us
 
 PATIENCE = 90.0
-ENDS_WITHIN = 10.0
 _TICK = os.sysconf("SC_CLK_TCK")
 _KEPT = ("PATH", "HOME", "LANG")
 
 
 class ProgramFailedError(Exception):
-    """A program ended by itself or did not get ready; says what it wrote."""
+    """A program ended unexpectedly or did not get ready. The message holds the end of its log."""
 
 
 @dataclass
@@ -32,67 +29,52 @@ class Program:
     """A running program.
 
     Attributes:
-        log: Where it writes; a client's answers go to us instead.
-        started: When, by `time.monotonic`.
-        ends_by: The signal that ends it in peace.
+        log: Its log. The standard output of a client is read by the benchmark instead.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
-    started: float
-    ends_by: signal.Signals = signal.SIGKILL
 
     def said(self) -> str:
-        """Return the end of what it wrote."""
+        """Return the end of the log."""
         return self.log.read_text(errors="replace")[-3000:]
 
     def check(self) -> None:
-        """Make sure that it runs.
+        """Check that it runs.
 
         Raises:
-            ProgramFailedError: It does not.
+            ProgramFailedError: It has ended.
         """
         if self.process.poll() is not None:
             raise ProgramFailedError(f"{self.name} ended with {self.process.returncode}. It said: {self.said()}")
 
     async def until_it_says(self, words: str) -> None:
-        """Wait for words in its log.
+        """Wait until the log contains a text.
 
         Raises:
-            ProgramFailedError: They did not come.
+            ProgramFailedError: The program ended, or took too long.
         """
-        until = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while words not in self.log.read_text(errors="replace"):
             self.check()
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise ProgramFailedError(f"{self.name} did not say {words!r}. It said: {self.said()}")
             await asyncio.sleep(0.02)
 
     def kill(self) -> None:
-        """End it and all it started, as a power failure would."""
+        """Kill it and its descendants, as a power failure would."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def end(self) -> None:
-        """End it in peace, and whatever is left of it after that or after 10 s."""
-        self.process.send_signal(self.ends_by)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(ENDS_WITHIN)
-        self.kill()
-
-    def processes(self) -> list[int]:
-        """Return the process ids of the program and of all that it started."""
-        return _tree(self.process.pid)
-
     def cpu(self) -> float:
-        """Return the CPU seconds used so far, by it and what it started, ended or not."""
-        return sum(_cpu(pid) for pid in self.processes())
+        """Return the CPU seconds of the program and its descendants, ended ones included."""
+        return sum(_cpu(pid) for pid in _tree(self.process.pid))
 
     def memory(self) -> int:
-        """Return the bytes of memory, shared ones divided among those that share them."""
-        return sum(_memory(pid) for pid in self.processes())
+        """Return the memory of the program and its descendants in bytes, as proportional set size."""
+        return sum(_memory(pid) for pid in _tree(self.process.pid))
 
 
 def _tree(root: int) -> list[int]:
@@ -108,7 +90,7 @@ def _tree(root: int) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/pid/stat from the third on: state, parent, …."""
+    """Return the fields of /proc/pid/stat from the third on: state, parent and so on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
@@ -127,29 +109,21 @@ def _memory(pid: int) -> int:
 
 
 def machine_cpu() -> float:
-    """Return the CPU seconds that all programs of the machine used so far."""
+    """Return the CPU seconds of all programs on the machine."""
     user, nice, system, _idle, _iowait, irq, softirq = Path("/proc/stat").read_text().split()[1:8]
     return sum(map(int, (user, nice, system, irq, softirq))) / _TICK
 
 
 @dataclass
 class Client:
-    """A contestant's client program, obeying `bench.compare.line`."""
+    """A contestant's client, which takes the orders of `bench.compare.orders`."""
 
     program: Program
     answers: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     last: int = 0
 
-    async def do(self, what: str, *arguments: object) -> Any:
-        """Let it do something; answers with the result.
-
-        Raises:
-            ProgramFailedError: It could not.
-        """
-        return await self.order(what, *arguments)
-
-    def order(self, what: str, *arguments: object) -> "asyncio.Future[Any]":
-        """Let it do something without waiting."""
+    def order(self, what: str, **arguments: object) -> "asyncio.Future[Any]":
+        """Send an order. The future gets its result, or a `ProgramFailedError`."""
         self.last += 1
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.answers[self.last] = answer
@@ -160,30 +134,30 @@ class Client:
         return answer
 
     async def listen(self) -> None:
-        """Take its answers until it ends."""
+        """Read answers until the client ends."""
         reader = asyncio.StreamReader(limit=2**24)
         protocol = asyncio.StreamReaderProtocol(reader)
         await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, self.program.process.stdout)
         async for line in reader:
-            told = json.loads(line)
-            answer = self.answers.pop(told["id"])
+            read = json.loads(line)
+            answer = self.answers.pop(read["id"])
             if answer.done():
                 continue
-            if "error" in told:
-                answer.set_exception(ProgramFailedError(f"{self.program.name}: {told['error']}"))
+            if "error" in read:
+                answer.set_exception(ProgramFailedError(f"{self.program.name}: {read['error']}"))
             else:
-                answer.set_result(told["result"])
+                answer.set_result(read["result"])
         for answer in self.answers.values():
             if not answer.done():
                 answer.set_exception(ProgramFailedError(f"{self.program.name} ended. It said: {self.program.said()}"))
 
 
 @dataclass
-class Ground:
-    """The place that the programs of one measurement run at."""
+class Programs:
+    """The programs of one measurement, and the folder of their logs and state."""
 
     folder: Path
-    programs: list[Program] = field(default_factory=list)
+    started: list[Program] = field(default_factory=list)
 
     def start(
         self,
@@ -191,36 +165,31 @@ class Ground:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
         *,
-        user: str | None = None,
-        talks: bool = False,
-        ends_by: signal.Signals = signal.SIGKILL,
+        takes_orders: bool = False,
     ) -> Program:
-        """Start a program in the project's folder, with nothing of the caller's environment but what it needs.
+        """Start a program, with a clean environment.
 
         Args:
-            name: What it is, for errors.
+            name: The name in errors and of the log.
             command: The command.
-            environment: Its variables.
-            user: Who runs it, where that must not be root.
-            talks: Whether we write to it and read what it answers.
-            ends_by: The signal that ends it, where a program that is killed would leave something on the machine.
+            environment: Variables to set.
+            takes_orders: Whether the benchmark writes to its standard input and reads its standard output.
         """
-        log = self.folder / f"{len(self.programs)}-{name}.log"
+        log = self.folder / f"{len(self.started)}-{name}.log"
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
         with log.open("wb") as written:
             process = subprocess.Popen(
                 command,
                 env=kept | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)} | dict(environment or {}),
-                cwd=self.folder if user else ROOT,
-                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if talks else written,
-                stderr=written if talks else subprocess.STDOUT,
+                cwd=ROOT,
+                stdin=subprocess.PIPE if takes_orders else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if takes_orders else written,
+                stderr=written if takes_orders else subprocess.STDOUT,
                 start_new_session=True,
-                user=user,
-                preexec_fn=partial(die_with_us, ends_by),  # noqa: PLW1509 - no thread of ours holds a lock of libc's
+                preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of ours holds a lock of libc's
             )
-        program = Program(name, process, log, time.monotonic(), ends_by)
-        self.programs.append(program)
+        program = Program(name, process, log)
+        self.started.append(program)
         return program
 
     @asynccontextmanager
@@ -228,7 +197,7 @@ class Ground:
         self, name: str, command: Sequence[str], environment: Mapping[str, str]
     ) -> AsyncIterator[Client]:
         """Run a contestant's client."""
-        client = Client(self.start(name, command, environment, talks=True))
+        client = Client(self.start(name, command, environment, takes_orders=True))
         listening = asyncio.create_task(client.listen())
         try:
             yield client
@@ -237,17 +206,9 @@ class Ground:
             await listening
             for answer in client.answers.values():
                 if answer.done():
-                    answer.exception()  # nobody waits for it any more
+                    answer.exception()  # marks it as retrieved: nobody awaits it any more
 
     def end(self) -> None:
-        """End all programs, the last first."""
-        for program in reversed(self.programs):
-            program.end()
-
-
-def unprivileged() -> str | None:
-    """Return a user for programs that refuse to run as root, where we are root."""
-    if os.geteuid() != 0:
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
+        """Kill all programs, the last one first."""
+        for program in reversed(self.started):
+            program.kill()

@@ -1,47 +1,38 @@
-"""The tables of a campaign, and their place in ``docs/benchmarks.md``."""
+"""The tables of a comparison, and their place in ``docs/benchmarks.md``."""
 
 import statistics
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bench.compare.environments import python_of
 from bench.compare.figures import (
     Entry,
     Figure,
     Results,
     Rounds,
     cpu_ms,
-    disturbance,
     idle_ms_a_minute,
     kept_kb,
     live_per_second,
     look_cpu_ms,
     rounds_of,
+    slowdown,
 )
 from bench.compare.goals import GOALS, TIMES
-from tests.harness.processes import ROOT
 
 BEGIN, END = "<!-- from here: made by make bench -->", "<!-- to here: made by make bench -->"
-WORK, WAITING = "benchmark-work.png", "benchmark-waiting.png"
-PLOTS = {WORK: "Latency, rate and CPU time of publications", WAITING: "Memory of publications that wait for approval"}
 MEGABYTE = 1e6
 MAX_ERROR = 200
 
 
-def renew(results: Results, path: Path, docs: Path) -> None:
-    """Write tables and plots into the documentation."""
-    page = docs / "benchmarks.md"
+def write(results: Results, page: Path) -> None:
+    """Write the tables into the documentation."""
     before, _, rest = page.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    command = [python_of("plots"), "-m", "bench.compare.plots", str(path.resolve()), str(docs.resolve())]
-    subprocess.run(command, check=True, cwd=ROOT)
-    shown = "\n\n".join(f"![{about}]({name})" for name, about in PLOTS.items())
-    page.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{shown}\n\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{tables(results)}\n{END}{after}")
 
 
 def tables(results: Results) -> str:
-    """Return everything that was measured, in Markdown."""
+    """Return all tables, as Markdown."""
     parts = [_heading(results), _goals(results)]
     for name, table in TABLES.items():
         if (rounds := rounds_of(results, name)).entries:
@@ -55,7 +46,7 @@ def tables(results: Results) -> str:
 
 
 def failed(results: Results) -> bool:
-    """Return whether anything could not be measured."""
+    """Return whether a measurement failed."""
     return any("error" in each for each in results["figures"])
 
 
@@ -68,15 +59,17 @@ def _heading(results: Results) -> str:
     ]
     if rounds > 1:
         lines.append(
-            f"Figures of ours and of the bare workflows are medians of {rounds} rounds in turns, and *against* is the"
-            " median of the ratios within each round. The other engines were measured once, and at kill -9 the bare"
-            " workflows too."
+            f"The figures of ours and of the bare workflows are medians of {rounds} rounds. *Against* is the median"
+            " of the ratios within each round. The other engines were measured once, and at kill -9 so were the bare"
+            " workflows."
         )
     others = [each["others"] for each in results["figures"] if "others" in each]
     if others:
         shares = f"{100 * statistics.median(others):.0f} % (median), {100 * max(others):.0f} % (most)"
-        lines.append(f"Programs that have nothing to do with this took {shares} of the machine.")
-    lines += [f"Not to be had here: {name} ({why})." for name, why in results["absent"].items()]
+        lines.append(f"Unrelated programs used {shares} of the machine.")
+    lines += [
+        f"Not measured, because something is missing: {name} ({why})." for name, why in results["missing"].items()
+    ]
     return "\n\n".join(lines) + "\n"
 
 
@@ -157,11 +150,11 @@ def _crash(rounds: Rounds) -> str:
         mine = rounds.of(name)
         counted = [str(max(each[figure] for each in mine.entries)) for figure in ("lost", "failed", "doubled")]
         seconds = [_shown(mine.median(figure)) or "too long" for figure in ("undisturbed", "took")]
-        ratio = mine.median(disturbance)
+        ratio = mine.median(slowdown)
         rows.append(
             [title, str(mine.entries[0]["number"]), *counted, *seconds, f"{ratio:.2f} {TIMES}" if ratio else ""]
         )
-    head = ["", "in flight", "lost at worst", "ended badly", "sent twice", "undisturbed, s", "killed, s", ""]
+    head = ["", "in flight", "lost at worst", "failed", "sent twice", "not killed, s", "killed, s", "slowdown"]
     return _table("The worker killed with kill -9, writes under way", head, rows)
 
 
@@ -211,14 +204,6 @@ def _begun_per_second(entry: Entry) -> float:
     return float(entry["number"] / entry["parking_seconds"])
 
 
-def _cold_start(rounds: Rounds) -> str:
-    rows = [
-        [each["title"], _shown(each["seconds"], ".2f"), _shown(each["import_seconds"], ".2f")]
-        for each in rounds.entries
-    ]
-    return _table("Cold start", ["", "process start to first request, s", "import of the worker, s"], rows)
-
-
 TABLES: dict[str, Callable[[Rounds], str]] = {
     "single": _single,
     "in_flight": _in_flight,
@@ -226,5 +211,4 @@ TABLES: dict[str, Callable[[Rounds], str]] = {
     "crash": _crash,
     "parked": _parked,
     "long_wait": _long_wait,
-    "cold_start": _cold_start,
 }

@@ -1,4 +1,4 @@
-"""A round: so many publications in flight, each approved as soon as it waits, until all are live."""
+"""Play one round: start publications at once, approve each as soon as it waits, until all are live."""
 
 import asyncio
 import contextlib
@@ -15,18 +15,18 @@ CHECK_EVERY = 5.0
 
 @dataclass
 class Round:
-    """What happened.
+    """What happened in a round. Times are those of `time.monotonic`.
 
     Attributes:
-        began: By `time.monotonic`, when the first order was given.
-        ordered: Offer → when its start was ordered.
-        waited: Offer → when it waited for the approval.
-        lived: Offer → when it was live.
-        failed: How many ended badly, as far as the contestant tells.
-        doubled: How many publishes and go-lives came more than once.
-        worker_cpu: Seconds.
-        engine_cpu: Seconds.
-        others: The share of the machine that programs took which have nothing to do with it.
+        began: When the first order was sent.
+        ordered: When the start of each offer's publication was ordered.
+        waited: When each offer's publication began to wait for the approval.
+        lived: When each offer was live.
+        doubled: How many publishes and go-lives were sent again.
+        failed: How many publications failed, as far as the contestant reports it.
+        worker_cpu: CPU seconds of the worker.
+        engine_cpu: CPU seconds of the engine.
+        others: The share of the machine that unrelated programs used.
     """
 
     began: float
@@ -41,38 +41,34 @@ class Round:
 
     @property
     def lost(self) -> int:
-        """How many never got live."""
+        """How many publications did not go live."""
         return len(self.ordered) - len(self.lived)
 
     @property
     def took(self) -> float:
-        """Seconds from the first order to the last that was live."""
+        """Seconds from the first order until the last offer was live."""
         return max(self.lived.values(), default=time.monotonic()) - self.began
-
-    def latencies(self) -> list[float]:
-        """Return the seconds that each took."""
-        return [self.lived[offer] - self.ordered[offer] for offer in self.lived]
 
 
 async def play(
     running: Running, name: str, number: int, *, limit: float, strike: "asyncio.Future[None] | None" = None
 ) -> Round:
-    """Start so many publications at once, approve each as soon as it waits, and wait until all are live.
+    """Start publications at once, approve each as soon as it waits, and wait until all are live.
 
     Args:
         running: The contestant.
-        name: For the offers' ids.
-        number: How many.
-        limit: Seconds after which it is over.
-        strike: Is made done when half of the publish requests have arrived; then orders may fail.
+        name: The prefix of the offers' IDs.
+        number: How many publications.
+        limit: Seconds after which to give up.
+        strike: A future to resolve when half of the publish requests have arrived. With it, orders may fail.
 
     Raises:
-        ProgramFailedError: An order could not be carried out.
+        ProgramFailedError: An order failed.
     """
-    cpu, all_cpu, our_cpu = running.cpu(), machine_cpu(), _ours(running)
+    cpu, all_cpu, our_cpu = running.cpu(), machine_cpu(), _own_cpu(running)
     played = Round(time.monotonic())
     play = _Play(running, played, number, strike)
-    running.marketplace.tell = play.tell
+    running.marketplace.on_event = play.on_event
     for each in range(number):
         play.start(f"{name}-{each}")
     until = time.monotonic() + limit
@@ -84,7 +80,7 @@ async def play(
         raise play.refused[0]
     after = running.cpu()
     played.worker_cpu, played.engine_cpu = after[0] - cpu[0], after[1] - cpu[1]
-    others = (machine_cpu() - all_cpu) - (_ours(running) - our_cpu) - sum(after) + sum(cpu)
+    others = (machine_cpu() - all_cpu) - (_own_cpu(running) - our_cpu) - sum(after) + sum(cpu)
     played.others = others / ((time.monotonic() - played.began) * (os.cpu_count() or 1))
     for offer in played.ordered:
         calls = running.marketplace.offers[offer].calls if offer in running.marketplace.offers else Counter[str]()
@@ -92,13 +88,13 @@ async def play(
     return played
 
 
-def _ours(running: Running) -> float:
-    """Return the CPU seconds of ourselves, the marketplace included, and of a client that is not the worker."""
+def _own_cpu(running: Running) -> float:
+    """Return the CPU seconds of this process, the marketplace included, and of a client that is not the worker."""
     return time.process_time() + (running.client.program.cpu() if running.contestant.worker else 0.0)
 
 
 class _Play:
-    """A round under way: hears what the marketplace tells, and gives the orders."""
+    """A round under way: hears the events of the marketplace, and sends the orders."""
 
     def __init__(self, running: Running, played: Round, number: int, strike: "asyncio.Future[None] | None") -> None:
         self.over = asyncio.Event()
@@ -113,20 +109,20 @@ class _Play:
     def start(self, offer: str) -> None:
         """Order the start of a publication."""
         self._played.ordered[offer] = time.monotonic()
-        self._order("start", offer)
+        self._order("start", offer=offer, at_sign_off=False)
 
-    def tell(self, event: str, offer: str, at: float) -> None:
-        """Hear of an event."""
+    def on_event(self, event: str, offer: str, at: float) -> None:
+        """Hear of an event of the marketplace."""
         if offer not in self._played.ordered:
             return
         contestant = self._running.contestant
         if event == "publish":
             self._publish(offer)
-        elif event == "told_failed":
+        elif event == "notified_failed":
             self._played.failed += 1
         elif event == contestant.waits and offer not in self._played.waited:
             self._played.waited[offer] = at
-            self._order("approve", offer)
+            self._order("approve", offer=offer)
         elif event == contestant.done:
             self._played.lived.setdefault(offer, at)
         if len(self._played.lived) + self._played.failed >= self._number:
@@ -137,8 +133,8 @@ class _Play:
         if self._strike is not None and not self._strike.done() and len(self._published) >= self._number / 2:
             self._strike.set_result(None)
 
-    def _order(self, what: str, offer: str) -> None:
-        answer = self._running.client.order(what, offer)
+    def _order(self, what: str, **arguments: object) -> None:
+        answer = self._running.client.order(what, **arguments)
         self._orders.add(answer)
         answer.add_done_callback(self._answered)
 

@@ -1,5 +1,5 @@
-"""One file a contestant: the publication as its documentation would write it, and a client that starts and approves.
+"""One file for each contestant. They all have the shape of `bench.compare.orders`.
 
-The files run in environments of their own, and of the project they import `bench.compare.line`, `bench.compare.calls`
-and `bench.compare.offers` only. `ours`, which runs in the project's own, connects as its worker does.
+They run in environments of their own. Of the project, those of other engines import only `bench.compare.orders`,
+`bench.compare.calls` and `bench.compare.offers`.
 """

@@ -1,25 +1,28 @@
-"""Ours, as shipped: `ValidateAndGoLive` with an image that the preview lacks. The worker is ``python -m worker``."""
+"""Our client: `ValidateAndGoLive` with an image that the preview lacks. The worker is ``python -m worker``."""
 
-import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from temporalio.client import Client
 
-from bench.compare.line import obey
 from bench.compare.offers import IMAGE, PLAN, VHD
+from bench.compare.orders import run
 from worker.registration import data_converter
 
 PUBLISHER = "fabrikam-linux"
-QUEUE = "offer-publishing"
 WAIT = float(os.environ.get("BENCH_WAIT", "1"))
 
 
-async def main() -> None:
-    """Start and approve publications as a script of a user would."""
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=data_converter())
+class Ours:
+    """Starts and approves publications as a user's script would."""
 
-    async def start(offer: str, _at_sign_off: bool = False) -> None:  # noqa: FBT001, FBT002
-        await client.start_workflow(
+    def __init__(self, temporal: Client) -> None:
+        self._temporal = temporal
+
+    async def start(self, offer: str, *, at_sign_off: bool) -> None:  # noqa: ARG002 - the survey finds the preview
+        """Start a publication."""
+        await self._temporal.start_workflow(
             "ValidateAndGoLive",
             {
                 "publisher_id": PUBLISHER,
@@ -28,19 +31,25 @@ async def main() -> None:
                 "polling": {"min_interval": WAIT, "max_interval": WAIT},
             },
             id=f"go-live/{PUBLISHER}/{offer}",
-            task_queue=QUEUE,
+            task_queue="offer-publishing",
         )
 
-    async def approve(offer: str) -> None:
-        handle = client.get_workflow_handle(f"go-live/{PUBLISHER}/{offer}")
+    async def approve(self, offer: str) -> None:
+        """Approve a publication."""
+        handle = self._temporal.get_workflow_handle(f"go-live/{PUBLISHER}/{offer}")
         await handle.signal("approve_go_live", {"approver": "dana@fabrikam.example"})
 
-    async def ended() -> int:
-        counted = await client.count_workflows('WorkflowType="ValidateAndGoLive" AND ExecutionStatus="Completed"')
-        return counted.count
+    async def ended(self) -> int:
+        """Count the publications that ended well."""
+        query = 'WorkflowType="ValidateAndGoLive" AND ExecutionStatus="Completed"'
+        return (await self._temporal.count_workflows(query)).count
 
-    await obey({"start": start, "approve": approve, "ended": ended})
+
+@asynccontextmanager
+async def client() -> AsyncIterator[Ours]:
+    """Connect to Temporal."""
+    yield Ours(await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=data_converter()))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(client)

@@ -1,25 +1,30 @@
-"""The engine itself: the least code on Temporal's SDK that does the job. No checks, nothing shown to people."""
+"""The engine itself: the least code on Temporal's SDK that does the work. It checks nothing and shows nothing."""
 
-import asyncio
 import os
-import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     from bench.compare.calls import WAIT, Calls
-    from bench.compare.line import obey
+    from bench.compare.orders import run
 
 QUEUE = "bare"
-A_TRY = timedelta(seconds=20)
-"""The bound of one attempt, as in ours; the marketplace answers within 0.5 s."""
+ATTEMPT = timedelta(seconds=20)
+"""The timeout of one attempt, as in ours. The marketplace of the benchmark answers within 0.5 s."""
+
+LOCAL_LOOKS = "BENCH_LOCAL_LOOKS" in os.environ
+"""Whether a look is a local activity of one attempt, and an ordinary activity only if that attempt fails."""
 
 
 class Activities:
-    """One request each."""
+    """One activity for each request."""
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
@@ -31,17 +36,17 @@ class Activities:
 
     @activity.defn
     async def publish(self, offer: str) -> str:
-        """Publish."""
+        """Publish, and return the operation."""
         return await self.calls.publish(offer)
 
     @activity.defn
     async def go_live(self, offer: str) -> str:
-        """Go live."""
+        """Go live, and return the operation."""
         return await self.calls.go_live(offer)
 
     @activity.defn
     async def look(self, offer: str, operation: str) -> bool:
-        """Look."""
+        """Return whether an operation has settled."""
         return await self.calls.look(offer, operation)
 
 
@@ -53,74 +58,89 @@ class Publication:
         self._approved = False
 
     @workflow.run
-    async def run(self, offer: str, wait: float, at_sign_off: bool) -> None:  # noqa: FBT001
+    async def run(self, offer: str, wait: float, at_sign_off: bool, local_looks: bool) -> None:  # noqa: FBT001
         """Publish one offer."""
         if not at_sign_off:
-            await workflow.execute_activity_method(Activities.put, offer, start_to_close_timeout=A_TRY)
+            await workflow.execute_activity_method(Activities.put, offer, start_to_close_timeout=ATTEMPT)
             operation = await workflow.execute_activity_method(
-                Activities.publish, offer, start_to_close_timeout=A_TRY
+                Activities.publish, offer, start_to_close_timeout=ATTEMPT
             )
-            await self._follow(offer, operation, wait)
+            await self._follow(offer, operation, wait, local=local_looks)
         await workflow.wait_condition(lambda: self._approved)
-        operation = await workflow.execute_activity_method(Activities.go_live, offer, start_to_close_timeout=A_TRY)
-        await self._follow(offer, operation, wait)
-
-    async def _follow(self, offer: str, operation: str, wait: float) -> None:
-        looked_at = workflow.now()
-        while not await self.look(offer, operation):
-            due = looked_at + timedelta(seconds=wait) - workflow.now()
-            await workflow.sleep(max(due, timedelta(milliseconds=1)))
-            looked_at = workflow.now()
-
-    async def look(self, offer: str, operation: str) -> bool:
-        """Look once."""
-        return await workflow.execute_activity_method(
-            Activities.look, args=[offer, operation], start_to_close_timeout=A_TRY
-        )
+        operation = await workflow.execute_activity_method(Activities.go_live, offer, start_to_close_timeout=ATTEMPT)
+        await self._follow(offer, operation, wait, local=local_looks)
 
     @workflow.signal
     def approve(self) -> None:
         """Approve."""
         self._approved = True
 
+    async def _follow(self, offer: str, operation: str, wait: float, *, local: bool) -> None:
+        looked_at = workflow.now()
+        while not await self._look(offer, operation, local=local):
+            due = looked_at + timedelta(seconds=wait) - workflow.now()
+            await workflow.sleep(max(due, timedelta(milliseconds=1)))
+            looked_at = workflow.now()
 
-async def work(publication: type) -> None:
-    """Run the workflow's worker until killed."""
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    async def _look(self, offer: str, operation: str, *, local: bool) -> bool:
+        if local:
+            try:
+                return await workflow.execute_local_activity_method(
+                    Activities.look,
+                    args=[offer, operation],
+                    start_to_close_timeout=timedelta(seconds=2),
+                    retry_policy=RetryPolicy(maximum_attempts=1),
+                )
+            except (ActivityError, ApplicationError):
+                pass
+        return await workflow.execute_activity_method(
+            Activities.look, args=[offer, operation], start_to_close_timeout=ATTEMPT
+        )
+
+
+class Bare:
+    """Starts and approves publications."""
+
+    def __init__(self, temporal: Client) -> None:
+        self._temporal = temporal
+
+    async def start(self, offer: str, *, at_sign_off: bool) -> None:
+        """Start a publication."""
+        arguments = [offer, WAIT, at_sign_off, LOCAL_LOOKS]
+        await self._temporal.start_workflow(Publication.run, args=arguments, id=offer, task_queue=QUEUE)
+
+    async def approve(self, offer: str) -> None:
+        """Approve a publication."""
+        await self._temporal.get_workflow_handle(offer).signal(Publication.approve)
+
+    async def ended(self) -> int:
+        """Count the publications that ended well."""
+        query = 'WorkflowType="Publication" AND ExecutionStatus="Completed"'
+        return (await self._temporal.count_workflows(query)).count
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[Bare]:
+    """Connect to Temporal."""
+    yield Bare(await Client.connect(os.environ["TEMPORAL_ADDRESS"]))
+
+
+async def work() -> None:
+    """Run the worker until it is killed."""
+    temporal = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
     async with Calls() as calls:
         activities = Activities(calls)
         worker = Worker(
-            client,
+            temporal,
             task_queue=QUEUE,
-            workflows=[publication],
+            workflows=[Publication],
             activities=[activities.put, activities.publish, activities.go_live, activities.look],
-            # As in ours: how soon the runs of a killed worker are taken over.
+            # As in ours: how soon other workers take over the runs of a killed one.
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         )
         print("Working", flush=True)
         await worker.run()
 
 
-async def take_orders() -> None:
-    """Start and approve publications."""
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
-
-    async def start(offer: str, at_sign_off: bool = False) -> None:  # noqa: FBT001, FBT002
-        await client.start_workflow(Publication.run, args=[offer, WAIT, at_sign_off], id=offer, task_queue=QUEUE)
-
-    async def approve(offer: str) -> None:
-        await client.get_workflow_handle(offer).signal(Publication.approve)
-
-    async def ended() -> int:
-        return (await client.count_workflows('WorkflowType="Publication" AND ExecutionStatus="Completed"')).count
-
-    await obey({"start": start, "approve": approve, "ended": ended})
-
-
-def main(publication: type) -> None:
-    """Run the worker or the client, as the command line says."""
-    asyncio.run(work(publication) if sys.argv[1] == "worker" else take_orders())
-
-
 if __name__ == "__main__":
-    main(Publication)
+    run(client, work)
