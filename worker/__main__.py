@@ -116,8 +116,10 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
             )
             if version is not None:
                 logger.info(
-                    "It has runs to work on while its version is the current one: temporal worker deployment"
-                    " set-current-version --namespace %s --deployment-name %s --build-id %s",
+                    "Version %s of worker deployment %s gets tasks while it is the current one: temporal worker"
+                    " deployment set-current-version --namespace %s --deployment-name %s --build-id %s",
+                    version.build_id,
+                    version.deployment_name,
                     client.namespace,
                     version.deployment_name,
                     version.build_id,
