@@ -58,11 +58,11 @@ class _TokenLifetime(_Body):
 
 
 def _explained(error: ValidationError) -> str:
-    complaints = []
+    problems = []
     for problem in error.errors():
         place = ".".join(str(part) for part in problem["loc"]) or "body"
-        complaints.append(f"{place}: {'unknown' if problem['type'] == 'extra_forbidden' else problem['msg']}")
-    return "; ".join(complaints)
+        problems.append(f"{place}: {'unknown' if problem['type'] == 'extra_forbidden' else problem['msg']}")
+    return "; ".join(problems)
 
 
 async def _object_of(request: Request) -> dict[str, Any]:

@@ -96,10 +96,10 @@ class SandboxMarketplace:
 
     def settle(self, publisher: Publisher, now: datetime) -> bool:
         """Bring a publisher up to date with the time. Return whether that changed anything."""
-        happened = False
+        changed = False
         for offer in publisher.offers.values():
-            happened = settle(offer, publisher.switches, now) or happened
-        return settle_jobs(publisher, now, lambda: self.tick(now)) or happened
+            changed = settle(offer, publisher.switches, now) or changed
+        return settle_jobs(publisher, now, lambda: self.tick(now)) or changed
 
     def tick(self, now: datetime) -> int:
         """Return a number for a change, greater than all earlier ones even if the clock stands still."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from sandbox.behaviours import BEHAVIOURS, behaviour_of
 from sandbox.faults import StepFault
 from sandbox.refusals import RefusedError
-from sandbox.sas import complaint_about
+from sandbox.sas import problem_with
 from sandbox.state import ApiName, Offer, Operation, Outcome, Pending, Publisher, Snapshot
 from sandbox.steps import CERTIFICATION, plan_steps, progress_of
 from sandbox.switches import Switches
@@ -48,35 +48,35 @@ def moment_of(ticks: int) -> datetime:
 
 def settle(offer: Offer, switches: Switches, now: datetime) -> bool:
     """Bring an offer up to date with the time. Return whether that changed anything."""
-    happened = False
+    changed = False
     for operation in offer.operations:
         if operation.running:
-            happened = _settle_operation(offer, operation, switches, now) or happened
+            changed = _settle_operation(offer, operation, switches, now) or changed
     for pending in list(offer.pending):
         if pending.due <= now:
             offer.pending.remove(pending)
             setattr(offer, pending.slot, pending.snapshot)
             if pending.slot == "production" and switches.preview_cleared_after_go_live:
                 offer.preview = None
-            happened = True
-    return happened
+            changed = True
+    return changed
 
 
 def _settle_operation(offer: Offer, operation: Operation, switches: Switches, now: datetime) -> bool:
     until = min(now, operation.cancel_at) if operation.cancel_at else now
     progress = progress_of(operation, until)
-    happened = False
+    changed = False
     if operation.kind != "cancel" and progress.reached == "failed":
         _end(operation, "failed", progress.since)
         offer.status = "failed"
         _reopen_sign_off(offer, operation, switches)
-        happened = True
+        changed = True
     elif progress.reached == "sign_off" and operation.kind == "publish" and operation.sign_off_reached is None:
         _reach_sign_off(offer, operation, switches, progress.since)
-        happened = True
+        changed = True
     elif progress.reached == "done" and operation.kind == "goLive":
         _arrive_in_production(offer, operation, switches, progress.since)
-        happened = True
+        changed = True
     if operation.running and operation.cancel_at and operation.cancel_at <= now:
         if operation.kind == "cancel":
             _end(operation, "completed", operation.cancel_at)
@@ -84,8 +84,8 @@ def _settle_operation(offer: Offer, operation: Operation, switches: Switches, no
             _end(operation, "canceled", operation.cancel_at)
             _close_sign_off(offer)
             offer.status = "canceled"
-        happened = True
-    return happened
+        changed = True
+    return changed
 
 
 def _end(operation: Operation, outcome: Outcome, moment: datetime) -> None:
@@ -262,19 +262,17 @@ def _plan_copying(offer: Offer, operation: Operation, switches: Switches, now: d
         disk for slot in (offer.preview, offer.production) if slot for disk in behaviour.disks(offer, slot.text)
     }
     at = now if switches.sas_clock == "sandbox" else datetime.now(UTC)
-    complaints = []
+    problems = []
     for disk in behaviour.disks(offer, operation.snapshot.text):
         if disk in copied and not switches.published_sas_checked:
             continue
-        complaint = complaint_about(disk.address, at, switches.sas_hosts, switches.sas_min_days)
-        if complaint:
-            complaints.append(f"Failure: Copying Images of plan {disk.plan_id}, version {disk.version}: {complaint}.")
+        problem = problem_with(disk.address, at, switches.sas_hosts, switches.sas_min_days)
+        if problem:
+            problems.append(f"Failure: Copying Images of plan {disk.plan_id}, version {disk.version}: {problem}.")
     for step in operation.steps:
-        if complaints and step.id == CERTIFICATION and not (step.fault and step.fault.outcome):
+        if problems and step.id == CERTIFICATION and not (step.fault and step.fault.outcome):
             seconds = step.fault.duration_seconds if step.fault else None
-            step.fault = StepFault(
-                outcome="block", messages=list(dict.fromkeys(complaints)), duration_seconds=seconds
-            )
+            step.fault = StepFault(outcome="block", messages=list(dict.fromkeys(problems)), duration_seconds=seconds)
 
 
 def go_live(publisher: Publisher, offer: Offer, now: datetime, tick: Ticker) -> Accepted:

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from urllib.parse import parse_qs, urlsplit
 
 
-def complaint_about(address: str, now: datetime, hosts: Sequence[str], min_days: float) -> str | None:
+def problem_with(address: str, now: datetime, hosts: Sequence[str], min_days: float) -> str | None:
     """Return what is wrong with the address of a disk, or None."""
     parts = urlsplit(address)
     if " " in address or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -16,7 +16,7 @@ def complaint_about(address: str, now: datetime, hosts: Sequence[str], min_days:
     if not parts.path.casefold().endswith(".vhd"):
         return "incorrect SAS URI: it must name a .vhd blob"
     query = parse_qs(parts.query)
-    return _complaint_about_rights(query) or _complaint_about_times(query, now, min_days)
+    return _problem_with_rights(query) or _problem_with_times(query, now, min_days)
 
 
 def blob_of(address: str) -> str:
@@ -24,7 +24,7 @@ def blob_of(address: str) -> str:
     return address.split("?", 1)[0]
 
 
-def _complaint_about_rights(query: dict[str, list[str]]) -> str | None:
+def _problem_with_rights(query: dict[str, list[str]]) -> str | None:
     if not query.get("sig"):
         return "authorization error: the SAS is not signed"
     if query.get("sr") != ["c"]:
@@ -34,7 +34,7 @@ def _complaint_about_rights(query: dict[str, list[str]]) -> str | None:
     return None
 
 
-def _complaint_about_times(query: dict[str, list[str]], now: datetime, min_days: float) -> str | None:
+def _problem_with_times(query: dict[str, list[str]], now: datetime, min_days: float) -> str | None:
     starts = _moment(query.get("st"))
     expires = _moment(query.get("se"))
     if expires is None or ("st" in query and starts is None):

@@ -89,7 +89,7 @@ _VIRTUAL_MACHINE_STEPS = (
 
 @dataclass(frozen=True)
 class StepView:
-    """One step at one moment."""
+    """A step at one moment."""
 
     plan: StepPlan
     status: StepStatus
@@ -102,8 +102,8 @@ class Progress:
     """An operation at one moment.
 
     Attributes:
-        reached: What the operation has come to.
-        since: When it came to that.
+        reached: Whether it still runs, waits for sign-off, is done or has failed.
+        since: When it began to wait, was done or failed. While it runs, when its current step began.
     """
 
     steps: Sequence[StepView]
@@ -130,14 +130,14 @@ def plan_steps(
 def progress_of(operation: Operation, now: datetime) -> Progress:
     """Return how far the operation is at `now`."""
     until = min(now, operation.ended) if operation.ended else now
-    progress = _walk(operation, until)
+    progress = _progress_at(operation, until)
     if operation.outcome != "canceled":
         return progress
     steps = [view if view.status == "complete" else StepView(view.plan, "canceled") for view in progress.steps]
     return Progress(steps, progress.reached, progress.since)
 
 
-def _walk(operation: Operation, now: datetime) -> Progress:
+def _progress_at(operation: Operation, now: datetime) -> Progress:
     views: list[StepView] = []
     began = operation.started
     reached: Reached = "running"
@@ -148,7 +148,7 @@ def _walk(operation: Operation, now: datetime) -> Progress:
         elif halted or (plan.role == "live" and operation.kind == "publish"):
             views.append(StepView(plan, "notStarted"))
         else:
-            view, ends = _view(operation, plan, began, now)
+            view, ends = _view_of(operation, plan, began, now)
             views.append(view)
             if view.status == "complete":
                 began = ends
@@ -163,7 +163,7 @@ def _walk(operation: Operation, now: datetime) -> Progress:
     return Progress(views, reached, began)
 
 
-def _view(operation: Operation, plan: StepPlan, began: datetime, now: datetime) -> tuple[StepView, datetime]:
+def _view_of(operation: Operation, plan: StepPlan, began: datetime, now: datetime) -> tuple[StepView, datetime]:
     fault = plan.fault
     seconds = plan.seconds if fault is None or fault.duration_seconds is None else fault.duration_seconds
     ends = began + timedelta(seconds=seconds)

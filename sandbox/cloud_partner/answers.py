@@ -34,7 +34,7 @@ def timestamp(moment: datetime, switches: Switches) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "") + zone
 
 
-def word(text: str, switches: Switches) -> str:
+def cased(text: str, switches: Switches) -> str:
     """Return a status in the letter case that the switches say."""
     if switches.word_case == "upper":
         return text.upper()
@@ -43,7 +43,7 @@ def word(text: str, switches: Switches) -> str:
     return text
 
 
-def operation_word(operation: Operation, switches: Switches) -> str:
+def operation_status(operation: Operation, switches: Switches) -> str:
     """Return the status of an operation."""
     words = {
         None: switches.running_word,
@@ -51,7 +51,7 @@ def operation_word(operation: Operation, switches: Switches) -> str:
         "failed": switches.failure_word,
         "canceled": switches.cancel_word,
     }
-    return word(words[operation.outcome], switches)
+    return cased(words[operation.outcome], switches)
 
 
 def steps_answer(operation: Operation, switches: Switches, now: datetime, *, on_operation: bool) -> list[Json]:
@@ -80,7 +80,7 @@ def _step(view: StepView, switches: Switches, *, on_operation: bool) -> Json:
         "id": _OTHER_SIGN_OFF_ID if other_id else plan.id,
         "stepName": plan.name,
         "description": plan.description,
-        "status": word(status, switches),
+        "status": cased(status, switches),
         "messages": _messages(view, switches),
         switches.progress_key: view.percent,
     }
@@ -111,7 +111,7 @@ def operation_answer(offer: Offer, operation: Operation, switches: Switches, now
         cancellation = "canCancel" if can_cancel(offer, operation, switches) else "cannotCancel"
     steps = steps_answer(operation, switches, now, on_operation=True)
     answer: Json = {
-        "status": operation_word(operation, switches),
+        "status": operation_status(operation, switches),
         "messages": [],
         "publishingVersion": operation.publishing_version,
         "offerVersion": operation.snapshot.version,
@@ -133,40 +133,40 @@ def operation_answer(offer: Offer, operation: Operation, switches: Switches, now
     return answer
 
 
-def offer_status_word(offer: Offer, switches: Switches) -> str:
+def offer_status(offer: Offer, switches: Switches) -> str:
     """Return the status of an offer."""
     status = offer.status
     if status == "waitingForPublisherReview":
         status = switches.offer_status_at_sign_off
     if switches.status_contradiction and offer.status in ("running", "waitingForPublisherReview"):
         status = "succeeded"
-    return word(status, switches)
+    return cased(status, switches)
 
 
 def status_answer(offer: Offer, switches: Switches, now: datetime) -> Json:
     """Return the status of an offer with the steps of its last publish or go-live."""
-    runs = [operation for operation in offer.operations if operation.kind != "cancel"]
+    operations = [operation for operation in offer.operations if operation.kind != "cancel"]
     answer: Json = {
-        "status": offer_status_word(offer, switches),
+        "status": offer_status(offer, switches),
         "messages": [],
-        "steps": steps_answer(runs[-1], switches, now, on_operation=False) if runs else [],
+        "steps": steps_answer(operations[-1], switches, now, on_operation=False) if operations else [],
         "previewLinks": [],
         "liveLinks": [],
     }
-    if not switches.migrated and runs:
-        answer["notificationEmails"] = runs[-1].emails
+    if not switches.migrated and operations:
+        answer["notificationEmails"] = operations[-1].emails
     return answer
 
 
 def summary_answer(publisher: Publisher, offer: Offer) -> Json:
     """Return an entry of the list of offers."""
     switches = publisher.switches
-    status = offer_status_word(offer, switches)
+    status = offer_status(offer, switches)
     definition = members_of(members_of(parse_plain(offer.draft.text)).get("definition"))
     return {
         "offerTypeId": offer.offer_type,
         "publisherId": publisher.id,
-        "status": word(switches.list_success_word, switches) if offer.status == "succeeded" else status,
+        "status": cased(switches.list_success_word, switches) if offer.status == "succeeded" else status,
         "id": offer.id,
         "version": offer.version,
         "definition": {"displayText": definition.get("displayText", "")},
@@ -198,7 +198,7 @@ def _submission(publisher: Publisher, offer: Offer, operation: Operation) -> Jso
         "offerTypeId": offer.offer_type,
         "publisherId": publisher.id,
         "submissionType": operation.kind,
-        "submissionState": operation_word(operation, switches),
+        "submissionState": operation_status(operation, switches),
         "publishingVersion": operation.publishing_version,
         "slot": _SLOTS[operation.kind],
         "version": operation.ticks,

@@ -77,7 +77,7 @@ def _document(call: ApiCall, offer: Offer, snapshot: Snapshot, version: int) -> 
     ):
         documents.drop_windows_os_type(document)
     members: Members = {
-        "status": answers.offer_status_word(offer, switches),
+        "status": answers.offer_status(offer, switches),
         "version": version,
         "changedTime": answers.timestamp(snapshot.changed, switches),
     }

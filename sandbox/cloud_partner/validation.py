@@ -102,30 +102,30 @@ def _check_version_limit(document: dict[str, Any], limit: int) -> None:
 def check_publish(text: str, preview: str | None, production: str | None, switches: Switches) -> None:
     """Refuse a draft that is not ready to be published. The error names every member at fault."""
     document = members_of(parse_plain(text))
-    details = list(_complaints(document, switches))
+    details = list(_problems(document, switches))
     plans = plans_of(document)
     if preview:
-        details += _complaints_about_changed_plans(plans, plans_of(parse_plain(preview)), live=False)
+        details += _problems_with_changed_plans(plans, plans_of(parse_plain(preview)), live=False)
     if production:
-        details += _complaints_about_changed_plans(plans, plans_of(parse_plain(production)), live=True)
+        details += _problems_with_changed_plans(plans, plans_of(parse_plain(production)), live=True)
     details = list(dict.fromkeys(details))
     if details:
         message = "The offer failed validation. " + " ".join(detail.message for detail in details)
         raise RefusedError(_INVALID_ENTITY, "ValidationFailed", message, details)
 
 
-def _complaints(document: dict[str, Any], switches: Switches) -> Iterator[Detail]:
+def _problems(document: dict[str, Any], switches: Switches) -> Iterator[Detail]:
     plans = plans_of(document)
     if not plans:
         yield _missing("definition.plans")
     if document.get("offerTypeId") == VIRTUAL_MACHINE:
         offer = members_of(members_of(document.get("definition")).get("offer"))
-        yield from _complaints_about_listing(offer)
+        yield from _problems_with_listing(offer)
         for number, plan in enumerate(plans):
-            yield from _complaints_about_plan(plan, f"definition.plans[{number}]")
+            yield from _problems_with_plan(plan, f"definition.plans[{number}]")
     if document.get("offerTypeId") in (VIRTUAL_MACHINE, CORE_VM):
         for number, plan in enumerate(plans):
-            yield from _complaints_about_images(plan, f"definition.plans[{number}]", document, switches)
+            yield from _problems_with_images(plan, f"definition.plans[{number}]", document, switches)
 
 
 def _absent(value: object) -> bool:
@@ -136,7 +136,7 @@ def _missing(target: str) -> Detail:
     return Detail("MissingMember", f"{target} is required.", target)
 
 
-def _complaints_about_members(
+def _problems_with_members(
     members: dict[str, Any], place: str, prefix: str, required: Sequence[str], longest: dict[str, int]
 ) -> Iterator[Detail]:
     for name in required:
@@ -149,16 +149,16 @@ def _complaints_about_members(
             yield Detail("TooLong", f"{target} has {len(value)} characters; at most {limit} are allowed.", target)
 
 
-def _complaints_about_listing(offer: dict[str, Any]) -> Iterator[Detail]:
+def _problems_with_listing(offer: dict[str, Any]) -> Iterator[Detail]:
     place = "definition.offer"
-    yield from _complaints_about_members(offer, place, LISTING, _REQUIRED_OF_OFFER, _LONGEST_OF_OFFER)
+    yield from _problems_with_members(offer, place, LISTING, _REQUIRED_OF_OFFER, _LONGEST_OF_OFFER)
     subscriptions = offer.get(LISTING + "allowedSubscriptions")
     if isinstance(subscriptions, list) and len(subscriptions) > _MOST_SUBSCRIPTIONS:
         target = f"{place}['{LISTING}allowedSubscriptions']"
         yield Detail("TooMany", f"{target} allows at most {_MOST_SUBSCRIPTIONS} subscriptions.", target)
 
 
-def _complaints_about_plan(plan: dict[str, Any], place: str) -> Iterator[Detail]:
+def _problems_with_plan(plan: dict[str, Any], place: str) -> Iterator[Detail]:
     prefix = f"{VIRTUAL_MACHINE}."
     yield from (
         _missing(f"{place}.{name}") for name in ("regions", "virtualMachinePricing") if _absent(plan.get(name))
@@ -166,14 +166,14 @@ def _complaints_about_plan(plan: dict[str, Any], place: str) -> Iterator[Detail]
     required = [*_REQUIRED_OF_PLAN]
     if plan.get(prefix + "operatingSystemFamily") == "Windows":
         required.append("windowsOSType")
-    yield from _complaints_about_members(plan, place, prefix, required, _LONGEST_OF_PLAN)
+    yield from _problems_with_members(plan, place, prefix, required, _LONGEST_OF_PLAN)
     sizes = plan.get(prefix + "recommendedVMSizes")
     if isinstance(sizes, list) and len(sizes) > _MOST_SIZES:
         target = f"{place}['{prefix}recommendedVMSizes']"
         yield Detail("TooMany", f"{target} allows at most {_MOST_SIZES} sizes.", target)
 
 
-def _complaints_about_images(
+def _problems_with_images(
     plan: dict[str, Any], place: str, document: dict[str, Any], switches: Switches
 ) -> Iterator[Detail]:
     core = document.get("offerTypeId") == CORE_VM
@@ -198,7 +198,7 @@ def _complaints_about_images(
             yield Detail("DataDisks", f"{message}{switches.max_data_disks}; found {sorted(counts)}.", target)
 
 
-def _complaints_about_changed_plans(
+def _problems_with_changed_plans(
     plans: list[dict[str, Any]], before: list[dict[str, Any]], *, live: bool
 ) -> Iterator[Detail]:
     by_id = {plan.get("planId"): (number, plan) for number, plan in enumerate(plans)}
@@ -207,15 +207,15 @@ def _complaints_about_changed_plans(
         if plan_id in by_id:
             number, plan = by_id[plan_id]
             place = f"definition.plans[{number}]"
-            yield from _complaints_about_changed_images(old, plan, place)
+            yield from _problems_with_changed_images(old, plan, place)
             if live:
-                yield from _complaints_about_changed_terms(old, plan, place)
+                yield from _problems_with_changed_terms(old, plan, place)
         elif live:
             target = "definition.plans"
             yield Detail("PlanRemoved", f"{target}: the published plan '{plan_id}' cannot be removed.", target)
 
 
-def _complaints_about_changed_terms(old: dict[str, Any], plan: dict[str, Any], place: str) -> Iterator[Detail]:
+def _problems_with_changed_terms(old: dict[str, Any], plan: dict[str, Any], place: str) -> Iterator[Detail]:
     plan_id = plan.get("planId")
     for name in ("regions", f"{VIRTUAL_MACHINE}.cloudAvailability"):
         gone = [item for item in old.get(name) or [] if item not in (plan.get(name) or [])]
@@ -231,7 +231,7 @@ def _complaints_about_changed_terms(old: dict[str, Any], plan: dict[str, Any], p
         yield Detail("MadePrivate", f"{target}: the public plan '{plan_id}' cannot be made private.", target)
 
 
-def _complaints_about_changed_images(old: dict[str, Any], plan: dict[str, Any], place: str) -> Iterator[Detail]:
+def _problems_with_changed_images(old: dict[str, Any], plan: dict[str, Any], place: str) -> Iterator[Detail]:
     maps = dict(image_maps_of(plan))
     for where, images in image_maps_of(old):
         present = maps.get(where, {})

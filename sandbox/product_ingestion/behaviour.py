@@ -5,7 +5,7 @@ import json
 
 from sandbox.json_text import members_of
 from sandbox.product_ingestion.draft_rules import check_resources
-from sandbox.product_ingestion.publish_rules import complaints_about_publishing
+from sandbox.product_ingestion.publish_rules import problems_with_publishing
 from sandbox.product_ingestion.resources import (
     Resource,
     configurations_in,
@@ -48,15 +48,15 @@ class ProductIngestionBehaviour:
 
     def check_draft(self, _publisher_id: str, offer: Offer, text: str, switches: Switches) -> None:
         """Refuse a change that breaks a rule."""
-        complaints = check_resources(offer, resources_in(offer.draft.text), resources_in(text), switches)
-        if complaints:
-            raise RefusedError(400, "badRequest", complaints[0].message, complaints)
+        problems = check_resources(offer, resources_in(offer.draft.text), resources_in(text), switches)
+        if problems:
+            raise RefusedError(400, "badRequest", problems[0].message, problems)
 
     def check_publish(self, _offer: Offer, text: str, _switches: Switches) -> None:
         """Refuse a draft that is not ready to be published."""
-        complaints = complaints_about_publishing(resources_in(text))
-        if complaints:
-            raise RefusedError(400, "badRequest", complaints[0].message, complaints)
+        problems = problems_with_publishing(resources_in(text))
+        if problems:
+            raise RefusedError(400, "badRequest", problems[0].message, problems)
 
     def has_test_drive(self, text: str) -> bool:
         """Return whether the offer has a test drive."""

@@ -192,8 +192,8 @@ def cancel_job(call: ApiCall) -> Response:
 
 def _cancel_operation(call: ApiCall, publisher: Publisher, job: Job) -> None:
     offer = publisher.offers[job.offer]
-    run = offer.operation(str(job.operation))
-    if run is None or not offers.can_cancel(offer, run, publisher.switches):
+    operation = offer.operation(str(job.operation))
+    if operation is None or not offers.can_cancel(offer, operation, publisher.switches):
         raise bad_request("Cannot cancel job, it is too far along.")
     offers.cancel(publisher, offer, call.now, call.tick)
     jobs.settle_jobs(publisher, call.now, call.tick)

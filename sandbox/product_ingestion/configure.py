@@ -14,6 +14,7 @@ from sandbox.product_ingestion.draft_rules import check_resources
 from sandbox.product_ingestion.drafts import clean, merge, published_alone
 from sandbox.product_ingestion.errors import (
     BUSINESS_ERROR,
+    SCHEMA_ERROR,
     Error,
     NestedError,
     bad_request,
@@ -22,7 +23,7 @@ from sandbox.product_ingestion.errors import (
     errors_about,
 )
 from sandbox.product_ingestion.ids import PRODUCT_EXTERNAL_ID, external_id_of, product_guid
-from sandbox.product_ingestion.publish_rules import complaints_about_publishing
+from sandbox.product_ingestion.publish_rules import problems_with_publishing
 from sandbox.product_ingestion.queries import query_of
 from sandbox.product_ingestion.resources import Resource, resources_in, state_of, text_of
 from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS
@@ -31,7 +32,7 @@ from sandbox.refusals import Detail, RefusedError
 from sandbox.state import Job, Offer, Operation, Publisher
 from sandbox.switches import Switches
 
-_MODULAR = ("product", "property")
+_ALWAYS_IN_MODULAR = ("product", "property")
 
 
 class _FailedJobError(Exception):
@@ -66,11 +67,13 @@ class _Request:
 
     @property
     def target(self) -> str:
+        """The target of the request's submission; without one, the draft."""
         submission = self.prepared.submission
         return str(members_of(submission.plain.get("target")).get("targetType")) if submission else "draft"
 
     @property
-    def submission_target(self) -> str:
+    def draft_submission_id(self) -> str:
+        """The ID that errors about a submission name."""
         return f"submission/{self.product}/{DRAFT}"
 
 
@@ -80,7 +83,7 @@ def configure(call: ApiCall) -> Response:
     try:
         job = _perform(request)
     except _FailedJobError as failed:
-        job = _fail(request, failed.errors)
+        job = _begin_failed_job(request, failed.errors)
     call.job_id = job.id
     call.operation_id = job.operation or f"job:{job.id}"
     return JSONResponse(jobs.accepted(request.publisher, job), 202)
@@ -143,23 +146,23 @@ def _contended(request: _Request, message: str) -> Exception:
 
 def _merge(request: _Request) -> None:
     prepared, offer = request.prepared, request.offer
-    complaints = list(prepared.complaints)
+    problems = list(prepared.problems)
     after = merge(request.before, prepared.resources)
-    if not complaints:
-        complaints += _complaints_about_product(request)
-        complaints += check_resources(offer, request.before, after, request.switches)
-    if complaints:
-        raise _refused(request, complaints)
+    if not problems:
+        problems += _problems_with_product(request)
+        problems += check_resources(offer, request.before, after, request.switches)
+    if problems:
+        raise _refused(request, problems)
     request.after = clean(after, request.call.now)
 
 
-def _complaints_about_product(request: _Request) -> list[Detail]:
+def _problems_with_product(request: _Request) -> list[Detail]:
     product = next((each for each in request.prepared.resources if each.type == "product"), None)
     if product is None:
         return []
     external_id = external_id_of(product.plain)
     if external_id is None or not PRODUCT_EXTERNAL_ID.fullmatch(external_id):
-        return [Detail("schemaValidationError", "The product needs a valid identity.externalId.", product.id)]
+        return [Detail(SCHEMA_ERROR, "The product needs a valid identity.externalId.", product.id)]
     offer = request.offer
     if offer is None:
         taken = request.publisher.offers.get(external_id)
@@ -171,8 +174,8 @@ def _complaints_about_product(request: _Request) -> list[Detail]:
     return []
 
 
-def _refused(request: _Request, complaints: Sequence[Detail]) -> Exception:
-    errors = errors_about(complaints, request.switches)
+def _refused(request: _Request, problems: Sequence[Detail]) -> Exception:
+    errors = errors_about(problems, request.switches)
     if request.switches.refuse_at == "http":
         return NestedError(400, error_of("badRequest", "The request is invalid.", None, errors))
     return _FailedJobError(errors)
@@ -180,7 +183,7 @@ def _refused(request: _Request, complaints: Sequence[Detail]) -> Exception:
 
 def _refused_submission(request: _Request, message: str, code: str = "invalidState") -> Exception:
     top = "badRequest" if request.switches.refuse_at == "http" else "conflict"
-    error = error_of(top, "Operation failed", request.submission_target, [error_of(code, message)])
+    error = error_of(top, "Operation failed", request.draft_submission_id, [error_of(code, message)])
     return NestedError(400, error) if request.switches.refuse_at == "http" else _FailedJobError([error])
 
 
@@ -241,9 +244,9 @@ def _publish(request: _Request) -> Job:
     if named and request.offer:
         _check_modular(request)
         text = published_alone(request.offer, request.after, named)
-    complaints = complaints_about_publishing(resources_in(text))
-    if complaints:
-        raise _refused(request, complaints)
+    problems = problems_with_publishing(resources_in(text))
+    if problems:
+        raise _refused(request, problems)
     if named:
         _store(request)
     if request.offer is None:
@@ -256,7 +259,7 @@ def _publish(request: _Request) -> Job:
 def _check_modular(request: _Request) -> None:
     named = request.prepared.resources
     types = {resource.type for resource in named}
-    missing = [name for name in _MODULAR if name not in types]
+    missing = [name for name in _ALWAYS_IN_MODULAR if name not in types]
     plans = {resource.id for resource in named if resource.type == "plan"}
     touched = {str(resource.plain["plan"]) for resource in named if "plan" in resource.plain} | plans
     missing += [f"plan ({durable})" for durable in sorted(touched - plans)]
@@ -266,13 +269,13 @@ def _check_modular(request: _Request) -> None:
         missing.append("plan")
     if missing:
         message = f"A submission with resources needs all of the plans it publishes; missing: {', '.join(missing)}."
-        raise _refused(request, [Detail(BUSINESS_ERROR, message, request.submission_target)])
+        raise _refused(request, [Detail(BUSINESS_ERROR, message, request.draft_submission_id)])
 
 
 def _go_live(request: _Request) -> Job:
     call, offer, submission = request.call, request.offer, request.prepared.submission
-    if request.prepared.complaints:
-        raise _refused(request, request.prepared.complaints)
+    if request.prepared.problems:
+        raise _refused(request, request.prepared.problems)
     if request.prepared.resources:
         raise bad_request("A submission to live publishes the preview as it is: it takes no other resources.")
     if offer is None or submission is None:
@@ -282,8 +285,8 @@ def _go_live(request: _Request) -> Job:
         raise _refused_submission(
             request, "The submission id must not be null or 0 for target Live.", "invalidRequest"
         )
-    publishes = [run for run in offer.operations if run.kind == "publish"]
-    wanted = next((run for run in publishes if run.id == number), None)
+    publishes = [operation for operation in offer.operations if operation.kind == "publish"]
+    wanted = next((operation for operation in publishes if operation.id == number), None)
     if wanted is None or wanted.outcome == "canceled" or product != f"submission/{request.product}":
         raise _refused_submission(request, f"There is no submission {number}.", "resourceNotFound")
     _check_nothing_runs(request)
@@ -295,17 +298,19 @@ def _go_live(request: _Request) -> Job:
 
 
 def _why_not_live(offer: Offer, wanted: Operation) -> str:
-    runs = [run for run in offer.operations if run.kind == "publish"]
-    if wanted is not runs[-1]:
+    operations = [operation for operation in offer.operations if operation.kind == "publish"]
+    if wanted is not operations[-1]:
         return f"The submission {wanted.id} cannot be pushed to live because it is not the latest."
-    if any(run.kind == "goLive" and run.snapshot.publish_id == wanted.id for run in offer.operations):
+    if any(
+        operation.kind == "goLive" and operation.snapshot.publish_id == wanted.id for operation in offer.operations
+    ):
         return f"The submission {wanted.id} has already been pushed to live."
     return (
         f"The submission {wanted.id} cannot be pushed to live: its preview has {wanted.outcome or 'not completed'}."
     )
 
 
-def _fail(request: _Request, errors: Sequence[Error]) -> Job:
+def _begin_failed_job(request: _Request, errors: Sequence[Error]) -> Job:
     """Write what the switches let a failing job write, and begin the job."""
     call, switches, prepared = request.call, request.switches, request.prepared
     written: list[Resource] = []

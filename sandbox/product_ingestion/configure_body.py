@@ -18,7 +18,7 @@ from sandbox.product_ingestion.ids import (
     plan_guid,
 )
 from sandbox.product_ingestion.resources import Resource
-from sandbox.product_ingestion.schema_rules import problems_of
+from sandbox.product_ingestion.schema_rules import problems_with_resource
 from sandbox.product_ingestion.schemas import (
     KNOWN,
     RETIRED_HOST,
@@ -46,7 +46,7 @@ class Prepared:
 
     resources: list[Resource] = field(default_factory=list)
     submission: SentResource | None = None
-    complaints: list[Detail] = field(default_factory=list)
+    problems: list[Detail] = field(default_factory=list)
 
 
 def read_plain(body: bytes) -> object:
@@ -163,19 +163,21 @@ def prepare(
     references, prepared = _References(product, offer_id, draft, sent), Prepared()
     for each in sent:
         durable, problems = _identify(each, references, product, switches)
-        problems += [Detail(SCHEMA_ERROR, problem, durable) for problem in problems_of(each.plain, each.schema)]
+        problems += [
+            Detail(SCHEMA_ERROR, problem, durable) for problem in problems_with_resource(each.plain, each.schema)
+        ]
         if each.schema.type == "submission":
             if prepared.submission is not None:
                 problems.append(Detail("invalidRequest", "A request can hold one submission.", durable))
             prepared.submission = each
         elif not problems:
             resource = _kept(each, durable, references, product)
-            problems += list(_problems_of_asset(resource, now))
+            problems += list(_problems_with_asset(resource, now))
             prepared.resources.append(resource)
-        prepared.complaints += problems
+        prepared.problems += problems
     seen = [resource.id for resource in prepared.resources]
     for twice in {durable for durable in seen if seen.count(durable) > 1}:
-        prepared.complaints.append(Detail("invalidResource", f"The resource {twice} occurs twice.", twice))
+        prepared.problems.append(Detail("invalidResource", f"The resource {twice} occurs twice.", twice))
     return prepared
 
 
@@ -237,7 +239,7 @@ def _kept(each: SentResource, durable: str, references: _References, product: st
 _NOT_KEPT = ("resourceName", "validations")
 
 
-def _problems_of_asset(resource: Resource, now: datetime) -> Iterator[Detail]:
+def _problems_with_asset(resource: Resource, now: datetime) -> Iterator[Detail]:
     address = resource.plain.get("url")
     if resource.type != "listing-asset" or not isinstance(address, str):
         return

@@ -51,7 +51,7 @@ class _Plan:
     live: dict[str, Any] | None
     once_active: frozenset[str]
 
-    def refuse(self, message: str, code: str = BUSINESS_ERROR) -> Detail:
+    def problem(self, message: str, code: str = BUSINESS_ERROR) -> Detail:
         return Detail(code, message, self.target)
 
 
@@ -67,7 +67,7 @@ def check_resources(
     """
     preview = resources_in(offer.preview.text) if offer and offer.preview else ()
     live = resources_in(offer.production.text) if offer and offer.production else ()
-    complaints = [*_complaints_about_products(after, live)]
+    problems = [*_problems_with_products(after, live)]
     old = {resource.id: resource.plain for resource in before}
     plans = plan_ids_in(after)
     once_active = _once_active(offer) if offer else {}
@@ -83,10 +83,10 @@ def check_resources(
             live=_same(configuration, live),
             once_active=once_active.get(configuration.id, frozenset()),
         )
-        complaints += _complaints_about_skus(plan, after)
-        complaints += _complaints_about_versions(plan, switches)
-        complaints += _complaints_about_sticky_properties(plan)
-    return complaints
+        problems += _problems_with_skus(plan, after)
+        problems += _problems_with_versions(plan, switches)
+        problems += _problems_with_sticky_properties(plan)
+    return problems
 
 
 def _same(resource: Resource, among: Sequence[Resource]) -> dict[str, Any] | None:
@@ -104,7 +104,7 @@ def _once_active(offer: Offer) -> dict[str, frozenset[str]]:
     return {durable: frozenset(numbers) for durable, numbers in found.items()}
 
 
-def _complaints_about_products(after: Sequence[Resource], live: Sequence[Resource]) -> Iterator[Detail]:
+def _problems_with_products(after: Sequence[Resource], live: Sequence[Resource]) -> Iterator[Detail]:
     remaining = {resource.id: resource for resource in after}
     product = next((resource for resource in after if resource.type == "product"), None)
     for resource in live:
@@ -118,19 +118,19 @@ def _complaints_about_products(after: Sequence[Resource], live: Sequence[Resourc
             yield Detail("invalidResource", message, configuration.id)
 
 
-def _complaints_about_skus(plan: _Plan, after: Sequence[Resource]) -> Iterator[Detail]:
+def _problems_with_skus(plan: _Plan, after: Sequence[Resource]) -> Iterator[Detail]:
     skus = [(str(sku.get("imageType")), str(sku.get("skuId"))) for sku in skus_of(plan.new)]
     for image_type, times in Counter(image_type for image_type, _ in skus).items():
         if times > 1:
-            yield plan.refuse(f"The image type {image_type} of plan '{plan.name}' has {times} SKUs.")
+            yield plan.problem(f"The image type {image_type} of plan '{plan.name}' has {times} SKUs.")
     elsewhere = Counter(
         str(sku.get("skuId")) for configuration in configurations_in(after) for sku in skus_of(configuration.plain)
     )
     for _, sku_id in skus:
         if elsewhere[sku_id] > 1:
-            yield plan.refuse(f"The SkuId '{sku_id}' must be unique in the offer.")
+            yield plan.problem(f"The SkuId '{sku_id}' must be unique in the offer.")
     if skus and plan.name not in [sku_id for _, sku_id in skus]:
-        yield plan.refuse(f"One of the SkuIds should match plan Id '{plan.name}'.")
+        yield plan.problem(f"One of the SkuIds should match plan Id '{plan.name}'.")
     now = dict(skus)
     published = {
         str(sku.get("imageType")): str(sku.get("skuId"))
@@ -139,14 +139,14 @@ def _complaints_about_skus(plan: _Plan, after: Sequence[Resource]) -> Iterator[D
     }
     for image_type, sku_id in published.items():
         if image_type in now and now[image_type] != sku_id:
-            yield plan.refuse(f"The SkuId '{sku_id}' of {image_type} is locked by a previous submission.")
+            yield plan.problem(f"The SkuId '{sku_id}' of {image_type} is locked by a previous submission.")
     for sku in skus_of(plan.live):
         if sku.get("imageType") not in now:
             message = f"The image type {sku.get('imageType')} cannot be removed from the live plan '{plan.name}'."
-            yield plan.refuse(message)
+            yield plan.problem(message)
 
 
-def _complaints_about_versions(plan: _Plan, switches: Switches) -> Iterator[Detail]:
+def _problems_with_versions(plan: _Plan, switches: Switches) -> Iterator[Detail]:
     entries = versions_of(plan.new)
     kept = [entry for entry in entries if state_of(entry) != "deleted"]
     active = [entry for entry in kept if is_active(entry)]
@@ -155,27 +155,27 @@ def _complaints_about_versions(plan: _Plan, switches: Switches) -> Iterator[Deta
         for image in images_of(entry):
             if image.get("imageType") not in types:
                 message = f"Version {number_of(entry)} has an image of {image.get('imageType')}, which has no SKU."
-                yield plan.refuse(message)
+                yield plan.problem(message)
     seen = Counter((number_of(entry), str(image.get("imageType"))) for entry in kept for image in images_of(entry))
     for (number, image_type), times in seen.items():
         if times > 1:
-            yield plan.refuse(f"Version {number} has {times} images of {image_type}.")
+            yield plan.problem(f"Version {number} has {times} images of {image_type}.")
     for image_type in sorted(map(str, types)):
         if not any(image.get("imageType") == image_type for entry in active for image in images_of(entry)):
-            yield plan.refuse(f"The SKU of {image_type} of plan '{plan.name}' requires at least one active image.")
+            yield plan.problem(f"The SKU of {image_type} of plan '{plan.name}' requires at least one active image.")
     if plan.live and not active:
-        yield plan.refuse(f"The plan '{plan.name}' requires at least one active image.")
+        yield plan.problem(f"The plan '{plan.name}' requires at least one active image.")
     if switches.active_version_limit and len(active) > switches.active_version_limit:
         message = (
             f"The plan '{plan.name}' has {len(active)} active image versions; "
             f"at most {switches.active_version_limit} are allowed."
         )
-        yield plan.refuse(message, "collectionLimitExceeded")
-    yield from _complaints_about_published(plan, entries)
-    yield from _complaints_about_schedules(plan, kept)
+        yield plan.problem(message, "collectionLimitExceeded")
+    yield from _problems_with_published(plan, entries)
+    yield from _problems_with_schedules(plan, kept)
 
 
-def _complaints_about_published(plan: _Plan, entries: Sequence[dict[str, Any]]) -> Iterator[Detail]:
+def _problems_with_published(plan: _Plan, entries: Sequence[dict[str, Any]]) -> Iterator[Detail]:
     named = {number_of(entry) for entry in entries}
     deleted = {number_of(entry) for entry in entries if state_of(entry) == "deleted"}
     live = {number_of(entry): entry for entry in versions_of(plan.live)}
@@ -183,20 +183,20 @@ def _complaints_about_published(plan: _Plan, entries: Sequence[dict[str, Any]]) 
     drafted = {number_of(entry) for entry in versions_of(plan.draft)}
     for number, entry in live.items():
         if number not in named or number in deleted:
-            yield plan.refuse(_cannot_delete(plan, number))
+            yield plan.problem(_cannot_delete(plan, number))
         elif not is_active(entry) and number not in plan.once_active and _is_restored(number, entries):
-            yield plan.refuse(_cannot_restore(plan, number))
+            yield plan.problem(_cannot_restore(plan, number))
     for number, entry in preview.items():
         if number in live:
             continue
         if number not in named and number in drafted:
-            yield plan.refuse(_cannot_delete(plan, number) if is_active(entry) else _cannot_restore(plan, number))
+            yield plan.problem(_cannot_delete(plan, number) if is_active(entry) else _cannot_restore(plan, number))
         elif not is_active(entry) and _is_restored(number, entries):
-            yield plan.refuse(_cannot_restore(plan, number))
+            yield plan.problem(_cannot_restore(plan, number))
     now = _images(entry for entry in entries if state_of(entry) != "deleted")
     for number, images in (_images(versions_of(plan.preview)) | _images(versions_of(plan.live))).items():
         if number in now and now[number] != images:
-            yield plan.refuse(f"Version {number} of plan '{plan.name}' is published: its images cannot be changed.")
+            yield plan.problem(f"Version {number} of plan '{plan.name}' is published: its images cannot be changed.")
 
 
 def _is_restored(number: str, entries: Sequence[dict[str, Any]]) -> bool:
@@ -223,7 +223,7 @@ def _images(entries: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> dic
     return found
 
 
-def _complaints_about_schedules(plan: _Plan, kept: Sequence[dict[str, Any]]) -> Iterator[Detail]:
+def _problems_with_schedules(plan: _Plan, kept: Sequence[dict[str, Any]]) -> Iterator[Detail]:
     before = {number_of(entry) for entry in versions_of(plan.draft) if not is_active(entry)}
     for entry in kept:
         schedule = members_of(entry.get("deprecationSchedule"))
@@ -231,17 +231,17 @@ def _complaints_about_schedules(plan: _Plan, kept: Sequence[dict[str, Any]]) -> 
             continue
         reason, offset = schedule.get("reason"), schedule.get("dateOffset")
         if reason not in ("criticalSecurityIssue", "endOfSupport", "other"):
-            yield plan.refuse(f"The deprecation of version {number_of(entry)} has an unknown reason: {reason!r}.")
+            yield plan.problem(f"The deprecation of version {number_of(entry)} has an unknown reason: {reason!r}.")
         if offset is None:
             continue
         days = days_of(str(offset))
         if days is None:
-            yield plan.refuse(
+            yield plan.problem(
                 f"The dateOffset of version {number_of(entry)} is not an ISO 8601 duration: {offset!r}."
             )
         elif days < _LEAST_NOTICE and reason != "criticalSecurityIssue":
             number = number_of(entry)
-            yield plan.refuse(f"The deprecation of version {number} must be at least {_LEAST_NOTICE} days ahead.")
+            yield plan.problem(f"The deprecation of version {number} must be at least {_LEAST_NOTICE} days ahead.")
 
 
 def days_of(duration: str) -> int | None:
@@ -252,10 +252,10 @@ def days_of(duration: str) -> int | None:
     return sum(int(count or 0) * days for count, days in zip(match.groups(), _DAYS, strict=True))
 
 
-def _complaints_about_sticky_properties(plan: _Plan) -> Iterator[Detail]:
+def _problems_with_sticky_properties(plan: _Plan) -> Iterator[Detail]:
     was, now = members_of(members_of(plan.live).get("vmProperties")), members_of(plan.new.get("vmProperties"))
     for name in STICKY_PROPERTIES:
         if was.get(name) is True and now.get(name) is False:
-            yield plan.refuse(
+            yield plan.problem(
                 f"The property {name} is already enabled for plan '{plan.name}' and cannot be disabled."
             )

@@ -1,4 +1,4 @@
-"""Jobs: each accepted request is one, and ends later."""
+"""Jobs. Each accepted request begins one, which ends later."""
 
 import json
 import uuid
@@ -60,23 +60,23 @@ def begin(
 
 def settle_jobs(publisher: Publisher, now: datetime, tick: Callable[[], int]) -> bool:
     """End the jobs that are due, or whose operation has ended. Return whether there were any."""
-    happened = False
+    changed = False
     for job in [job for job in publisher.jobs.values() if job.result is None]:
         if job.operation is not None:
             _settle_with_operation(publisher, job)
         elif job.due and job.due <= now:
             _finish(publisher, job, job.due, tick)
-        happened = happened or job.result is not None
-    return happened
+        changed = changed or job.result is not None
+    return changed
 
 
 def _settle_with_operation(publisher: Publisher, job: Job) -> None:
     offer = publisher.offers.get(job.offer)
-    run = offer.operation(str(job.operation)) if offer else None
-    if run is None or run.outcome is None:
+    operation = offer.operation(str(job.operation)) if offer else None
+    if operation is None or operation.outcome is None:
         return
-    job.ended = run.sign_off_reached or run.ended
-    job.result = "succeeded" if run.sign_off_reached else _RESULTS[run.outcome]
+    job.ended = operation.sign_off_reached or operation.ended
+    job.result = "succeeded" if operation.sign_off_reached else _RESULTS[operation.outcome]
 
 
 def count_read(publisher: Publisher, job: Job, now: datetime, tick: Callable[[], int]) -> bool:
@@ -139,16 +139,18 @@ def _errors_of(publisher: Publisher, job: Job) -> list[Error]:
     if job.errors:
         return objects_in(parse_plain(job.errors))
     offer = publisher.offers.get(job.offer)
-    run = offer.operation(str(job.operation)) if offer else None
-    if run is None:
+    operation = offer.operation(str(job.operation)) if offer else None
+    if operation is None:
         return [error_of("internalServerError", "Operation failed")]
-    number = f"submission/{product_guid(publisher.id, job.offer)}/{run.snapshot.publish_id}"
-    return [error_of("internalServerError", "Operation failed", number, [_failure_of(run)])]
+    number = f"submission/{product_guid(publisher.id, job.offer)}/{operation.snapshot.publish_id}"
+    return [error_of("internalServerError", "Operation failed", number, [_failure_of(operation)])]
 
 
-def _failure_of(run: Operation) -> Error:
+def _failure_of(operation: Operation) -> Error:
     """Return the error of the step that failed. Its innermost errors are the messages of certification."""
-    failed = next((view for view in progress_of(run, run.changed).steps if view.status in _BAD_ENDINGS), None)
+    failed = next(
+        (view for view in progress_of(operation, operation.changed).steps if view.status in _BAD_ENDINGS), None
+    )
     stage = "Certification" if failed is None or failed.plan.id == CERTIFICATION else failed.plan.name
     messages = failed.plan.fault.messages if failed and failed.plan.fault else []
     leaves = [error_of("invalidState", message) for message in messages]

@@ -11,12 +11,12 @@ _OF_PRODUCT = ("property", "listing", "listing-asset", "price-and-availability-o
 _OF_PLAN = ("plan-listing", "price-and-availability-plan")
 
 
-def complaints_about_publishing(resources: Sequence[Resource]) -> list[Detail]:
+def problems_with_publishing(resources: Sequence[Resource]) -> list[Detail]:
     """Return what is missing."""
-    return list(_complaints(resources))
+    return list(_problems(resources))
 
 
-def _complaints(resources: Sequence[Resource]) -> Iterator[Detail]:
+def _problems(resources: Sequence[Resource]) -> Iterator[Detail]:
     product = next((resource.id for resource in resources if resource.type == "product"), "product")
     types = {resource.type for resource in resources}
     for name in _OF_PRODUCT:

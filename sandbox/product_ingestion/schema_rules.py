@@ -81,7 +81,7 @@ _LARGEST_PART = 2**31 - 1
 _MOST_SIZES, _MOST_PORTS, _MOST_DISKS, _MOST_CHARACTERS = 6, 100, 16, 32
 
 
-def problems_of(resource: dict[str, Any], schema: Schema) -> list[Problem]:
+def problems_with_resource(resource: dict[str, Any], schema: Schema) -> list[Problem]:
     """Return what breaks the schema of a resource. A resource of an unknown type can have any members."""
     if schema.type in _NOT_SUPPORTED:
         return [f"The sandbox does not support resources of the type {schema.type}."]
@@ -106,19 +106,19 @@ def _problems(resource: dict[str, Any], schema: Schema) -> Iterator[Problem]:
     if state not in _STATES and state is not None:
         yield f"The property 'lifecycleState' must be one of {', '.join(_STATES)}, not {state!r}."
     if schema.type == "submission":
-        yield from _problems_of_submission(resource, schema)
+        yield from _problems_with_submission(resource, schema)
     if schema.type in TECHNICAL_CONFIGURATIONS:
-        yield from _problems_of_configuration(resource, core=schema.type == CORE_VM_CONFIGURATION)
+        yield from _problems_with_configuration(resource, core=schema.type == CORE_VM_CONFIGURATION)
 
 
-def _problems_of_submission(resource: dict[str, Any], schema: Schema) -> Iterator[Problem]:
+def _problems_with_submission(resource: dict[str, Any], schema: Schema) -> Iterator[Problem]:
     if resource.get("lifecycleState") == "deprecated":
         yield "The sandbox does not support the deprecation of a whole offer."
     if schema.version == _WANTS_SOURCES and not resource.get("sources"):
         yield "The property 'sources' is required."
 
 
-def _problems_of_configuration(resource: dict[str, Any], *, core: bool) -> Iterator[Problem]:
+def _problems_with_configuration(resource: dict[str, Any], *, core: bool) -> Iterator[Problem]:
     for name, most in (("recommendedVmSizes", _MOST_SIZES), ("openPorts", _MOST_PORTS)):
         value = resource.get(name)
         if isinstance(value, list) and len(value) > most:
@@ -133,13 +133,13 @@ def _problems_of_configuration(resource: dict[str, Any], *, core: bool) -> Itera
         elif not isinstance(value, bool):
             yield f"The property 'vmProperties.{name}' must be a boolean."
     for number, sku in enumerate(objects_in(resource.get("skus"))):
-        yield from _problems_of_sku(sku, f"skus[{number}]")
+        yield from _problems_with_sku(sku, f"skus[{number}]")
     versions = resource.get("vmImageVersions")
     for number, entry in enumerate(versions if isinstance(versions, list) else []):
-        yield from _problems_of_version(entry, f"vmImageVersions[{number}]")
+        yield from _problems_with_version(entry, f"vmImageVersions[{number}]")
 
 
-def _problems_of_sku(sku: dict[str, Any], place: str) -> Iterator[Problem]:
+def _problems_with_sku(sku: dict[str, Any], place: str) -> Iterator[Problem]:
     if sku.get("imageType") not in _IMAGE_TYPES:
         yield f"The property '{place}.imageType' must be one of {', '.join(_IMAGE_TYPES)}."
     if not isinstance(sku.get("skuId"), str) or not _SKU_ID.fullmatch(sku["skuId"]):
@@ -149,7 +149,7 @@ def _problems_of_sku(sku: dict[str, Any], place: str) -> Iterator[Problem]:
         yield f"The property '{place}.securityType' must be an array of trusted, confidential."
 
 
-def _problems_of_version(entry: object, place: str) -> Iterator[Problem]:
+def _problems_with_version(entry: object, place: str) -> Iterator[Problem]:
     if not isinstance(entry, dict):
         yield f"'{place}' must be an object."
         return
@@ -171,10 +171,10 @@ def _problems_of_version(entry: object, place: str) -> Iterator[Problem]:
         where = f"{place}.vmImages[{index}]"
         if types[index] not in _IMAGE_TYPES:
             yield f"The property '{where}.imageType' must be one of {', '.join(_IMAGE_TYPES)}, not {types[index]!r}."
-        yield from _problems_of_source(members_of(image).get("source"), f"{where}.source")
+        yield from _problems_with_source(members_of(image).get("source"), f"{where}.source")
 
 
-def _problems_of_source(source: object, place: str) -> Iterator[Problem]:
+def _problems_with_source(source: object, place: str) -> Iterator[Problem]:
     members = members_of(source)
     kind = members.get("sourceType")
     if kind == "sasUri":
@@ -182,7 +182,7 @@ def _problems_of_source(source: object, place: str) -> Iterator[Problem]:
             yield f"The property '{place}.osDisk.uri' is required."
         if "sharedImage" in members:
             yield f"The property '{place}.sharedImage' is not allowed with sasUri."
-        yield from _problems_of_data_disks(members.get("dataDisks", []), f"{place}.dataDisks")
+        yield from _problems_with_data_disks(members.get("dataDisks", []), f"{place}.dataDisks")
     elif kind == "sharedImageGallery":
         shared = members_of(members.get("sharedImage"))
         for name in ("tenantId", "resourceId"):
@@ -195,7 +195,7 @@ def _problems_of_source(source: object, place: str) -> Iterator[Problem]:
         yield f"The property '{place}.sourceType' must be sasUri or sharedImageGallery, not {kind!r}."
 
 
-def _problems_of_data_disks(disks: object, place: str) -> Iterator[Problem]:
+def _problems_with_data_disks(disks: object, place: str) -> Iterator[Problem]:
     if not isinstance(disks, list) or len(disks) > _MOST_DISKS:
         yield f"The property '{place}' must be an array of at most {_MOST_DISKS} disks."
         return

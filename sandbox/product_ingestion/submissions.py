@@ -27,8 +27,8 @@ def listed(publisher: Publisher, offer: Offer, now: datetime) -> list[Entry]:
     entries = [draft_entry(publisher, offer), *(_entry(publisher, offer, *each) for each in shown)]
     if switches.submissions_order == "shuffled":
         # Seeded by the content, so that all pages of a list have the same order.
-        named = str([(entry["id"], entry["target"], entry.get("result")) for entry in entries])
-        return random.Random(named).sample(entries, len(entries))  # noqa: S311 - no secret
+        seed = str([(entry["id"], entry["target"], entry.get("result")) for entry in entries])
+        return random.Random(seed).sample(entries, len(entries))  # noqa: S311 - no secret
     return entries if switches.submissions_order == "oldest_first" else list(reversed(entries))
 
 
@@ -48,13 +48,15 @@ def entry_of(publisher: Publisher, offer: Offer, number: str, now: datetime) -> 
     """Return the submission with that number, even if it is no longer active."""
     if number == DRAFT:
         return draft_entry(publisher, offer)
-    runs = [run for run in _visible(offer, publisher.switches, now) if run.snapshot.publish_id == number]
-    if not runs:
+    operations = [
+        operation for operation in _visible(offer, publisher.switches, now) if operation.snapshot.publish_id == number
+    ]
+    if not operations:
         return None
-    run = runs[-1]
-    if run.outcome == "canceled" and publisher.switches.canceled_submission == "gone":
+    operation = operations[-1]
+    if operation.outcome == "canceled" and publisher.switches.canceled_submission == "gone":
         return None
-    return _entry(publisher, offer, run, "live" if run.kind == "goLive" else "preview")
+    return _entry(publisher, offer, operation, "live" if operation.kind == "goLive" else "preview")
 
 
 def entry_of_slot(publisher: Publisher, offer: Offer, target: Target, publish_id: str | None, now: datetime) -> Entry:
@@ -62,30 +64,36 @@ def entry_of_slot(publisher: Publisher, offer: Offer, target: Target, publish_id
     if target == "draft" or publish_id is None:
         return draft_entry(publisher, offer)
     kind = "goLive" if target == "live" else "publish"
-    runs = [run for run in offer.operations if run.snapshot.publish_id == publish_id and run.kind == kind]
-    if not runs:
+    operations = [
+        operation
+        for operation in offer.operations
+        if operation.snapshot.publish_id == publish_id and operation.kind == kind
+    ]
+    if not operations:
         return entry_of(publisher, offer, publish_id, now) or draft_entry(publisher, offer)
-    return _entry(publisher, offer, runs[-1], target)
+    return _entry(publisher, offer, operations[-1], target)
 
 
 def _visible(offer: Offer, switches: Switches, now: datetime) -> list[Operation]:
     """Return the publishes and go-lives that can be listed already, oldest first."""
     lag = timedelta(seconds=switches.submission_after_seconds)
-    return [run for run in offer.operations if run.kind != "cancel" and run.started + lag <= now]
+    return [
+        operation for operation in offer.operations if operation.kind != "cancel" and operation.started + lag <= now
+    ]
 
 
 def _preview(offer: Offer, switches: Switches, now: datetime) -> Sequence[tuple[Operation, Target]]:
     visible = _visible(offer, switches, now)
-    runs = [run for run in visible if run.kind == "publish"]
+    operations = [operation for operation in visible if operation.kind == "publish"]
     if switches.canceled_submission == "gone":
-        runs = [run for run in runs if run.outcome != "canceled"]
-    if not runs:
+        operations = [operation for operation in operations if operation.outcome != "canceled"]
+    if not operations:
         return []
-    newest = runs[-1]
+    newest = operations[-1]
     promotions = [
-        run
-        for run in offer.operations
-        if run.kind == "goLive" and run.snapshot.publish_id == newest.snapshot.publish_id
+        operation
+        for operation in offer.operations
+        if operation.kind == "goLive" and operation.snapshot.publish_id == newest.snapshot.publish_id
     ]
     waits = offer.waiting_operation == newest.id
     if promotions:
@@ -97,24 +105,26 @@ def _preview(offer: Offer, switches: Switches, now: datetime) -> Sequence[tuple[
 
 
 def _live(offer: Offer, switches: Switches, now: datetime) -> Sequence[tuple[Operation, Target]]:
-    runs: dict[str | None, Operation] = {}
-    for run in _visible(offer, switches, now):
-        if run.kind == "goLive":
-            runs.pop(run.snapshot.publish_id, None)
-            runs[run.snapshot.publish_id] = run
-    known = list(runs.values())
-    released = [run for run in known if run.outcome == "completed"]
+    operations: dict[str | None, Operation] = {}
+    for operation in _visible(offer, switches, now):
+        if operation.kind == "goLive":
+            operations.pop(operation.snapshot.publish_id, None)
+            operations[operation.snapshot.publish_id] = operation
+    known = list(operations.values())
+    released = [operation for operation in known if operation.outcome == "completed"]
     kept = released[-2:] if switches.after_go_live == "second_live" else released[-1:]
     newest = known[-1:]
-    return [(run, "live") for run in [*kept, *(run for run in newest if run not in kept)]]
+    return [
+        (operation, "live") for operation in [*kept, *(operation for operation in newest if operation not in kept)]
+    ]
 
 
-def _entry(publisher: Publisher, offer: Offer, run: Operation, target: Target) -> Entry:
-    result = {None: "pending", "completed": "succeeded", "failed": "failed"}.get(run.outcome)
+def _entry(publisher: Publisher, offer: Offer, operation: Operation, target: Target) -> Entry:
+    result = {None: "pending", "completed": "succeeded", "failed": "failed"}.get(operation.outcome)
     return draft_entry(publisher, offer) | {
-        "id": f"submission/{product_guid(publisher.id, offer.id)}/{run.snapshot.publish_id}",
+        "id": f"submission/{product_guid(publisher.id, offer.id)}/{operation.snapshot.publish_id}",
         "target": {"targetType": target},
-        "status": "running" if run.running else "completed",
+        "status": "running" if operation.running else "completed",
         "result": result or publisher.switches.canceled_submission.replace("gone", "failed"),
-        "created": timestamp(run.started),
+        "created": timestamp(operation.started),
     }
