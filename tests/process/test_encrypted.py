@@ -57,12 +57,14 @@ async def awaiting(programs: Programs, address: str, publisher: Publisher) -> st
     start = ("workflow", "start", "--type", "ValidateAndGoLive", "-w", run)
     await shell.run(*start, "-t", publisher.name, "--input", json.dumps(promotion))
 
-    async def is_awaited() -> bool:
-        stage = await shell.json("workflow", "list", "-q", f'WorkflowId="{run}" AND PublishStage="awaiting_approval"')
-        return bool(stage)
-
-    await until(is_awaited)
+    await until(lambda: is_awaited(shell, run))
     return run
+
+
+async def is_awaited(shell: Shell, run: str) -> bool:
+    """Return whether a run awaits approval, as everybody sees it who has no key."""
+    query = f'WorkflowId="{run}" AND PublishStage="awaiting_approval"'
+    return bool(await shell.json("workflow", "list", "--query", query))
 
 
 def deciding(run: str) -> tuple[str, ...]:
@@ -89,16 +91,21 @@ async def test_the_answer_to_an_approval_is_read_through_the_codec_server_with_i
     assert result["result"]["approved_by"] == "dana@fabrikam.example"
 
 
-async def test_an_approval_whose_answer_cannot_be_read_stands_and_the_second_try_says_so(
+async def test_an_approval_whose_answer_cannot_be_read_counts(
     programs: Programs, address: str, publisher: Publisher, awaiting: str
 ) -> None:
     shell = Shell(address)
-    first, said = await shell.status(*deciding(awaiting))
-    second, said_then = await shell.status(*deciding(awaiting))
+    status, said = await shell.status(*deciding(awaiting))
 
-    assert (first, second) == (1, 1)
+    async def is_decided() -> bool:
+        return not await is_awaited(shell, awaiting)
+
+    assert status == 1
     assert "encoding binary/encrypted: payload encoding is not supported" in said
-    assert "dana@fabrikam.example has decided already" in said_then
+    await until(is_decided)
+    status, said = await shell.status(*deciding(awaiting))
+    assert status == 1
+    assert "decided already" in said or "already completed" in said
     await shell.run("workflow", "result", "-w", awaiting)
     assert publisher.effects("go_live") == 1
 
