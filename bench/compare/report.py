@@ -120,13 +120,13 @@ def _slow_reads(rounds: Rounds) -> str:
     return _many("A marketplace whose reads take 0.5 s", rounds)
 
 
-def _many(title: str, rounds: Rounds) -> str:
+def _many(heading: str, rounds: Rounds) -> str:
     rows = []
-    for name, who in rounds.contestants():
+    for name, title in rounds.contestants():
         mine = rounds.of(name)
         rows.append(
             [
-                who,
+                title,
                 str(mine.entries[0]["number"]),
                 _shown(mine.median("per_second")),
                 _against(rounds, "per_second", name),
@@ -141,7 +141,7 @@ def _many(title: str, rounds: Rounds) -> str:
         )
     head = ["", "in flight", "per s", "against bare", "worker CPU, ms", "engine CPU, ms", "together, against bare"]
     head += ["against bare, looks local", "requests each", "not ended", "sent twice"]
-    return _table(title, head, rows)
+    return _table(heading, head, rows)
 
 
 def _crash(rounds: Rounds) -> str:
