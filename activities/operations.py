@@ -424,9 +424,7 @@ class OperationActivities:
 
     async def _is_canceled(self, offer: OfferKey, report: OperationReport) -> bool:
         """Return whether a preview was cancelled, although its operation has ended at sign-off and never shows it."""
-        return report.state is OperationState.PREVIEW and not await self._marketplace.awaits_sign_off(
-            offer, otherwise=True
-        )
+        return report.state is OperationState.PREVIEW and not await self._marketplace.may_await_sign_off(offer)
 
     async def _is_newest(self, offer: OfferKey, operation_id: str) -> bool:
         """Return whether a cancel request would reach this operation: some requests name only the offer."""

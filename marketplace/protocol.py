@@ -193,8 +193,11 @@ class Marketplace(Protocol):
         """
         ...
 
-    async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
-        """Return whether the preview waits for sign-off, ``otherwise`` if the service does not say."""
+    async def may_await_sign_off(self, offer: OfferKey) -> bool:
+        """Return whether the preview of a completed publish may still wait for the publisher's sign-off.
+
+        ``False`` means that the service says otherwise, for example after a cancellation.
+        """
         ...
 
     async def look(

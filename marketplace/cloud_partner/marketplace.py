@@ -300,16 +300,15 @@ class CloudPartnerMarketplace:
             report = await self.look(offer, newest.id, newest.kind)
             newest = operations[0] = newest.model_copy(update={"state": report.state})
         elif newest.state is OperationState.PREVIEW:
-            waits = await self.awaits_sign_off(offer, otherwise=True)
-            return OfferStatus(operations=operations, awaits_sign_off=waits)
+            return OfferStatus(operations=operations, awaits_sign_off=await self.may_await_sign_off(offer))
         if newest.kind is OperationKind.GO_LIVE and newest.state in {OperationState.FAILED, OperationState.CANCELED}:
-            return OfferStatus(operations=operations, awaits_sign_off=await self.awaits_sign_off(offer))
+            waits = status.awaits_sign_off(await self._portal.status(offer))
+            return OfferStatus(operations=operations, awaits_sign_off=waits)
         return OfferStatus(operations=operations, awaits_sign_off=newest.state is OperationState.PREVIEW)
 
-    async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:
-        """Return whether the preview waits for sign-off, according to the offer's status or its sign-off step."""
-        offer_status = await self._portal.status(offer)
-        return status.awaits_sign_off(offer_status) or (otherwise and not status.no_publish_waits(offer_status))
+    async def may_await_sign_off(self, offer: OfferKey) -> bool:
+        """Return whether the preview may wait for sign-off. The offer's status says if it does not."""
+        return not status.no_publish_waits(await self._portal.status(offer))
 
     async def look(
         self,

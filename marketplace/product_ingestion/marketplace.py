@@ -148,7 +148,7 @@ class ProductIngestionMarketplace:
         """
         return submissions.offer_status(await self._reader.submissions(offer))
 
-    async def awaits_sign_off(self, offer: OfferKey, *, otherwise: bool = False) -> bool:  # noqa: ARG002
+    async def may_await_sign_off(self, offer: OfferKey) -> bool:
         """Return whether the preview is ready and not promoted. The list always says it."""
         return submissions.awaits_sign_off(await self._reader.submissions(offer))
 

@@ -257,7 +257,7 @@ async def test_a_publish_runs_and_waits_for_sign_off(stand: Stand) -> None:
         (settled.operation_id, OperationKind.PUBLISH, OperationState.PREVIEW)
     ]
     assert (status.awaits_sign_off, waiting.awaits_sign_off) == (False, True)
-    assert await stand.marketplace.awaits_sign_off(stand.offer)
+    assert await stand.marketplace.may_await_sign_off(stand.offer)
     assert await stand.effects("publish") == 1
 
 
@@ -277,7 +277,7 @@ async def test_going_live_does_what_its_promotion_says(stand: Stand) -> None:
     assert [running.state, live.state] == [OperationState.RUNNING, OperationState.LIVE]
     assert (newest.id, newest.kind) == (live.operation_id, OperationKind.GO_LIVE)
     assert publish_id in [each.id for each in await stand.marketplace.operations(stand.offer)]
-    assert not await stand.marketplace.awaits_sign_off(stand.offer)
+    assert not (await stand.marketplace.status(stand.offer)).awaits_sign_off
     assert stand.marketplace.promotion(**await stand.slots()).is_empty
 
 
@@ -320,7 +320,7 @@ async def test_a_running_publish_can_be_cancelled_and_an_ended_one_cannot(stand:
     canceled = await stand.look(begun, OperationKind.PUBLISH)
 
     assert canceled.state is OperationState.CANCELED
-    assert not await stand.marketplace.awaits_sign_off(stand.offer)
+    assert not (await stand.marketplace.status(stand.offer)).awaits_sign_off
     with pytest.raises(errors.Refused):
         await stand.marketplace.cancel(stand.offer, begun, [])
     assert await stand.operations() == [("publish", None), ("goLive", None), ("publish", "canceled")]
@@ -338,7 +338,7 @@ async def test_a_failure_names_its_step_and_its_reasons_without_markup(stand: St
     for error, reason in zip(failed.errors, ("No agent.", "No footer."), strict=True):
         assert error.startswith("Certification: ")
         assert reason in error
-    assert not await stand.marketplace.awaits_sign_off(stand.offer)
+    assert not (await stand.marketplace.status(stand.offer)).awaits_sign_off
 
 
 async def test_the_name_of_an_accepted_request_is_recorded_at_once(stand: Stand) -> None:

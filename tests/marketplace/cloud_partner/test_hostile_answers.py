@@ -53,7 +53,7 @@ USES: dict[str, Callable[[CloudPartnerMarketplace], Awaitable[object]]] = {
     "list": lambda client: client.operations(KEY),
     "look": lambda client: client.look(KEY, GUID),
     "look at a go-live": lambda client: client.look(KEY, GUID, OperationKind.GO_LIVE),
-    "sign-off": lambda client: client.awaits_sign_off(KEY),
+    "sign-off": lambda client: client.may_await_sign_off(KEY),
     "put": lambda client: client.put_offer(KEY, DEFINITION, replace=True, sole_writer=True, attempt=Attempt()),
     "put again": lambda client: client.put_offer(
         KEY, DEFINITION, replace=False, sole_writer=True, attempt=Attempt(repeated=True)

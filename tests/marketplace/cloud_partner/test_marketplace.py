@@ -626,10 +626,14 @@ async def test_operations_of_a_missing_offer_are_not_found() -> None:
 
 
 @pytest.mark.parametrize(("word", "awaits"), [(WAITING, True), ("running", False)])
-async def test_the_offers_status_says_if_it_awaits_sign_off(word: str, awaits: bool) -> None:  # noqa: FBT001
+async def test_after_a_failed_go_live_the_offers_status_says_if_it_awaits_sign_off(
+    word: str,
+    awaits: bool,  # noqa: FBT001
+) -> None:
     service = Service(document("1.0.0"))
+    service.listed = [{"id": "op-1", "submissionType": "GoLive", "submissionState": "failed"}]
     service.status = {"status": word, "steps": []}
-    assert await service.marketplace().awaits_sign_off(OFFER) is awaits
+    assert (await service.marketplace().status(OFFER)).awaits_sign_off is awaits
 
 
 @pytest.mark.parametrize(("word", "awaits"), [(WAITING, True), ("running", True), ("canceled", False)])
@@ -639,7 +643,7 @@ async def test_a_publish_that_ended_at_sign_off_waits_unless_the_offers_status_s
 ) -> None:
     service = Service(document("1.0.0"))
     service.status = {"status": word, "steps": []}
-    assert await service.marketplace().awaits_sign_off(OFFER, otherwise=True) is awaits
+    assert await service.marketplace().may_await_sign_off(OFFER) is awaits
 
 
 # Looking at an operation
@@ -731,7 +735,7 @@ async def test_any_answer_leads_to_a_result_or_a_typed_error(draft: object, answ
     for call in (
         lambda: marketplace.look(OFFER, "op-1"),
         lambda: marketplace.operations(OFFER),
-        lambda: marketplace.awaits_sign_off(OFFER),
+        lambda: marketplace.may_await_sign_off(OFFER),
         lambda: marketplace.read_slot(OFFER, Slot.PREVIEW),
         lambda: service.edit(image("1.1.0")),
         lambda: service.put_offer(json.dumps(document()), replace=True, repeated=True, sole_writer=True),

@@ -68,7 +68,7 @@ async def test_an_offer_goes_from_draft_to_live(publisher: Publisher) -> None:
     publisher.by_hand.clock.advance(5 * DAY)
     report = await marketplace.look(offer, live, OperationKind.GO_LIVE)
     assert (report.state, report.operation_id) == (OperationState.LIVE, f"{number}:live")
-    assert not await marketplace.awaits_sign_off(offer)
+    assert not await marketplace.may_await_sign_off(offer)
     production = await publisher.slot(Slot.PRODUCTION)
     assert production is not None
     assert [str(each) for each in production.versions] == [
