@@ -115,13 +115,13 @@ Action: TypeAlias = Annotated[
 
 
 class Fault(_Strict):
-    """An action and the calls it hits."""
+    """An action, and the calls that it hits."""
 
     id: int = 0
     call: CallName | Literal["any"] = "any"
     slot: SlotName | None = None
     offer: str | None = None
-    times: int = Field(default=1, ge=-1, description="-1: for ever")
+    times: int = Field(default=1, ge=-1, description="how many calls to hit; -1: all until it is removed")
     after: int = Field(default=0, ge=0, description="let this many matching calls pass first")
     action: Action
 
@@ -151,7 +151,7 @@ class StepFault(_Strict):
 def take_due(faults: list[Fault], call: str, offer_id: str | None, slot: str | None) -> list[Action]:
     """Return the actions that hit one call, and remove faults that are used up.
 
-    At most one of the actions replaces the answer. Further faults that would wait for the next call.
+    At most one of the actions replaces the answer. A further fault that would replace it waits for the next call.
     """
     due: list[Action] = []
     answered = False

@@ -27,7 +27,13 @@ LogEntry: TypeAlias = dict[str, object]
 
 
 class SandboxMarketplace:
-    """Publishers with their offers, on one clock."""
+    """Publishers with their offers, on one clock.
+
+    Attributes:
+        account: The publisher that owns new products of the Product Ingestion API, because no request names one.
+        account_alone: Whether only the products of that publisher are listed.
+        owners: Other owners of new products, by external ID.
+    """
 
     def __init__(
         self,
@@ -40,8 +46,6 @@ class SandboxMarketplace:
         account: str = DEFAULT_ACCOUNT,
     ) -> None:
         """Start with the state file if there is one, else empty.
-
-        New products of the Product Ingestion API belong to the publisher `account`, because no request names one.
 
         Raises:
             ValueError: The file is not a state file.
@@ -128,8 +132,8 @@ class SandboxMarketplace:
                     if view.plan.id == step_id and view.status != "complete":
                         view.plan.fault = fault
 
-    def too_many(self) -> float | None:
-        """Count a request. Return None, or the seconds to stay away if it exceeds the rate limit.
+    def retry_after(self) -> float | None:
+        """Count a request. Return None if it is within the rate limit, else the seconds after which to send it again.
 
         A refused request does not count. Otherwise clients that keep trying would never be admitted.
         """

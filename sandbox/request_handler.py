@@ -49,19 +49,19 @@ class Api(Protocol):
         """Return the answer to a refused call."""
         ...
 
-    def too_many(self, stay_away: float, call: ApiCall) -> Response:
-        """Return the answer to one request too many, which asks the client to stay away for some seconds."""
+    def too_many(self, retry_after: float, call: ApiCall) -> Response:
+        """Return the answer to one request too many, with the seconds after which to send it again."""
         ...
 
 
 async def handle_request(marketplace: SandboxMarketplace, api: Api, name: str, request: Request) -> Response:
     """Answer one API request; `name` is that of the call, as far as the route says it."""
-    arrived, stay_away = datetime.now(UTC), marketplace.too_many()
+    arrived, retry_after = datetime.now(UTC), marketplace.retry_after()
     body = await request.body()
     subject = api.subject_of(marketplace, name, request, body)
-    if stay_away is not None:
+    if retry_after is not None:
         call = ApiCall(marketplace, request, subject, body, await marketplace.clock.now(), arrived)
-        response = api.too_many(stay_away, call)
+        response = api.too_many(retry_after, call)
         _log(call, response, [])
         return response
     known = marketplace.state.publishers.get(subject.publisher_id)

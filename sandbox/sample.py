@@ -34,7 +34,7 @@ class DemoError(Exception):
 
 
 class Screen:
-    """Writes lines, each after the name of the program that it is from. They have colours on a terminal."""
+    """The output of the demo: lines after the names of their programs, in colours on a terminal."""
 
     def __init__(self, console: Console) -> None:
         """Write to `console`."""

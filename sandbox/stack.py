@@ -17,13 +17,13 @@ LAST_LINES = 15
 LONGEST_LINE = 2**20
 
 # This shell outlives us, and is sent the process IDs of our programs. If its input ends without a last empty line, we
-# died without stopping them, and it stops them. A signal on the death of a parent exists on Linux only.
+# died without stopping them, and it stops them. Only Linux can signal a process when its parent dies.
 LEASH = (
     'while read -r line; do pids=$line; done; [ -n "$pids" ] || exit 0;'
     " kill -TERM $pids 2>/dev/null; sleep 5; kill -KILL $pids 2>/dev/null"
 )
 
-KILLED = {0, -signal.SIGTERM, -signal.SIGKILL}
+STOPPED = {0, -signal.SIGTERM, -signal.SIGKILL}
 """Exit statuses of a program that was stopped. With any other the program has failed."""
 
 
@@ -109,7 +109,7 @@ class Stack:
             status = await self._run(program)
             if self._stopping:
                 return
-            if not program.restarts or status not in KILLED:
+            if not program.restarts or status not in STOPPED:
                 if not self._failure.done():
                     last_words = self._last_words(program)
                     self._failure.set_exception(

@@ -64,6 +64,6 @@ class CloudPartnerApi:
         """Return the answer to a refused call."""
         return error_response(refused, switches.error_shape)
 
-    def too_many(self, stay_away: float, call: ApiCall) -> Response:
+    def too_many(self, retry_after: float, call: ApiCall) -> Response:
         """Return the answer to one request too many."""
-        return too_many_response(stay_away, call.switches.error_shape)
+        return too_many_response(retry_after, call.switches.error_shape)

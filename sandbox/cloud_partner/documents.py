@@ -75,7 +75,7 @@ def _value_of(value: Tree) -> object:
 
 
 def _stored_artifact(value: Tree) -> Tree:
-    """Return the signed address of the service's copy. A copy's address, or what is no address, stays as it is."""
+    """Return the signed address of the service's copy of a file. A value that is no address stays as it is."""
     address = _value_of(value)
     if not isinstance(address, str) or not address.startswith(("http://", "https://")):
         return value

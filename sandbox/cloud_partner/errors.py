@@ -17,9 +17,9 @@ def error_response(refused: RefusedError, shape: str) -> Response:
     return shaped_response(refused, error, shape)
 
 
-def too_many_response(stay_away: float, shape: str) -> Response:
+def too_many_response(retry_after: float, shape: str) -> Response:
     """Return the answer to one request too many. Its Retry-After has whole seconds."""
     refused = RefusedError(429, "TooManyRequests", "The rate limit is exceeded. Try again later.")
     response = error_response(refused, shape)
-    response.headers["Retry-After"] = str(math.ceil(stay_away))
+    response.headers["Retry-After"] = str(math.ceil(retry_after))
     return response

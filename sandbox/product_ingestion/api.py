@@ -75,9 +75,9 @@ class ProductIngestionApi:
         """Return the answer to a refused call."""
         return error_response(refused, switches)
 
-    def too_many(self, stay_away: float, call: ApiCall) -> Response:
+    def too_many(self, retry_after: float, call: ApiCall) -> Response:
         """Return the answer to one request too many."""
-        return too_many_response(stay_away, call.now)
+        return too_many_response(retry_after, call.now)
 
 
 def _subject_of_configure(marketplace: SandboxMarketplace, account: str | None, body: bytes) -> Subject:

@@ -16,7 +16,7 @@ from sandbox.product_ingestion.errors import NestedError, bad_request, error_of,
 from sandbox.product_ingestion.ids import external_id_of, product_guid
 from sandbox.product_ingestion.products import products
 from sandbox.product_ingestion.queries import listed, page_of, query_of
-from sandbox.product_ingestion.rendering import no_draft, shown, snapshot_of
+from sandbox.product_ingestion.rendering import has_no_changes, rendered, snapshot_of
 from sandbox.product_ingestion.resources import Resource, resources_in
 from sandbox.product_ingestion.schemas import address_of
 from sandbox.product_ingestion.submissions import Target
@@ -67,7 +67,7 @@ def list_products(call: ApiCall) -> Response:
     values = [
         resource
         for publisher, offer in page
-        for resource in shown(_of_type(offer, "product"), offer, "draft", ceiling, call.now, publisher.switches)
+        for resource in rendered(_of_type(offer, "product"), offer, "draft", ceiling, call.now, publisher.switches)
     ]
     return _json(listed(values, next_link))
 
@@ -85,7 +85,7 @@ def list_plans(call: ApiCall) -> Response:
     wanted = query.get("externalid")
     plans = [plan for plan in _of_type(offer, "plan") if wanted in (None, external_id_of(plan.plain))]
     page, next_link = page_of(plans, call.request, publisher.switches.page_size)
-    return _json(listed(shown(page, offer, "draft", ceiling, call.now, publisher.switches), next_link))
+    return _json(listed(rendered(page, offer, "draft", ceiling, call.now, publisher.switches), next_link))
 
 
 def read_tree(call: ApiCall) -> Response:
@@ -100,11 +100,11 @@ def read_tree(call: ApiCall) -> Response:
     if target == "draft":
         _count_read_of_draft_jobs(call, publisher, offer)
     snapshot = snapshot_of(offer, target)
-    if snapshot is None or (target == "draft" and switches.no_pending_draft == "absent" and no_draft(offer)):
+    if snapshot is None or (target == "draft" and switches.no_pending_draft == "absent" and has_no_changes(offer)):
         status = switches.tree_absent_status
         code = "badRequest" if status == 400 else "notFound"  # noqa: PLR2004
         raise NestedError(status, error_of(code, f"The product has nothing at the target '{target}'."))
-    resources = shown(resources_in(snapshot.text), offer, target, ceiling, call.now, switches)
+    resources = rendered(resources_in(snapshot.text), offer, target, ceiling, call.now, switches)
     resources.append(submissions.entry_of_slot(publisher, offer, target, snapshot.publish_id, call.now))
     random.shuffle(resources)
     root = f"product/{product_guid(publisher.id, offer.id)}"
@@ -125,9 +125,9 @@ def read_resource(call: ApiCall) -> Response:
     parameters = call.request.path_params
     wanted = f"{parameters['type']}/{parameters['rest']}".lower()
     resource = next((each for each in resources_in(offer.draft.text) if each.id.lower() == wanted), None)
-    if resource is None or (publisher.switches.no_pending_draft != "shown" and no_draft(offer)):
+    if resource is None or (publisher.switches.no_pending_draft != "shown" and has_no_changes(offer)):
         raise not_found(f"There is no resource {wanted} in the draft.")
-    return _json(shown([resource], offer, "draft", ceiling, call.now, publisher.switches)[0])
+    return _json(rendered([resource], offer, "draft", ceiling, call.now, publisher.switches)[0])
 
 
 def list_submissions(call: ApiCall) -> Response:
@@ -172,7 +172,7 @@ def read_job_detail(call: ApiCall) -> Response:
     partly = job.result == "failed" and written
     if offer is None or (job.result != "succeeded" and not partly):
         raise not_found("The job has no details.")
-    resources = shown(written, offer, "draft", ceiling, call.now, publisher.switches)
+    resources = rendered(written, offer, "draft", ceiling, call.now, publisher.switches)
     return _json({"$schema": _DETAIL_SCHEMA, "resources": resources})
 
 

@@ -12,7 +12,7 @@ from sandbox.state import Offer
 
 
 def merge(before: Iterable[Resource], changes: Sequence[Resource]) -> list[Resource]:
-    """Return the draft after the changes. Each of them is a whole resource, or deletes one."""
+    """Return the draft after the changes. Each change is a whole resource, which replaces or deletes one."""
     merged = {resource.id: resource for resource in before}
     for resource in changes:
         merged[resource.id] = resource
@@ -36,21 +36,25 @@ def _clean(configuration: Resource, now: datetime) -> Resource:
     plain, spelled = versions_of(configuration.plain), configuration.spelled.get("vmImageVersions")
     if not isinstance(spelled, list):
         return configuration
-    kept = [(meant, written) for meant, written in zip(plain, spelled, strict=True) if state_of(meant) != "deleted"]
-    for meant, written in kept:
-        if not is_active(meant):
-            _set_date(meant, written, now)
-    configuration.plain["vmImageVersions"] = [meant for meant, _ in kept]
-    configuration.spelled["vmImageVersions"] = [written for _, written in kept]
+    kept = [
+        (entry, spelled_entry)
+        for entry, spelled_entry in zip(plain, spelled, strict=True)
+        if state_of(entry) != "deleted"
+    ]
+    for entry, spelled_entry in kept:
+        if not is_active(entry):
+            _set_date(entry, spelled_entry, now)
+    configuration.plain["vmImageVersions"] = [entry for entry, _ in kept]
+    configuration.spelled["vmImageVersions"] = [spelled_entry for _, spelled_entry in kept]
     return configuration
 
 
-def _set_date(meant: dict[str, Any], written: dict[str, Any], now: datetime) -> None:
-    schedule = members_of(meant.get("deprecationSchedule"))
+def _set_date(entry: dict[str, Any], spelled_entry: dict[str, Any], now: datetime) -> None:
+    schedule = members_of(entry.get("deprecationSchedule"))
     days = days_of(str(schedule.get("dateOffset", "")))
     if days is not None and "date" not in schedule:
         date = f"{now + timedelta(days=days):%Y-%m-%d}"
-        meant["deprecationSchedule"]["date"] = written["deprecationSchedule"]["date"] = date
+        entry["deprecationSchedule"]["date"] = spelled_entry["deprecationSchedule"]["date"] = date
 
 
 def published_alone(offer: Offer, after: Sequence[Resource], named: Sequence[Resource]) -> str:

@@ -101,12 +101,12 @@ def error_response(refused: RefusedError, switches: Switches) -> Response:
     return shaped_response(refused, shaped(error, switches), switches.error_shape)
 
 
-def too_many_response(stay_away: float, now: datetime) -> Response:
+def too_many_response(retry_after: float, now: datetime) -> Response:
     """Return the answer to one request too many, as Microsoft Graph gives it. Its Retry-After has a fraction."""
     refused = RefusedError(429, "TooManyRequests", "Too many requests. Try again later.")
     request_id = str(uuid.uuid4())
     inner = {"date": f"{now:%Y-%m-%dT%H:%M:%S}", "request-id": request_id, "client-request-id": request_id}
     error = {"code": refused.code, "message": refused.message, "innerError": inner}
     response = shaped_response(refused, error, "documented")
-    response.headers["Retry-After"] = f"{stay_away:.3f}"
+    response.headers["Retry-After"] = f"{retry_after:.3f}"
     return response

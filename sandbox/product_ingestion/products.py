@@ -13,7 +13,7 @@ def products(marketplace: SandboxMarketplace, account: str | None, *, listed: bo
     """Yield the products that a client can see, starting with those of the sandbox's own account.
 
     Args:
-        marketplace: Has the products.
+        marketplace: The marketplace.
         account: The only publisher that the client's token is for, if there is one.
         listed: Whether to yield only products that can be listed and found by their external IDs.
     """

@@ -19,7 +19,7 @@ def query_of(request: Request) -> dict[str, str]:
 def page_of(items: Sequence[_Item], request: Request, page_size: int) -> tuple[Sequence[_Item], str | None]:
     """Return the requested page, and the address of the next one.
 
-    Nothing in the continuation token needs escaping, so that clients of both kinds can follow the link.
+    Nothing in its continuation token needs escaping, so that a client may escape the address again or not.
     """
     query = query_of(request)
     size, token = query.get("maxpagesize", str(page_size)), query.get("continuationtoken", "p0")

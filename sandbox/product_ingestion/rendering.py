@@ -27,12 +27,12 @@ def snapshot_of(offer: Offer, target: Target) -> Snapshot | None:
     return {"draft": offer.draft, "preview": offer.preview, "live": offer.production}[target]
 
 
-def no_draft(offer: Offer) -> bool:
+def has_no_changes(offer: Offer) -> bool:
     """Return whether the draft has no change to publish."""
     return offer.production is not None and offer.draft.fingerprint == offer.production.fingerprint
 
 
-def shown(
+def rendered(
     resources: Sequence[Resource],
     offer: Offer,
     target: Target,
@@ -41,10 +41,10 @@ def shown(
     switches: Switches,
 ) -> list[dict[str, Any]]:
     """Return the JSON of the resources of a target."""
-    return [_shown(resource, offer, target, ceiling, now, switches) for resource in resources]
+    return [_rendered(resource, offer, target, ceiling, now, switches) for resource in resources]
 
 
-def _shown(
+def _rendered(
     resource: Resource, offer: Offer, target: Target, ceiling: str | None, now: datetime, switches: Switches
 ) -> dict[str, Any]:
     copy = resource.copy()
@@ -81,9 +81,9 @@ def _show_configuration(
             spelled["vmImageVersions"] = []
         elif switches.ceiling_hides == "gallery_versions" and is_newer(_SHOWS_GALLERIES, ceiling or "2022-03-01"):
             spelled["vmImageVersions"] = [
-                written
-                for meant, written in zip(plain["vmImageVersions"], versions, strict=True)
-                if not _has_gallery(meant)
+                spelled_entry
+                for entry, spelled_entry in zip(plain["vmImageVersions"], versions, strict=True)
+                if not _has_gallery(entry)
             ]
     if switches.stale_draft_booleans and target == "draft" and offer.production is not None:
         live = next((each for each in resources_in(offer.production.text) if each.id == resource.id), None)
