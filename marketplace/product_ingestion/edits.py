@@ -43,7 +43,7 @@ from marketplace.product_ingestion.wanted_images import WantedImage, by_version,
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import bounded, listed
 
-STICKY = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
+PERMANENT_CAPABILITIES = ("supportsNVMe", "supportsCloudInit", "supportsSriov", "supportsBackup")
 """Capabilities that cannot be turned off once published. A draft may wrongly show them as off."""
 
 READ_ONLY = frozenset({"validations"})
@@ -265,7 +265,7 @@ def _configuration_text(plan: PlanConfigurations, product: str, changes: _Change
     base = plan.base
     root = base.resource.node
     entries = [edited(one.node, _new_lifecycle(one, changes.lifecycles)) for one in changes.restored] + changes.added
-    splices = [*changes.splices, *_schema_today(root), *_kept_on(plan)]
+    splices = [*changes.splices, *_schema_today(root), *_kept_capabilities(plan)]
     for version in base.versions:
         splices += _new_lifecycle(version, changes.lifecycles)
     for version, texts in changes.images:
@@ -319,12 +319,12 @@ def _identity(configuration: Resource, product: str) -> list[tuple[str, str]]:
     return found
 
 
-def _kept_on(plan: PlanConfigurations) -> list[Splice]:
+def _kept_capabilities(plan: PlanConfigurations) -> list[Splice]:
     """Return the edits that turn on the capabilities that are on in another slot."""
     properties = plan.base.resource.node.get("vmProperties")
     elsewhere = [one.resource.node.get("vmProperties") for one in plan.slots.values()]
     splices: list[Splice] = []
-    for name in STICKY:
+    for name in PERMANENT_CAPABILITIES:
         here = properties.get(name) if properties is not None else None
         others = [node.get(name) for node in elsewhere if node is not None]
         if (

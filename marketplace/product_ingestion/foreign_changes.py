@@ -15,7 +15,7 @@ from typing import Any
 from marketplace.errors import ForeignChanges
 from marketplace.model import ImageVersion, Scope
 from marketplace.product_ingestion.configurations import Configuration, configuration
-from marketplace.product_ingestion.edits import STICKY
+from marketplace.product_ingestion.edits import PERMANENT_CAPABILITIES
 from marketplace.product_ingestion.references import PRODUCT, PROPERTY
 from marketplace.product_ingestion.resources import VERSIONS, Resource, Tree, differing, with_members
 from marketplace.wording import one_line
@@ -38,7 +38,7 @@ def refuse(draft: Tree | None, published: Tree | None, scope: Scope, plans: Coll
     ForeignChanges.raise_for(
         f"{change}. It was never published. Publish or revert it in Partner Center, or set "
         '"foreign_edits": "include" to publish it too.'
-        for change in found(draft, published, scope, plans)
+        for change in changes_by_others(draft, published, scope, plans)
     )
 
 
@@ -55,7 +55,7 @@ def refuse_gone(versions: Iterable[ImageVersion]) -> None:
     )
 
 
-def found(draft: Tree | None, published: Tree | None, scope: Scope, plans: Collection[str]) -> list[str]:
+def changes_by_others(draft: Tree | None, published: Tree | None, scope: Scope, plans: Collection[str]) -> list[str]:
     """Return a sentence without its full stop for every resource that others changed."""
     if draft is None or published is None:
         return []
@@ -95,7 +95,7 @@ def _comparable(
     for members in (before, after):
         members.pop(VERSIONS, None)
     if isinstance(after.get("vmProperties"), dict) and isinstance(before.get("vmProperties"), dict):
-        after["vmProperties"] = _kept_on(after["vmProperties"], before["vmProperties"])
+        after["vmProperties"] = _kept_capabilities(after["vmProperties"], before["vmProperties"])
     if held is not None and was is not None:
         added_types = _added_image_types(held, was)
         after["skus"] = [
@@ -106,9 +106,9 @@ def _comparable(
     return before, after
 
 
-def _kept_on(drafted: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+def _kept_capabilities(drafted: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: True if name in STICKY and value is False and published.get(name) is True else value
+        name: True if name in PERMANENT_CAPABILITIES and value is False and published.get(name) is True else value
         for name, value in drafted.items()
     }
 

@@ -27,8 +27,8 @@ PLAIN = configuration(version("1.0.0"))
 [SKU] = PLAIN["skus"]
 
 
-def found(draft: Tree | None, published: Tree | None, scope: Scope = Scope.WHOLE, *plans: str) -> list[str]:
-    return foreign_changes.found(draft, published, scope, plans or ("lts",))
+def changes(draft: Tree | None, published: Tree | None, scope: Scope = Scope.WHOLE, *plans: str) -> list[str]:
+    return foreign_changes.changes_by_others(draft, published, scope, plans or ("lts",))
 
 
 def offer(*listed: dict[str, Any]) -> Tree:
@@ -39,14 +39,14 @@ def test_a_changed_resource_is_named_with_its_members_and_advice() -> None:
     draft = offer(product(), of_property(termsOfUse="Be mean.", categories={"compute": ["web"]}), plan())
     published = offer(product(), of_property(), plan())
     sentence = f"property public/main (property/{P}/public/main) was changed in the draft: categories, termsOfUse"
-    assert found(draft, published) == [sentence]
+    assert changes(draft, published) == [sentence]
     with pytest.raises(errors.ForeignChanges, match='Partner Center, or set "foreign_edits": "include"'):
         foreign_changes.refuse(draft, published, Scope.WHOLE, ["lts"])
 
 
 def test_new_and_missing_resources_are_changes() -> None:
     draft, published = offer(product(), plan(), plan("edge")), offer(product(), plan(), of_property())
-    assert found(draft, published) == [
+    assert changes(draft, published) == [
         f"plan edge (plan/{P}/{PLANS['edge']}) is new in the draft",
         f"property public/main (property/{P}/public/main) is gone from the draft",
     ]
@@ -80,7 +80,7 @@ def test_new_and_missing_resources_are_changes() -> None:
 def test_differences_that_are_not_changes_to_a_person_are_ignored(
     drafted: dict[str, Any], published: dict[str, Any]
 ) -> None:
-    assert found(tree(plan(), drafted), tree(plan(), published)) == []
+    assert changes(tree(plan(), drafted), tree(plan(), published)) == []
 
 
 @pytest.mark.parametrize(
@@ -95,28 +95,28 @@ def test_differences_that_are_not_changes_to_a_person_are_ignored(
     ids=["ports", "capability off", "capability on", "sku without images", "no sku"],
 )
 def test_other_members_of_a_technical_configuration_count(drafted: dict[str, Any]) -> None:
-    assert len(found(tree(plan(), drafted), tree(plan(), PLAIN))) == 1
+    assert len(changes(tree(plan(), drafted), tree(plan(), PLAIN))) == 1
 
 
 def test_order_signed_urls_and_submissions_are_ignored() -> None:
     draft = offer(plan(), listing_asset("one"), product(), submission("draft", "0"))
     published = offer(product(), plan(), listing_asset("two"), submission("live", "12"))
-    assert found(draft, published) == []
-    assert len(found(offer(listing_asset("one", fileName="x.png")), offer(listing_asset("two")))) == 1
+    assert changes(draft, published) == []
+    assert len(changes(offer(listing_asset("one", fileName="x.png")), offer(listing_asset("two")))) == 1
 
 
 def test_the_order_of_items_is_ignored_and_their_number_counts() -> None:
     one, other = {"label": "ssh"}, {"label": "web"}
     draft, published = PLAIN | {"openPorts": [one, other]}, PLAIN | {"openPorts": [other, one]}
-    assert found(tree(plan(), draft), tree(plan(), published)) == []
+    assert changes(tree(plan(), draft), tree(plan(), published)) == []
     assert (
-        len(found(tree(plan(), PLAIN | {"openPorts": [one, one]}), tree(plan(), PLAIN | {"openPorts": [one]}))) == 1
+        len(changes(tree(plan(), PLAIN | {"openPorts": [one, one]}), tree(plan(), PLAIN | {"openPorts": [one]}))) == 1
     )
 
 
 def test_an_offer_that_was_never_published_has_no_changes_by_others() -> None:
-    assert found(offer(product(), plan()), None) == []
-    assert found(None, offer(product(), plan())) == []
+    assert changes(offer(product(), plan()), None) == []
+    assert changes(None, offer(product(), plan())) == []
 
 
 def test_for_a_modular_publish_only_its_plans_count() -> None:
@@ -125,12 +125,12 @@ def test_for_a_modular_publish_only_its_plans_count() -> None:
     published = offer(product(), plan(), plan("edge"), PLAIN, edge, page)
     ports = {"openPorts": [{"label": "ssh"}]}
     draft = offer(product(), plan(), plan("edge"), PLAIN | ports, edge | ports, page | {"title": "B"})
-    assert len(found(draft, published)) == 3
-    assert [each.split(" (")[0] for each in found(draft, published, Scope.MODULAR, "edge")] == [
+    assert len(changes(draft, published)) == 3
+    assert [each.split(" (")[0] for each in changes(draft, published, Scope.MODULAR, "edge")] == [
         "virtual-machine-plan-technical-configuration of plan edge"
     ]
     changed = offer(product(alias="Other"), plan(), plan("edge"), PLAIN, edge, page)
-    assert len(found(changed, published, Scope.MODULAR, "edge")) == 1
+    assert len(changes(changed, published, Scope.MODULAR, "edge")) == 1
 
 
 def test_a_resource_is_assigned_to_its_plan_by_its_id() -> None:
@@ -140,5 +140,5 @@ def test_a_resource_is_assigned_to_its_plan_by_its_id() -> None:
         "name": "A",
     }
     draft, published = offer(plan(), page | {"name": "B"}), offer(plan(), page)
-    assert len(found(draft, published, Scope.MODULAR, "lts")) == 1
-    assert found(draft, published, Scope.MODULAR, "edge") == []
+    assert len(changes(draft, published, Scope.MODULAR, "lts")) == 1
+    assert changes(draft, published, Scope.MODULAR, "edge") == []
