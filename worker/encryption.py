@@ -1,4 +1,4 @@
-"""Payload encryption: what a history holds can be read by who holds the key."""
+"""Payload encryption: only those who have the key can read what a history holds."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ KEY_SIZES = {16, 24, 32}
 
 
 class EncryptionCodec(PayloadCodec):
-    """AES-GCM with named keys: the first encrypts, all decrypt, so that keys can be changed while runs go on.
+    """AES-GCM with named keys. The first encrypts, all decrypt, so that keys can be rotated while runs go on.
 
-    A payload that is not encrypted passes, so that people may start runs with the plain CLI. One whose key is not
-    held, or that was tampered with, passes as it is: whoever reads it refuses it by its encoding, where an error
-    here would keep the workflow from ever finishing a task.
+    A payload that is not encrypted is passed on, so that people can start runs with the plain CLI. A payload that
+    cannot be decrypted is passed on, too: its reader refuses it by its encoding. An error here would keep the
+    workflow from ever completing a task.
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
-        """Take the keys, by id.
+        """Create the codec.
 
         Args:
             keys: Key id to key of 16, 24 or 32 bytes; at least one.
@@ -32,11 +32,11 @@ class EncryptionCodec(PayloadCodec):
         self._key_id = next(iter(keys))
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Encrypt."""
+        """Return the payloads, each encrypted with the first key."""
         return [self._encrypted(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """Decrypt what can be."""
+        """Return the payloads, decrypted where they can be."""
         return [self._decrypted(payload) for payload in payloads]
 
     def _encrypted(self, payload: Payload) -> Payload:

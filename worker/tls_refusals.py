@@ -24,7 +24,7 @@ def refusal(said: str, options: ClientConnectConfig) -> str | None:
         # True is what the SDK sets where there is a key and nothing about TLS.
         variable, cause = (
             ("TEMPORAL_API_KEY", " because of the API key")
-            if options["tls"] is True
+            if options.get("tls") is True
             else ("TEMPORAL_TLS, TEMPORAL_TLS_*", "")
         )
         return (
@@ -37,7 +37,7 @@ def refusal(said: str, options: ClientConnectConfig) -> str | None:
         return _server_certificate(found[1], address)
     if found := re.search(ALERTS, said):
         return _client_certificate(found[1], options)
-    if "400 Bad Request" in said and "tls" in options:  # a proxy that asks for certificates, such as nginx
+    if "400 Bad Request" in said and options.get("tls"):  # a proxy that asks for certificates, such as nginx
         return _client_certificate("400 Bad Request", options)
     return None
 

@@ -1,4 +1,4 @@
-"""`PAYLOAD_ENCRYPTION_KEYS`: what a history holds can be read by who holds the key."""
+"""`PAYLOAD_ENCRYPTION_KEYS`: only those who have the key can read what a history holds."""
 
 import base64
 import itertools
@@ -46,13 +46,13 @@ async def test_what_is_encrypted_comes_back_and_shows_nothing() -> None:
     assert await codec.decode([sealed]) == [PLAIN]
 
 
-async def test_the_same_payload_is_never_encrypted_alike() -> None:
+async def test_the_same_payload_is_never_encrypted_to_the_same_bytes() -> None:
     one, two = await EncryptionCodec({"key": OLD}).encode([PLAIN, PLAIN])
 
     assert one.data != two.data
 
 
-async def test_after_a_change_of_keys_the_first_encrypts_and_all_decrypt() -> None:
+async def test_the_first_key_encrypts_and_all_decrypt() -> None:
     [before] = await EncryptionCodec({"old": OLD}).encode([PLAIN])
     changed = EncryptionCodec({"new": NEW, "old": OLD})
     [after] = await changed.encode([PLAIN])
@@ -141,7 +141,7 @@ def payloads(value: object) -> list[dict[str, Any]]:
     return [payload for name, each in value.items() if name != "searchAttributes" for payload in payloads(each)]
 
 
-async def test_who_has_no_key_can_still_start_a_run(encrypted: Client, desk: Desk) -> None:
+async def test_a_run_can_be_started_without_a_key(encrypted: Client, desk: Desk) -> None:
     run = await desk.temporal.client.start_workflow(
         "CheckLastOperationStatus",
         {"publisher_id": desk.publisher, "offer_id": OFFER, "bogus": 1},
@@ -160,7 +160,7 @@ async def test_an_input_that_the_worker_cannot_decrypt_fails_the_run(encrypted: 
     assert "encrypted with a key that the worker does not have" in error.message
 
 
-async def test_a_failure_is_told_in_clear_text(encrypted: Client, desk: Desk) -> None:
+async def test_a_failure_message_is_not_encrypted(encrypted: Client, desk: Desk) -> None:
     error = await failure_of(await start(encrypted, "UpdateOfferAndPublish", desk.images("4.2.1")))
 
     assert error.type == "OfferNotFound"

@@ -124,8 +124,9 @@ def test_a_connection_that_is_closed_without_a_word_is_tried_again(said: str) ->
     assert "it may refuse the client certificate" in (closed(said, mutual) or "")
 
 
-def test_another_answer_of_http_without_tls_is_no_refused_certificate() -> None:
-    options: ClientConnectConfig = {"target_host": "temporal.example:7233"}
+@pytest.mark.parametrize("tls", [{}, {"tls": False}])
+def test_without_tls_an_answer_of_http_is_no_refused_certificate(tls: ClientConnectConfig) -> None:
+    options: ClientConnectConfig = {"target_host": "temporal.example:7233", **tls}
 
     assert refusal("while receiving response with status: 400 Bad Request", options) is None
 
