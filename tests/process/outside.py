@@ -92,16 +92,13 @@ class Outside:
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.read()
         host = request.host.partition(":")[0]
-        match host:
-            case "login.test":
-                response = await self._entra(request, body.decode())
-            case "marketplace.test":
-                response = await self._marketplace(request, body.decode())
-            case "hooks.test":
-                # The first one fails, which is logged and tried again.
-                response = web.Response(status=200 if self.of(host) else 503)
-            case _:
-                response = web.Response()
+        if host == ENTRA:
+            response = await self._entra(request, body.decode())
+        elif host == MARKETPLACE:
+            response = await self._marketplace(request, body.decode())
+        else:
+            # The first notification fails, which is logged and tried again.
+            response = web.Response(status=503 if host == WEBHOOK and not self.of(host) else 200)
         sent = "\n".join(
             f"{name.lower()}: {value}" for name, value in request.headers.items() if name.lower() not in OF_ONE_HOP
         )
