@@ -55,6 +55,17 @@ def test_every_program_that_stays_up_has_a_health_check_and_restarts_and_the_one
         assert ("healthcheck" in service) != (one_shot or name == "worker"), name
 
 
+def test_the_image_is_built_once_and_never_asked_of_a_registry() -> None:
+    assert {name for name, service in SERVICES.items() if "build" in service} == {"worker"}
+    assert {SERVICES[name]["image"] for name in OURS} == {SERVICES["worker"]["image"]}
+    # With `build` Compose builds what is missing, without it would pull: anybody can publish an image of this name.
+    assert {name: SERVICES[name].get("pull_policy") for name in OURS} == {
+        "worker": None,
+        "sandbox": "never",
+        "codec-server": "never",
+    }
+
+
 def test_every_image_is_pinned_in_one_place_to_a_version() -> None:
     foreign = {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
     assert set(foreign.values()) == set(COMPOSE["x-images"].values())
