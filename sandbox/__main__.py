@@ -23,7 +23,7 @@ WIDTH = 90
 """The longest line in the description of a switch, without its indentation."""
 
 
-def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
         description="A local marketplace to rehearse on.",
@@ -60,7 +60,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME=VALUE",
         help="set a switch (see below) for new publishers; VALUE is JSON or a word; may be repeated",
     )
-    return parser.parse_args(words)
+    return parser.parse_args()
 
 
 def described_switches() -> list[str]:
@@ -102,9 +102,9 @@ def switch_of(setting: str) -> tuple[str, object]:
         return name, text
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Serve until SIGINT or SIGTERM. Return 0, or 1 if the sandbox cannot start."""
-    arguments = _arguments(words)
+    arguments = _arguments()
     try:
         marketplace = SandboxMarketplace(
             clock=SpeedClock(arguments.speed),

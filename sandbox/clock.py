@@ -15,8 +15,8 @@ class Clock(Protocol):
 class SpeedClock:
     """A clock that runs faster than the wall clock, and jumps ahead on demand."""
 
-    def __init__(self, speed: float = 1.0, start: datetime | None = None) -> None:
-        """Start at `start`, by default at the wall clock's time.
+    def __init__(self, speed: float = 1.0) -> None:
+        """Start at the wall clock's time.
 
         Raises:
             ValueError: The speed is not above 0.
@@ -25,7 +25,7 @@ class SpeedClock:
             raise ValueError(f"the speed of the clock must be above 0, not {speed}")
         self.speed = speed
         self._wall_origin = datetime.now(UTC)
-        self._origin = start or self._wall_origin
+        self._origin = self._wall_origin
 
     async def now(self) -> datetime:
         """Return the sandbox's time."""

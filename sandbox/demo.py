@@ -11,7 +11,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -63,9 +63,9 @@ USERS_SETTINGS = (
 """Prefixes of variables that must not reach the demo. They may name a real Temporal, marketplace or Azure."""
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the demo. Return 0 if it was stopped or has reached `--until`, 1 if it failed, 2 if it cannot start."""
-    arguments = _arguments(words)
+    arguments = _arguments()
     screen = Screen(Console(highlight=False))
     try:
         check_ports(arguments)
@@ -85,7 +85,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     def port(name: str, usual: int) -> int | str:
         return os.environ.get(name) or usual
 
@@ -108,7 +108,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--speed", type=float, default=SPEED, help="sandbox seconds per real second (default: %(default)g)"
     )
     parser.add_argument("--until", choices=["preview", "approval", "live"], help="stop there instead of staying up")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args()
     if arguments.marketplace_api not in BASES:  # argparse does not check a default
         parser.error(f"MARKETPLACE_API must be one of {', '.join(BASES)}, not {arguments.marketplace_api!r}")
     if arguments.state is None:

@@ -37,9 +37,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serve(marketplace: SandboxMarketplace, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve the marketplace while the context lasts; yield the base address. Port 0 takes a free port."""
-    listener = listen(host, port)
+async def serve(marketplace: SandboxMarketplace) -> AsyncIterator[str]:
+    """Serve the marketplace on a free port while the context lasts. Yield its base address."""
+    listener = listen("127.0.0.1", 0)
     server = server_of(marketplace)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -47,7 +47,7 @@ async def serve(marketplace: SandboxMarketplace, host: str = "127.0.0.1", port: 
             if task.done():
                 task.result()
             await asyncio.sleep(0.005)
-        yield f"http://{host}:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await task

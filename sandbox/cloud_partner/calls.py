@@ -93,13 +93,11 @@ def put_offer(call: ApiCall) -> Response:
         text = call.body.decode()
     except UnicodeDecodeError:
         raise RefusedError(400, "InvalidRequest", "The body is not UTF-8.") from None
-    publisher = call.marketplace.state.publishers.get(call.publisher_id)
-    new = publisher is None
-    publisher = publisher or Publisher(id=call.publisher_id, switches=call.switches)
+    # A publisher begins to exist with its first offer, if that is not refused.
+    publisher = call.known_publisher or Publisher(id=call.publisher_id, switches=call.switches)
     if_match = call.request.headers.get("if-match")
     offer, created = put(publisher, call.offer_id, text, if_match, call.now, call.tick)
-    if new:
-        call.marketplace.state.publishers[publisher.id] = publisher
+    call.marketplace.state.publishers.setdefault(publisher.id, publisher)
     call.effect = True
     switches = publisher.switches
     answer = _document(call, offer, offer.draft, offer.version)

@@ -33,7 +33,7 @@ def _ceiling(call: ApiCall) -> str | None:
 
 
 def _offer(call: ApiCall) -> tuple[Publisher, Offer]:
-    publisher = call.marketplace.state.publishers.get(call.publisher_id)
+    publisher = call.known_publisher
     offer = publisher.offers.get(call.subject.offer_id or "") if publisher else None
     if publisher is None or offer is None or offer.api != "product_ingestion":
         raise not_found("There is no such product.")
@@ -41,7 +41,7 @@ def _offer(call: ApiCall) -> tuple[Publisher, Offer]:
 
 
 def _job(call: ApiCall) -> tuple[Publisher, Job]:
-    publisher = call.marketplace.state.publishers.get(call.publisher_id)
+    publisher = call.known_publisher
     job = publisher.jobs.get(str(call.request.path_params["job"]).lower()) if publisher else None
     if publisher is None or job is None or jobs.is_forgotten(job, publisher.switches, call.now):
         raise not_found("There is no such job.")
@@ -49,8 +49,8 @@ def _job(call: ApiCall) -> tuple[Publisher, Job]:
     return publisher, job
 
 
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    return Response(render(content), status, media_type="application/json")
+def _json(content: dict[str, Any]) -> Response:
+    return Response(render(content), media_type="application/json")
 
 
 def list_products(call: ApiCall) -> Response:
