@@ -1,9 +1,7 @@
 """How a run ended is what the exit status says."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
@@ -11,14 +9,12 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.testing import WorkflowEnvironment
 
 from cli.runs import Publication, ended_badly
-from cli.statuses import OF_ERROR, Status
+from cli.statuses import Status
 from tests.cli.command import InProcess
 from tests.cli.test_releases import FAST
 from tests.desk import Desk, Run, progress_of
 from tests.process.processes import until
 from workflows.messages import PublishStage
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 async def refused(desk: Desk) -> Run:
@@ -87,21 +83,6 @@ async def test_the_wait_ends_with_the_status_of_the_runs_error_and_says_it(
     assert (ended.status, ended.out) == (status, "")
     assert ended.err.startswith(sentence)
     assert ended.err.count("\n") == 1
-
-
-def test_the_readme_says_the_status_of_every_error() -> None:
-    table = re.search(r"\| exit status \|.*\n\|[-|]+\n((?:\|.*\n)+)", README)
-    assert table is not None
-    rows = [line.strip("|").split("|") for line in table[1].splitlines()]
-    said = {error: int(row[0]) for row in rows for error in re.findall(r"`([A-Z]\w+)`", row[2])}
-    assert said == {error: status.value for error, status in OF_ERROR.items()}
-    assert [int(row[0]) for row in rows] == [status.value for status in Status]
-
-
-def test_every_error_that_the_readme_explains_has_a_status_of_its_own() -> None:
-    _, _, explained = README.partition("### What the errors mean")
-    rows = [line.split("|") for line in explained.split("\n## ", 1)[0].splitlines() if line.startswith("|")]
-    assert {error for row in rows for error in re.findall(r"`([A-Z]\w+)`", row[1])} == set(OF_ERROR)
 
 
 def test_an_error_of_no_known_type_ends_with_1() -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import re
-import shlex
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 
 import worker.connection
 from cli.__main__ import main
-from cli.arguments import program_of, read_arguments
+from cli.arguments import program_of
 from cli.runs import End
 from cli.starting import KINDS, default_id
 from cli.statuses import Status
@@ -20,7 +18,6 @@ from tests.cli.command import InProcess
 from tests.harness.processes import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-README = (EXAMPLES.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -92,15 +89,6 @@ async def test_a_server_that_never_answers_ends_with_1_and_where_it_was_looked_f
 )
 def test_a_run_has_the_id_that_the_runbook_gives_it(command: str, example: str, workflow_id: str) -> None:
     assert default_id(command, (EXAMPLES / example).read_bytes()) == workflow_id
-
-
-def test_the_commands_of_the_readme_are_commands() -> None:
-    commands = re.findall(r"^(?:sed .* \| )?offer-publisher (.*)$", README, re.MULTILINE)
-    words = [shlex.split(each, comments=True) for each in commands]
-    read = [read_arguments("offer-publisher", each) for each in words]
-    assert {each.command for each in read} >= {"publish", "watch", "go-live", "approve", "wait", "check"}
-    files = {each.file for each in read if each.command in KINDS} - {"-"}
-    assert all((EXAMPLES.parent / file).exists() for file in files)
 
 
 def test_the_command_calls_itself_what_it_was_called() -> None:

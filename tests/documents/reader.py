@@ -1,0 +1,128 @@
+"""Somebody who reads a document and types its commands."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError
+
+from tests.desk import Desk, progress_of
+from tests.documents.markdown import ROOT, document
+from tests.harness.processes import CLEAN, die_with_us
+from tests.process.processes import until
+from workflows.messages import Progress, PublishStage
+
+QUEUE = "offer-publishing"
+OFFER_RUN = "offer/fabrikam-linux/webstack-appliance"
+GO_LIVE_RUN = "go-live/fabrikam-linux/webstack-appliance"
+WITHIN = 30.0
+
+
+class Reader:
+    """Types the commands of one section after the other, in a folder that has the examples of an API."""
+
+    def __init__(self, desk: Desk, folder: Path) -> None:
+        self.desk = desk
+        self.folder = folder
+        self._left: list[str] = []
+        address = desk.temporal.client.service_client.config.target_host
+        examples, tools = folder / "examples", folder / "tools"
+        examples.mkdir()
+        for path in [*(ROOT / "examples").glob("*.json"), *(ROOT / "examples" / desk.api.name).glob("*.json")]:
+            (examples / path.name).unlink(missing_ok=True)
+            (examples / path.name).symlink_to(path)
+        tools.mkdir()
+        (tools / "offer-publisher").write_text(f'#!/bin/sh\nexec {sys.executable} -m cli "$@"\n')
+        (tools / "offer-publisher").chmod(0o755)
+        self._environment = CLEAN | {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "TEMPORAL_ADDRESS": address,
+        }
+
+    def opens(self, name: str, section: str) -> None:
+        """Begin a section, whose commands are to be typed in their order."""
+        self._left = [each.text for each in document(name).runnable() if each.section == section]
+
+    async def types(self, hint: str, **options: str) -> str:
+        """Type the next command, which has to succeed; answers with what it printed.
+
+        Args:
+            hint: What the command has to contain: scene and document stay together.
+            options: Values that the reader has found out, in place of the document's.
+        """
+        command = self._left.pop(0)
+        assert hint in command
+        for name, value in options.items():
+            command, replaced = re.subn(
+                rf"--{name.replace('_', '-')} \S+", f"--{name.replace('_', '-')} {value}", command
+            )
+            assert replaced == 1
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-eo", "pipefail", "-c", command),
+            cwd=self.folder,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            preexec_fn=die_with_us,
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), WITHIN)
+        assert process.returncode == 0, f"{command}\n{said.decode()}"
+        return said.decode()
+
+    async def end(self) -> None:
+        """Check that nothing is left to type, and end the runs."""
+        for workflow_id in (OFFER_RUN, GO_LIVE_RUN):
+            with suppress(RPCError):
+                await self.run(workflow_id).terminate()
+        assert not self._left
+
+    # What the reader finds
+
+    def run(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
+        """Return the newest run of an ID."""
+        return self.desk.temporal.client.get_workflow_handle(workflow_id)
+
+    async def starts(self, workflow: str, workflow_id: str, example: str) -> None:
+        """Start a workflow with an example, as an earlier section does."""
+        request = json.loads((self.folder / "examples" / example).read_text())
+        await self.desk.start(workflow, request, workflow_id=workflow_id)
+
+    async def until(self, workflow_id: str, ready: Callable[[Progress], bool]) -> None:
+        """Wait until a run's progress is as wanted."""
+
+        async def asked() -> bool:
+            return ready(await progress_of(self.run(workflow_id)))
+
+        await until(asked, within=WITHIN)
+
+    async def until_asked(self) -> None:
+        """Wait until the go-live waits for approval, and lists show it."""
+        await self.until(GO_LIVE_RUN, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
+        client = self.desk.temporal.client
+        query = f'WorkflowId="{GO_LIVE_RUN}" AND PublishStage="awaiting_approval" AND ExecutionStatus="Running"'
+
+        async def listed() -> bool:
+            return (await client.count_workflows(query)).count == 1
+
+        await until(listed, within=WITHIN)
+
+    async def has_been_asked(self) -> None:
+        """Bring the go-live of the example to where it waits for approval."""
+        await self.desk.preview("4.2.0")
+        await self.starts("ValidateAndGoLive", GO_LIVE_RUN, "go-live.json")
+        await self.until_asked()
+
+    async def result(self, workflow_id: str) -> dict[str, Any]:
+        """Wait for the result of a run."""
+        handle = self.desk.temporal.client.get_workflow_handle(workflow_id, result_type=dict)
+        result: dict[str, Any] = await handle.result()
+        return result

@@ -1,0 +1,186 @@
+"""The commands of README and runbook do what the documents say, typed as they stand there, with both APIs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from tests.documents.markdown import document
+from tests.documents.reader import GO_LIVE_RUN, OFFER_RUN, Reader
+from tests.process.processes import until
+
+Scene: TypeAlias = Callable[[Reader], Awaitable[None]]
+
+README, RUNBOOK = "README.md", "docs/runbook.md"
+AS_WITH_ONE = pytest.mark.only("cloud-partner", "none of these commands depends on the API")
+
+SCENES: dict[tuple[str, str], Scene] = {}
+PLAYED: list[Any] = []
+
+
+def scene(name: str, section: str, *marks: pytest.MarkDecorator) -> Callable[[Scene], Scene]:
+    """Keep the scene in which the commands of a section are typed."""
+
+    def kept(play: Scene) -> Scene:
+        SCENES[name, section] = play
+        PLAYED.append(pytest.param(name, section, marks=marks, id=play.__name__))
+        return play
+
+    return kept
+
+
+@scene(README, "Two commands", AS_WITH_ONE)
+async def approves_the_demo(reader: Reader) -> None:
+    await reader.has_been_asked()
+    await reader.types("decide_go_live")
+    assert '"outcome":"live"' in (await reader.types("workflow result")).replace(" ", "")
+
+
+@scene(README, "A release day")
+async def releases(reader: Reader) -> None:
+    await reader.desk.preview("4.2.0")
+    await reader.types("ValidateAndGoLive")
+    await reader.until_asked()
+    assert "decide_go_live" in await reader.types("metadata")
+    assert "4.2.1" in await reader.types("progress")
+    await reader.types("decide_go_live")
+    assert '"outcome":"live"' in (await reader.types("workflow result")).replace(" ", "")
+    await publishes_for_ever(reader, "ValidateAndGoLive", GO_LIVE_RUN)
+    await reader.types("workflow cancel")
+    await assert_canceled(reader, GO_LIVE_RUN)
+
+
+async def publishes_for_ever(reader: Reader, workflow: str, workflow_id: str) -> None:
+    """Begin a run whose publish does not end by itself."""
+    await reader.desk.step("displaycertify", outcome="never")
+    await reader.starts(workflow, workflow_id, "update.json")
+    await reader.until(workflow_id, lambda progress: progress.operation is not None)
+
+
+async def assert_canceled(reader: Reader, workflow_id: str) -> None:
+    with pytest.raises(WorkflowFailureError) as ended:
+        await reader.result(workflow_id)
+    assert isinstance(ended.value.cause, CancelledError)
+    assert await reader.desk.effects("cancel") == 1
+
+
+@scene(RUNBOOK, "Create an offer")
+async def creates(reader: Reader) -> None:
+    await reader.types("CreateOfferAndPublish")
+    assert (await reader.result("offer/fabrikam-linux/another-appliance"))["outcome"] == "preview"
+
+
+@scene(RUNBOOK, "Publish new images")
+async def updates(reader: Reader) -> None:
+    await reader.desk.preview("4.2.0")
+    await reader.types("UpdateOfferAndPublish")
+    assert (await reader.result(OFFER_RUN))["outcome"] == "preview"
+    assert await reader.desk.versions("Preview") == ["4.2.0", "4.3.0"]
+
+
+@scene(RUNBOOK, "Go live")
+async def asks_for_approval(reader: Reader) -> None:
+    await reader.desk.preview("4.2.0")
+    await reader.types("ValidateAndGoLive")
+    await reader.until_asked()
+
+
+@scene(RUNBOOK, "Approve or reject")
+async def decides(reader: Reader) -> None:
+    await reader.has_been_asked()
+    assert "4.2.1" in await reader.types("progress")
+    assert "wrong kernel" in await reader.types("decide_go_live")
+    with pytest.raises(WorkflowFailureError) as ended:
+        await reader.result(GO_LIVE_RUN)
+    assert isinstance(ended.value.cause, ApplicationError)
+    assert ended.value.cause.type == "GoLiveRejected"
+    await reader.starts("ValidateAndGoLive", GO_LIVE_RUN, "go-live.json")
+    await reader.until_asked()
+    await reader.types("signal --query")
+    assert (await reader.result(GO_LIVE_RUN))["approved_by"] == "dana@fabrikam.example"
+    await reader.types("signal-with-start")
+    assert (await reader.result(GO_LIVE_RUN))["outcome"] == "live"
+
+
+@scene(RUNBOOK, "Follow what somebody started elsewhere")
+async def follows(reader: Reader) -> None:
+    await reader.desk.preview("4.2.0")
+    assert '"outcome":"preview"' in (await reader.types("CheckLastOperationStatus")).replace(" ", "")
+
+
+@scene(RUNBOOK, "See what runs", AS_WITH_ONE)
+async def lists(reader: Reader) -> None:
+    await reader.has_been_asked()
+    for attribute in ("PublishStage", "OfferId", "ImageVersions"):
+        assert GO_LIVE_RUN in await reader.types(attribute)
+    assert "decide_go_live" in await reader.types("metadata")
+    before = len(await reader.desk.requests())
+    await reader.types("check_now")
+
+    async def has_looked() -> bool:
+        return len(await reader.desk.requests()) > before
+
+    await until(has_looked)
+
+
+@scene(RUNBOOK, "Cancel")
+async def cancels(reader: Reader) -> None:
+    await reader.desk.preview("4.2.0")
+    await publishes_for_ever(reader, "UpdateOfferAndPublish", OFFER_RUN)
+    await reader.types("workflow cancel")
+    await assert_canceled(reader, OFFER_RUN)
+
+
+@scene(RUNBOOK, "When something is stuck", AS_WITH_ONE)
+async def repairs(reader: Reader) -> None:
+    await reader.desk.preview("4.2.0")
+    await reader.desk.fault("publish", {"kind": "respond", "status": 503}, times=100)
+    await reader.starts("UpdateOfferAndPublish", OFFER_RUN, "update.json")
+
+    async def refused() -> list[str]:
+        pending = (await reader.run(OFFER_RUN).describe()).raw_description.pending_activities
+        return [each.activity_id for each in pending if each.HasField("last_failure")]
+
+    async def is_refused() -> bool:
+        return bool(await refused())
+
+    await until(is_refused)
+    [activity_id] = await refused()
+    assert "503" in await reader.types("describe")
+    for command in ("reset", "pause", "unpause", "update-options"):
+        await reader.types(f"activity {command} ", activity_id=activity_id)
+    await reader.desk.no_faults()
+    assert (await reader.result(OFFER_RUN))["outcome"] == "preview"
+    await reader.starts("ValidateAndGoLive", GO_LIVE_RUN, "update.json")
+    await reader.until_asked()
+    await reader.types("workflow reset")
+    await reader.until_asked()
+
+
+@scene(RUNBOOK, "The command", AS_WITH_ONE)
+async def has_less_to_type(reader: Reader) -> None:
+    await reader.has_been_asked()
+    watching = asyncio.create_task(reader.types("watch go-live/"))
+    await asyncio.sleep(0)
+    await reader.types("approve")
+    await reader.types("wait")
+    assert "is live" in (reader.folder / "summary.md").read_text()
+    await watching
+    assert await reader.types("publish") == f"{OFFER_RUN}\n"
+    await reader.types("watch offer/")
+    assert await reader.types("go-live -") == f"{GO_LIVE_RUN}\n"
+    assert '"outcome": "preview"' in await reader.types("check")
+
+
+def test_every_section_with_commands_has_a_scene() -> None:
+    sections = {(name, each.section) for name in (README, RUNBOOK) for each in document(name).runnable()}
+    assert sections == set(SCENES)
+
+
+@pytest.mark.parametrize(("name", "section"), PLAYED)
+async def test_the_commands_of_a_section_do_what_it_says(reader: Reader, name: str, section: str) -> None:
+    reader.opens(name, section)
+    await SCENES[name, section](reader)
