@@ -117,7 +117,8 @@ def main() -> int:
         )
     except ValidationError as error:
         problem = error.errors()[0]
-        sys.stderr.write(f"sandbox: switch {'.'.join(map(str, problem['loc']))}: {problem['msg']}\n")
+        message = "there is no such switch" if problem["type"] == "extra_forbidden" else problem["msg"]
+        sys.stderr.write(f"sandbox: switch {'.'.join(map(str, problem['loc']))}: {message}\n")
         return 1
     except (ValueError, OSError) as error:
         sys.stderr.write(f"sandbox: {error}\n")

@@ -1,8 +1,7 @@
 """The web application: both APIs, the token endpoint, the control API and the page."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.routing import Route
 from sandbox.broken_answers import BreakableApp
 from sandbox.cloud_partner import api as cloud_partner
 from sandbox.cloud_partner.errors import error_response
-from sandbox.control import control_routes
+from sandbox.control import Endpoint, control_routes
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.page import render_page
 from sandbox.product_ingestion import api as product_ingestion
@@ -24,8 +23,6 @@ _APIS: Sequence[tuple[Api, Sequence[tuple[str, str, str]]]] = (
     (cloud_partner.CloudPartnerApi(), cloud_partner.ROUTES),
     (product_ingestion.ProductIngestionApi(), product_ingestion.ROUTES),
 )
-
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(marketplace: SandboxMarketplace) -> Starlette:

@@ -14,7 +14,7 @@ JobResult: TypeAlias = Literal["succeeded", "failed", "cancelled"]
 
 
 class Disk(NamedTuple):
-    """A disk that certification copies."""
+    """A disk that certification copies from an address with a SAS."""
 
     plan_id: str
     version: str
@@ -22,17 +22,29 @@ class Disk(NamedTuple):
 
 
 class Snapshot(BaseModel):
-    """A document as it was at one moment."""
+    """A document as it was at one moment.
+
+    Attributes:
+        fingerprint: A digest that is the same for equal drafts.
+        version: The version of the offer.
+        publish_id: The ID of the publish that took it from the draft.
+    """
 
     text: str
     fingerprint: str
     version: int
     changed: datetime
-    publish_id: str | None = Field(default=None, description="the ID of the publish that took it from the draft")
+    publish_id: str | None = None
 
 
 class StepPlan(BaseModel):
-    """One step of an operation, and how it is going to end."""
+    """A step of an operation, and how it is going to end.
+
+    Attributes:
+        estimate: How long the documentation says it takes.
+        seconds: How long it takes.
+        done_before: Whether an earlier operation has completed it.
+    """
 
     id: str
     name: str
@@ -45,7 +57,16 @@ class StepPlan(BaseModel):
 
 
 class Operation(BaseModel):
-    """A publish, a go-live or, where the API lists it, a cancel."""
+    """A publish, a go-live or, if a cancel has its own operation, a cancel.
+
+    Attributes:
+        publishing_version: How often the offer had been published.
+        ticks: The number of the change that started it.
+        changed: When it last changed.
+        sign_off_reached: When its preview began to wait for sign-off.
+        signed_off: Whether its preview was approved, replaced or cancelled.
+        cancel_at: When a requested cancel takes effect.
+    """
 
     id: str
     kind: Literal["publish", "goLive", "cancel"]
@@ -69,7 +90,7 @@ class Operation(BaseModel):
 
 
 class Pending(BaseModel):
-    """A snapshot that will be in a slot at a later moment."""
+    """A snapshot that will be in a slot when it is due."""
 
     slot: Literal["preview", "production"]
     snapshot: Snapshot
@@ -81,6 +102,8 @@ class Offer(BaseModel):
 
     Attributes:
         publishings: How often it was published.
+        pending: Snapshots that will be in a slot later.
+        versions: Earlier versions, as they were published.
         waiting_operation: The ID of the publish whose preview waits for sign-off.
     """
 

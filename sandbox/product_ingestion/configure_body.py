@@ -201,7 +201,9 @@ def _identify(
             )
     durable = durable_id(kind, product, plan, resource)
     if kind != "product" and "product" in resource and references.product(resource["product"]) is None:
-        problems.append(Detail("resourceNotFound", f"There is no product {resource['product']!r} here.", durable))
+        problems.append(
+            Detail("resourceNotFound", f"There is no product {resource['product']!r} in the request.", durable)
+        )
     given = resource.get("id")
     if kind == "submission" or given is None or problems:
         return durable, problems

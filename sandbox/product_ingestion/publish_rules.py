@@ -12,7 +12,7 @@ _OF_PLAN = ("plan-listing", "price-and-availability-plan")
 
 
 def problems_with_publishing(resources: Sequence[Resource]) -> list[Detail]:
-    """Return what is missing."""
+    """Return what a draft lacks to be published."""
     return list(_problems(resources))
 
 
