@@ -56,7 +56,7 @@ class Unavailable(MarketplaceError):
 
 
 class Unreadable(MarketplaceError):
-    """The call succeeded, but the answer is cut off or not what is documented."""
+    """The call succeeded, but the answer is cut off or differs from the documentation."""
 
 
 class Unauthorized(MarketplaceError):

@@ -206,7 +206,7 @@ def json_of(call: Call, answer: Answer) -> object:
 
 
 def unreadable(call: Call, answer: Answer, what: str) -> Unreadable:
-    """Return the error for a success whose body is not what is documented."""
+    """Return the error for a success whose body differs from the documentation."""
     return Unreadable(
         f"{call}: the marketplace answered {answer.status}, but the answer {what}{_request_id(answer.headers)}",
         call=str(call),

@@ -59,7 +59,7 @@ class ProductIngestion:
     """Makes the calls of the API.
 
     Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when the
-    body of a success is not what is documented.
+    body of a success differs from the documentation.
     """
 
     def __init__(
