@@ -1,4 +1,4 @@
-"""``python -m worker``: runs until it is told to stop, then drains.
+"""``python -m worker``: runs until it is stopped, then drains.
 
 Exit status: 0 after SIGINT or SIGTERM and a graceful drain, 2 for a wrong configuration, 1 for anything else.
 """
@@ -31,7 +31,7 @@ logger = logging.getLogger("worker")
 
 
 def main() -> int:
-    """Run the worker; answers with the exit status."""
+    """Run the worker. Return the exit status."""
     try:
         settings = read_settings()
         set_up_logging(settings.log_level, settings.log_format)
@@ -43,16 +43,16 @@ def main() -> int:
         logger.critical("%s", error)
         return 1
     except Exception as error:
-        logger.critical("The worker cannot go on", exc_info=error)
+        logger.critical("The worker has failed", exc_info=error)
         return 1
     return 0
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGINT or SIGTERM; a second one ends the process at once.
+    """Run until SIGINT or SIGTERM. A second signal ends the process at once.
 
     Raises:
-        Exception: The worker came to an end that nobody asked for: its namespace or its permission is gone.
+        Exception: The worker has failed, because its namespace or its permission is gone.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -72,7 +72,7 @@ async def run(settings: Settings) -> None:
 
 def _stop(stop: asyncio.Event) -> None:
     if stop.is_set():
-        logger.warning("Stopping at once: what was running is tried again by the next worker")
+        logger.warning("Stopping at once: another worker repeats what was running")
         end(1)
     stop.set()
 
@@ -94,7 +94,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
     try:
         async with (
             http_client() as http,
-            # Cancels this task and raises when the worker dies.
+            # Cancels this task and raises if the worker fails.
             worker(
                 client,
                 settings.temporal_task_queue,
@@ -127,7 +127,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
             watching = [asyncio.create_task(watch(client)) for watch in observation.watchers]
             asides += watching
             await stop.wait()
-            logger.info("Stopping: running activities may finish")
+            logger.info("Stopping: waiting for running activities")
             for watcher in watching:
                 watcher.cancel()
     finally:
@@ -137,7 +137,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
 
 
 async def _warn_without(credentials: Credentials) -> None:
-    """Tell at the start, not at the first publication, that nobody may talk to the marketplace."""
+    """Warn at the start, not at the first publication, if the marketplace cannot be accessed."""
     try:
         await credentials.token()
     except MarketplaceError as error:
@@ -145,10 +145,10 @@ async def _warn_without(credentials: Credentials) -> None:
 
 
 def end(status: int) -> NoReturn:
-    """End the process without Python's own clean-up.
+    """End the process without Python's finalization.
 
-    The SDK's threads may still be calling into Python, and one that does so during the clean-up crashes the
-    process: exit status 134 or 139 in place of ours.
+    Threads of the SDK may still call into Python. During finalization, such a call would crash the process with exit
+    status 134 or 139.
     """
     logging.shutdown()
     sys.stdout.flush()

@@ -3,9 +3,9 @@
 It encrypts and decrypts with `PAYLOAD_ENCRYPTION_KEYS`, the keys of the worker. Name its address, such as
 http://127.0.0.1:8081, to the CLI in `TEMPORAL_CODEC_ENDPOINT`, and to the UI under the glasses at the top right.
 
-Everybody who reaches it can read every payload. It listens on this machine only, unless --host says otherwise. It
-answers web pages of the given origins only. Where `CODEC_SERVER_TOKEN` is set, every request needs that token; the
-CLI sends it from `TEMPORAL_CODEC_AUTH="Bearer ..."`.
+Anybody who can reach it can read every payload. It listens only on this machine, unless --host says otherwise. It
+answers only web pages of the given origins. If `CODEC_SERVER_TOKEN` is set, every request needs that token. The CLI
+sends it from `TEMPORAL_CODEC_AUTH="Bearer ..."`.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ORIGINS = ("http://localhost:8233", "http://127.0.0.1:8233")
 """The UI of ``temporal server start-dev``, by both of its names."""
 
 HEADERS_OF_THE_UI = "authorization, authorization-extras, content-type, x-namespace"
-"""What the UI sends, with *Pass the user access token* switched on."""
+"""The headers that the UI sends with *Pass the user access token* enabled."""
 
 Recode = Callable[[Sequence[Payload]], Awaitable[list[Payload]]]
 
@@ -45,10 +45,10 @@ def application(
     """Return the server's two calls, ``/encode`` and ``/decode``.
 
     Args:
-        codec: What encrypts and decrypts.
-        origins: Whose web pages are answered.
-        hosts: By which names the server is reached, beside ``localhost`` and IP addresses.
-        token: What every request has to bring.
+        codec: Encrypts and decrypts.
+        origins: The origins whose web pages are answered.
+        hosts: Names of the server, beside ``localhost`` and IP addresses.
+        token: The token that every request must carry.
     """
 
     def call(recode: Recode) -> Handler:

@@ -1,4 +1,4 @@
-"""The connection to Temporal, from the SDK's own environment variables and profiles."""
+"""Connects to Temporal with the SDK's own environment variables and profiles."""
 
 import asyncio
 import logging
@@ -19,16 +19,16 @@ from worker.tls_refusals import closed, refusal
 
 DEFAULT_ADDRESS = "localhost:7233"
 PATIENCE = timedelta(seconds=30)
-"""How long Temporal may take to answer: a worker is often started a moment before its server."""
+"""How long to wait for Temporal: a worker is often started shortly before its server."""
 
-BETWEEN_TRIES = timedelta(seconds=1)
-ONE_TRY = timedelta(seconds=10)
+BETWEEN_ATTEMPTS = timedelta(seconds=1)
+ONE_ATTEMPT = timedelta(seconds=10)
 
 logger = logging.getLogger("worker")
 
 
 class ConnectionFailedError(Exception):
-    """Temporal does not answer; says where and why."""
+    """Temporal does not answer. The message says where and why."""
 
 
 async def connect(settings: Settings, runtime: Runtime) -> Client:
@@ -45,7 +45,7 @@ async def connect(settings: Settings, runtime: Runtime) -> Client:
     tried = False
     while True:
         try:
-            async with asyncio.timeout(ONE_TRY.total_seconds()):
+            async with asyncio.timeout(ONE_ATTEMPT.total_seconds()):
                 return await _connect(settings, options, runtime)
         except (RuntimeError, TimeoutError) as error:
             sentence = f"Temporal does not answer at {options['target_host']}: {_reason(error, options)}"
@@ -56,7 +56,7 @@ async def connect(settings: Settings, runtime: Runtime) -> Client:
             if not tried:
                 logger.warning("%s. Trying for %d s", sentence, PATIENCE.total_seconds())
             tried = True
-        await asyncio.sleep(BETWEEN_TRIES.total_seconds())
+        await asyncio.sleep(BETWEEN_ATTEMPTS.total_seconds())
 
 
 def read_connection() -> ClientConnectConfig:
@@ -67,13 +67,13 @@ def read_connection() -> ClientConnectConfig:
     """
     path = os.environ.get("TEMPORAL_CONFIG_FILE")
     if path and not Path(path).exists():
-        # The SDK would pass over it, and connect to somewhere else.
+        # The SDK would ignore it, and connect somewhere else.
         raise SettingsError("TEMPORAL_CONFIG_FILE: there is no such file")
     try:
         options = ClientConfig.load_client_connect_config()
     except Exception as error:
-        # The SDK raises plain errors of several types here; all are about the environment or the profile file,
-        # whose lines, which may hold an API key, stand below the first line of the message.
+        # The SDK raises errors of several types here, all about the environment or the profile file. Below the first
+        # line, the message quotes lines of the file, which may hold an API key.
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingsError(f"{_variable(said)}: {said}") from error
     options.setdefault("target_host", DEFAULT_ADDRESS)
@@ -102,7 +102,7 @@ async def _connect(settings: Settings, options: ClientConnectConfig, runtime: Ru
 
 
 def _variable(said: str) -> str:
-    """Name the variable that the SDK's message is about, as far as it tells."""
+    """Return the variable that the SDK's message is about, as far as the message shows it."""
     if said.startswith("Profile"):
         return "TEMPORAL_PROFILE"
     if "TOML" in said:
@@ -111,9 +111,9 @@ def _variable(said: str) -> str:
 
 
 def _reason(error: RuntimeError | TimeoutError, options: ClientConnectConfig) -> str:
-    """Return the words of the system within the SDK's rendering of its error."""
+    """Return the operating system's message within the SDK's error."""
     if isinstance(error, TimeoutError):
-        return f"nothing came back within {ONE_TRY.total_seconds():g} s"
+        return f"nothing came back within {ONE_ATTEMPT.total_seconds():g} s"
     if maybe := closed(str(error), options):
         return maybe
     words = re.findall(r'(?:message|error): "([^"]+)"', str(error))

@@ -1,4 +1,4 @@
-"""What the worker runs, in one place, so that worker, tests and replayer cannot drift apart."""
+"""Registers workflows, activities and interceptors, for worker, tests and replayer alike."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -47,28 +47,28 @@ WORKFLOWS: list[type] = [
 ]
 
 DRAIN = timedelta(seconds=30)
-"""How long running activities may go on after the worker was told to stop."""
+"""How long running activities may take to finish after the worker is asked to stop."""
 
 WORKFLOW_TASKS = 40
-"""Workflow tasks at a time: those that wait for a local activity, and some that compute. Python computes one at a
-time, and with many more, when thousands of runs are started at once, the SDK takes the slowest for a deadlock."""
+"""Concurrent workflow tasks: those that wait for a local activity, and a few that compute. Python computes one at a
+time. With many more, when thousands of runs start at once, the SDK would take the slowest for a deadlock."""
 
 LOCAL_ACTIVITIES = 32
-"""Local activities at a time. Each holds a workflow task while it waits for the marketplace."""
+"""Concurrent local activities. Each holds a workflow task while it waits for the marketplace."""
 
 AT_WORK = 3
-"""Activities at work at a time for each request that is allowed a second.
+"""Concurrent activities for each request per second that is allowed.
 
-So many that the marketplace may take three seconds to answer and all that is allowed is used. So few that none waits
-long for its turns: each is done well before its try is over. The others wait in the task queue, where they are seen,
-where publishers take turns, and where waiting costs no try.
+With this many, the rate is fully used even if the marketplace takes three seconds to answer. With no more than these,
+each activity finishes well before its attempt times out. The others wait in the task queue, where people see them,
+where publishers take turns, and where waiting uses up no attempt.
 """
 
 MOST_AT_WORK = 100
 
 HEARTBEAT_AT_ONCE = timedelta(milliseconds=200)
-"""What a heartbeat remembers, such as the marketplace's name of a request, is lost with a worker that is killed
-before it is sent. By default the SDK may keep it for seconds."""
+"""Heartbeats carry details such as the marketplace's ID of a request. A worker that is killed before it sends one
+loses the details. By default the SDK can hold a heartbeat back for seconds."""
 
 
 def activities(
@@ -77,7 +77,7 @@ def activities(
     approvers: Sequence[str] = (),
     write: Callable[[Notification, str], str] = as_json,
 ) -> list[Callable[..., Any]]:
-    """Return the activities, on one marketplace client and one webhook."""
+    """Return the activities, which share a marketplace client and a webhook."""
     offers = OfferActivities(marketplace, approvers)
     operations = OperationActivities(marketplace, approvers)
     return [
@@ -94,7 +94,7 @@ def activities(
 
 
 def data_converter(codec: PayloadCodec | None = None) -> DataConverter:
-    """Return how payloads and failures are written: pydantic's JSON, encrypted where there is a codec."""
+    """Return the data converter: pydantic's JSON, encrypted if there is a codec."""
     return dataclasses.replace(pydantic_data_converter, payload_codec=codec, failure_converter_class=PlainFailures)
 
 
@@ -117,32 +117,32 @@ def worker(
     deployment_version: WorkerDeploymentVersion | None = None,
     **options: Any,
 ) -> Worker:
-    """Make a worker.
+    """Return a worker.
 
     Args:
-        client: Connected with `data_converter`.
-        task_queue: Where to take tasks from.
-        marketplace: The marketplace to act on.
-        webhook: Where to tell people.
-        requests_per_second: What the marketplace is asked at most, by all workers of the task queue together.
-        publishers: Whose offers are acted on; empty: everybody's.
-        approvers: Without one of them nothing goes live, whatever the input of a run says; empty: the input counts.
-        write: Returns what the webhook gets.
-        tracing: Interceptors that trace.
-        deployment_version: The version of a worker deployment that this worker is of; ``None``: it is of none.
-        options: More of `temporalio.worker.Worker`.
+        client: A client with `data_converter`.
+        task_queue: The task queue.
+        marketplace: The marketplace client.
+        webhook: Receives notifications.
+        requests_per_second: The rate limit of all workers of the task queue together.
+        publishers: The publishers whose offers may be acted on; empty for all.
+        approvers: The approvers that every run requires, whatever its input says; empty for no such policy.
+        write: Renders a notification for the webhook.
+        tracing: Interceptors for tracing.
+        deployment_version: The worker deployment version; ``None`` for an unversioned worker.
+        options: Further arguments of `temporalio.worker.Worker`.
     """
     rate: dict[str, Any] = {}
     if requests_per_second is not None:
         rate = {
             "max_concurrent_activities": min(max(round(requests_per_second * AT_WORK), 1), MOST_AT_WORK),
-            # Eager activities pass the task queue by, and with it those that wait there.
+            # Eager activities bypass the task queue, and overtake those that wait in it.
             "disable_eager_activity_execution": True,
         }
     versioning: dict[str, Any] = {}
     if deployment_version is not None:
-        # Runs move to the current version. They last for weeks, and new workers replay what old ones began. Pinned
-        # to the version that began them they would keep every old worker, its defects and its credentials, for weeks.
+        # Runs move to the current version: new workers can replay what old workers began. Runs last for weeks. Pinned
+        # runs would keep every old worker, with its defects and its credentials, for as long.
         versioning = {
             "deployment_config": WorkerDeploymentConfig(
                 version=deployment_version,
@@ -160,7 +160,7 @@ def worker(
             *tracing,
             *interceptors(),
             MeasuredRuns(),
-            # Local activities pass the task queue by, where publishers take turns and its rate is shared.
+            # Local activities bypass the task queue, where publishers take turns and share the rate.
             ActivityGate(
                 [each.__name__ for each in WORKFLOWS],
                 local=LOCAL_ACTIVITIES if requests_per_second is None else 0,
@@ -172,7 +172,7 @@ def worker(
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         max_heartbeat_throttle_interval=HEARTBEAT_AT_ONCE,
-        # After a worker was killed its runs are taken over this soon.
+        # After this long, another worker takes over the runs of a worker that was killed.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         **rate,
         **versioning,
@@ -181,13 +181,13 @@ def worker(
 
 
 class OnePayloadEach(Interceptor):
-    """Keeps a start, signal or update with several payloads from being an endless task failure."""
+    """Keeps a start, signal or update with several payloads from failing workflow tasks forever."""
 
     def workflow_interceptor_class(
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the SDK's name
     ) -> type[WorkflowInboundInterceptor]:
-        """Return the interceptor of each workflow."""
+        """Return the interceptor of workflows."""
         return _OnePayloadEach
 
 

@@ -1,4 +1,4 @@
-"""The worker's settings, from the environment; the Temporal connection has the SDK's own variables."""
+"""The worker's settings, from environment variables. The SDK itself reads those of the Temporal connection."""
 
 import base64
 import ipaddress
@@ -47,7 +47,7 @@ def _web_address(address: str) -> str:
 def _plain_address(address: str) -> str:
     url = httpx.URL(_web_address(address))
     if url.userinfo or url.query or url.fragment:
-        # It is shown, and paths are put behind it.
+        # The address is displayed, and paths are appended to it.
         raise ValueError("must have neither a user nor a query")
     return address
 
@@ -78,12 +78,12 @@ def _publishers(names: Sequence[str]) -> Sequence[str]:
         try:
             TypeAdapter(PublisherId).validate_python(name)
         except ValidationError:
-            raise ValueError(f"entry {position} is no publisher id") from None
+            raise ValueError(f"entry {position} is not a publisher ID") from None
     return names
 
 
 def _deployment_name(name: str) -> str:
-    # Temporal keeps a worker with a dot or a colon here waiting for ever, and says nothing.
+    # With a dot or a colon in the name, Temporal silently keeps the worker waiting forever.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9/_-]{0,99}", name):
         raise ValueError("must be at most 100 letters, digits, hyphens, underscores and slashes")
     return name
@@ -96,7 +96,7 @@ def _build_id(build_id: str) -> str:
 
 
 def _separated(value: object) -> object:
-    """Take a list apart at its commas."""
+    """Split a list at its commas."""
     if not isinstance(value, str):
         return value
     names = [name.strip() for name in value.split(",")]
@@ -106,7 +106,7 @@ def _separated(value: object) -> object:
 
 
 def _secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value().strip()  # one read from a file ends with a line break
+    text = secret.get_secret_value().strip()  # a secret read from a file ends with a line break
     if len(text) < SHORTEST_SECRET:
         raise ValueError(f"must be a secret of at least {SHORTEST_SECRET} characters")
     return SecretStr(text)
@@ -117,7 +117,7 @@ Names: TypeAlias = Annotated[Sequence[str], NoDecode, BeforeValidator(_separated
 
 
 class Settings(BaseSettings):
-    """What `python -m worker` reads from its environment; an empty variable counts as unset."""
+    """The settings of ``python -m worker``. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     def _both_or_none(cls, build_id: str | None, info: ValidationInfo) -> str | None:
         name = info.data.get("temporal_deployment_name", "a wrong one")
         if name is not None and build_id is None:
-            raise ValueError("has to be set where TEMPORAL_DEPLOYMENT_NAME is")
+            raise ValueError("must be set if TEMPORAL_DEPLOYMENT_NAME is set")
         if name is None and build_id is not None:
             raise ValueError("has no meaning without TEMPORAL_DEPLOYMENT_NAME")
         return build_id
@@ -193,29 +193,29 @@ class Settings(BaseSettings):
         return url
 
     def deployment_version(self) -> WorkerDeploymentVersion | None:
-        """Return the version of the worker deployment that this worker is of."""
+        """Return the worker deployment version, if there is one."""
         name, build_id = self.temporal_deployment_name, self.temporal_deployment_build_id
         return WorkerDeploymentVersion(name, build_id) if name is not None and build_id is not None else None
 
     def storage_account_keys(self) -> dict[str, str]:
-        """Return storage account → key."""
+        """Return the key of each storage account."""
         keys = self.azure_storage_account_keys
         return {} if keys is None else _pairs(keys, "=", "")
 
     def encryption_keys(self) -> dict[str, bytes]:
-        """Return key id → key; the first one encrypts."""
+        """Return the encryption key of each key ID. The first one encrypts."""
         keys = self.payload_encryption_keys
         return {} if keys is None else read_encryption_keys(keys)
 
 
 class CodecServerSettings(Settings):
-    """What `python -m worker.codec_server` reads: the worker's keys, and a token of its own."""
+    """The settings of ``python -m worker.codec_server``: the worker's keys, and an access token."""
 
     codec_server_token: Secret | None = None
 
 
 def read_settings() -> Settings:
-    """Read the environment.
+    """Read the settings from the environment.
 
     Raises:
         SettingsError: A variable is wrong.
@@ -227,7 +227,7 @@ def read_settings() -> Settings:
 
 
 def wrong_setting(error: ValidationError) -> SettingsError:
-    """Name the first variable that is wrong, and why."""
+    """Return an error that names the first wrong variable and the reason."""
     wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return SettingsError(f"{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}")
 
@@ -236,8 +236,7 @@ def read_encryption_keys(secret: SecretStr) -> dict[str, bytes]:
     """Read ``id:base64 key[,id:base64 key]``.
 
     Raises:
-        ValueError: It is not of that form; names the entry by its position, for what stands first in it may
-            be the key.
+        ValueError: The form is wrong. The error gives the position of the entry: its first part may be the key.
     """
     keys = {}
     for position, (key_id, key) in enumerate(_pairs(secret, ":", "id:base64 key[,id:base64 key]").items(), start=1):
@@ -254,7 +253,7 @@ def _pairs(secret: SecretStr, separator: str, form: str) -> dict[str, str]:
         if not found or not name or not value:
             raise ValueError(f"must be {form}; entry {position} is not")
         if name in pairs:
-            raise ValueError(f"must be {form}; entry {position} names again what an earlier one names")
+            raise ValueError(f"must be {form}; entry {position} repeats the name of an earlier one")
         pairs[name] = value
     return pairs
 

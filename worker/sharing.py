@@ -1,4 +1,4 @@
-"""What the marketplace allows, shared by the workers of a task queue."""
+"""Shares the marketplace's rate limit between the workers of a task queue."""
 
 import asyncio
 import logging
@@ -16,18 +16,18 @@ from marketplace.http.pace import Pace
 LOOK_EVERY = timedelta(seconds=5)
 
 SEEN_AFTER = timedelta(seconds=11)
-"""By then all others know of a new worker: they look every five seconds at what may be five seconds old."""
+"""By then, all other workers know of a new one. They look every five seconds, at data up to five seconds old."""
 
 SEEN_WITHIN = timedelta(seconds=75)
-"""A worker that has nothing to do asks for work once a minute."""
+"""An idle worker polls about once a minute."""
 
 logger = logging.getLogger("worker")
 
 
 async def share(pace: Pace, client: Client, task_queue: str) -> None:
-    """Keep the pace to this worker's share, for ever.
+    """Keep the pace at this worker's share of the limit, forever.
 
-    The first request has to wait for `SEEN_AFTER`: by then the others have made room.
+    The first request must wait for `SEEN_AFTER`. By then, the other workers have lowered their shares.
     """
     sharers, counting = 1, True
     await asyncio.sleep(SEEN_AFTER.total_seconds())
@@ -44,17 +44,17 @@ async def share(pace: Pace, client: Client, task_queue: str) -> None:
                 )
             counted, counting = sharers, False
         if counted != sharers:
-            logger.info("What the marketplace allows is shared by %d workers", counted)
+            logger.info("The marketplace's rate limit is shared by %d workers", counted)
         sharers = counted
         pace.share(sharers)
         await asyncio.sleep(LOOK_EVERY.total_seconds())
 
 
 async def count_workers(client: Client, task_queue: str) -> int:
-    """Count the workers of all versions that asked for work lately.
+    """Count the workers of all versions that have polled lately.
 
     Raises:
-        RPCError: The server cannot be asked, or refuses.
+        RPCError: The server does not answer, or refuses.
     """
     seen = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
@@ -68,8 +68,8 @@ async def count_workers(client: Client, task_queue: str) -> int:
     named = {(p.deployment_options.deployment_name, p.deployment_options.build_id) for p in seen.pollers}
     named |= {(current.deployment_name, current.build_id), (ramping.deployment_name, ramping.build_id)}
     versions = sorted(f"{name}:{build_id}" for name, build_id in named if name)
-    # A worker that asks one of the queue's partitions may not show for a minute, unless each partition is asked. That
-    # has to be told the versions.
+    # Pollers of other partitions can be missing for up to a minute. The enhanced mode asks every partition, but needs
+    # the versions.
     everywhere = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
@@ -85,5 +85,5 @@ async def count_workers(client: Client, task_queue: str) -> int:
     for poller in chain(seen.pollers, *(kind.pollers for kind in kinds)):
         asked = poller.last_access_time.ToDatetime(UTC)
         last[poller.identity] = max(asked, last.get(poller.identity, asked))
-    # By the server's clock alone: ours may be another.
+    # Only the server's clock counts: this machine's may differ.
     return sum(asked >= max(last.values()) - SEEN_WITHIN for asked in last.values())

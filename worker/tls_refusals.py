@@ -13,15 +13,15 @@ ALERTS = r"(?:AlertReceived\(|received fatal alert: )(\w*Certificate\w*|UnknownC
 
 
 def refusal(said: str, options: ClientConnectConfig) -> str | None:
-    """Return what is wrong where another try would change nothing; it begins with the variable.
+    """Return what is wrong if another attempt cannot help. The sentence begins with the variable.
 
     Args:
         said: The text of the SDK's error.
-        options: How the connection was tried.
+        options: The options of the connection.
     """
     address = options["target_host"]
     if "InvalidContentType" in said:
-        # True is what the SDK sets where there is a key and nothing about TLS.
+        # The SDK sets True if there is a key and no TLS setting.
         variable, cause = (
             ("TEMPORAL_API_KEY", " because of the API key")
             if options.get("tls") is True
@@ -43,7 +43,7 @@ def refusal(said: str, options: ClientConnectConfig) -> str | None:
 
 
 def closed(said: str, options: ClientConnectConfig) -> str | None:
-    """Return what it may mean that the server closed a new connection without a word.
+    """Return a likely reason why the server closed a new connection without an alert.
 
     With TLS 1.3 the handshake is over before the server has seen the client certificate, and the alert that refuses
     the certificate is often lost. A server that is about to stop closes connections, too.

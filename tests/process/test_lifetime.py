@@ -94,7 +94,7 @@ def test_a_worker_that_is_refused_later_ends_with_1_and_the_reason(programs: Pro
     worker = programs.python("-c", REFUSED_LATER, environment=environment)
     assert worker.ended() == 1
 
-    assert "The worker cannot go on" in worker.said()
+    assert "The worker has failed" in worker.said()
     assert "RuntimeError: Request unauthorized." in worker.said()
 
 
@@ -166,7 +166,7 @@ async def test_a_second_signal_ends_the_worker_at_once(
     )
     await until(lambda: in_flight(lease(client, publisher.name), "put_offer"), worker)
     worker.process.send_signal(signal.SIGTERM)
-    await until(lambda: "Stopping: running activities may finish" in worker.said())
+    await until(lambda: "Stopping: waiting for running activities" in worker.said())
     worker.process.send_signal(signal.SIGTERM)
 
     assert worker.ended(within=5) == 1

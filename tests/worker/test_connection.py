@@ -83,14 +83,14 @@ async def test_a_server_that_is_not_there_is_named_after_a_while(monkeypatch: py
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
     monkeypatch.setattr(connection, "PATIENCE", timedelta(seconds=0.2))
-    monkeypatch.setattr(connection, "BETWEEN_TRIES", timedelta(seconds=0.1))
+    monkeypatch.setattr(connection, "BETWEEN_ATTEMPTS", timedelta(seconds=0.1))
     with pytest.raises(ConnectionFailedError, match=f"does not answer at {address}: Connection refused"):
         await connect(Settings(), runtime())
 
 
 async def test_a_server_that_says_nothing_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", timedelta(0))
-    monkeypatch.setattr(connection, "ONE_TRY", timedelta(seconds=0.2))
+    monkeypatch.setattr(connection, "ONE_ATTEMPT", timedelta(seconds=0.2))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{listener.getsockname()[1]}")
         with pytest.raises(ConnectionFailedError, match=r"nothing came back within 0\.2 s"):

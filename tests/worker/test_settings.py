@@ -167,7 +167,7 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_only(
 @pytest.mark.parametrize(
     ("set_alone", "said"),
     [
-        ("TEMPORAL_DEPLOYMENT_NAME", "has to be set where TEMPORAL_DEPLOYMENT_NAME is"),
+        ("TEMPORAL_DEPLOYMENT_NAME", "must be set if TEMPORAL_DEPLOYMENT_NAME is set"),
         ("TEMPORAL_DEPLOYMENT_BUILD_ID", "has no meaning without TEMPORAL_DEPLOYMENT_NAME"),
     ],
 )
