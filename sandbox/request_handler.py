@@ -55,7 +55,7 @@ class Api(Protocol):
 
 
 async def handle_request(marketplace: SandboxMarketplace, api: Api, name: str, request: Request) -> Response:
-    """Answer one API request; `name` is that of the call, as far as the route says it."""
+    """Answer one API request. `name` is the name of the call, as far as the route says."""
     arrived, retry_after = datetime.now(UTC), marketplace.retry_after()
     body = await request.body()
     subject = api.subject_of(marketplace, name, request, body)

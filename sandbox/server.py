@@ -11,7 +11,7 @@ from sandbox.app import create_app
 from sandbox.marketplace import SandboxMarketplace
 
 
-class QuietServer(uvicorn.Server):
+class SignalFreeServer(uvicorn.Server):
     """A server that leaves signals to the program."""
 
     @contextmanager
@@ -20,10 +20,10 @@ class QuietServer(uvicorn.Server):
         yield
 
 
-def server_of(marketplace: SandboxMarketplace) -> QuietServer:
+def server_of(marketplace: SandboxMarketplace) -> SignalFreeServer:
     """Return a server that does not wait for idle connections when it stops."""
     app = create_app(marketplace)
-    return QuietServer(
+    return SignalFreeServer(
         uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, ws="none")
     )
 

@@ -100,7 +100,7 @@ def _subject_of_configure(marketplace: SandboxMarketplace, account: str | None, 
 def _subject_of_product(
     marketplace: SandboxMarketplace, account: str | None, name: str, product: dict[str, Any]
 ) -> Subject:
-    """Return the subject of a request that has a product. The product may be new."""
+    """Return the subject of a request with a product resource. The product may be new."""
     found = by_guid(marketplace, product_in(str(product.get("id"))) or "", account)
     if found:
         return Subject(name, found[0].id, found[1].id)

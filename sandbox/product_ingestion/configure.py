@@ -1,4 +1,4 @@
-"""The call `configure`, which writes, publishes and goes live. What it does happens when it is accepted."""
+"""The call `configure`, which changes the draft, publishes and goes live."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ def configure(call: ApiCall) -> Response:
     try:
         job = _perform(request)
     except _FailedJobError as failed:
-        job = _begin_failed_job(request, failed.errors)
+        job = _begin_failing_job(request, failed.errors)
     call.job_id = job.id
     call.operation_id = job.operation or f"job:{job.id}"
     return JSONResponse(jobs.accepted(request.publisher, job), 202)
@@ -310,7 +310,7 @@ def _why_not_live(offer: Offer, wanted: Operation) -> str:
     )
 
 
-def _begin_failed_job(request: _Request, errors: Sequence[Error]) -> Job:
+def _begin_failing_job(request: _Request, errors: Sequence[Error]) -> Job:
     """Write what the switches let a failing job write, and begin the job."""
     call, switches, prepared = request.call, request.switches, request.prepared
     written: list[Resource] = []
