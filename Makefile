@@ -33,7 +33,7 @@ format: .venv/dev-installed ## Correct what the formatter and the linter can
 schemas: .venv/dev-installed ## Write examples/schemas from the workflows' inputs
 	@$(RUN) examples.make_schemas
 
-histories: .venv/dev-installed ## Record anew the histories that `make test` replays
+histories: .venv/dev-installed ## Record the histories of scenes that have none yet
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.replay.record
 
 bench: .venv/dev-installed ## Measure against other engines, side by side (an hour); ARGS="--quick" is short

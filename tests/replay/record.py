@@ -1,14 +1,14 @@
 """``python -m tests.replay.record [WORKFLOW/SCENE …]``: records the histories that `test_replay` replays.
 
-Record again what a change of a workflow was meant to change, and look at the difference before it is committed.
-Needs the `temporal` binary; takes a minute.
+It records the scenes that have no history yet, for the version in pyproject.toml. A recorded history is kept: runs
+that went this way may still be running. Needs the `temporal` binary; takes a minute.
 """
 
 import asyncio
 import json
 import logging
 import sys
-import traceback
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,51 +17,71 @@ from tests.replay.player import Events, playing, workflow_of
 from tests.replay.stage import RECORDED
 from worker.__main__ import end
 
+PROJECT = Path(__file__).parents[2]
 HISTORIES = Path(__file__).parent / "histories"
+VERSION: str = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+log = logging.getLogger("record")
+
+SUMS = "SHA256SUMS"
+"""The file that closes a version: its histories stay as they are from then on."""
 
 
-def paths_of(workflow: str, scene: str) -> tuple[Path, Path]:
-    """Say where a scene's history is; and that of the last run, where the first was continued as new."""
-    folder = HISTORIES / workflow
-    return folder / f"{scene}.json", folder / f"{scene}.later.json"
+def recorded_in(version: str, name: str) -> tuple[Path, Path]:
+    """Return where a version keeps a scene's history, and that of its last run if the first continued as new."""
+    folder = HISTORIES / version
+    return folder / f"{name}.json", folder / f"{name}.later.json"
+
+
+def scenes() -> Sequence[str]:
+    """Return the scenes whose histories are kept, as WORKFLOW/SCENE."""
+    return [f"{workflow}/{name}" for workflow, each in RECORDED.items() for name in each]
+
+
+def is_recorded(name: str) -> bool:
+    """Return whether any version keeps a history of a scene."""
+    return any(HISTORIES.glob(f"*/{name}.json"))
 
 
 async def record(wanted: Sequence[str]) -> dict[str, BaseException]:
-    """Play the scenes and write their histories; answers with what went wrong in which scene."""
-    scenes = {f"{workflow}/{name}": play for workflow, each in RECORDED.items() for name, play in each.items()}
+    """Play the scenes and write their histories. Return the scenes that failed, and why."""
+    plays = {f"{workflow}/{name}": play for workflow, each in RECORDED.items() for name, play in each.items()}
     async with playing() as player:
-        histories, failures = await player.play_all(
-            {name: play for name, play in scenes.items() if not wanted or name in wanted}
-        )
+        histories, failures = await player.play_all({name: plays[name] for name in wanted})
     for name, runs in histories.items():
-        workflow, scene = name.split("/")
+        workflow = name.split("/")[0]
         first, *later = [events for events in runs if workflow_of(events) == workflow]
-        path, path_of_later = paths_of(workflow, scene)
+        path, path_of_later = recorded_in(VERSION, name)
         write(path, first)
-        path_of_later.unlink(missing_ok=True)
         if later:
             write(path_of_later, later[-1])
     return failures
 
 
 def write(path: Path, events: Events) -> None:
-    """Write a history, an event a line."""
+    """Write a history, one event a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
     path.write_text(f'{{"events":[\n{lines}\n]}}\n')
 
 
-def forget_old_scenes() -> None:
-    """Remove the histories of scenes that are not recorded any more."""
-    kept = {path for workflow, each in RECORDED.items() for scene in each for path in paths_of(workflow, scene)}
-    for path in set(HISTORIES.glob("*/*.json")) - kept:
-        path.unlink()
+def main(wanted: Sequence[str]) -> int:
+    """Record what is wanted, or whatever is missing. Return the exit status."""
+    missing = [name for name in scenes() if not is_recorded(name)]
+    kept = [name for name in wanted if name not in missing]
+    if kept:
+        log.error("Recorded already, and kept: %s", ", ".join(kept))
+        return 1
+    names = wanted or missing
+    if names and (HISTORIES / VERSION / SUMS).exists():
+        log.error("%s is closed. Set the next version in pyproject.toml, then record.", VERSION)
+        return 1
+    failed = asyncio.run(record(names)) if names else {}
+    for name, why in failed.items():
+        log.error("%s was not recorded", name, exc_info=why)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    logging.getLogger("temporalio").setLevel(logging.ERROR)
-    failed = asyncio.run(record(sys.argv[1:]))
-    forget_old_scenes()
-    for name, why in failed.items():
-        print(f"{name} was not recorded:", *traceback.format_exception(why), file=sys.stderr)  # noqa: T201
-    end(1 if failed else 0)
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    end(main(sys.argv[1:]))
