@@ -37,7 +37,7 @@ ENV PATH=/venv/bin:$PATH \
     METRICS_ADDRESS=0.0.0.0:9464
 USER 10001:10001
 STOPSIGNAL SIGTERM
-# A process that is up but polls nothing is no worker.
+# A process that is up but polls nothing is no worker. Where HTTP_PROXY is set, urllib would ask the proxy.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=2 CMD ["python", "-c", "\
-import urllib.request as r; r.urlopen('http://127.0.0.1:9464/readyz', timeout=4)"]
+import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:9464/readyz', timeout=4)"]
 CMD ["python", "-m", "worker"]

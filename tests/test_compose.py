@@ -187,7 +187,14 @@ def test_the_health_check_tells_a_worker_that_is_ready_from_one_that_is_not(stat
     with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         code = code.replace(":9464/", f":{server.server_port}/")
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=20)
+        behind_a_proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | behind_a_proxy,
+            capture_output=True,
+            check=False,
+            timeout=20,
+        )
         server.shutdown()
     assert asked == ["/readyz"]
     assert (done.returncode == 0) is (status == 200)
