@@ -52,7 +52,7 @@ class Reader:
         self._left = [each.text for each in document(name).runnable() if each.section == section]
 
     async def types(self, hint: str, **options: str) -> str:
-        """Type the next command, which has to succeed; answers with what it printed.
+        """Type the next command, which has to succeed. Return what it printed.
 
         Args:
             hint: What the command has to contain: scene and document stay together.

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetActivityRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
@@ -153,6 +155,9 @@ async def repairs(reader: Reader) -> None:
     for command in ("reset", "pause", "unpause", "update-options"):
         await reader.types(f"activity {command} ", activity_id=activity_id)
     await reader.desk.no_faults()
+    await reader.desk.temporal.client.workflow_service.reset_activity(  # the next attempt would be seconds away
+        ResetActivityRequest(namespace="default", execution=WorkflowExecution(workflow_id=OFFER_RUN), id=activity_id)
+    )
     assert (await reader.result(OFFER_RUN))["outcome"] == "preview"
     await reader.starts("ValidateAndGoLive", GO_LIVE_RUN, "update.json")
     await reader.until_asked()
