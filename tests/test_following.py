@@ -94,7 +94,7 @@ async def test_the_deadline_ends_the_wait_and_says_what_it_waited_for(desk: Desk
     described = await run.describe()
 
     assert error.type == "OperationTimedOut"
-    assert f"it waits for {desk.per_api('Certification', 'Publish to preview')} (in progress)" in error.message
+    assert f"it is waiting for {desk.per_api('Certification', 'Publish to preview')} (in progress)" in error.message
     assert described.close_time is not None
     assert abs(described.close_time - described.start_time - timedelta(days=2)) < timedelta(minutes=1)
     assert await desk.operations() == [("publish", None)]

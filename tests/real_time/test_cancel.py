@@ -306,7 +306,7 @@ async def test_once_go_live_was_requested_nothing_is_cancelled(held_desk: HeldDe
 
     assert await held_desk.effects("cancel") == 0
     assert (await held_desk.operations())[-1] == ("goLive", None)
-    assert any("it cannot be cancelled" in note for note in (await progress_of(run)).notes)
+    assert any("It cannot be cancelled" in note for note in (await progress_of(run)).notes)
 
 
 FAILURES: dict[str, dict[str, object]] = {
@@ -390,4 +390,4 @@ def is_ours(progress: Progress) -> bool:
 
 def asks_again(progress: Progress) -> bool:
     """Return whether the run says that it will ask again to cancel, as it was refused."""
-    return any("asked again" in note for note in progress.notes)
+    return any("asks again" in note for note in progress.notes)
