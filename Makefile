@@ -19,7 +19,7 @@ demo: .venv/run-installed ## Publish a sample offer on a local Temporal, marketp
 	@$(RUN) sandbox.demo
 
 test: lint ## Check style and types, then run all tests
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest -n 2 --dist worksteal
+	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest -n 4 --dist worksteal
 
 lint: .venv/dev-installed ## Check style and types only
 	@$(RUN) ruff check .
