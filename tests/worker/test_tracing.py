@@ -191,7 +191,7 @@ def test_what_a_defect_quotes_is_redacted(kept: Kept, tracing: Tracing) -> None:
 
 @pytest.mark.parametrize("name", ["continues_as_new_while_publishing", "goes_live_through_the_preview_once_approved"])
 async def test_a_run_that_began_without_tracing_goes_on_with_it(name: str, kept: Kept, tracing: Tracing) -> None:
-    history = history_in(HISTORIES / "ValidateAndGoLive" / f"{name}.json")
+    history = history_in(HISTORIES / "0.1.0" / "ValidateAndGoLive" / f"{name}.json")
     replayer = Replayer(
         workflows=WORKFLOWS,
         workflow_runner=NO_FORGOTTEN_IMPORTS,
