@@ -111,7 +111,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="session")
 async def webhook() -> Recorder:
-    """Where the worker of the tests tells people."""
+    """The webhook that the tests' worker posts notifications to."""
     return Recorder()
 
 

@@ -256,7 +256,7 @@ class Desk(Shop):
         return await self.until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
 
     def told(self, run: Run) -> list[str]:
-        """Return the events that people were told of a run."""
+        """Return the events of a run's notifications, in order."""
         return [body["event"] for body in self.webhook.bodies if body["workflow_id"] == run.id]
 
 

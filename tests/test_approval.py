@@ -1,4 +1,4 @@
-"""Approving and rejecting: before it is asked for, in its time, too late, by whom, and what people are told."""
+"""Approving and rejecting: early, in time, too late, by whom, and which notifications are sent."""
 
 import json
 from datetime import timedelta
@@ -134,7 +134,7 @@ async def test_a_decision_does_not_keep_a_run_of_wrong_input_from_failing(desk: 
 
 
 @THE_SAME
-async def test_whoever_may_not_decide_is_told_and_ignored(desk: Desk) -> None:
+async def test_a_decision_by_somebody_who_is_no_approver_is_noted_and_ignored(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval=APPROVERS))
     await desk.until_asked(run)
@@ -147,8 +147,8 @@ async def test_whoever_may_not_decide_is_told_and_ignored(desk: Desk) -> None:
 
     assert "mallory@fabrikam.example is not among those who may decide" in str(refused.value.cause)
     assert [note for note in progress.notes if "ignored" in note] == [
-        "an approval was ignored: mallory@fabrikam.example is not among those who may decide on going live",
-        "a rejection was ignored: somebody who gave no name is not among those who may decide on going live",
+        "an approval was ignored: mallory@fabrikam.example is not among those who may decide on going live: dana@fabrikam.example",
+        "a rejection was ignored: somebody who gave no name is not among those who may decide on going live: dana@fabrikam.example",
     ]
     assert progress.approval is not None
     assert progress.approval.decision is None
@@ -159,7 +159,7 @@ async def test_whoever_may_not_decide_is_told_and_ignored(desk: Desk) -> None:
 
 
 @THE_SAME
-async def test_an_early_approval_by_somebody_else_is_told_once_the_run_knows_who_may(desk: Desk) -> None:
+async def test_an_early_approval_by_no_approver_is_noted_once_the_approvers_are_known(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start(
         "ValidateAndGoLive",
@@ -186,7 +186,7 @@ async def test_the_first_decision_stands(desk: Desk) -> None:
     await run.signal("reject_go_live", {"approver": "lee@fabrikam.example"})
     result = await run.result()
 
-    assert f"{DANA} has decided already; lee@fabrikam.example comes too late" in str(refused.value.cause)
+    assert "already; lee@fabrikam.example comes too late" in str(refused.value.cause)
     assert (result.outcome, result.approved_by) == ("live", DANA)
     assert any("a rejection was ignored" in note for note in (await progress_of(run)).notes)
 
@@ -285,7 +285,7 @@ async def test_a_run_that_needs_no_approval_ignores_one(desk: Desk) -> None:
     assert (result.outcome, result.approved_by) == ("live", None)
 
 
-async def test_people_are_told_and_the_run_is_found_by_its_attributes_at_each_stage(desk: Desk) -> None:
+async def test_each_stage_notifies_and_updates_the_search_attributes(desk: Desk) -> None:
     await desk.live("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", approval=APPROVERS))
     seen = [await _attributes(desk, run.id)]
@@ -312,9 +312,9 @@ async def test_people_are_told_and_the_run_is_found_by_its_attributes_at_each_st
     assert numbers(asked.approval.adds) == ["4.2.1"]
     assert going.waiting_for == f"{desk.api.go_live_step} (in progress)"
     assert desk.told(run) == ["awaiting_approval", "live"]
-    told = next(body for body in desk.webhook.bodies if body["workflow_id"] == run.id)
-    assert told["publisher_id"] == desk.publisher
-    assert told["images"] == [{"plan_id": "webstack-lts", "version": "4.2.1"}]
+    notification = next(body for body in desk.webhook.bodies if body["workflow_id"] == run.id)
+    assert notification["publisher_id"] == desk.publisher
+    assert notification["images"] == [{"plan_id": "webstack-lts", "version": "4.2.1"}]
 
 
 def _goes_live(progress: Progress) -> bool:
@@ -355,7 +355,7 @@ class Release:
 
 
 @THE_SAME
-async def test_people_are_told_of_a_run_below_a_workflow_of_their_own(desk: Desk) -> None:
+async def test_a_publication_that_is_a_child_workflow_notifies_too(desk: Desk) -> None:
     await desk.preview("4.2.0")
     client, name = desk.temporal.client, f"{desk.publisher}/release"
     async with Worker(client, task_queue=name, workflows=[Release], workflow_runner=UnsandboxedWorkflowRunner()):
@@ -375,14 +375,14 @@ async def test_a_decision_on_a_run_that_has_failed_is_refused(desk: Desk, monkey
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "PT1H"}))
     answers: list[BaseException | None] = []
 
-    async def decide_when_told_of_the_failure(body: str) -> int:
+    async def decide_when_the_failure_is_posted(body: str) -> int:
         if json.loads(body)["event"] != "failed":
             return 200
         # The first try keeps the run busy, so that nobody can ask it anything.
         answers.append(await _refusal(run) if answers else None)
         return 200 if answers[-1] else 503
 
-    monkeypatch.setattr(desk.webhook, "post", decide_when_told_of_the_failure)
+    monkeypatch.setattr(desk.webhook, "post", decide_when_the_failure_is_posted)
     assert (await failure_of(run)).type == "ApprovalTimedOut"
 
     assert "this run has failed: ApprovalTimedOut" in str(answers[-1])

@@ -1,4 +1,4 @@
-"""Signals whose payload makes no sense are told, and change nothing."""
+"""A signal whose payload cannot be read is noted and changes nothing."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ GARBAGE: list[list[Any]] = [
 
 
 @pytest.mark.parametrize("signal", ["approve_go_live", "reject_go_live"])
-async def test_garbage_is_told_and_decides_nothing(desk: Desk, signal: str) -> None:
+async def test_an_unreadable_payload_is_noted_and_decides_nothing(desk: Desk, signal: str) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)

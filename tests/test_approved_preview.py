@@ -20,8 +20,10 @@ async def test_without_images_what_the_preview_holds_is_promoted_and_listed(desk
     assert result.outcome == "live"
     assert numbers(result.images) == ["4.2.0", "4.2.1"]
     assert await desk.versions("Production") == ["4.2.0", "4.2.1"]
-    told = next(body for body in desk.webhook.bodies if body["workflow_id"] == run.id and body["event"] == "live")
-    assert list(dict.fromkeys(image["version"] for image in told["images"])) == ["4.2.0", "4.2.1"]
+    notification = next(
+        body for body in desk.webhook.bodies if body["workflow_id"] == run.id and body["event"] == "live"
+    )
+    assert list(dict.fromkeys(image["version"] for image in notification["images"])) == ["4.2.0", "4.2.1"]
 
 
 async def test_without_images_the_preview_at_the_time_of_the_approval_is_meant(desk: Desk) -> None:
@@ -188,7 +190,7 @@ async def test_approval_that_is_asked_for_again_has_its_whole_time_again(desk: D
     assert (await run.result()).outcome == "live"
 
 
-async def test_an_early_approval_holds_for_the_images_whoever_publishes_them(desk: Desk) -> None:
+async def test_an_early_approval_holds_when_somebody_else_publishes_the_images(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.fault("list_operations", {"kind": "stranger_edit", "version": "4.2.5"}, after=1)
     await desk.fault("list_operations", {"kind": "stranger_publish"}, after=1)

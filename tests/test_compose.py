@@ -82,7 +82,7 @@ def test_the_stack_runs_the_server_and_ui_versions_of_the_demo() -> None:
     server, ui = re.findall(r"(?:Server|UI) ([\d.]+)", shown)
     images = COMPOSE["x-images"]
     assert images["server"].endswith(f":{server}")
-    assert images["admin-tools"].endswith(f":{server}")  # the schema lies there
+    assert images["admin-tools"].endswith(f":{server}")  # this image contains the schema
     assert images["ui"].endswith(f":{ui}")
 
 

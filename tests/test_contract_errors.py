@@ -1,4 +1,4 @@
-"""Each error type that users script against, provoked end to end, with a message that tells what to do."""
+"""Each error type that users script against, provoked end to end. Its message says what to do."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ async def test_a_full_plan_says_how_to_make_room(desk: Desk) -> None:
     assert await desk.effects("put_offer") == 1
 
 
-async def test_a_publication_in_progress_is_named_to_whoever_will_not_wait(desk: Desk) -> None:
+async def test_a_run_that_may_not_wait_fails_and_names_the_publish_in_progress(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.stranger("edit", "publish")
     running = (await desk.state())["operations"][-1]["id"]
@@ -91,7 +91,7 @@ async def test_a_publication_in_progress_is_named_to_whoever_will_not_wait(desk:
     assert '"if_publishing": "wait"' in error.message
 
 
-async def test_a_draft_that_the_service_finds_invalid_is_told_in_its_words(desk: Desk) -> None:
+async def test_an_invalid_draft_fails_with_the_words_of_the_service(desk: Desk) -> None:
     document = desk.document("4.2.0")
     if desk.api.name == "cloud-partner":
         del document["definition"]["plans"][0]["microsoft-azure-virtualmachines.skuTitle"]
@@ -105,7 +105,7 @@ async def test_a_draft_that_the_service_finds_invalid_is_told_in_its_words(desk:
 
 
 @pytest.mark.parametrize("outcome", ["fail", "block", "reject"])
-async def test_a_go_live_that_fails_is_told_with_step_and_reason(desk: Desk, outcome: str) -> None:
+async def test_a_failed_go_live_names_the_step_and_the_reason(desk: Desk, outcome: str) -> None:
     await desk.preview("4.2.0")
     await desk.step("live", outcome=outcome, messages=["<p>Region <b>PT</b> is full.</p>"])
     error = await desk.failure(
@@ -146,7 +146,7 @@ async def test_an_operation_that_never_settles_ends_the_run_at_its_deadline(desk
 
 
 @pytest.mark.only("cloud-partner", "whatever the other API refuses of a draft it calls invalid")
-async def test_whatever_else_the_service_refuses_is_told_in_its_words(desk: Desk) -> None:
+async def test_any_other_refusal_fails_with_the_words_of_the_service(desk: Desk) -> None:
     await desk.preview("4.2.0")
     document = desk.document("4.2.0") | {"offerTypeId": "microsoft-azure-corevm"}
     error = await desk.failure("CreateOfferAndPublish", desk.create(document=document, if_exists="replace"))

@@ -1,6 +1,6 @@
-"""Whatever the API's documentation contradicts itself about, or leaves open, an image gets to Production once.
+"""An image reaches Production once, however the service reads what its documentation contradicts or leaves open.
 
-Every switch of the sandbox that a client can meet stands here with every value but its default.
+The tests cover every sandbox switch that a client can meet, with every value but its default.
 """
 
 from random import Random
@@ -34,12 +34,12 @@ ON_PORTAL: dict[str, dict[str, object]] = {
         "submissions_order": "oldest_first",
         "submissions_filter_ignored": True,
     },
-    "operations shuffled, sign-off told by the step's name": {
+    "operations shuffled, sign-off shown by the step's name": {
         "submissions_order": "shuffled",
         "sign_off_by": "step_name",
     },
-    "sign-off told by the offer": {"sign_off_by": "offer_status"},
-    "sign-off told by the operation's end": {"sign_off_by": "operation_completed"},
+    "sign-off shown by the offer": {"sign_off_by": "offer_status"},
+    "sign-off shown by the operation's end": {"sign_off_by": "operation_completed"},
     "offer runs on at sign-off": {"offer_status_at_sign_off": "running"},
     "offer succeeded while steps wait, published in the list": {
         "status_contradiction": True,
@@ -190,7 +190,7 @@ async def test_an_image_goes_live_once_whatever_contradictions_come_together(des
     for switches in random.sample(list(desk.per_api(ON_PORTAL, ON_INGESTION).values()), desk.per_api(16, 6)):
         chosen |= switches
     if chosen.get("sign_off_by") == "offer_status":
-        # Then nothing but the offer's word is left to tell that the preview waits.
+        # Only the status of the offer still says that the preview waits.
         chosen |= {"offer_status_at_sign_off": "waitingForPublisherReview", "status_contradiction": False}
     await goes_live_once(desk, chosen)
 
@@ -200,11 +200,11 @@ async def test_a_preview_that_lags_behind_its_publish_is_waited_for_and_not_publ
     await desk.switch(preview_lag_seconds=3 * 3600)
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", polling=POLLING))
 
-    progress = await desk.until(run, lambda told: "Preview slot" in (told.waiting_for or ""))
+    progress = await desk.until(run, lambda progress: "Preview slot" in (progress.waiting_for or ""))
     assert progress.operation is not None
     assert progress.operation.state == "preview"
 
-    await desk.until(run, lambda told: told.stage == "awaiting_approval", minutes=200)
+    await desk.until(run, lambda progress: progress.stage == "awaiting_approval", minutes=200)
     assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
     assert await desk.effects("publish") == 2
     await run.terminate()
@@ -226,7 +226,7 @@ async def test_a_production_that_lags_behind_its_go_live_is_waited_for(desk: Des
     await desk.switch(production_lag_seconds=5 * 3600)
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"required": False}, polling=POLLING))
 
-    await desk.until(run, lambda told: told.waiting_for == "Production to show the images")
+    await desk.until(run, lambda progress: progress.waiting_for == "Production to show the images")
 
     assert (await run.result()).outcome == "live"
     assert await desk.versions("Production") == ["4.2.0"]
@@ -292,7 +292,7 @@ async def test_without_a_list_of_operations_nothing_is_written_to_a_published_of
         ("failure", "operations_page", True),
     ],
 )
-async def test_a_failed_publish_is_told_with_its_step_and_reason_in_any_words(
+async def test_a_failed_publish_names_its_step_and_reason_in_any_wording(
     desk: Desk,
     failure_word: str,
     step_words: str,
@@ -338,7 +338,7 @@ async def test_an_image_gets_to_the_preview_while_another_draft_is_being_publish
     ]
 
 
-async def test_a_publisher_without_rights_is_told_so(desk: Desk) -> None:
+async def test_a_publisher_without_rights_fails_as_not_authorized(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.switch(forbidden=True)
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1"))

@@ -1,4 +1,4 @@
-"""Following an operation, whoever started it, until it settles."""
+"""Following an operation until it settles, also when another run or a person started it."""
 
 import time
 from datetime import timedelta
@@ -60,7 +60,7 @@ async def test_an_operation_that_fails_or_is_cancelled_fails_the_run(desk: Desk)
 
 
 @pytest.mark.only("cloud-partner", "its documentation has several words for one state")
-async def test_an_unknown_word_is_told_once_and_means_still_running(desk: Desk) -> None:
+async def test_an_unknown_status_is_noted_once_and_means_still_running(desk: Desk) -> None:
     await desk.switch(running_word="frobnicating")
     await desk.put("4.2.0")
     await desk.publish()

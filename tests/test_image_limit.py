@@ -32,7 +32,7 @@ async def test_as_many_versions_make_room_as_are_needed(desk: Desk) -> None:
     assert await desk.effects("put_offer") == 2
 
 
-async def test_what_made_room_is_told_though_the_answer_to_the_write_was_lost(desk: Desk) -> None:
+async def test_removed_versions_are_reported_although_the_answer_to_the_write_was_lost(desk: Desk) -> None:
     await desk.preview(*FULL)
     await desk.fault("put_offer", {"kind": "drop", "when": "after"})
     update = desk.images("4.11.0", "4.12.0", **EIGHT, polling=POLLING)
@@ -43,7 +43,7 @@ async def test_what_made_room_is_told_though_the_answer_to_the_write_was_lost(de
     assert await desk.effects("put_offer") == 2
 
 
-async def test_what_was_to_make_room_and_is_left_is_not_told_as_removed(desk: Desk) -> None:
+async def test_a_version_that_was_not_removed_after_all_is_not_reported_as_removed(desk: Desk) -> None:
     await desk.preview(*FULL)
     await desk.switch(version_limit=0)
 

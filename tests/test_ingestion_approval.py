@@ -6,7 +6,7 @@ import pytest
 
 from tests.desk import PLAN, Desk, numbers, progress_of
 
-pytestmark = pytest.mark.only("product-ingestion", "the other API's previews are told by their images")
+pytestmark = pytest.mark.only("product-ingestion", "the other API identifies a preview by its images")
 
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
 ROOM_FOR_TWO: dict[str, Any] = {"when_full": "remove_oldest", "max_versions_per_plan": 2, "polling": POLLING}

@@ -138,7 +138,7 @@ async def test_what_was_published_is_deprecated_to_make_room_and_what_was_not_is
     assert live["4.0.0"]["deprecationSchedule"].items() >= {"dateOffset": "P120D", "reason": "endOfSupport"}.items()
 
 
-async def test_what_others_did_is_not_told_as_deprecated(desk: Desk) -> None:
+async def test_deprecations_by_others_are_not_reported(desk: Desk) -> None:
     await desk.live("4.0.0", "4.1.0")
 
     async def add_the_image_first(request: httpx.Request) -> None:
@@ -156,7 +156,7 @@ async def test_what_others_did_is_not_told_as_deprecated(desk: Desk) -> None:
     assert await desk.versions("Preview") == ["4.0.0", "4.1.0", "4.2.0"]
 
 
-async def test_what_was_deprecated_is_told_though_the_answer_to_the_edit_was_lost(desk: Desk) -> None:
+async def test_deprecated_versions_are_reported_although_the_answer_to_the_edit_was_lost(desk: Desk) -> None:
     await desk.live("4.0.0", "4.1.0")
     await desk.fault("put_offer", {"kind": "drop", "when": "after"})
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.0", **ROOM_FOR_TWO))

@@ -158,7 +158,7 @@ async def test_a_stay_of_a_second_and_a_half_is_kept(desk: Desk) -> None:
 # Ends
 
 
-async def test_a_failed_certification_is_told_with_all_its_reasons_and_never_tried_again(desk: Desk) -> None:
+async def test_a_failed_certification_reports_all_its_reasons_and_is_never_retried(desk: Desk) -> None:
     await desk.live("4.2.0")
     messages = ["<p>No <b>agent</b>.</p>", "The disk has no footer."]
     await desk.step("displaycertify", outcome="block", messages=messages)

@@ -135,11 +135,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "told"), WRONG, ids=[" ".join(told)[:60] for _, told in WRONG])
-def test_every_wrong_member_is_named_and_no_secret_is_quoted(sent: object, told: list[str]) -> None:
+@pytest.mark.parametrize(("sent", "named"), WRONG, ids=[" ".join(named)[:60] for _, named in WRONG])
+def test_every_wrong_member_is_named_and_no_secret_is_quoted(sent: object, named: list[str]) -> None:
     message = refusal(UpdateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
     assert message.startswith("UpdateOfferAndPublishInput: ")
-    assert all(each in message for each in told), message
+    assert all(each in message for each in named), message
     assert "SECRET" not in message
 
 
@@ -175,11 +175,13 @@ WRONG_CREATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "told"), WRONG_CREATIONS, ids=[" ".join(told)[:60] for _, told in WRONG_CREATIONS])
-def test_every_wrong_member_of_an_offer_is_named_and_no_secret_is_quoted(sent: object, told: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("sent", "named"), WRONG_CREATIONS, ids=[" ".join(named)[:60] for _, named in WRONG_CREATIONS]
+)
+def test_every_wrong_member_of_an_offer_is_named_and_no_secret_is_quoted(sent: object, named: list[str]) -> None:
     message = refusal(CreateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
     assert message.startswith("CreateOfferAndPublishInput: ")
-    assert all(each in message for each in told), message
+    assert all(each in message for each in named), message
     assert "SECRET" not in message
 
 

@@ -1,4 +1,4 @@
-"""What people are told of a run outside Temporal, and when."""
+"""Which notifications a run posts to the webhook, and when."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ async def answers_again(desk: Desk) -> AsyncIterator[None]:
     desk.webhook.status = 200
 
 
-def told(desk: Desk, run: Run, event: str) -> list[dict[str, Any]]:
+def notifications(desk: Desk, run: Run, event: str) -> list[dict[str, Any]]:
     return [body for body in desk.webhook.bodies if (body["workflow_id"], body["event"]) == (run.id, event)]
 
 
@@ -28,7 +28,7 @@ async def test_who_is_asked_reads_what_going_live_does_and_the_command_that_appr
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", approval={"approvers": [DANA, LEE]}))
     asked = await desk.until_asked(run)
 
-    [body] = told(desk, run, "awaiting_approval")
+    [body] = notifications(desk, run, "awaiting_approval")
     assert {(image["plan_id"], image["version"]) for image in body["adds"]} == {("webstack-lts", "4.2.1")}
     assert (body["removes"], body["deprecates"], body["changes"]) == ([], [], [])
     assert (body["approvers"], body["reminder"], body["approved_by"]) == ([DANA, LEE], 0, None)
@@ -42,14 +42,14 @@ async def test_who_is_asked_reads_what_going_live_does_and_the_command_that_appr
     await run.result()
 
 
-async def test_who_is_told_that_it_is_live_reads_who_approved_it(desk: Desk) -> None:
+async def test_the_notification_of_a_live_offer_names_the_approver(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)
     await run.execute_update("decide_go_live", {"approve": True, "approver": DANA})
     await run.result()
 
-    [body] = told(desk, run, "live")
+    [body] = notifications(desk, run, "live")
     assert body["approved_by"] == DANA
     assert f"is live, approved by {DANA}: webstack-lts 4.2.0" in body["text"]
     assert {(image["plan_id"], image["version"]) for image in body["adds"]} == {("webstack-lts", "4.2.0")}
@@ -73,10 +73,10 @@ async def test_people_are_reminded_halfway_and_shortly_before_the_approval_times
     assert (await failure_of(run)).type == "ApprovalTimedOut"
 
     assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "awaiting_approval", "failed"]
-    assert [body["reminder"] for body in told(desk, run, "awaiting_approval")] == [0, 1, 2]
+    assert [body["reminder"] for body in notifications(desk, run, "awaiting_approval")] == [0, 1, 2]
     days = [round((moment - when[0]) / timedelta(days=1), 2) for moment in when]
     assert days == [0, 7, 13, 14]
-    assert "still waits" in told(desk, run, "awaiting_approval")[2]["text"]
+    assert "still waits" in notifications(desk, run, "awaiting_approval")[2]["text"]
 
 
 async def test_nobody_is_reminded_of_what_was_decided(desk: Desk) -> None:
@@ -106,7 +106,7 @@ async def test_what_is_approved_again_is_reminded_of_again(desk: Desk) -> None:
     await run.signal("approve_go_live")
     await run.result()
 
-    assert [body["reminder"] for body in told(desk, run, "awaiting_approval")] == [0, 1, 0, 1]
+    assert [body["reminder"] for body in notifications(desk, run, "awaiting_approval")] == [0, 1, 0, 1]
 
 
 async def test_what_the_webhook_refuses_for_good_is_tried_once(desk: Desk) -> None:
@@ -126,7 +126,7 @@ async def test_the_run_that_tries_for_days_cannot_be_started_by_itself(desk: Des
     assert not [body for body in desk.webhook.bodies if body["workflow_id"] == "nonesuch"]
 
 
-def test_people_are_tried_to_be_told_for_days_at_least_every_hour() -> None:
+def test_a_notification_is_retried_for_days_at_least_every_hour() -> None:
     retries = calls.NOTIFY_FOR_DAYS["retry_policy"]
 
     assert timedelta(days=2) <= people.FOR_DAYS

@@ -47,13 +47,13 @@ def hostile(words: str) -> Progress:
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_words_stay_words(words: str) -> None:
-    told, tame = page(hostile(words), "run"), page(hostile("tame"), "run")
+    shown, tame = page(hostile(words), "run"), page(hostile("tame"), "run")
 
-    assert len(told.splitlines()) == len(tame.splitlines())
-    assert told.count("\n") == tame.count("\n")
-    row = next(line for line in told.splitlines() if line.startswith("| ▶"))
+    assert len(shown.splitlines()) == len(tame.splitlines())
+    assert shown.count("\n") == tame.count("\n")
+    row = next(line for line in shown.splitlines() if line.startswith("| ▶"))
     assert row.replace("\\\\", "").replace("\\|", "").count("|") == 4
-    for line in told.splitlines():
+    for line in shown.splitlines():
         if not line.startswith(("Images: ", "    ")):
             assert "<" not in line.replace("\\<", "")
             assert "](" not in line.replace("\\]", "")

@@ -1,4 +1,4 @@
-"""Somebody else edits, publishes, cancels or goes live at an awkward moment: no image is lost, or sent twice."""
+"""Others edit, publish, cancel or go live between two requests of a run. No image is lost or sent twice."""
 
 from typing import Any
 
@@ -163,7 +163,7 @@ async def test_a_preview_that_somebody_is_cancelling_is_in_the_way_until_it_is_c
 
 
 CANCELED: dict[str, dict[str, object]] = {
-    "listed as an operation of its own": {"cancel_async": True, "cancel_has_own_operation": True},
+    "listed as a separate operation": {"cancel_async": True, "cancel_has_own_operation": True},
     "though sign-off ended the operation": {"sign_off_by": "operation_completed"},
 }
 

@@ -1,4 +1,4 @@
-"""The command as a person or a pipeline runs it: a process of its own."""
+"""The command in a separate process, as a person or a pipeline runs it."""
 
 import asyncio
 import contextlib

@@ -35,8 +35,8 @@ async def test_a_watch_without_a_terminal_tells_each_piece_of_news_once_until_th
     lines = [line.partition(" ")[2] for line in out.splitlines()]
     assert lines[0].startswith(f"{run.id}: CreateOfferAndPublish, run ")
     assert lines[-1] == f"{desk.publisher}/{OFFER} has ended well: preview."
-    told = [line for line in lines if not line.startswith("Next look: ")]
-    assert len(told) == len(set(told))
+    shown = [line for line in lines if not line.startswith("Next look: ")]
+    assert len(shown) == len(set(shown))
     assert "✔ Certification: complete" in lines
     assert "\x1b" not in out
 
@@ -101,20 +101,20 @@ async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_wo
         hasty = RetryConfig(max_elapsed_time_millis=200)  # else the SDK tries for ten seconds before it says so
         client = await connected(f"127.0.0.1:{port}", retry_config=hasty)
         run = await client.start_workflow("ValidateAndGoLive", {}, id="go-live/a/b", task_queue="nobody")
-        told: list[str | None] = []
-        ending = asyncio.create_task((await Publication.find(client, run.id)).end(told.append))
+        troubles: list[str | None] = []
+        ending = asyncio.create_task((await Publication.find(client, run.id)).end(troubles.append))
         watching = asyncio.create_task(both.begin("watch", run.id))
         waiting = asyncio.create_task(both.begin("wait", run.id))
         await until(lambda: both.has_said(out="Trouble: No worker answers"))
         server.kill()
-        await until(lambda: both.has_said(out="Temporal does not answer (") and len(told) == 1)
+        await until(lambda: both.has_said(out="Temporal does not answer (") and len(troubles) == 1)
         programs.temporal(port)
-        await until(lambda: both.has_said(out="Temporal answers again\n") and len(told) > 1)
+        await until(lambda: both.has_said(out="Temporal answers again\n") and len(troubles) > 1)
         await run.terminate(reason="enough")
         assert (await watching, await waiting, (await ending).status) == (8, 8, 8)
         assert both.has_said(out="The run was terminated: enough.\n", err="The run was terminated: enough.\n")
-    assert told[0] is not None
-    assert told[1] is None
+    assert troubles[0] is not None
+    assert troubles[1] is None
 
 
 async def test_a_decision_that_no_worker_takes_up_is_not_waited_for_without_end(server: WorkflowEnvironment) -> None:

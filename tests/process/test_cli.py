@@ -134,7 +134,7 @@ async def test_a_cancelled_run_cancels_its_operation(shell: Shell, publisher: Pu
     assert publisher.effects("cancel") == 1
 
 
-# What acts on the marketplace or tells people, with an input that a workflow might have given.
+# Activities that act on the marketplace or notify people, each with an input that a workflow could have given.
 ACTS: dict[str, dict[str, Any]] = {
     "put_offer": {"definition": {"member": "offer", "text": "{}"}, "replace": True, "sole_writer": True},
     "edit_images": {"images": [], "sole_writer": True},
@@ -159,15 +159,15 @@ class Stray:
 async def test_nothing_but_the_workers_own_workflows_acts(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
-    shell, port, told = Shell(address), free_port(), list[str]()
+    shell, port, notified = Shell(address), free_port(), list[str]()
 
-    async def told_of(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        told.append("something")
+    async def notify(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        notified.append("something")
         writer.close()
 
     offer = {"publisher_id": publisher.name, "offer_id": OFFER}
     async with (
-        await asyncio.start_server(told_of, "127.0.0.1", port),
+        await asyncio.start_server(notify, "127.0.0.1", port),
         Worker(client, task_queue="strays", workflows=[Stray], workflow_runner=UnsandboxedWorkflowRunner()),
     ):
         hook = {"NOTIFY_WEBHOOK_URL": f"http://127.0.0.1:{port}/"}
@@ -191,4 +191,4 @@ async def test_nothing_but_the_workers_own_workflows_acts(
             assert f"{activity} is a part of this worker's workflows" in str(failed.value.cause.cause)
 
     assert not publisher.requests()
-    assert not told
+    assert not notified

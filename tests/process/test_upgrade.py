@@ -47,7 +47,7 @@ KEYS = {"AZURE_STORAGE_ACCOUNT_KEYS": "fabrikamimages=aW52ZW50ZWQ="}
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as it was, in a folder of its own."""
+    """Check out the project as it was into a separate folder."""
     if not (PROJECT / ".git").exists():
         pytest.skip("there is no older version to begin runs with: this is not a git clone")
     revision = os.environ.get("BEFORE", OLDEST)

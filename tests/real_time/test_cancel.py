@@ -153,7 +153,9 @@ async def test_a_decision_on_a_run_that_is_being_cancelled_is_refused(held_desk:
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await run.execute_update("decide_go_live", {"approve": True, "approver": "dana"})
     await run.signal("approve_go_live", {"approver": "dana"})
-    progress = await held_desk.until(run, lambda told: any("approval was ignored" in note for note in told.notes))
+    progress = await held_desk.until(
+        run, lambda progress: any("approval was ignored" in note for note in progress.notes)
+    )
     held_desk.clock.advance(3700)
     await ends_as_cancelled(run)
 

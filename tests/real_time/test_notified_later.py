@@ -1,4 +1,4 @@
-"""What becomes of a notification while the webhook is away: a run of its own tries for days."""
+"""While the webhook is away, a separate run retries a notification for days."""
 
 from collections.abc import Iterator
 from datetime import timedelta

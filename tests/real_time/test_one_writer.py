@@ -1,4 +1,4 @@
-"""Where no ETag guards a draft, one run at a time writes to it: no run's image is lost, whoever ends meanwhile."""
+"""Where no ETag guards a draft, one run at a time writes to it. No image is lost, even when the writing run ends."""
 
 import asyncio
 from datetime import timedelta

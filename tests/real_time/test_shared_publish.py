@@ -15,7 +15,7 @@ WAITS = "which is running on the offer"
 
 
 async def crowd(desk: HeldDesk, workflow: str = "UpdateOfferAndPublish", **more: Any) -> list[Run]:
-    """Let somebody publish, and start runs, each for a plan of its own, that have to wait for it."""
+    """Let somebody publish, and start runs that have to wait for it, each for a different plan."""
     await desk.put(document=plans(desk, RUNS))
     await desk.publish()
     runs = [await desk.start(workflow, desk.images("4.2.1", plan=f"plan-{n}", **more)) for n in range(RUNS)]

@@ -68,7 +68,7 @@ class Webhooks:
 
 
 class Player:
-    """Plays scenes, some at a time, each with a publisher of its own."""
+    """Plays several scenes at a time, each with a separate publisher."""
 
     def __init__(self, temporal: WorkflowEnvironment, http: httpx.AsyncClient, url: str, webhooks: Webhooks) -> None:
         self._temporal, self._http, self._url, self._webhooks = temporal, http, url, webhooks

@@ -558,7 +558,7 @@ async def refuses_to_be_started_by_itself(desk: Desk) -> Run:
     return await ended(await desk.start(WRITE, {"time": "PT1M"}))
 
 
-# The internal run that tells people later
+# The internal run that sends notifications later
 
 
 @recorded(NOTIFY)

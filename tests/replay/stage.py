@@ -1,6 +1,6 @@
 """What scenes are made of. A scene acts as a release engineer, lets its run end and answers with it.
 
-Each has a publisher of its own, and a marketplace where publishing takes a second. Act only where the run waits for
+Each has a separate publisher, and a marketplace where publishing takes a second. Act only where the run waits for
 a timer, a person or an answer that is held back, as `until_followed` and `until_asked` see to: then a scene takes
 the same way whenever it is played.
 """
@@ -237,7 +237,7 @@ async def put_by_hand(desk: Desk, *versions: str) -> None:
 
 
 def image(version: str, url: str) -> dict[str, Any]:
-    """Make an image with a disk of its own."""
+    """Make an image with a disk that no other image has."""
     return {"plan_id": PLAN, "version": version, "os_vhd_url": url}
 
 

@@ -1,4 +1,4 @@
-"""A Temporal development server of its own for what the server that skips time cannot do."""
+"""A separate Temporal development server, for what the time-skipping server cannot do."""
 
 import shutil
 from collections.abc import AsyncIterator

@@ -25,7 +25,7 @@ AGE = timedelta(days=3)
 
 @workflow.defn
 class Waits:
-    """A run that says what it is told to say."""
+    """A run that reports the given progress."""
 
     @workflow.run
     async def run(self, stage: str, says: str) -> None:
@@ -151,4 +151,6 @@ async def test_a_server_that_refuses_is_named_once_and_counted_on(
     await enough.wait()
     watching.cancel()
 
-    assert [record.message for record in caplog.records] == ["The running publications cannot be counted: not allowed"]
+    assert [record.message for record in caplog.records] == [
+        "The running publications cannot be counted: not allowed"
+    ]

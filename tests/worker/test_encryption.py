@@ -118,8 +118,11 @@ async def test_a_history_shows_no_clear_text(encrypted: Client, temporal: Workfl
         assert all(payload["metadata"]["encoding"] == "YmluYXJ5L2VuY3J5cHRlZA==" for payload in payloads(events))
         assert "Webstack" not in history
         assert "c2lnPUlOVkVOVEVE" not in history
-        told = await plain.describe()
-        assert told.raw_description.execution_config.user_metadata.summary.metadata["encoding"] == b"binary/encrypted"
+        described = await plain.describe()
+        assert (
+            described.raw_description.execution_config.user_metadata.summary.metadata["encoding"]
+            == b"binary/encrypted"
+        )
 
 
 def payloads(value: object) -> list[dict[str, Any]]:

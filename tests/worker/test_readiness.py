@@ -18,7 +18,7 @@ from worker.readiness import ANSWERED_WITHIN, POLLED_WITHIN, Readiness
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that advances only when the test says so."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""A worker starts on a namespace that has the search attributes, gets them, or is told what to run."""
+"""A worker finds its search attributes, registers them, or fails with the command that does."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 async def client(server: WorkflowEnvironment) -> Client:
-    """Connected to a namespace of its own."""
+    """Connect to a namespace that no other test uses."""
     namespace = f"namespace-{next(_numbers)}"
     day = Duration()
     day.FromTimedelta(timedelta(days=1))
@@ -55,7 +55,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, client: Client, *calls: str) -> None
         monkeypatch.setattr(client.operator_service, call, refused)
 
 
-async def test_what_is_missing_is_registered_whoever_else_does_the_same(client: Client) -> None:
+async def test_missing_attributes_are_registered_also_when_another_worker_does_the_same(client: Client) -> None:
     await asyncio.gather(*(ensure_search_attributes(client) for _ in range(3)))
     await ensure_search_attributes(client)
 

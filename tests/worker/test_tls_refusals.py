@@ -86,7 +86,7 @@ async def test_a_server_that_closes_every_connection_may_want_tls(monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("said", "tls", "told"),
+    ("said", "tls", "explained"),
     [
         # Go and HAProxy, TLS 1.2, without a certificate and with a wrong one
         ("InvalidData, error: AlertReceived(HandshakeFailure) }", TLS, "requires a client certificate (HandshakeF"),
@@ -98,10 +98,10 @@ async def test_a_server_that_closes_every_connection_may_want_tls(monkeypatch: p
         ("while receiving response with status: 400 Bad Request", TLS, "requires a client certificate (400 Bad Req"),
     ],
 )
-def test_every_way_to_refuse_a_client_is_recognized(said: str, tls: TLSConfig, told: str) -> None:
+def test_every_way_to_refuse_a_client_is_recognized(said: str, tls: TLSConfig, explained: str) -> None:
     options: ClientConnectConfig = {"target_host": "temporal.example:7233", "tls": tls}
 
-    assert f"the server at temporal.example:7233 {told}" in (refusal(said, options) or "")
+    assert f"the server at temporal.example:7233 {explained}" in (refusal(said, options) or "")
     assert closed(said, options) is None
 
 
@@ -131,7 +131,7 @@ def test_without_tls_an_answer_of_http_is_no_refused_certificate(tls: ClientConn
     assert refusal("while receiving response with status: 400 Bad Request", options) is None
 
 
-def test_tls_that_nobody_needs_is_told_without_a_key() -> None:
+def test_unneeded_tls_is_named_also_without_a_key() -> None:
     options: ClientConnectConfig = {"target_host": "temporal.example:7233", "tls": TLS}
     said = refusal("error: InvalidMessage(InvalidContentType)", options)
 

@@ -170,11 +170,11 @@ async def test_no_span_holds_a_secret(desk: Desk, kept: Kept, tracing: Tracing) 
         await run.result()
     tracing.shutdown()
 
-    told = "\n".join(span.to_json() for span in kept.spans)
-    assert "ValidationFailed" in told
-    assert "INVENTED" not in told
-    assert DEFAULT_TOKEN not in told
-    assert "aW52ZW50ZWQ" not in told
+    exported = "\n".join(span.to_json() for span in kept.spans)
+    assert "ValidationFailed" in exported
+    assert "INVENTED" not in exported
+    assert DEFAULT_TOKEN not in exported
+    assert "aW52ZW50ZWQ" not in exported
 
 
 def test_what_a_defect_quotes_is_redacted(kept: Kept, tracing: Tracing) -> None:
