@@ -147,8 +147,8 @@ async def test_a_decision_by_somebody_who_is_no_approver_is_noted_and_ignored(de
 
     assert "mallory@fabrikam.example is not among those who may decide" in str(refused.value.cause)
     assert [note for note in progress.notes if "ignored" in note] == [
-        "an approval was ignored: mallory@fabrikam.example is not among those who may decide on going live: dana@fabrikam.example",
-        "a rejection was ignored: somebody who gave no name is not among those who may decide on going live: dana@fabrikam.example",
+        "an approval was ignored: mallory@fabrikam.example is not among those who may decide on going live",
+        "a rejection was ignored: somebody who gave no name is not among those who may decide on going live",
     ]
     assert progress.approval is not None
     assert progress.approval.decision is None
@@ -186,7 +186,7 @@ async def test_the_first_decision_stands(desk: Desk) -> None:
     await run.signal("reject_go_live", {"approver": "lee@fabrikam.example"})
     result = await run.result()
 
-    assert "already; lee@fabrikam.example comes too late" in str(refused.value.cause)
+    assert f"{DANA} has decided already; lee@fabrikam.example comes too late" in str(refused.value.cause)
     assert (result.outcome, result.approved_by) == ("live", DANA)
     assert any("a rejection was ignored" in note for note in (await progress_of(run)).notes)
 
