@@ -126,7 +126,7 @@ async def test_an_operation_that_somebody_cancels_ends_the_run(desk: Desk) -> No
 
     assert error.type == "OperationCanceled"
     assert "was cancelled at the marketplace" in error.message
-    assert "Start the run again" in error.message
+    assert "publish again" in error.message
     assert await desk.effects("publish") == 2
 
 

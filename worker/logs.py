@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError
 
 from marketplace.sas import redacted
 
@@ -21,6 +22,7 @@ def set_up_logging(level: str, log_format: Literal["text", "json"]) -> None:
     """Log to standard error, including Python's warnings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
+    handler.addFilter(_without_trace)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     # These log one line for each request and token. The activities log what matters.
@@ -29,6 +31,15 @@ def set_up_logging(level: str, log_format: Literal["text", "json"]) -> None:
     # The formatters below show the IDs, and fewer of them than the SDK would put into the message.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
+
+
+def _without_trace(record: logging.LogRecord) -> bool:
+    """Replace the stack trace of an error that was raised on purpose by its message."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, ApplicationError):
+        record.msg, record.args = f"{record.getMessage()}: {error}", ()
+        record.exc_info = record.exc_text = None
+    return True
 
 
 class _Text(logging.Formatter):

@@ -76,9 +76,17 @@ class Approval:
         if not self.sign_off.required:
             return "this run goes live without approval"
         if not self._may_decide(decision):
-            return f"{_name(decision)} is not among those who may decide on going live"
+            return (
+                f"{_name(decision)} is not among those who may decide on going live:"
+                f" {listed(self.sign_off.approvers)}"
+            )
         if self.sign_off.decision is not None:
-            return f"{_name(self.sign_off.decision)} has decided already; {_name(decision)} comes too late"
+            taken = self.sign_off.decision
+            verb = "approved" if taken.approve else "rejected"
+            return (
+                f"{_name(taken)} {verb} going live at {taken.decided_at:%Y-%m-%d %H:%M} UTC already;"
+                f" {_name(decision)} comes too late"
+            )
         return None
 
     def decide(self, decision: GoLiveDecision) -> None:

@@ -27,6 +27,9 @@ async def closing(logbook: Logbook) -> AsyncIterator[None]:
             await workflow.wait_condition(workflow.all_handlers_finished)
             raise
         reason = _writer_cancelled() if is_cancelled_exception(error) else application_error(error)
+        offer = str(logbook.publication.offer or "")
+        if offer not in reason.message:
+            reason = final(str(reason.type), f"{offer}: {reason.message}")
         logbook.publication.error = one_line(f"{reason.type}: {reason.message}", MAX_ERROR)
         logbook.stage(PublishStage.FAILED)
         await notify(logbook, FAILED, f"{workflow.info().workflow_type} failed. {logbook.publication.error}")

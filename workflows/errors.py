@@ -59,7 +59,7 @@ def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | 
     if report.state is OperationState.CANCELED:
         return final(
             "OperationCanceled",
-            f"{what} was cancelled at the marketplace. Start the run again to publish after all.",
+            f"{what} was cancelled at the marketplace. If that was a mistake, publish again.",
         )
     if report.state is OperationState.FAILED:
         said = "; ".join(report.errors) or "the marketplace gives no reason"

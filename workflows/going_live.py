@@ -155,6 +155,10 @@ class GoingLive:
     async def end(self, survey: Survey | None = None) -> PublicationResult:
         """End live, with the run's own go-live or with the last one that the survey shows."""
         own = self._stages.publication.gone_live
+        if survey is not None:
+            # Somebody else went live. What the run saw last, such as steps that wait for sign-off, is out of date.
+            self._stages.publication.report = None
+            self._approval.sign_off.promotion = survey.promotion
         images = self._wanted.image_versions or (self._approval.sign_off.promotion.adds if own else [])
         result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)
         if result.changed:

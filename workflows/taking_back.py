@@ -46,6 +46,8 @@ async def _take_back(stages: Stages) -> None:
         await _cancel(stages, None)
     elif publication.own_publish is not None:
         await _cancel(stages, publication.own_publish)
+    else:
+        stages.logbook.note("Nothing was cancelled at the marketplace: no operation of this run is running there.")
 
 
 async def _cancel(stages: Stages, operation_id: str | None) -> None:

@@ -105,7 +105,7 @@ async def test_a_flood_of_signals_loses_neither_the_decision_nor_the_question(he
     assert (await run.describe()).run_id != run.first_execution_run_id
     assert (result.outcome, result.approved_by) == ("live", "dana")
     assert [note for note in notes if "ignored" in note] == [
-        f"an approval was ignored: mallory {round_} is not among those who may decide on going live"
+        f"an approval was ignored: mallory {round_} is not among those who may decide on going live: dana"
         for round_ in range(10)
     ]
     assert held_desk.told(run) == ["awaiting_approval", "live"]

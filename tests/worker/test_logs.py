@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from tests.desk import SAS
 from worker.logs import set_up_logging
@@ -65,3 +66,21 @@ def test_no_line_holds_a_signature(capsys: pytest.CaptureFixture[str], form: Lit
 
     assert "INVENTED" not in written
     assert "images.example/1.vhd" in written
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_error_that_was_raised_on_purpose_is_logged_without_its_stack_trace(
+    capsys: pytest.CaptureFixture[str], form: Literal["text", "json"]
+) -> None:
+    set_up_logging("INFO", form)
+    log = logging.getLogger("temporalio.activity")
+    for error in (ApplicationError("no such offer", type="OfferNotFound"), KeyError("a defect")):
+        try:
+            raise error  # noqa: TRY301 - what is logged has a stack trace
+        except Exception:
+            log.exception("Completing activity as failed")
+    refused, defect = capsys.readouterr().err.split("Completing activity as failed")[1:]
+
+    assert refused.startswith(": OfferNotFound: no such offer")
+    assert "Traceback" not in refused
+    assert "Traceback" in defect
