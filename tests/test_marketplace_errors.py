@@ -46,7 +46,7 @@ FOR_GOOD = {"401": "NotAuthorized", "403": "NotAuthorized", "422": "ValidationFa
 @pytest.mark.parametrize(
     "calls",
     [
-        *(pytest.param([call], id=call) for call in WRITES),
+        pytest.param(WRITES, id="writes"),
         pytest.param([*READS, "offer_status"], id="reads", marks=ON_PORTAL),
         pytest.param(READS, id="reads", marks=ON_INGESTION),
     ],

@@ -97,10 +97,8 @@ async def test_each_refused_signal_is_told_once(held_desk: HeldDesk) -> None:
     notes = (await progress_of(run)).notes
 
     assert len(await histories(held_desk, run)) > 1
-    assert notes == [
-        f"an approval was ignored: mallory {number} is not among those who may decide on going live: {DANA}, lee@fabrikam.example"
-        for number in range(45)
-    ]
+    refusal = f"is not among those who may decide on going live: {DANA}, lee@fabrikam.example"
+    assert notes == [f"an approval was ignored: mallory {number} {refusal}" for number in range(45)]
     await run.terminate()
 
 
