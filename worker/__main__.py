@@ -21,6 +21,7 @@ from worker.connection import ConnectionFailedError, connect
 from worker.logs import set_up_logging
 from worker.marketplaces import credentials_of, http_client, marketplace_of, url_of
 from worker.observation import Observation, observed
+from worker.proxies import complete_proxies
 from worker.registration import worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
@@ -35,6 +36,7 @@ def main() -> int:
     try:
         settings = read_settings()
         set_up_logging(settings.log_level, settings.log_format)
+        complete_proxies()
         asyncio.run(run(settings))
     except SettingsError as error:
         print(f"Wrong configuration: {error}", file=sys.stderr)  # noqa: T201 - before there is a log

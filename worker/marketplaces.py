@@ -23,7 +23,11 @@ _APIS = {"cloud-partner": cloud_partner, "product-ingestion": product_ingestion}
 
 
 def http_client() -> httpx.AsyncClient:
-    """Return the HTTP client of a worker. It keeps no cookies, which would pile up over weeks."""
+    """Return the HTTP client of a worker. It keeps no cookies, which would pile up over weeks.
+
+    Raises:
+        SettingsError: A proxy in the environment is wrong.
+    """
     return httpx.AsyncClient(
         transport=transport(MAX_CONNECTIONS),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

@@ -5,17 +5,22 @@ some twenty times as much CPU as here.
 """
 
 from collections.abc import Mapping
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 from aiohttp.connector import Connection
 from httpx_aiohttp import AiohttpTransport
 
+from worker.proxies import is_bypassed, read_proxies
+
 
 def transport(max_connections: int) -> httpx.AsyncBaseTransport:
-    """Return a transport that takes proxies and certificates from the environment, as httpx does."""
-    return _Routes(max_connections)
+    """Return a transport that takes proxies and certificates from the environment, as httpx does.
+
+    Raises:
+        SettingsError: A proxy is wrong.
+    """
+    return _Routes(max_connections, read_proxies())
 
 
 class _Routes(httpx.AsyncBaseTransport):
@@ -25,8 +30,9 @@ class _Routes(httpx.AsyncBaseTransport):
     refuse the request if it carries a token as well.
     """
 
-    def __init__(self, max_connections: int) -> None:
+    def __init__(self, max_connections: int, proxies: Mapping[str, httpx.Proxy]) -> None:
         self._max_connections = max_connections
+        self._proxies = proxies
         self._direct: AiohttpTransport | None = None
         self._proxied: Mapping[str, AiohttpTransport] = {}
 
@@ -35,7 +41,7 @@ class _Routes(httpx.AsyncBaseTransport):
         if self._direct is None:
             self._direct = self._open()
         proxied = self._proxied.get(request.url.scheme)
-        route = self._direct if proxied is None or proxy_bypass(request.url.host) else proxied
+        route = self._direct if proxied is None or is_bypassed(request.url) else proxied
         return await route.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -46,11 +52,7 @@ class _Routes(httpx.AsyncBaseTransport):
     def _open(self) -> AiohttpTransport:
         """Open the session, which belongs to the event loop of the first request."""
         session = _session(self._max_connections)
-        proxies = getproxies()
-        urls = {scheme: proxies.get(scheme) or proxies.get("all") for scheme in ("http", "https")}
-        self._proxied = {
-            scheme: _Transport(client=session, proxy=httpx.Proxy(url)) for scheme, url in urls.items() if url
-        }
+        self._proxied = {scheme: _Transport(client=session, proxy=proxy) for scheme, proxy in self._proxies.items()}
         return _Transport(client=session)
 
 

@@ -61,6 +61,7 @@ def creation(publisher: Publisher) -> dict[str, object]:
         ("PAYLOAD_ENCRYPTION_KEYS", "hunter2"),
         ("TEMPORAL_ADDRESS", "hunter2"),
         ("METRICS_ADDRESS", "taken"),
+        ("HTTPS_PROXY", "socks5://dana:hunter2@127.0.0.1:1080"),
     ],
 )
 def test_a_wrong_configuration_ends_with_2_and_one_line(programs: Programs, variable: str, value: str) -> None:

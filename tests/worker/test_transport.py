@@ -77,22 +77,36 @@ async def test_nobody_who_listens_is_an_error_of_connecting() -> None:
             await client.get(there.url)
 
 
-async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with service(OK) as (there, client):
-        monkeypatch.setenv("http_proxy", there.url)
+@pytest.mark.parametrize("form", ["http://{}", "{}"])
+async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    async with service(OK) as (there, _):
+        monkeypatch.setenv("http_proxy", form.format(there.url.removeprefix("http://")))
         monkeypatch.delenv("no_proxy", raising=False)
-        await client.get("http://marketplace.example/offers")
+        async with http_client() as client:
+            await client.get("http://marketplace.example/offers")
 
     assert there.requests[0].startswith(b"GET http://marketplace.example/offers ")
 
 
-async def test_what_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with service(OK) as (there, client):
+@pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.1:{port}", "marketplace.example, 127.0.0.1:{port}"])
+async def test_what_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    async with service(OK) as (there, _):
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        await client.get(there.url)
+        monkeypatch.setenv("no_proxy", entry.format(port=httpx.URL(there.url).port))
+        async with http_client() as client:
+            await client.get(there.url)
 
     assert len(there.requests) == 1
+
+
+async def test_another_port_than_no_proxy_names_is_reached_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with service(OK) as (there, _):
+        monkeypatch.setenv("http_proxy", there.url)
+        monkeypatch.setenv("no_proxy", "marketplace.example:8400")
+        async with http_client() as client:
+            await client.get("http://marketplace.example:8401/offers")
+
+    assert there.requests[0].startswith(b"GET http://marketplace.example:8401/offers ")
 
 
 async def test_a_password_in_netrc_does_not_get_in_the_way_of_a_token(
@@ -101,9 +115,10 @@ async def test_a_password_in_netrc_does_not_get_in_the_way_of_a_token(
     netrc = tmp_path / "netrc"
     netrc.write_text("default login dana password of-something-else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    async with service(OK) as (there, client):
+    async with service(OK) as (there, _):
         monkeypatch.setenv("http_proxy", there.url)
         monkeypatch.delenv("no_proxy", raising=False)
-        await client.get("http://marketplace.example/offers", headers={"Authorization": "Bearer a-token"})
+        async with http_client() as client:
+            await client.get("http://marketplace.example/offers", headers={"Authorization": "Bearer a-token"})
 
     assert b"authorization: bearer a-token\r\n" in there.requests[0].lower()
