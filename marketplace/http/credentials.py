@@ -54,8 +54,8 @@ class Credentials(Protocol):
         """Return a token that is valid for some more minutes."""
         ...
 
-    async def renewed(self) -> str:
-        """Return a new token after the service refused the last one."""
+    async def renewed(self, refused: str, /) -> str:
+        """Return another token after the service refused one, if there is another."""
         ...
 
     async def close(self) -> None:
@@ -74,7 +74,7 @@ class FixedToken:
         """Return the token."""
         return self._token.get_secret_value()
 
-    async def renewed(self) -> str:
+    async def renewed(self, _refused: str, /) -> str:
         """Return the same token, since there is no other."""
         return self._token.get_secret_value()
 
@@ -120,11 +120,11 @@ class EntraCredentials:
                     await self._renew()
         return self._token.get_secret_value()
 
-    async def renewed(self) -> str:
-        """Return a new token. Concurrent calls share one request."""
-        seen = self._renewals
+    async def renewed(self, refused: str, /) -> str:
+        """Return another token than the refused one. Concurrent callers share one renewal."""
         async with self._lock:
-            if seen == self._renewals:
+            # The refusal of an older token says nothing about the cached one.
+            if self._token.get_secret_value() == refused:
                 # azure-identity caches the refused token and would return it again. A new credential has no cache.
                 await self._discard()
                 await self._renew()

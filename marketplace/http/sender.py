@@ -136,7 +136,7 @@ class Sender:
                 outcome = without(outcome, token)
             more = resend_with(outcome, headers) if resend_with is not None else None
             if not renewed and isinstance(outcome, Answer) and outcome.status == httpx.codes.UNAUTHORIZED:
-                token, renewed = await self._credentials.renewed(), True
+                token, renewed = await self._credentials.renewed(token), True
             elif more is not None:
                 headers = more
             else:

@@ -31,7 +31,7 @@ class NumberedTokens:
     async def token(self) -> str:
         return f"hunter2-{self.number}"
 
-    async def renewed(self) -> str:
+    async def renewed(self, _refused: str, /) -> str:
         self.number += 1
         return await self.token()
 

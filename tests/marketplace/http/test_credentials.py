@@ -99,7 +99,7 @@ async def test_concurrent_callers_share_a_renewal() -> None:
     entra = Entra()
     credentials = entra.credentials()
     assert set(await asyncio.gather(*(credentials.token() for _ in range(20)))) == {"hunter2-1"}
-    assert set(await asyncio.gather(*(credentials.renewed() for _ in range(20)))) == {"hunter2-2"}
+    assert set(await asyncio.gather(*(credentials.renewed("hunter2-1") for _ in range(20)))) == {"hunter2-2"}
     assert len(entra.asked) == 2
 
 
@@ -107,12 +107,21 @@ async def test_a_refused_token_is_renewed_with_a_new_credential() -> None:
     entra = Entra()
     credentials = entra.credentials()
     await credentials.token()
-    assert await credentials.renewed() == "hunter2-2"
+    assert await credentials.renewed("hunter2-1") == "hunter2-2"
     assert await credentials.token() == "hunter2-2"
     assert (entra.made, entra.closed) == (2, 1)
     await credentials.close()
     await credentials.close()
     assert entra.closed == 2
+
+
+async def test_the_refusal_of_an_older_token_does_not_discard_the_new_one() -> None:
+    entra = Entra()
+    credentials = entra.credentials()
+    old = await credentials.token()
+    assert [await credentials.renewed(old) for _ in range(3)] == ["hunter2-2"] * 3
+    assert len(entra.asked) == 2
+    assert await credentials.renewed("hunter2-2") == "hunter2-3"
 
 
 async def test_after_a_failure_the_next_call_asks_again() -> None:
@@ -288,14 +297,15 @@ async def test_a_credential_that_cannot_be_created_is_a_failure_too() -> None:
 async def test_no_token_is_in_a_repr_or_a_log(make: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     credentials = make()
-    assert "hunter2" in await credentials.token()
-    assert "hunter2" in await credentials.renewed()
+    token = await credentials.token()
+    assert "hunter2" in token
+    assert "hunter2" in await credentials.renewed(token)
     assert "hunter2" not in repr(credentials) + str(vars(credentials)) + caplog.text
 
 
 async def test_a_fixed_token_never_changes() -> None:
     credentials = FixedToken(SecretStr("hunter2\n"))
-    assert await credentials.token() == await credentials.renewed() == "hunter2"
+    assert await credentials.token() == await credentials.renewed("hunter2") == "hunter2"
     await credentials.close()
 
 
