@@ -52,6 +52,13 @@ def _plain_address(address: str) -> str:
     return address
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _listening_address(address: str) -> str:
     form = "must be IP:PORT such as 127.0.0.1:9464 or [::1]:9464"
     host, _, port = address.rpartition(":")
@@ -85,13 +92,17 @@ def _publishers(names: Sequence[str]) -> Sequence[str]:
 def _deployment_name(name: str) -> str:
     # With a dot or a colon in the name, Temporal silently keeps the worker waiting forever.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9/_-]{0,99}", name):
-        raise ValueError("must be at most 100 letters, digits, hyphens, underscores and slashes")
+        raise ValueError(
+            "must be at most 100 letters, digits, hyphens, underscores and slashes, the first a letter or a digit"
+        )
     return name
 
 
 def _build_id(build_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9./:@+_-]{0,99}", build_id):
-        raise ValueError("must be at most 100 letters, digits and characters of ./:@+_-")
+        raise ValueError(
+            "must be at most 100 letters, digits and characters of ./:@+_-, the first a letter or a digit"
+        )
     return build_id
 
 
@@ -127,10 +138,10 @@ class Settings(BaseSettings):
         Annotated[str, AfterValidator(_build_id)] | None, Field(validate_default=True)
     ] = None
     marketplace_api: Literal["cloud-partner", "product-ingestion"] = "cloud-partner"
-    marketplace_url: Annotated[str, AfterValidator(_plain_address)] | None = None
     marketplace_schema_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(-preview\d{1,3})?$")] | None = None
     marketplace_publishers: Annotated[Names, AfterValidator(_publishers)] = ()
     marketplace_access_token: SecretStr | None = None
+    marketplace_url: Annotated[str, AfterValidator(_plain_address)] | None = None
     marketplace_requests_per_second: Annotated[float, Field(ge=0.1, le=10_000)] | None = None
     azure_tenant_id: str | None = None
     azure_storage_account_keys: SecretStr | None = None
@@ -169,6 +180,18 @@ class Settings(BaseSettings):
             if not text or not text.isascii() or not text.isprintable() or " " in text:
                 raise ValueError("must be a token as Microsoft Entra issues them: no blanks, ASCII only")
         return token
+
+    @field_validator("marketplace_url")
+    @classmethod
+    def _no_entra_token_in_clear_text(cls, address: str | None, info: ValidationInfo) -> str | None:
+        if address is not None and info.data.get("marketplace_access_token") is None:
+            url = httpx.URL(address)
+            if url.scheme == "http" and not _is_loopback(url.host):
+                raise ValueError(
+                    "must begin with https://: a token of Microsoft Entra is never sent in clear text. http:// is"
+                    " accepted for loopback addresses, and with MARKETPLACE_ACCESS_TOKEN"
+                )
+        return address
 
     @field_validator("azure_storage_account_keys")
     @classmethod

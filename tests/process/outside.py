@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,7 +61,7 @@ class Outside:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Self]:
         """Listen, as long as the context lasts."""
-        _certify(ENTRA, self.certificate, self._key)
+        _certify([ENTRA, MARKETPLACE], self.certificate, self._key)
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(self.certificate, self._key)
         app = web.Application(client_max_size=2**24)
@@ -199,16 +199,16 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, k
         writer.close()
 
 
-def _certify(host: str, certificate: Path, key: Path) -> None:
-    """Write a certificate of a host, signed by itself, and its key."""
+def _certify(hosts: Sequence[str], certificate: Path, key: Path) -> None:
+    """Write a certificate of these hosts, signed by itself, and its key."""
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0])])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(private, hashes.SHA256())
     )

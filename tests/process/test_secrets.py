@@ -161,7 +161,7 @@ async def test_no_secret_is_anywhere_but_where_it_has_to_be(
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(wire.listening())
         await stack.enter_async_context(outside.listening())
-        base = f"http://{MARKETPLACE}" + ("" if api.name == "cloud-partner" else "/rp/product-ingestion")
+        base = f"https://{MARKETPLACE}" + ("" if api.name == "cloud-partner" else "/rp/product-ingestion")
         proxy = f"http://release:{PROXY_PASSWORD}@127.0.0.1:{outside.proxy_port}"
         shared = {
             "TEMPORAL_ADDRESS": address,

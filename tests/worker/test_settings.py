@@ -1,6 +1,7 @@
 """The environment: every variable of the contract, and one line without its value when one is wrong."""
 
 import base64
+from pathlib import Path
 
 import pytest
 from temporalio.common import WorkerDeploymentVersion
@@ -162,6 +163,43 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_only(
     assert "\n" not in said
     assert "hunter2" not in said
     assert "invalid literal" not in said
+
+
+def test_a_token_of_entra_is_never_sent_in_clear_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETPLACE_URL", "http://marketplace.example")
+    with pytest.raises(SettingsError, match=r"^MARKETPLACE_URL: must begin with https://"):
+        read_settings()
+
+    monkeypatch.setenv("MARKETPLACE_ACCESS_TOKEN", "sandbox-token")
+    assert url_of(read_settings()) == "http://marketplace.example"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://marketplace.example", "http://127.0.0.1:8400", "http://[::1]:8400", "http://localhost:8400/rp"],
+)
+def test_tls_and_loopback_need_no_fixed_token(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("MARKETPLACE_URL", address)
+
+    assert url_of(read_settings()) == address
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1.marketplace.example", "http://localhost.example", "http://10.0.0.1"]
+)
+def test_an_address_that_only_resembles_loopback_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("MARKETPLACE_URL", address)
+    with pytest.raises(SettingsError, match=r"^MARKETPLACE_URL: must begin with https://"):
+        read_settings()
+
+
+@pytest.mark.parametrize("file", ["sandbox.env", "sandbox-product-ingestion.env"])
+def test_the_examples_of_a_sandbox_are_accepted(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    for line in (Path("examples") / file).read_text().splitlines():
+        if line and not line.startswith("#"):
+            monkeypatch.setenv(*line.split("=", 1))
+
+    assert url_of(read_settings()).startswith("http://sandbox:8400")
 
 
 @pytest.mark.parametrize(
