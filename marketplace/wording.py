@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import unescape
+from urllib.parse import quote_plus
 
 from marketplace.sas import redacted
 
@@ -17,6 +18,9 @@ MAX_SENTENCES = 20
 MAX_LISTED = 20
 MAX_NAME = 80
 MAX_DEPTH = 8
+
+SHORTEST_SECRET = 8
+"""Anything shorter may be a word of the text."""
 
 _INLINE = frozenset(
     {"a", "abbr", "b", "code", "em", "font", "i", "s", "small", "span", "strong", "sub", "sup", "tt", "u"}
@@ -34,6 +38,14 @@ _JWT = re.compile(r"\beyJ[\w-]{5,}(\.[\w-]*){0,4}")
 
 _MESSAGE = ("message", "messagehtml", "value", "error_description", "errormessage", "detail", "description")
 _NESTED = ("error", "odata.error", "errors", "details", "innererror", "messages", "modelstate")
+
+
+def hide(text: str, *secrets: str) -> str:
+    """Return the text without the given secrets, which may be URL-encoded in it. See `SHORTEST_SECRET`."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, "REDACTED").replace(quote_plus(secret), "REDACTED")
+    return text
 
 
 def one_line(text: str, limit: int) -> str:

@@ -109,6 +109,8 @@ def _named(error: BaseException, request: httpx.Request) -> httpx.TransportError
             kind = httpx.ConnectError
         case aiohttp.ClientConnectionError():
             kind = httpx.ReadError
+        case aiohttp.ClientHttpProxyError():
+            kind = httpx.ProxyError
         case _:
             kind = httpx.RemoteProtocolError
     return kind(str(error), request=request)

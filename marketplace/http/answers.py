@@ -25,7 +25,7 @@ from marketplace.errors import (
     Unreachable,
     Unreadable,
 )
-from marketplace.wording import MAX_READ, error_sentences, one_line, plain_text
+from marketplace.wording import MAX_READ, error_sentences, hide, one_line, plain_text
 
 MAX_WORDS = 600
 """How many characters of the service's own words an error message quotes."""
@@ -33,7 +33,6 @@ MAX_WORDS = 600
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 _REQUEST_ID_HEADERS = ("x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id", "client-request-id")
-_SHORTEST_SECRET = 8
 
 _ERRORS: dict[int, type[MarketplaceError]] = {
     401: Unauthorized,
@@ -146,7 +145,7 @@ def failure(
     409, 412, 423               ``Conflict``      the offer changed meanwhile, or another operation runs
     422                         ``Invalid``       the draft failed validation
     400, 411, every other 4xx   ``Refused``       a repetition would be refused too
-    no answer, or a broken one  ``Unreachable``   ``httpx.TransportError`` and errors of the system
+    no answer, or a broken one  ``Unreachable``   ``httpx.TransportError``, ``OSError``, other ``ValueError``
     body cannot be decoded      ``Unreadable``    ``httpx.DecodingError``, also for a body that is too long
     an impossible redirect      ``Refused``       ``httpx.InvalidURL`` and ``UnicodeError``
     ==========================  ================  ======================================================
@@ -162,7 +161,7 @@ def failure(
     """
     if isinstance(outcome, Exception):
         # The text of a LocalProtocolError quotes the refused header, which may be the token.
-        reason = "" if isinstance(outcome, httpx.LocalProtocolError) else _hidden(str(outcome), secret)
+        reason = "" if isinstance(outcome, httpx.LocalProtocolError) else hide(str(outcome), secret)
         words = one_line(f"{type(outcome).__name__}: {reason}".rstrip(": "), MAX_WORDS)
         if isinstance(outcome, httpx.DecodingError):
             return Unreadable(f"{call}: the marketplace's answer cannot be read: {words}", call=str(call))
@@ -185,10 +184,8 @@ def failure(
 
 def without(answer: Answer, secret: str) -> Answer:
     """Return the answer without the token that was sent. A service may echo it in the body or a header."""
-    if len(secret) < _SHORTEST_SECRET:
-        return answer
-    headers = [(name, value.replace(secret.encode(), b"REDACTED")) for name, value in answer.headers.raw]
-    return replace(answer, headers=httpx.Headers(headers), text=answer.text.replace(secret, "REDACTED"))
+    headers = [(name, hide(value.decode("latin-1"), secret).encode("latin-1")) for name, value in answer.headers.raw]
+    return replace(answer, headers=httpx.Headers(headers), text=hide(answer.text, secret))
 
 
 def json_of(call: Call, answer: Answer) -> object:
@@ -234,7 +231,7 @@ def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
 
 
 def _sentence(call: Call, answer: Answer, secret: str, dialect: Dialect) -> str:
-    words = dialect.words(_hidden(answer.text, secret))
+    words = dialect.words(hide(answer.text, secret))
     sentence = f"{call}: the marketplace answered {answer.status}{': ' if words else ''}{words}"
     hint = dialect.hints.get(answer.status, "").format(publisher_id=call.publisher_id)
     return f"{sentence}{' - ' if hint else ''}{hint}{_request_id(answer.headers)}"
@@ -248,10 +245,6 @@ def request_ids(headers: httpx.Headers) -> dict[str, str]:
 def _request_id(headers: httpx.Headers) -> str:
     found = next(iter(request_ids(headers).values()), "")
     return f" (request id {found})" if found else ""
-
-
-def _hidden(text: str, secret: str) -> str:
-    return text.replace(secret, "…") if len(secret) >= _SHORTEST_SECRET else text
 
 
 def _date(text: str) -> datetime | None:

@@ -10,12 +10,11 @@ import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote_plus
 
 from pydantic import SecretStr
 
 from marketplace.errors import Unauthorized, Unreachable
-from marketplace.wording import one_line
+from marketplace.wording import hide, one_line
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -30,6 +29,9 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 
+_PROXY = re.compile(r"\b\d{3}, message=")
+"""aiohttp's words for an answer of the proxy, such as a 407, instead of Microsoft Entra."""
+
 _NOT_CONFIGURED = re.compile(r"\bunavailable|not found on path|not installed", re.IGNORECASE)
 _NONE_CONFIGURED = "no credentials are configured"
 
@@ -41,7 +43,6 @@ _OUTAGE = re.compile(
 """azure-identity's words for an outage. Its chain of credentials keeps the words and drops the status."""
 
 _SECRETS = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
-_SHORTEST_SECRET = 8
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = 500
@@ -203,12 +204,8 @@ def _reason(message: str) -> str:
 
 
 def _hidden(message: str) -> str:
-    """Return the message without the secrets that were sent. Whoever answers may echo the request."""
-    for name in _SECRETS:
-        secret = os.environ.get(name, "")
-        if len(secret) >= _SHORTEST_SECRET:
-            message = message.replace(secret, "REDACTED").replace(quote_plus(secret), "REDACTED")
-    return message
+    """Return the message without the secrets that were sent. The answer may echo the request."""
+    return hide(message, *(os.environ.get(name, "") for name in _SECRETS))
 
 
 def _is_outage(error: "ClientAuthenticationError") -> bool:
@@ -217,7 +214,7 @@ def _is_outage(error: "ClientAuthenticationError") -> bool:
 
 
 def _is_network(reason: str) -> bool:
-    return _NETWORK.search(reason) is not None and "AADSTS" not in reason
+    return "AADSTS" not in reason and bool(_NETWORK.search(reason) or _PROXY.search(reason))
 
 
 def _unauthorized(reason: str) -> Unauthorized:
@@ -229,4 +226,5 @@ def _unauthorized(reason: str) -> Unauthorized:
 
 
 def _unreachable(reason: str) -> Unreachable:
-    return Unreachable(f"{_CALL}: Microsoft Entra gives none at the moment: {reason}", call=_CALL)
+    hint = " - check HTTPS_PROXY, with its user and password" if _PROXY.search(reason) else ""
+    return Unreachable(f"{_CALL}: Microsoft Entra cannot be reached or has an outage: {reason}{hint}", call=_CALL)

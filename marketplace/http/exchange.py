@@ -38,7 +38,7 @@ class Exchange:
 
 
 Observer: TypeAlias = Callable[[Exchange], None]
-"""Is called after each request, also after one that was broken off. Must not raise."""
+"""Is called after each request, also after one that failed or was cancelled. Must not raise."""
 
 
 def ignore(_exchange: Exchange) -> None:

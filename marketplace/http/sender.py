@@ -28,10 +28,12 @@ from marketplace.http.answers import (
 )
 from marketplace.http.credentials import Credentials
 from marketplace.http.exchange import Exchange, Observer, ignore
-from marketplace.http.pace import Pace
+from marketplace.http.pace import ON_THE_WAY, Pace
 from marketplace.wording import one_line, plain_text
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = ON_THE_WAY
+"""The pace counts on it: a request travels no longer than it takes to connect."""
+
 READ_TIMEOUT = httpx.Timeout(20.0, connect=CONNECT_SECONDS)
 WRITE_TIMEOUT = httpx.Timeout(30.0, connect=CONNECT_SECONDS)
 
@@ -42,6 +44,7 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """The limit on any other answer, such as a list of operations."""
 
 MAX_ERROR_BYTES = 256 * 1024
+"""How much is read of an answer other than a successful GET. A longer one is cut off."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -117,7 +120,7 @@ class Sender:
             content: The body.
             headers: Further headers.
             timeout: How long each part of the exchange may take.
-            limit: The limit on the body of a success, in bytes.
+            limit: The limit on the body of a successful GET, in bytes. See `MAX_ERROR_BYTES` for other answers.
             resend_with: Decides about one more attempt with other headers.
         """
         token = await self._credentials.token()
@@ -143,7 +146,8 @@ class Sender:
                 break
         now = self._clock()
         if isinstance(outcome, Exception):
-            raise failure(call, outcome, now=now, secret=token) from outcome
+            # The exception may quote the token. It must not be shown as the cause.
+            raise failure(call, outcome, now=now, secret=token) from None
         failed = failure(call, outcome, now=now, secret=token, dialect=self._dialect)
         if failed is not None:
             raise failed
@@ -168,7 +172,7 @@ class Sender:
                 text = await _text(request, response, limit)
                 failed = None
                 return Answer(status, headers, text)
-            except (httpx.RequestError, httpx.InvalidURL, UnicodeError, OSError) as error:
+            except (httpx.RequestError, httpx.InvalidURL, ValueError, OSError) as error:
                 failed = type(error).__name__
                 return error
             finally:

@@ -88,6 +88,15 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
     assert there.requests[0].startswith(b"GET http://marketplace.example/offers ")
 
 
+async def test_a_proxy_that_refuses_is_named_as_httpx_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with service(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as (there, _):
+        monkeypatch.setenv("https_proxy", there.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with http_client() as client:
+            with pytest.raises(httpx.ProxyError, match="407"):
+                await client.get("https://marketplace.example/offers")
+
+
 @pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.1:{port}", "marketplace.example, 127.0.0.1:{port}"])
 async def test_what_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     async with service(OK) as (there, _):

@@ -65,6 +65,7 @@ def test_a_status_is_an_error(status: int, error: type[errors.MarketplaceError])
             (httpx.RemoteProtocolError("cut"), errors.Unreachable),
             (httpx.ProxyError("no"), errors.Unreachable),
             (ConnectionResetError("reset"), errors.Unreachable),
+            (ValueError("no"), errors.Unreachable),
             (httpx.DecodingError("gzip"), errors.Unreadable),
         ]
     ],
@@ -130,7 +131,7 @@ def test_a_success_is_not_a_failure_whatever_the_dialect_says() -> None:
 def test_the_dialect_reads_the_words_of_a_refusal_without_the_token() -> None:
     dialect = Dialect(words=lambda body: f"{body!r} of {len(body)}")
     message = str(failure(CALL, answer(400, f"no {TOKEN}"), now=NOW, secret=TOKEN, dialect=dialect))
-    assert message.endswith("answered 400: 'no …' of 4")
+    assert message.endswith("answered 400: 'no REDACTED' of 11")
 
 
 @pytest.mark.parametrize(

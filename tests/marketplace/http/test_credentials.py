@@ -29,6 +29,7 @@ NOT_CONFIGURED = (
     "\n\tAzureCliCredential: Azure CLI not found on path"
 )
 SILENT = "ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint."
+BEHIND_A_PROXY = "407, message='Proxy Authentication Required', url='http://proxy.example:3128'"
 TRANSIENT = (
     "Microsoft Entra ID error '(temporarily_unavailable) AADSTS90033: A transient error has occurred. Please try"
     " again.\r\nTrace ID: 1\r\nCorrelation ID: 2'"
@@ -195,6 +196,18 @@ async def test_a_secret_that_comes_back_in_a_failure_is_not_shown(
             Unreachable,
             "Cannot connect to host login.microsoftonline.com",
             id="no network, in the chain",
+        ),
+        pytest.param(
+            ClientAuthenticationError(CHAIN.format(f"EnvironmentCredential: {BEHIND_A_PROXY}")),
+            Unreachable,
+            f"{BEHIND_A_PROXY} - check HTTPS_PROXY",
+            id="a proxy that asks for a password, in the chain",
+        ),
+        pytest.param(
+            ServiceResponseError(BEHIND_A_PROXY),
+            Unreachable,
+            f"{BEHIND_A_PROXY} - check HTTPS_PROXY",
+            id="a proxy that asks for a password",
         ),
         pytest.param(ServiceRequestError("no route"), Unreachable, "no route", id="no network"),
         pytest.param(

@@ -113,6 +113,16 @@ async def test_the_decision_about_another_attempt_never_sees_the_token() -> None
     assert (refusal.text, refusal.headers["x-echo"]) == ("what is REDACTED?", "REDACTED")
 
 
+@pytest.mark.parametrize(
+    "raised", [httpx.LocalProtocolError, httpx.ReadError, ValueError, UnicodeError, httpx.InvalidURL, OSError]
+)
+async def test_an_exception_that_quotes_the_token_is_an_error_without_it(raised: type[Exception]) -> None:
+    with pytest.raises(errors.MarketplaceError) as caught:
+        await Service(raised(f"illegal header: Bearer {TOKEN}")).asked()
+    assert TOKEN not in str(caught.value)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
 async def test_a_refusal_is_reported_in_the_dialect_of_the_api() -> None:
     dialect = Dialect(
         hints={400: "ask {publisher_id} about it"},
