@@ -251,7 +251,7 @@ async def canceled_where_the_marketplace_cancels_at_sign_off_only(desk: Desk) ->
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
     await run.cancel()
-    await until_noted(run, "asked again")
+    await until_noted(run, "asks again")
     await release(desk)
     return await ended(run)
 
