@@ -8,9 +8,13 @@ PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 
-# What a caller's shell says about a real Temporal or Azure must not reach the tests.
-THEIRS = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENCRYPTION_KEYS NOTIFY_% GO_LIVE_APPROVERS OTEL_% \
-  METRICS_ADDRESS LOG_LEVEL LOG_FORMAT,$(.VARIABLES))
+# Variables of the caller's shell that may lead to a real Temporal, Azure or webhook. Tests run without them.
+CALLERS_VARIABLES = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENCRYPTION_KEYS CODEC_SERVER_TOKEN NOTIFY_% \
+  GO_LIVE_APPROVERS OTEL_% METRICS_ADDRESS LOG_LEVEL LOG_FORMAT HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY \
+  http_proxy https_proxy no_proxy all_proxy,$(.VARIABLES))
+
+WITH_PATH = PATH="$(CURDIR)/$(BIN):$$PATH"
+ISOLATED = env $(CALLERS_VARIABLES:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null $(WITH_PATH)
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-21s%s\n", $$1, $$2 }'
@@ -18,8 +22,8 @@ help: ## Say what can be made
 demo: .venv/run-installed ## Publish a sample offer on a local Temporal, marketplace sandbox and worker
 	@$(RUN) sandbox.demo
 
-test: lint ## Check style and types, then run all tests
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest -n 4 --dist worksteal
+test: lint ## Check style and types, then run all tests; ARGS="-k approval" runs some
+	@$(ISOLATED) $(RUN) pytest -n 4 --dist worksteal $(ARGS)
 
 lint: .venv/dev-installed ## Check style and types only
 	@$(RUN) ruff check .
@@ -34,33 +38,33 @@ schemas: .venv/dev-installed ## Write examples/schemas from the workflows' input
 	@$(RUN) examples.make_schemas
 
 histories: .venv/dev-installed ## Record the histories of scenes that have none yet
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.replay.record
+	@$(WITH_PATH) $(RUN) tests.replay.record
 
 bench: .venv/dev-installed ## Measure against other engines, side by side (an hour); ARGS="--quick" is short
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.compare $(ARGS)
+	@$(WITH_PATH) $(RUN) bench.compare $(ARGS)
 
 sixteen-days: .venv/dev-installed ## Count what a publication of sixteen days costs
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) bench.sixteen_days
+	@$(WITH_PATH) $(RUN) bench.sixteen_days
 
 frontier: .venv/dev-installed .bench/plots/installed.txt ## Compare when to look with other schedules, into docs/looks.md
 	@$(RUN) bench.frontier .bench/plots/bin/python
 
 fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as `make test`, others each time (5 minutes)
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null FUZZ_TIMES=50 PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest \
+	@$(ISOLATED) FUZZ_TIMES=50 $(RUN) pytest \
 	  -n 2 --dist worksteal --timeout 3600 tests/test_hostile_inputs.py tests/marketplace/cloud_partner/test_hostile_answers.py $(ARGS)
 
 chaos: .venv/dev-installed ## Publish 300 times through each API under fault, and check the results (half an hour); see ARGS="--help"
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.chaos $(ARGS)
+	@$(ISOLATED) $(RUN) tests.campaigns.chaos $(ARGS)
 
 overload: .venv/dev-installed ## Start 2000 runs at once where 5 requests a second are allowed (half an hour); see ARGS="--help"
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.overload $(ARGS)
+	@$(ISOLATED) $(RUN) tests.campaigns.overload $(ARGS)
 
 model: .venv/dev-installed ## Check the procedures against a model through both APIs, step by step (40 minutes); see ARGS="--help"
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.model $(ARGS)
+	@$(ISOLATED) $(RUN) tests.campaigns.model $(ARGS)
 
 clients: .venv/dev-installed .bench/released-clients/installed.txt ## Publish with released clients of others beside ours, into docs/released-clients.md (10 minutes)
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) pytest tests/campaigns/released_clients
-	@env $(THEIRS:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) tests.campaigns.released_clients $(ARGS)
+	@$(ISOLATED) $(RUN) pytest tests/campaigns/released_clients
+	@$(ISOLATED) $(RUN) tests.campaigns.released_clients $(ARGS)
 
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
 	@$(LOCK) --extra sandbox --extra tracing pyproject.toml --output-file requirements.txt
@@ -72,7 +76,7 @@ LOCK = $(RUN) uv --no-config pip compile --quiet --upgrade --universal --python-
 
 clean: ## Forget the demo's state and all caches; what is installed stays
 	@rm -rf .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info build
-	@find . -name __pycache__ -not -path './.venv/*' -type d -prune -exec rm -rf {} +
+	@find . \( -path ./.venv -o -path ./.bench \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/run-installed: requirements.txt | $(BIN)/python
 	@echo "Installing the packages of requirements.txt into .venv"

@@ -1,0 +1,34 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from worker.settings import CodecServerSettings
+
+ROOT = Path(__file__).parents[1]
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+VARIABLES = [
+    *(name.upper() for name in CodecServerSettings.model_fields),
+    *PROXIES,
+    *(name.lower() for name in PROXIES),
+    "TEMPORAL_ADDRESS",
+    "AZURE_CLIENT_SECRET",
+]
+
+
+@pytest.mark.parametrize("target", ["test", "fuzz", "chaos", "overload", "model", "clients"])
+def test_no_variable_of_the_callers_shell_reaches_the_tests(target: str) -> None:
+    made = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", target, "ARGS=-k mine"],
+        cwd=ROOT,
+        env=os.environ | dict.fromkeys(VARIABLES, "theirs"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    command = next(line for line in reversed(made.stdout.splitlines()) if line.startswith("env "))
+
+    assert [name for name in VARIABLES if f" -u {name} " not in command] == []
+    assert " TEMPORAL_CONFIG_FILE=/dev/null " in command
+    assert made.stdout.rstrip().endswith("-k mine")
