@@ -68,7 +68,7 @@ clients: .venv/dev-installed .bench/released-clients/installed.txt ## Publish wi
 
 lock: .venv/dev-installed ## Lock the newest allowed versions of all packages, for every platform
 	@$(LOCK) --extra sandbox --extra tracing pyproject.toml --output-file requirements.txt
-	@$(LOCK) --extra sandbox --extra tracing --extra dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
+	@$(LOCK) --extra sandbox --extra tracing --group dev --constraint requirements.txt pyproject.toml --output-file requirements-dev.txt
 
 # From the public index, whatever this machine is set up to use: a lock is for everybody.
 LOCK = $(RUN) uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
