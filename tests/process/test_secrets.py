@@ -185,7 +185,7 @@ async def test_no_secret_is_anywhere_but_where_it_has_to_be(
                 "AZURE_CLIENT_SECRET": CLIENT_SECRET,
                 "AZURE_STORAGE_ACCOUNT_KEYS": f"fabrikamimages={ACCOUNT_KEY}",
                 "HTTP_PROXY": proxy,
-                "HTTPS_PROXY": proxy,
+                "HTTPS_PROXY": proxy.removeprefix("http://"),
                 "SSL_CERT_FILE": str(outside.certificate),
                 "NOTIFY_WEBHOOK_URL": f"http://{WEBHOOK}/{HOOK_PATH}?code={HOOK_QUERY}",
                 "NOTIFY_SECRET": NOTIFY_SECRET,
