@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from temporalio.client import Client
@@ -120,6 +121,8 @@ class _Command:
 async def _end_of(publication: Publication, workflow_id: str) -> End:
     """Wait for the end, and print the result or the error."""
     end = await publication.end(_away)
+    if end.status is not Status.WELL:
+        end = replace(end, progress=await publication.last_progress())
     if end.result is not None:
         _say(_json(end.result))
     else:

@@ -9,6 +9,8 @@ from cli.statuses import MEANINGS
 
 NAME = "offer-publisher"
 AS_MODULE = "python -m cli"
+PLACEHOLDER = "YOUR NAME"
+"""Stands in a printed command for the name of the approver."""
 
 STARTS = {
     "create": "create an offer and publish it to its preview",
@@ -56,7 +58,9 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
     for name, says in (("approve", "approve going live"), ("reject", "reject going live")):
         decide = commands.add_parser(name, help=says, description=f"Decide: {says}.", allow_abbrev=False)
         decide.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
-        decide.add_argument("--approver", metavar="NAME", help="who decides; required if the run names approvers")
+        decide.add_argument(
+            "--approver", type=_approver, metavar="NAME", help="who decides; required if the run names approvers"
+        )
         decide.add_argument("--comment", metavar="TEXT", help="why")
     watch = commands.add_parser("watch", help="watch a run until it ends", allow_abbrev=False)
     watch.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
@@ -66,6 +70,12 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
         "--summary", type=Path, metavar="FILE", help="append a Markdown summary to FILE, such as $GITHUB_STEP_SUMMARY"
     )
     return parser.parse_args(words)
+
+
+def _approver(text: str) -> str:
+    if text == PLACEHOLDER:
+        raise argparse.ArgumentTypeError(f"replace {PLACEHOLDER} with your name")
+    return text
 
 
 def _id(text: str) -> str:

@@ -102,7 +102,12 @@ async def _heed(client: Client, workflow_id: str, error: RPCError) -> None:
         return
     if error.status is not RPCStatusCode.NOT_FOUND or error.message.startswith("Namespace"):
         raise error
-    newest = await described(client, workflow_id)
+    try:
+        newest = await described(client, workflow_id)
+    except RPCError as failed:
+        if failed.status in PASSING:
+            return
+        raise
     if newest.status is not WorkflowExecutionStatus.RUNNING:
         ended = newest.status.name.lower().replace("_", " ") if newest.status else "over"
         raise CommandError(f"{workflow_id} has ended ({ended}): there is nothing to decide any more.")

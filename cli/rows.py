@@ -5,11 +5,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from cli.arguments import PLACEHOLDER
 from cli.runs import End, Look
 from cli.statuses import Status
 from marketplace.model import ImageVersion, Step, StepState
 from marketplace.wording import listed, one_line
 from workflows.messages import ApprovalProgress, Progress, PublishStage
+
+LAST_NOTES = 5
+LIVE_REQUESTED = "Going live had been requested"
+"""The beginning of the note of a run that was cancelled too late."""
 
 SHOWN_IMAGES = 10
 SHOWN_NOTES = 5
@@ -87,7 +92,7 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> Iterator[Row]:
 
 def how_to_approve(workflow_id: str, approval: ApprovalProgress, program: str) -> str:
     """Return the shell command that approves."""
-    approver = approval.approvers[0] if approval.approvers else "YOUR NAME"
+    approver = approval.approvers[0] if approval.approvers else PLACEHOLDER
     words = ["approve", one_line(workflow_id, MAX_TEXT), "--approver", one_line(approver, MAX_TEXT)]
     return f"{program} {shlex.join(words)}"
 
@@ -109,9 +114,20 @@ def step_errors(step: Step) -> Sequence[str]:
 
 
 def ending(workflow_id: str, end: End) -> str:
-    """Return one sentence on how a publication ended."""
+    """Return how a publication ended: one sentence, and what else is known of one that ended badly."""
     if end.status is not Status.WELL:
-        return end.error or f"{workflow_id} has failed."
+        lines = [end.error or f"{workflow_id} has failed."]
+        if end.progress is not None:
+            about = end.progress
+            if about.publisher_id and about.offer_id:
+                lines.append(one_line(f"Offer: {about.publisher_id}/{about.offer_id}", MAX_TEXT))
+            if about.images:
+                lines.append(f"Images: {versions(about.images)}")
+            if about.approval and about.approval.decision and about.approval.decision.approve:
+                lines.append(one_line(f"Approved by: {about.approval.decision.approver or 'somebody'}", MAX_TEXT))
+            lines += [one_line(f"Note: {note}", MAX_TEXT) for note in about.notes[-LAST_NOTES:]]
+            lines += what_next(about)
+        return "\n".join(lines)
     if end.result is None or "outcome" not in end.result:
         return end.remark or f"{workflow_id} has ended well."
     result = end.result
@@ -119,6 +135,15 @@ def ending(workflow_id: str, end: End) -> str:
     who = f", approved by {result['approved_by']}" if result.get("approved_by") else ""
     offer = f"{result.get('publisher_id')}/{result.get('offer_id')}"
     return one_line(f"{offer} has ended well: {_words(str(result['outcome']))}{who}{changed}.", MAX_TEXT)
+
+
+def what_next(progress: Progress) -> list[str]:
+    """Return what to do after a run that ended badly although going live had been requested."""
+    if any(note.startswith(LIVE_REQUESTED) for note in progress.notes):
+        return [
+            "The offer may still go live. Follow it: offer-publisher check FILE, with its publisher_id and offer_id."
+        ]
+    return []
 
 
 def versions(images: Sequence[ImageVersion]) -> str:

@@ -33,7 +33,7 @@ TRY_AGAIN = 1.0
 
 MAX_SAID = 3000
 ENCRYPTED = "is encrypted with a key that is not in PAYLOAD_ENCRYPTION_KEYS"
-ENDED_BY = "Workflow terminated"
+NO_REASON = "Workflow terminated"
 """The SDK's message for a run that was terminated without a reason."""
 
 
@@ -45,12 +45,14 @@ class End:
         result: The result; ``None`` if there is none or it cannot be read.
         error: Type and message of the error.
         remark: Why the result cannot be read.
+        progress: The last progress of a run that ended badly, if a worker answered.
     """
 
     status: Status
     result: dict[str, Any] | None = None
     error: str | None = None
     remark: str | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Publication:
             progress, trouble = before.progress, list[str]()
         else:
             progress, trouble = await self._progress(newest.run_id)
-        trouble += [_refusal(each) for each in newest.raw_description.pending_activities if _is_refused(each)]
+        trouble += [_failing(each) for each in newest.raw_description.pending_activities if _keeps_failing(each)]
         return Look(
             workflow=newest.workflow_type,
             workflow_id=self._workflow_id,
@@ -138,10 +140,11 @@ class Publication:
                     await self._newest()
                     is_away = False
                     away(None)
-                return await _ended_well(await self._handle(self._run_id).result())
-            except WorkflowFailureError as failure:
-                if not isinstance(failure.cause, TerminatedError) or not await self._goes_on():
-                    return ended_badly(failure.cause)
+                try:
+                    return _ended_well(await self._handle(self._run_id).result())
+                except WorkflowFailureError as failure:
+                    if not isinstance(failure.cause, TerminatedError) or not await self._goes_on():
+                        return ended_badly(failure.cause)
             except RPCError as error:
                 if error.status not in PASSING:
                     raise
@@ -150,12 +153,21 @@ class Publication:
                 is_away = True
                 await asyncio.sleep(TRY_AGAIN)
 
+    async def last_progress(self) -> Progress | None:
+        """Return the progress of a run that has ended; ``None`` if no worker answers within a few seconds."""
+        try:
+            return (await self._progress(self._run_id))[0]
+        except RPCError:
+            return None
+
     async def _goes_on(self) -> bool:
         """Whether a terminated run goes on in another one, because of ``temporal workflow reset``."""
         ended = self._run_id
         try:
             return (await self._newest()).run_id != ended
-        except RPCError:
+        except RPCError as error:
+            if error.status in PASSING:
+                raise
             return False
 
     async def _newest(self) -> WorkflowExecutionDescription:
@@ -226,12 +238,12 @@ def ended_badly(cause: BaseException) -> End:
     if isinstance(cause, CancelledError):
         return End(Status.CANCELED, error="The run was cancelled.")
     if isinstance(cause, TerminatedError):
-        why = f": {cause.message}" if cause.message not in {"", ENDED_BY} else ""
+        why = f": {cause.message}" if cause.message not in {"", NO_REASON} else ""
         return End(Status.CANCELED, error=one_line(f"The run was terminated{why}.", MAX_SAID))
     return End(Status.ELSE, error=one_line(f"The run ended otherwise: {cause}", MAX_SAID))
 
 
-async def _ended_well(value: RawValue | None) -> End:
+def _ended_well(value: RawValue | None) -> End:
     data = readable(value)
     if data is None:
         return End(Status.WELL, remark=f"The run ended well. Its result {ENCRYPTED}.")
@@ -243,11 +255,11 @@ def _first(description: WorkflowExecutionDescription) -> str:
     return description.raw_description.workflow_execution_info.first_run_id or description.run_id
 
 
-def _is_refused(activity: PendingActivityInfo) -> bool:
+def _keeps_failing(activity: PendingActivityInfo) -> bool:
     return activity.attempt > 1 and activity.HasField("last_failure")
 
 
-def _refusal(activity: PendingActivityInfo) -> str:
+def _failing(activity: PendingActivityInfo) -> str:
     """Describe an activity that keeps failing, and when its next attempt is due."""
     name = activity.activity_type.name.replace("_", " ")
     tried = f"{name}, attempt {activity.attempt - 1}: {one_line(activity.last_failure.message, 300)}"

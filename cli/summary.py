@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cli.rows import LAST_NOTES, what_next
 from cli.runs import End
 from cli.statuses import MEANINGS, CommandError, Status
 from workflows.page import plain
@@ -21,10 +22,7 @@ def summary(workflow_id: str, end: End) -> str:
     """Return the summary. Text from the marketplace or from people is escaped."""
     rows = [("Workflow", plain(workflow_id))]
     if end.status is not Status.WELL:
-        title = f"❌ {plain(workflow_id)} failed"
-        if end.status in {Status.CANCELED, Status.PERSON}:
-            title = f"🛑 {plain(workflow_id)}: {MEANINGS[end.status]}"
-        return f"{_page(title, rows)}\n{plain(end.error or '')}\n"
+        return _of_a_bad_end(workflow_id, end)
     result = end.result or {}
     if "outcome" not in result:
         return f"{_page(f'✅ {plain(workflow_id)} has ended well', rows)}\n{plain(end.remark or '')}\n"
@@ -40,6 +38,25 @@ def summary(workflow_id: str, end: End) -> str:
     if not result.get("changed"):
         rows.append(("Changed", "nothing: everything was as requested already"))
     return _page(f"✅ {offer} {OUTCOMES.get(outcome, plain(outcome))}", rows)
+
+
+def _of_a_bad_end(workflow_id: str, end: End) -> str:
+    rows = [("Workflow", plain(workflow_id))]
+    title = f"❌ {plain(workflow_id)} failed"
+    if end.status in {Status.CANCELED, Status.PERSON}:
+        title = f"🛑 {plain(workflow_id)}: {MEANINGS[end.status]}"
+    said = [end.error or ""]
+    if end.progress is not None:
+        about = end.progress
+        if about.publisher_id and about.offer_id:
+            rows.append(("Offer", plain(f"{about.publisher_id}/{about.offer_id}")))
+        if about.images:
+            rows.append(("Images", _versions([image.model_dump(mode="json") for image in about.images])))
+        if about.approval and about.approval.decision and about.approval.decision.approve:
+            rows.append(("Approved by", plain(about.approval.decision.approver or "somebody")))
+        said += [*about.notes[-LAST_NOTES:], *what_next(about)]
+    text = "\n\n".join(map(plain, said))
+    return f"{_page(title, rows)}\n{text}\n"
 
 
 def append(file: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,14 @@ import pytest
 import worker.connection
 from cli.__main__ import main
 from cli.arguments import program_of
+from cli.rows import ending
 from cli.runs import End
 from cli.starting import KINDS, default_id
 from cli.statuses import Status
 from cli.summary import summary
 from tests.cli.command import InProcess
 from tests.harness.processes import free_port
+from workflows.messages import Progress
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -52,6 +54,13 @@ def test_words_that_are_no_command_end_with_2(words: list[str], capsys: pytest.C
         main(words)
     assert ended.value.code == 2
     assert "usage: " in capsys.readouterr().err
+
+
+def test_the_placeholder_of_a_printed_command_is_no_approver(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["approve", "x", "--approver", "YOUR NAME"])
+    assert ended.value.code == 2
+    assert "replace YOUR NAME with your name" in capsys.readouterr().err
 
 
 async def test_a_wrong_variable_ends_with_2_and_its_name_but_only_one_that_the_command_reads(here: InProcess) -> None:
@@ -119,6 +128,20 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
     assert "🛑" in summary("x", End(Status.PERSON, error="GoLiveRejected: no"))
     assert "❌" in summary("x", End(Status.REFUSED, error="InvalidInput: no"))
     assert "is encrypted" in summary("x", End(Status.WELL, remark="Its result is encrypted."))
+
+
+def test_the_summary_of_a_cancelled_run_says_that_the_offer_may_still_go_live() -> None:
+    progress = Progress(
+        publisher_id="fabrikam",
+        offer_id="vm",
+        since=datetime(2026, 1, 1, tzinfo=UTC),
+        notes=["Going live had been requested. It cannot be cancelled."],
+    )
+    end = End(Status.CANCELED, error="The run was cancelled.", progress=progress)
+    for text in (summary("x", end), ending("x", end)):
+        assert "fabrikam/vm" in text
+        assert "It cannot be cancelled" in text
+        assert "may still go live. Follow it: offer-publisher check" in text
 
 
 def test_every_workflow_has_a_command() -> None:
