@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -93,7 +94,10 @@ class _Command:
         queue = self._settings.temporal_task_queue
         publication = await start(client, arguments.command, text, workflow_id, queue)
         _say(workflow_id)
-        return (await _end_of(publication, workflow_id)).status if arguments.wait else Status.WELL
+        if arguments.wait:
+            return (await _end_of(publication, workflow_id)).status
+        _remark(f"Started. Follow it: {self._program} {shlex.join(['watch', workflow_id])}")
+        return Status.WELL
 
     async def _decide(self, client: Client, workflow_id: str) -> int:
         arguments = self._arguments

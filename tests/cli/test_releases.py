@@ -33,7 +33,8 @@ async def test_an_offer_is_created_promoted_approved_and_live_with_a_summary_for
     assert json.loads(result)["outcome"] == "preview"
 
     promotion = written(tmp_path, desk.images("4.2.1", approval={"approvers": [DANA]}))
-    assert await command("go-live", promotion) == (0, f"go-live/{offer}\n", "")
+    said = f"Started. Follow it: python -m cli watch go-live/{offer}\n"
+    assert await command("go-live", promotion) == (0, f"go-live/{offer}\n", said)
     status, out, err = await command("go-live", promotion)
     assert (status, out) == (1, "")
     assert f"go-live/{offer} is running already (ValidateAndGoLive, run " in err
