@@ -47,8 +47,8 @@ async def test_what_only_the_other_api_has_is_refused_before_anything_is_sent(
     error = await desk.failure(workflow, desk.images("4.2.0") | members)
     assert (error.type, error.non_retryable) == ("InvalidInput", True)
     assert error.message == (
-        f"{member}: is of the Product Ingestion API only, and this worker speaks to the Cloud Partner Portal API."
-        " Leave it out."
+        f"{desk.publisher}/{OFFER}: {member}: is of the Product Ingestion API only, and this worker speaks to the"
+        " Cloud Partner Portal API. Leave it out."
     )
     assert await desk.requests() == []
 
@@ -68,5 +68,6 @@ async def test_an_offer_in_the_words_of_the_other_api_is_refused_before_anything
     resources = {"publisher_id": desk.publisher, "configure": configure(product).body}
     error = await desk.failure("CreateOfferAndPublish", desk.per_api(resources, {"offer": document}))
     assert (error.type, error.non_retryable) == ("InvalidInput", True)
-    assert error.message.startswith(desk.per_api("configure: is of the Product", "offer: is of the Cloud Partner"))
+    refused = desk.per_api("configure: is of the Product", "offer: is of the Cloud Partner")
+    assert error.message.startswith(f"{desk.publisher}/{OFFER}: {refused}")
     assert await desk.requests() == []

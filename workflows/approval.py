@@ -163,6 +163,7 @@ class Approval:
             self.reopen("it was given before there was a preview to approve")
         self.sign_off.preview_awaited = False
         self.sign_off.promotion = survey.promotion
+        self._logbook.show()  # before anybody can decide on it
         if self.sign_off.until is None:
             self.sign_off.until = self._stages.waiting.now + self._wanted.approval.timeout
         if self.sign_off.decision is None:

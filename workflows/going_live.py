@@ -137,6 +137,10 @@ class GoingLive:
             # Somebody else may have promoted another preview: survey the offer again after a while.
             if application_error(error).type != "OperationTimedOut":
                 raise
+            self._stages.publication.rounds = 0  # to wait is no round of changes
+            await self._stages.waiting.pause(
+                "Production to show what was promoted", self._wanted.polling.min_interval
+            )
 
     async def _verify(self, versions: Sequence[ImageVersion], time: timedelta) -> None:
         """Wait until Production holds the wanted images and these versions."""

@@ -38,8 +38,8 @@ async def notify(logbook: Logbook, event: str, text: str, *, reminder: int = 0) 
     try:
         await _post(notification)
     except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
+        if is_cancelled_exception(error) and event == AWAITING_APPROVAL:
+            raise  # at its end, a run that is cancelled meanwhile keeps its result or its error
         if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
             logbook.note(f"nobody was notified: {error.cause}")
         else:

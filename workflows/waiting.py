@@ -83,10 +83,13 @@ class Waiting:
             except TimeoutError:
                 come = not rests
                 self._has_looked = self._has_looked and not rests
+            except asyncio.CancelledError:
+                self.now = workflow.now()  # what is cancelled at the marketplace is followed from now on
+                raise
             self.now = workflow.now()
             if history.is_long() and not ready() and not (come and ends):
                 history.continue_as_new(self.request, self._logbook.publication)
-            if come:
+            if come and not ready():
                 return True
         return False
 

@@ -5,8 +5,7 @@ that finishes its runs finishes those of the commits between, as long as these c
 ``workflow.patched``. Both run on the packages and the sandbox of today. ``BEFORE=HEAD~1 python -m pytest
 tests/process/test_upgrade.py`` compares with any other commit.
 
-Nothing has been released yet. Until then, a commit that changes the commands of a workflow names itself here, in the
-commit after it, and records the histories anew; so does one that drops a package which the oldest worker imports.
+A commit that drops a package which the oldest worker imports has to keep it for this test.
 """
 
 import asyncio
