@@ -33,7 +33,7 @@ from tests.desk import Desk, Recorder, Run
 from tests.process.processes import Programs, lease, until, until_working, worker_environment
 
 PROJECT = Path(__file__).parents[2]
-OLDEST = "26d5eda3421c197d14d709e91e993daa4fb05e4e"
+OLDEST = "713ebc58545d020f11478f06802fedb2100c617a"
 """The commit whose runs the worker of today has to finish."""
 
 NONE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
@@ -194,7 +194,7 @@ async def update_is_being_cancelled(desk: Desk) -> AsyncGenerator[Run]:
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1", **LOOKS))
     await until_followed(run)
     await run.cancel()
-    await until_it(run, lambda progress: "asked again" in str(progress["notes"]))
+    await until_it(run, lambda progress: "asks again" in str(progress["notes"]))
     yield run
     await desk.step("displaycertify")
     await is_cancelled(run)
