@@ -174,9 +174,9 @@ async def has_less_to_type(reader: Reader) -> None:
     await reader.types("wait")
     assert "is live" in (reader.folder / "summary.md").read_text()
     await watching
-    assert await reader.types("publish") == f"{OFFER_RUN}\n"
+    assert OFFER_RUN in (await reader.types("publish")).splitlines()
     await reader.types("watch offer/")
-    assert await reader.types("go-live -") == f"{GO_LIVE_RUN}\n"
+    assert GO_LIVE_RUN in (await reader.types("go-live -")).splitlines()
     assert '"outcome": "preview"' in await reader.types("check")
 
 
