@@ -6,6 +6,7 @@ Then it stays up and shows which commands to type next.
 
 import argparse
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TextIO
 
 import httpx
 from rich.console import Console
@@ -71,6 +73,7 @@ def main() -> int:
         check_ports(arguments)
         temporal = find_temporal()
         arguments.state.mkdir(parents=True, exist_ok=True)
+        lock = lock_state(arguments.state)
     except (DemoError, OSError) as error:
         screen.line("demo", str(error))
         return 2
@@ -78,7 +81,8 @@ def main() -> int:
         screen.line("demo", f"Continuing with the state in {_shown(arguments.state)}/. `make clean` removes it")
     screen.line("demo", "Starting a Temporal server, the marketplace sandbox and a worker")
     try:
-        return asyncio.run(run(arguments, temporal, screen))
+        with lock:
+            return asyncio.run(run(arguments, temporal, screen))
     except (DemoError, ProgramEndedError) as error:
         for line in str(error).splitlines():
             screen.line("demo", line)
@@ -135,6 +139,24 @@ def check_ports(arguments: argparse.Namespace) -> None:
                 " If the demo already runs in another terminal, use that one. Otherwise choose another port:"
                 f" make demo DEMO_{name.upper()}_PORT={port % 50_000 + 10_000} (or --{name}-port)."
             ) from None
+
+
+def lock_state(state: Path) -> TextIO:
+    """Lock the state folder until the returned file is closed: two servers would corrupt each other's runs.
+
+    Raises:
+        DemoError: Another demo uses the folder.
+    """
+    file = (state / "lock").open("a", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise DemoError(
+            f"Another demo uses the state in {_shown(state)}/. Use that one, or start a second one on other ports and"
+            " with its own state: python -m sandbox.demo --state FOLDER."
+        ) from None
+    return file
 
 
 def find_temporal() -> str:

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from sandbox.demo import find_temporal
-from sandbox.sample import TASK_QUEUE
+from sandbox.demo import find_temporal, lock_state
+from sandbox.sample import TASK_QUEUE, DemoError
 from sandbox.stack import Program, ProgramEndedError, Stack
 
 CLONE = Path(__file__).parent.parent
@@ -218,6 +218,12 @@ def test_a_taken_port_is_named_before_anything_starts(state: Path) -> None:
     assert f"Port {port} for the marketplace sandbox cannot be used" in run.stdout
     assert "DEMO_SANDBOX_PORT=" in run.stdout
     assert not state.exists()
+
+
+def test_a_second_demo_does_not_use_the_state_of_the_first(tmp_path: Path) -> None:
+    with lock_state(tmp_path), pytest.raises(DemoError, match=r"Another demo uses the state in .* --state FOLDER"):
+        lock_state(tmp_path)
+    lock_state(tmp_path).close()
 
 
 async def ready() -> bool:
