@@ -1,4 +1,4 @@
-"""What the webhook gets, in each format: complete, linked, and with what strangers said as plain text."""
+"""The body of a notification in each format: complete, with a link to the run, and with quoted text as plain text."""
 
 import json
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from marketplace.model import ImageVersion
 UI = "https://temporal.example/ui/"
 LINK = "https://temporal.example/ui/namespaces/release/workflows/go-live%2Ffabrikam%2Fweb%20stack"
 COMMAND = "temporal workflow update execute --workflow-id go-live/fabrikam/x --name decide_go_live --input '{}'"
-ASKED = Notification(
+AWAITING_APPROVAL = Notification(
     event="awaiting_approval",
     text="The preview of fabrikam/webstack is ready.",
     publisher_id="fabrikam",
@@ -42,13 +42,13 @@ LIVE = Notification(
 HOSTILE = "<!channel> <https://evil.example|click> [click](https://evil.example) **b** & ``` \u202e\n# heading"
 
 
-def written(form: Format, notification: Notification = ASKED, ui: str | None = UI) -> dict[str, Any]:
+def body_in(form: Format, notification: Notification = AWAITING_APPROVAL, ui: str | None = UI) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(Announcer(form, ui).write(notification, "release"))
     return body
 
 
 def texts(value: object) -> list[str]:
-    """Return what a person reads."""
+    """Return all texts of a message that a person reads."""
     if isinstance(value, dict):
         own = [value["text"]] if isinstance(value.get("text"), str) else []
         return own + [text for each in value.values() for text in texts(each)]
@@ -56,17 +56,17 @@ def texts(value: object) -> list[str]:
 
 
 def test_json_holds_every_member_and_the_link() -> None:
-    body = written(Format.JSON)
+    body = body_in(Format.JSON)
 
     assert body.keys() == Notification.model_fields.keys() | {"link"}
     assert body["link"] == LINK
     assert body["until"] == "2026-12-12T09:30:00Z"
-    assert written(Format.JSON, ui=None)["link"] is None
+    assert body_in(Format.JSON, ui=None)["link"] is None
 
 
 @pytest.mark.parametrize("form", [Format.SLACK, Format.TEAMS])
-def test_chats_read_what_going_live_does_who_may_approve_and_how(form: Format) -> None:
-    shown = " ".join(texts(written(form)))
+def test_a_chat_shows_what_going_live_changes_who_may_approve_and_with_which_command(form: Format) -> None:
+    shown = " ".join(texts(body_in(form)))
 
     for part in (
         "fabrikam/webstack",
@@ -83,8 +83,8 @@ def test_chats_read_what_going_live_does_who_may_approve_and_how(form: Format) -
 
 
 @pytest.mark.parametrize("form", [Format.SLACK, Format.TEAMS])
-def test_chats_read_who_approved_what_is_live_and_no_command(form: Format) -> None:
-    shown = " ".join(texts(written(form, LIVE)))
+def test_a_chat_shows_who_approved_a_live_offer_and_no_command(form: Format) -> None:
+    shown = " ".join(texts(body_in(form, LIVE)))
 
     assert "Approved by" in shown
     assert "dana@fabrikam.example" in shown
@@ -92,15 +92,15 @@ def test_chats_read_who_approved_what_is_live_and_no_command(form: Format) -> No
 
 
 @pytest.mark.parametrize("form", [Format.SLACK, Format.TEAMS])
-def test_a_reminder_is_called_one(form: Format) -> None:
-    reminder = ASKED.model_copy(update={"reminder": 2})
+def test_a_reminder_says_which_one_it_is(form: Format) -> None:
+    reminder = AWAITING_APPROVAL.model_copy(update={"reminder": 2})
 
-    assert "Waiting for approval: reminder 2" in " ".join(texts(written(form, reminder)))
+    assert "Waiting for approval: reminder 2" in " ".join(texts(body_in(form, reminder)))
 
 
-def test_slack_gets_a_link_of_ours_and_none_of_a_strangers() -> None:
-    hostile = ASKED.model_copy(update={"text": HOSTILE, "changes": [HOSTILE], "approvers": [HOSTILE]})
-    body = written(Format.SLACK, hostile)
+def test_slack_gets_the_link_to_the_run_and_quoted_text_adds_no_link_or_mention() -> None:
+    hostile = AWAITING_APPROVAL.model_copy(update={"text": HOSTILE, "changes": [HOSTILE], "approvers": [HOSTILE]})
+    body = body_in(Format.SLACK, hostile)
     shown = json.dumps(body, ensure_ascii=False)
 
     assert body["blocks"][0]["type"] == "section"
@@ -110,14 +110,14 @@ def test_slack_gets_a_link_of_ours_and_none_of_a_strangers() -> None:
     assert "\u202e" not in shown
 
 
-def test_a_command_does_not_leave_its_block_in_slack() -> None:
-    body = written(Format.SLACK, ASKED.model_copy(update={"command": "echo ``` @here"}))
+def test_backticks_in_a_command_do_not_end_its_code_block_in_slack() -> None:
+    body = body_in(Format.SLACK, AWAITING_APPROVAL.model_copy(update={"command": "echo ``` @here"}))
 
     assert body["blocks"][-1]["text"]["text"].count("```") == 2
 
 
 def test_teams_gets_an_adaptive_card_whose_text_is_never_read_as_markdown() -> None:
-    body = written(Format.TEAMS, ASKED.model_copy(update={"text": HOSTILE}))
+    body = body_in(Format.TEAMS, AWAITING_APPROVAL.model_copy(update={"text": HOSTILE}))
     [attachment] = body["attachments"]
     card = attachment["content"]
 
@@ -126,13 +126,13 @@ def test_teams_gets_an_adaptive_card_whose_text_is_never_read_as_markdown() -> N
     assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
     assert {run["type"] for block in card["body"] for run in block["inlines"]} == {"TextRun"}
     assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Open in Temporal", "url": LINK}]
-    assert "actions" not in written(Format.TEAMS, ui=None)["attachments"][0]["content"]
+    assert "actions" not in body_in(Format.TEAMS, ui=None)["attachments"][0]["content"]
 
 
-@given(st.text(max_size=4000), st.integers(0, 100))
-def test_however_long_it_is_chats_take_it(words: str, images: int) -> None:
+@given(words=st.text(max_size=4000), images=st.integers(0, 100))
+def test_a_message_of_any_length_keeps_to_the_limits_of_slack_and_teams(words: str, images: int) -> None:
     many = [ImageVersion(plan_id="p" * 50, version=f"1.0.{number}") for number in range(images)]
-    notification = ASKED.model_copy(
+    notification = AWAITING_APPROVAL.model_copy(
         update={
             "text": words,
             "changes": [words] * 30,
@@ -142,7 +142,7 @@ def test_however_long_it_is_chats_take_it(words: str, images: int) -> None:
             "command": words,
         }
     )
-    slack, teams = written(Format.SLACK, notification), written(Format.TEAMS, notification)
+    slack, teams = body_in(Format.SLACK, notification), body_in(Format.TEAMS, notification)
 
     assert all(len(block["text"]["text"]) <= 3000 for block in slack["blocks"])
     assert len(slack["blocks"]) <= 50
