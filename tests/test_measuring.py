@@ -9,10 +9,12 @@ import pytest
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import CancelledError
 from temporalio.runtime import BufferedMetricUpdate, MetricBuffer, Runtime, TelemetryConfig
 from temporalio.testing import WorkflowEnvironment
 
 from tests.desk import Desk, failure_of
+from tests.process.processes import in_flight, until
 from worker.registration import data_converter
 from workflows import search_attributes
 
@@ -147,6 +149,21 @@ async def test_a_cancelled_run_is_counted_as_canceled(
 
     assert measured.of("publications") == [({"workflow": "UpdateOfferAndPublish", "outcome": "canceled"}, 1)]
     assert said(lines, run.id)[-1] == "canceled"
+
+
+async def test_a_run_that_is_cancelled_inside_an_activity_is_counted_as_canceled_too(
+    desk: Desk, measured: Measured
+) -> None:
+    await desk.put("4.2.0")
+    await desk.fault("list_operations", {"kind": "respond", "status": 503}, times=-1)
+    run = await desk.start("CheckLastOperationStatus", desk.check())
+    await until(lambda: in_flight(run, "look"))
+    await run.cancel()
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run.result()
+
+    assert isinstance(failed.value.cause, CancelledError)
+    assert measured.of("publications") == [({"workflow": "CheckLastOperationStatus", "outcome": "canceled"}, 1)]
 
 
 async def test_a_run_that_only_looks_is_counted_by_what_it_saw(desk: Desk, measured: Measured) -> None:

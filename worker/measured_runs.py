@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 from temporalio.worker import (
     ExecuteWorkflowInput,
     Interceptor,
@@ -40,8 +40,10 @@ class _MeasuredRuns(WorkflowInboundInterceptor):
         except ApplicationError as error:
             measuring.ended(error.type or "other")
             raise
-        except asyncio.CancelledError:
-            measuring.ended("canceled")
+        except (FailureError, asyncio.CancelledError) as error:
+            # A cancellation that reached the run inside an activity is an `ActivityError`.
+            if is_cancelled_exception(error):
+                measuring.ended("canceled")
             raise
         if isinstance(result, PublicationResult):
             measuring.ended(str(result.outcome))
