@@ -1,20 +1,25 @@
-"""Which notifications a run posts to the webhook, and when."""
+"""The notifications that a run posts to the webhook: which, when, and what happens if the webhook fails."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio import workflow
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.desk import Desk, Run, failure_of, progress_of
 from workflows import calls, people
+from workflows.messages import PublicationResult
 
 DANA, LEE = "dana@fabrikam.example", "lee@fabrikam.example"
 
+ONE_API = pytest.mark.only("cloud-partner", "the API makes no difference to when and how often people are notified")
+
 
 @pytest.fixture(autouse=True)
-async def answers_again(desk: Desk) -> AsyncIterator[None]:
-    """A webhook that was away in a test is back after it."""
+async def webhook_works_again(desk: Desk) -> AsyncIterator[None]:
+    """After a test in which the webhook failed, it works for the next test."""
     yield
     desk.webhook.status = 200
 
@@ -23,7 +28,7 @@ def notifications(desk: Desk, run: Run, event: str) -> list[dict[str, Any]]:
     return [body for body in desk.webhook.bodies if (body["workflow_id"], body["event"]) == (run.id, event)]
 
 
-async def test_who_is_asked_reads_what_going_live_does_and_the_command_that_approves(desk: Desk) -> None:
+async def test_the_request_for_approval_says_what_going_live_changes_and_how_to_approve(desk: Desk) -> None:
     await desk.live("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", approval={"approvers": [DANA, LEE]}))
     asked = await desk.until_asked(run)
@@ -56,17 +61,18 @@ async def test_the_notification_of_a_live_offer_names_the_approver(desk: Desk) -
     assert body["command"] is None
 
 
+@ONE_API
 async def test_people_are_reminded_halfway_and_shortly_before_the_approval_times_out(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    when: list[datetime] = []
+    posted_at: list[datetime] = []
     post = desk.webhook.post
 
-    async def noted(body: str) -> int | None:
-        when.append(await desk.temporal.get_current_time())
+    async def post_and_keep_the_time(body: str) -> int | None:
+        posted_at.append(await desk.temporal.get_current_time())
         return await post(body)
 
-    monkeypatch.setattr(desk.webhook, "post", noted)
+    monkeypatch.setattr(desk.webhook, "post", post_and_keep_the_time)
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"timeout": "P14D"}))
     await desk.until_asked(run)
@@ -74,12 +80,13 @@ async def test_people_are_reminded_halfway_and_shortly_before_the_approval_times
 
     assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "awaiting_approval", "failed"]
     assert [body["reminder"] for body in notifications(desk, run, "awaiting_approval")] == [0, 1, 2]
-    days = [round((moment - when[0]) / timedelta(days=1), 2) for moment in when]
+    days = [round((moment - posted_at[0]) / timedelta(days=1), 2) for moment in posted_at]
     assert days == [0, 7, 13, 14]
     assert "still waits" in notifications(desk, run, "awaiting_approval")[2]["text"]
 
 
-async def test_nobody_is_reminded_of_what_was_decided(desk: Desk) -> None:
+@ONE_API
+async def test_nobody_is_reminded_after_a_decision(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)
@@ -92,7 +99,8 @@ async def test_nobody_is_reminded_of_what_was_decided(desk: Desk) -> None:
     assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "live"]
 
 
-async def test_what_is_approved_again_is_reminded_of_again(desk: Desk) -> None:
+@ONE_API
+async def test_reminders_start_again_when_approval_is_asked_for_again(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)
@@ -109,24 +117,66 @@ async def test_what_is_approved_again_is_reminded_of_again(desk: Desk) -> None:
     assert [body["reminder"] for body in notifications(desk, run, "awaiting_approval")] == [0, 1, 0, 1]
 
 
-async def test_what_the_webhook_refuses_for_good_is_tried_once(desk: Desk) -> None:
+@ONE_API
+async def test_a_notification_that_the_webhook_refuses_is_noted_and_not_retried(desk: Desk) -> None:
     await desk.preview("4.2.0")
     desk.webhook.status = 404
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
-    await run.result()
 
+    assert (await run.result()).outcome == "live"
+    assert desk.told(run) == ["live", "live"]  # one attempt as a local activity, one as an ordinary activity
     assert (await progress_of(run)).notes == ["nobody was notified: NotificationFailed: the webhook answered 404"]
 
 
-async def test_the_run_that_tries_for_days_cannot_be_started_by_itself(desk: Desk) -> None:
-    notification = {"event": "live", "text": "All is well.", "workflow_id": "nonesuch", "run_id": "nonesuch"}
+@ONE_API
+@pytest.mark.parametrize("status", [500, None], ids=["500", "no answer"])
+async def test_a_webhook_that_fails_for_now_does_not_hold_up_the_run(desk: Desk, status: int | None) -> None:
+    await desk.preview("4.2.0")
+    desk.webhook.status = status
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
+
+    assert (await run.result()).outcome == "live"
+    assert set(desk.told(run)) == {"live"}
+    assert any("nobody was notified yet" in note for note in (await progress_of(run)).notes)
+
+
+@workflow.defn
+class Release:
+    """A user's own workflow: going live is one of its steps."""
+
+    @workflow.run
+    async def run(self, start: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = await workflow.execute_child_workflow(
+            "ValidateAndGoLive", start, id=f"{workflow.info().workflow_id}/promotion", task_queue="offer-publishing"
+        )
+        return result
+
+
+@ONE_API
+async def test_a_publication_that_is_a_child_of_another_workflow_notifies_too(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    client, name = desk.temporal.client, f"{desk.publisher}/release"
+    async with Worker(client, task_queue=name, workflows=[Release], workflow_runner=UnsandboxedWorkflowRunner()):
+        release = await client.start_workflow("Release", desk.images("4.2.0"), id=name, task_queue=name)
+        promotion = client.get_workflow_handle(f"{name}/promotion", result_type=PublicationResult)
+        await desk.temporal.sleep(timedelta(minutes=1))
+        await desk.until_asked(promotion)
+        await promotion.signal("approve_go_live")
+        assert (await release.result())["outcome"] == "live"
+
+    assert desk.told(promotion) == ["awaiting_approval", "live"]
+
+
+@ONE_API
+async def test_a_user_cannot_start_the_run_that_posts_for_days(desk: Desk) -> None:
+    notification = {"event": "live", "text": "All is well.", "workflow_id": "no-such-run", "run_id": "no-such-run"}
     error = await desk.failure("Notify", notification)
 
     assert error.type == "InvalidInput"
-    assert not [body for body in desk.webhook.bodies if body["workflow_id"] == "nonesuch"]
+    assert not [body for body in desk.webhook.bodies if body["workflow_id"] == "no-such-run"]
 
 
-def test_a_notification_is_retried_for_days_at_least_every_hour() -> None:
+def test_a_failing_notification_is_retried_at_least_every_hour_for_two_days_or_more() -> None:
     retries = calls.NOTIFY_FOR_DAYS["retry_policy"]
 
     assert timedelta(days=2) <= people.FOR_DAYS
