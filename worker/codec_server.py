@@ -141,7 +141,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"Wrong configuration: {wrong_setting(error)}\n")
         return 2
-    keys, token = settings.encryption_keys(), settings.codec_server_token
+    keys, token = settings.payload_encryption_keys, settings.codec_server_token
     if not keys:
         sys.stderr.write("Wrong configuration: PAYLOAD_ENCRYPTION_KEYS: must be set to the keys of the worker\n")
         return 2

@@ -83,7 +83,7 @@ def read_connection() -> ClientConnectConfig:
 
 
 async def _connect(settings: Settings, options: ClientConnectConfig, runtime: Runtime) -> Client:
-    keys = settings.encryption_keys()
+    keys = settings.payload_encryption_keys
     try:
         return await Client.connect(
             **options,

@@ -54,7 +54,7 @@ def marketplace_of(
     observe: Observer = ignore,
 ) -> Marketplace:
     """Return the marketplace client. Nothing is sent yet."""
-    signer = Signer(settings.storage_account_keys())
+    signer = Signer(settings.azure_storage_account_keys)
     if settings.marketplace_api == "product-ingestion":
         api = product_ingestion.ProductIngestion(
             http,

@@ -3,7 +3,7 @@
 import base64
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import httpx
@@ -123,36 +123,88 @@ def _secret(secret: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def read_encryption_keys(text: str) -> dict[str, bytes]:
+    """Read ``id:base64 key[,id:base64 key]``.
+
+    Raises:
+        ValueError: The form is wrong. The error gives the position of the entry: its first part may be the key.
+    """
+    keys = {}
+    for position, (key_id, key) in enumerate(_pairs(text, ":", "id:base64 key[,id:base64 key]").items(), start=1):
+        keys[key_id] = _decoded(position, key)
+        if len(keys[key_id]) not in KEY_SIZES:
+            raise ValueError(f"the key of entry {position} must have 16, 24 or 32 bytes")
+    return keys
+
+
+def _storage_account_keys(text: str) -> dict[str, str]:
+    keys = _pairs(text, "=", "account=key[,account=key]")
+    for position, key in enumerate(keys.values(), start=1):
+        _decoded(position, key)
+    return keys
+
+
+def _pairs(text: str, separator: str, form: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for position, pair in enumerate(text.split(","), start=1):
+        name, found, value = pair.strip().partition(separator)
+        if not found or not name or not value:
+            raise ValueError(f"must be {form}; entry {position} is not")
+        if name in pairs:
+            raise ValueError(f"must be {form}; entry {position} repeats the name of an earlier one")
+        pairs[name] = value
+    return pairs
+
+
+def _decoded(position: int, key: str) -> bytes:
+    try:
+        return base64.b64decode(key, validate=True)
+    except ValueError:
+        raise ValueError(f"the key of entry {position} is not base64") from None
+
+
+PlainAddress: TypeAlias = Annotated[str, AfterValidator(_plain_address)]
+DeploymentName: TypeAlias = Annotated[str, AfterValidator(_deployment_name)]
+BuildId: TypeAlias = Annotated[str, AfterValidator(_build_id)]
 Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_secret)]
 Names: TypeAlias = Annotated[Sequence[str], NoDecode, BeforeValidator(_separated)]
+EncryptionKeys: TypeAlias = Annotated[
+    Mapping[str, bytes], NoDecode, BeforeValidator(read_encryption_keys), Field(repr=False, validate_default=False)
+]
+StorageAccountKeys: TypeAlias = Annotated[
+    Mapping[str, str], NoDecode, BeforeValidator(_storage_account_keys), Field(repr=False, validate_default=False)
+]
 
 
 class Settings(BaseSettings):
-    """The settings of ``python -m worker``. An empty variable counts as unset."""
+    """The settings of ``python -m worker``. An empty variable counts as unset.
+
+    Attributes:
+        azure_storage_account_keys: The base64 key of each storage account.
+        payload_encryption_keys: The key of each key ID. The first one encrypts.
+    """
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
     temporal_task_queue: str = "offer-publishing"
-    temporal_deployment_name: Annotated[str, AfterValidator(_deployment_name)] | None = None
-    temporal_deployment_build_id: Annotated[
-        Annotated[str, AfterValidator(_build_id)] | None, Field(validate_default=True)
-    ] = None
+    temporal_deployment_name: DeploymentName | None = None
+    temporal_deployment_build_id: BuildId | None = None
     marketplace_api: Literal["cloud-partner", "product-ingestion"] = "cloud-partner"
     marketplace_schema_version: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(-preview\d{1,3})?$")] | None = None
     marketplace_publishers: Annotated[Names, AfterValidator(_publishers)] = ()
     marketplace_access_token: SecretStr | None = None
-    marketplace_url: Annotated[str, AfterValidator(_plain_address)] | None = None
+    marketplace_url: PlainAddress | None = None
     marketplace_requests_per_second: Annotated[float, Field(ge=0.1, le=10_000)] | None = None
     azure_tenant_id: str | None = None
-    azure_storage_account_keys: SecretStr | None = None
+    azure_storage_account_keys: StorageAccountKeys = {}
     go_live_approvers: Annotated[Names, AfterValidator(_people)] = ()
     notify_webhook_url: SecretStr | None = None
     notify_format: Format = Format.JSON
     notify_secret: Secret | None = None
-    temporal_ui_url: Annotated[str, AfterValidator(_plain_address)] | None = None
-    payload_encryption_keys: SecretStr | None = None
+    temporal_ui_url: PlainAddress | None = None
+    payload_encryption_keys: EncryptionKeys = {}
     metrics_address: Annotated[str, AfterValidator(_listening_address)] | None = None
-    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(_plain_address)] | None = None
+    otel_exporter_otlp_endpoint: PlainAddress | None = None
     otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
@@ -193,21 +245,6 @@ class Settings(BaseSettings):
                 )
         return address
 
-    @field_validator("azure_storage_account_keys")
-    @classmethod
-    def _storage_account_keys(cls, keys: SecretStr | None) -> SecretStr | None:
-        if keys is not None:
-            for position, key in enumerate(_pairs(keys, "=", "account=key[,account=key]").values(), start=1):
-                _bytes(position, key)
-        return keys
-
-    @field_validator("payload_encryption_keys")
-    @classmethod
-    def _encryption_keys(cls, keys: SecretStr | None) -> SecretStr | None:
-        if keys is not None:
-            read_encryption_keys(keys)
-        return keys
-
     @field_validator("notify_webhook_url")
     @classmethod
     def _webhook(cls, url: SecretStr | None) -> SecretStr | None:
@@ -219,16 +256,6 @@ class Settings(BaseSettings):
         """Return the worker deployment version, if there is one."""
         name, build_id = self.temporal_deployment_name, self.temporal_deployment_build_id
         return WorkerDeploymentVersion(name, build_id) if name is not None and build_id is not None else None
-
-    def storage_account_keys(self) -> dict[str, str]:
-        """Return the key of each storage account."""
-        keys = self.azure_storage_account_keys
-        return {} if keys is None else _pairs(keys, "=", "")
-
-    def encryption_keys(self) -> dict[str, bytes]:
-        """Return the encryption key of each key ID. The first one encrypts."""
-        keys = self.payload_encryption_keys
-        return {} if keys is None else read_encryption_keys(keys)
 
 
 class CodecServerSettings(Settings):
@@ -253,36 +280,3 @@ def wrong_setting(error: ValidationError) -> SettingsError:
     """Return an error that names the first wrong variable and the reason."""
     wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return SettingsError(f"{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}")
-
-
-def read_encryption_keys(secret: SecretStr) -> dict[str, bytes]:
-    """Read ``id:base64 key[,id:base64 key]``.
-
-    Raises:
-        ValueError: The form is wrong. The error gives the position of the entry: its first part may be the key.
-    """
-    keys = {}
-    for position, (key_id, key) in enumerate(_pairs(secret, ":", "id:base64 key[,id:base64 key]").items(), start=1):
-        keys[key_id] = _bytes(position, key)
-        if len(keys[key_id]) not in KEY_SIZES:
-            raise ValueError(f"the key of entry {position} must have 16, 24 or 32 bytes")
-    return keys
-
-
-def _pairs(secret: SecretStr, separator: str, form: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for position, pair in enumerate(secret.get_secret_value().split(","), start=1):
-        name, found, value = pair.strip().partition(separator)
-        if not found or not name or not value:
-            raise ValueError(f"must be {form}; entry {position} is not")
-        if name in pairs:
-            raise ValueError(f"must be {form}; entry {position} repeats the name of an earlier one")
-        pairs[name] = value
-    return pairs
-
-
-def _bytes(position: int, key: str) -> bytes:
-    try:
-        return base64.b64decode(key, validate=True)
-    except ValueError:
-        raise ValueError(f"the key of entry {position} is not base64") from None

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
@@ -100,7 +99,7 @@ async def sealed(
 ) -> AsyncIterator[Mapping[str, str]]:
     """Variables of the command where a worker encrypts payloads."""
     keys = "2026:aHVudGVyMmh1bnRlcjIhIQ=="
-    codec = EncryptionCodec(read_encryption_keys(SecretStr(keys)))
+    codec = EncryptionCodec(read_encryption_keys(keys))
     client = await Client.connect(address, data_converter=data_converter(codec))
     async with worker(client, "sealed", CloudPartner().marketplace(http, marketplace_url), webhook):
         yield {"TEMPORAL_TASK_QUEUE": "sealed", "PAYLOAD_ENCRYPTION_KEYS": keys}

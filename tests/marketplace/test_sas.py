@@ -233,6 +233,3 @@ def test_account_names_are_compared_in_lower_case() -> None:
 def test_a_signer_shows_its_accounts_and_never_their_keys() -> None:
     signer = sas.Signer({"fabrikamimages": "a2V5c2VjcmV0"})
     assert repr(signer) == str(signer) == "Signer(fabrikamimages)"
-    with pytest.raises(ValueError, match="account fabrikamimages is not base64") as caught:
-        sas.Signer({"fabrikamimages": "not base64!"})
-    assert "not base64!" not in str(caught.value)

@@ -28,8 +28,8 @@ def test_everything_has_a_default() -> None:
     assert url_of(settings) == "https://cloudpartner.azure.com"
     assert settings.log_level == "INFO"
     assert settings.log_format == "text"
-    assert not settings.storage_account_keys()
-    assert not settings.encryption_keys()
+    assert not settings.azure_storage_account_keys
+    assert not settings.payload_encryption_keys
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read_settings()
 
     assert sorted(given) == sorted(VARIABLES)
-    assert settings.storage_account_keys() == {"one": "a2V5MQ==", "two": "a2V5Mg=="}
-    assert list(settings.encryption_keys()) == ["new", "old"]
+    assert settings.azure_storage_account_keys == {"one": "a2V5MQ==", "two": "a2V5Mg=="}
+    assert list(settings.payload_encryption_keys) == ["new", "old"]
     assert settings.deployment_version() == WorkerDeploymentVersion("release/offer-publisher", "1.4.0-9f3c2b1")
     assert settings.marketplace_publishers == ["fabrikam-linux", "contoso"]
     assert settings.go_live_approvers == ["dana@fabrikam.example", "Lee of Release"]
     assert settings.marketplace_requests_per_second == 0.5
     assert settings.log_level == "DEBUG"
-    for secret in ("invented", "a2V5", "hooks", KEY):
+    for secret in ("invented", "a2V5", "hooks", KEY, "k" * 32):
         assert secret not in repr(settings)
 
 

@@ -76,7 +76,7 @@ async def desk(short_lived: WorkflowEnvironment, tracing: Tracing, http: httpx.A
         response.headers["x-ms-request-id"] = "req-1"
 
     async with serve(marketplace) as url, httpx.AsyncClient(event_hooks={"response": [name]}) as named:
-        settings = Settings(marketplace_url=url, azure_storage_account_keys=SecretStr("fabrikamimages=aW52ZW50ZWQ="))
+        settings = Settings(marketplace_url=url, azure_storage_account_keys="fabrikamimages=aW52ZW50ZWQ=")
         traced = marketplace_of(settings, named, FixedToken(SecretStr(DEFAULT_TOKEN)), observe=tracing.requests)
         webhook = Recorder()
         async with worker(client, "traced", traced, webhook, tracing=[tracing.interceptor]):
