@@ -33,15 +33,15 @@ def _forget(*_marks: str) -> None:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an attempt to write knows about earlier attempts, and leaves for later ones.
+    """What an attempt of a write knows about earlier attempts, and records for later ones.
 
     Attributes:
-        repeated: Whether an earlier attempt may have had its effect.
-        sent: Whether an earlier attempt has sent a request.
-        handle: The marketplace's name of that request.
+        repeated: Whether there was an earlier attempt, which may have had an effect.
+        sent: Whether an earlier attempt was about to send its request, and may have sent it.
+        handle: The ID that the answer to that request named, such as a job's; ``None`` if it named none or was lost.
         settle: How long a request whose answer was lost may take to show.
         before_send: Records that a request is about to be sent. The record outlives this process.
-        accepted: Records the marketplace's name of the request.
+        accepted: Records the ID that the answer to a request names.
     """
 
     repeated: bool = False
