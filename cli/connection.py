@@ -78,6 +78,11 @@ def _person() -> str:
     return f"{name}@{socket.gethostname()}"
 
 
+def is_no_namespace(error: RPCError) -> bool:
+    """Return whether the namespace does not exist. The server answers with the same status if a run does not."""
+    return error.status is RPCStatusCode.NOT_FOUND and error.message.startswith("Namespace")
+
+
 def explained(error: RPCError, namespace: str) -> CommandError:
     """Return an error of Temporal as an error of this command."""
     said = error.message.rstrip(".")
@@ -87,7 +92,7 @@ def explained(error: RPCError, namespace: str) -> CommandError:
                 f"Temporal refuses: {said}. Check TEMPORAL_API_KEY or TEMPORAL_TLS_*, and their permissions in"
                 f" namespace {namespace}."
             )
-        case RPCStatusCode.NOT_FOUND if said.startswith("Namespace"):
+        case RPCStatusCode.NOT_FOUND if is_no_namespace(error):
             return CommandError(f"There is no namespace {namespace}. Check TEMPORAL_NAMESPACE.", Status.USAGE)
         case status if status in PASSING:
             return CommandError(f"Temporal does not answer: {said or status.name.lower()}. Try again later.")

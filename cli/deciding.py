@@ -15,7 +15,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.connection import PASSING
+from cli.connection import PASSING, is_no_namespace
 from cli.runs import ENCRYPTED, MAX_SAID, TRY_AGAIN, described, readable
 from cli.statuses import CommandError
 from marketplace.wording import one_line
@@ -100,7 +100,7 @@ async def _heed(client: Client, workflow_id: str, error: RPCError) -> None:
     """
     if error.status in PASSING:
         return
-    if error.status is not RPCStatusCode.NOT_FOUND or error.message.startswith("Namespace"):
+    if error.status is not RPCStatusCode.NOT_FOUND or is_no_namespace(error):
         raise error
     try:
         newest = await described(client, workflow_id)

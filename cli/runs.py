@@ -21,7 +21,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.connection import PASSING
+from cli.connection import PASSING, is_no_namespace
 from cli.statuses import OF_ERROR, CommandError, Status
 from marketplace.wording import one_line
 from workflows.messages import Progress
@@ -210,7 +210,7 @@ async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescri
     try:
         return await client.get_workflow_handle(workflow_id).describe()
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND and not error.message.startswith("Namespace"):
+        if error.status is RPCStatusCode.NOT_FOUND and not is_no_namespace(error):
             raise CommandError(
                 f"There is no run with the ID {workflow_id} in namespace {client.namespace}."
             ) from None
