@@ -1,11 +1,17 @@
-"""The embedded Temporal server that tests and measurements run against."""
+"""The Temporal servers that tests and measurements run against, with our search attributes registered."""
 
 import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
 
 from sandbox.demo import find_temporal
 from worker.registration import data_converter
@@ -18,7 +24,7 @@ READY_WITHIN = 60.0
 
 
 def server_command(port: int, *more: str, file: Path | None = None) -> list[str]:
-    """Return the command that starts a server without a UI and with our search attributes registered.
+    """Return the command that starts a server without a UI.
 
     Args:
         port: The loopback port to listen on.
@@ -51,3 +57,51 @@ async def connected(address: str, **options: Any) -> Client:
                 await asyncio.sleep(0.1)
             else:
                 return client
+
+
+@asynccontextmanager
+async def development_server(
+    *dynamic_config: str, continue_as_new_after: int | None = None, **options: Any
+) -> AsyncIterator[WorkflowEnvironment]:
+    """Run the server of the `temporal` binary, whose time is real.
+
+    Args:
+        dynamic_config: Settings of the server, each as ``key=value``.
+        continue_as_new_after: How many events the server suggests to continue as new after; ``None`` for its default.
+        options: More options of `WorkflowEnvironment.start_local`.
+    """
+    settings = [
+        'history.timerProcessorMaxTimeShift="10ms"',  # without it timers fire up to a second late
+        *([f"limit.historyCount.suggestContinueAsNew={continue_as_new_after}"] if continue_as_new_after else []),
+        *dynamic_config,
+    ]
+    async with await WorkflowEnvironment.start_local(
+        data_converter=data_converter(),
+        dev_server_existing_path=shutil.which("temporal"),
+        dev_server_extra_args=[word for each in settings for word in ("--dynamic-config-value", each)],
+        search_attributes=search_attributes.ALL,
+        dev_server_log_level="error",
+        **options,
+    ) as environment:
+        yield environment
+
+
+@asynccontextmanager
+async def time_skipping_server(**options: Any) -> AsyncIterator[WorkflowEnvironment]:
+    """Run the server that skips time while a test awaits a result.
+
+    Args:
+        options: More options of `WorkflowEnvironment.start_time_skipping`.
+    """
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=data_converter(), test_server_existing_path=shutil.which("temporal-test-server"), **options
+    ) as environment:
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=environment.client.namespace,
+                search_attributes={
+                    key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in search_attributes.ALL
+                },
+            )
+        )
+        yield environment

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.campaigns.apis import APIS, Api
 from tests.campaigns.chaos.campaign import Campaign
 from tests.campaigns.chaos.faults import KINDS
 from tests.campaigns.chaos.report import Row, show, write
-from tests.harness.apis import APIS, Api
 from tests.harness.processes import end_on_sigterm
 
 SEED = 20

@@ -10,6 +10,7 @@ from random import Random
 from rich.console import Console
 from temporalio.client import Client
 
+from tests.campaigns.apis import Api
 from tests.campaigns.chaos.evidence import gather, keep
 from tests.campaigns.chaos.faults import Kind, plan
 from tests.campaigns.chaos.invariants import Finding, secrets_in
@@ -17,8 +18,7 @@ from tests.campaigns.chaos.play import Batch, play
 from tests.campaigns.chaos.report import Row, row_of
 from tests.campaigns.chaos.scenarios import Scenario
 from tests.campaigns.chaos.trouble import trouble_for
-from tests.harness.apis import Api
-from tests.harness.stack import Stack, stack_in
+from tests.campaigns.stack import Stack, stack_in
 
 SHARED_QUEUE = "shared"
 """The task queue of all kinds that strike no workers."""
@@ -99,7 +99,7 @@ def _secrets_in_logs(stack: Stack) -> list[Finding]:
     """Search the logs of all programs."""
     return [
         Finding("logs", "secret", program.log.name, f"shows {shown}")
-        for program in stack.programs
+        for program in stack.started
         if program.log.is_file() and (shown := secrets_in(program.log.read_bytes()))
     ]
 

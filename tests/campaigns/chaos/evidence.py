@@ -15,10 +15,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecution, WorkflowExecutionStatus
 
+from tests.campaigns.apis import Call
 from tests.campaigns.chaos.play import Batch, Observation
 from tests.campaigns.chaos.scenarios import Scenario
-from tests.harness.apis import Call
-from tests.harness.histories import History
+from tests.campaigns.histories import History
 
 LIST_AT_MOST = 20
 

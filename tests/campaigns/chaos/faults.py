@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal, TypeAlias
 
+from tests.campaigns.apis import APIS, CLOUD_PARTNER, PRODUCT_INGESTION, Api, Call
 from tests.campaigns.chaos.scenarios import (
     CROWDED,
     STRANGERS_PLAN,
@@ -12,8 +13,7 @@ from tests.campaigns.chaos.scenarios import (
     Shape,
     make_scenario,
 )
-from tests.harness.apis import APIS, CLOUD_PARTNER, PRODUCT_INGESTION, Api, Call
-from tests.harness.switches import REFUSING_EDITS, WITHOUT_ETAGS
+from tests.campaigns.switches import REFUSING_EDITS, WITHOUT_ETAGS
 
 Injected: TypeAlias = Sequence[dict[str, Any]]
 Trouble: TypeAlias = Literal[

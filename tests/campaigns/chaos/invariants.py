@@ -11,6 +11,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 
 from sandbox import DEFAULT_TOKEN
+from tests.campaigns.apis import Call
 from tests.campaigns.chaos.evidence import (
     Activity,
     Chain,
@@ -23,9 +24,8 @@ from tests.campaigns.chaos.evidence import (
 )
 from tests.campaigns.chaos.play import Observation
 from tests.campaigns.chaos.scenarios import STRANGERS_PLAN
-from tests.harness.apis import Call
-from tests.harness.histories import failing_tasks
-from tests.harness.secrets import ACCOUNT_KEY, GIVEN_SIGNATURE
+from tests.campaigns.histories import failing_tasks
+from tests.campaigns.secrets import ACCOUNT_KEY, GIVEN_SIGNATURE
 
 Loss: TypeAlias = Literal["lost", "duplicated", "unapproved", "orphaned", "extra", "secret", "not hit"]
 

@@ -16,10 +16,11 @@ from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import TemporalError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
+from tests.campaigns.apis import Api, Call
 from tests.campaigns.chaos.faults import FOREIGN_EDITS, RESTORED_LISTING, Kind
 from tests.campaigns.chaos.scenarios import APPROVER, Run, Scenario
-from tests.harness.apis import Api, Call
-from tests.harness.stack import Program, Proxy, Stack
+from tests.campaigns.stack import Proxy, Stack
+from tests.harness.programs import Program
 
 LOOK_EVERY = 0.7
 RUN_WITHIN = 600.0

@@ -9,10 +9,10 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.table import Table
 
+from tests.campaigns.apis import Api
 from tests.campaigns.chaos.evidence import Evidence
 from tests.campaigns.chaos.faults import KINDS, Kind
 from tests.campaigns.chaos.invariants import Finding, findings, recoveries
-from tests.harness.apis import Api
 
 TOGETHER = "together"
 HEADING = "## The last campaign\n"

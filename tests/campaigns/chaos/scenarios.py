@@ -11,9 +11,9 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from tests.harness.apis import CLOUD_PARTNER, Api
-from tests.harness.secrets import SAS
-from tests.harness.switches import REFUSING_EDITS
+from tests.campaigns.apis import CLOUD_PARTNER, Api
+from tests.campaigns.secrets import SAS
+from tests.campaigns.switches import REFUSING_EDITS
 
 PLANS = ("lts", "edge", "slim", "tiny", "gpu", "arm", "dev", "fips", "others")
 """A new version has to be above all others of its plan, so concurrent runs need plans of their own."""

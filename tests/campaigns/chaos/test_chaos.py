@@ -24,16 +24,16 @@ from temporalio.testing import ActivityEnvironment
 from activities.operations import PUBLISH_IN_PROGRESS, OperationActivities, PublishRequest
 from marketplace.model import OfferKey, Operation, OperationKind, OperationState
 from marketplace.protocol import Marketplace
+from tests.campaigns.apis import APIS, Api
+from tests.campaigns.apis.cloud_partner import IMAGES
 from tests.campaigns.chaos.campaign import Campaign
 from tests.campaigns.chaos.evidence import Evidence
 from tests.campaigns.chaos.faults import KINDS, plan
 from tests.campaigns.chaos.invariants import findings, recoveries, secrets_in
 from tests.campaigns.chaos.play import Observation
 from tests.campaigns.chaos.scenarios import APPROVER, CROWDED, PLANS, Scenario, make_scenario
-from tests.harness.apis import APIS, Api
-from tests.harness.apis.cloud_partner import IMAGES
-from tests.harness.histories import History
-from tests.harness.switches import WITHOUT_ETAGS
+from tests.campaigns.histories import History
+from tests.campaigns.switches import WITHOUT_ETAGS
 
 SLICES = {
     "cloud-partner": ("502 after the effect", "stranger publishes", "kill -9 at the approval"),

@@ -11,11 +11,11 @@ from typing import TypeAlias, cast
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError
 
+from tests.campaigns.apis import Call
 from tests.campaigns.chaos.faults import Trouble
 from tests.campaigns.chaos.play import Batch
 from tests.campaigns.chaos.scenarios import Scenario
-from tests.harness.apis import Call
-from tests.harness.stack import Proxy
+from tests.campaigns.stack import Proxy
 
 CHECK_EVERY = 0.15
 STRIKES_AT_MOST = 20
@@ -161,9 +161,8 @@ async def _kill_at_random(batch: Batch, choose: Random) -> None:
 async def _kill_server(batch: Batch, choose: Random) -> None:
     for _ in range(STRIKES_AT_MOST):
         await asyncio.sleep(choose.uniform(2, 5))
-        if batch.stack.server:
-            batch.stack.server.kill()
-            batch.struck()
+        batch.stack.server.kill()
+        batch.struck()
         await asyncio.sleep(choose.uniform(0, 2))
         batch.stack.start_server()
 
@@ -176,7 +175,7 @@ async def _replace_build(batch: Batch, choose: Random) -> None:
         batch.start_worker()
         batch.struck()
         for worker in old:
-            await worker.stop()
+            await asyncio.to_thread(worker.stop)
 
 
 async def _full_disk(batch: Batch, _choose: Random) -> None:

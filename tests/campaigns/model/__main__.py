@@ -13,9 +13,9 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from rich.console import Console
 
+from tests.campaigns.apis import APIS, CLOUD_PARTNER, Api
 from tests.campaigns.model.machine import FoundError, PublishingMachine, Tally
 from tests.campaigns.model.rig import Rig, rig
-from tests.harness.apis import APIS, CLOUD_PARTNER, Api
 from tests.harness.processes import end_on_sigterm
 from worker.__main__ import end
 

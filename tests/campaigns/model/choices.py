@@ -5,11 +5,11 @@ from typing import Any, Literal, TypeAlias
 
 from hypothesis import strategies as st
 
+from tests.campaigns.apis import CLOUD_PARTNER, PRODUCT_INGESTION, Api
 from tests.campaigns.model.entities import Rules
 from tests.campaigns.model.inputs import PLANS
 from tests.campaigns.model.rig import STEP_SECONDS
-from tests.harness.apis import CLOUD_PARTNER, PRODUCT_INGESTION, Api
-from tests.harness.switches import REFUSING_EDITS
+from tests.campaigns.switches import REFUSING_EDITS
 
 DANA, LEE, MALLORY = "dana@fabrikam.example", "lee@fabrikam.example", "mallory@fabrikam.example"
 OPEN_RUNS = 4

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from tests.campaigns.apis import Api
 from tests.campaigns.model.entities import Intent, plan_of
 from tests.campaigns.model.rig import ACCOUNT
-from tests.harness.apis import Api
-from tests.harness.secrets import SAS
+from tests.campaigns.secrets import SAS
 
 PLANS = ("lts", "edge")
 MAIL = "@model.example"

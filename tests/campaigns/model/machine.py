@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.campaigns.apis import CLOUD_PARTNER, Api
 from tests.campaigns.model import choices
 from tests.campaigns.model.choices import DANA, OPEN_RUNS, SWITCHES, TROUBLE, Wanted
 from tests.campaigns.model.entities import Intent
@@ -18,8 +19,7 @@ from tests.campaigns.model.inputs import PLANS, base, disk_of, wants
 from tests.campaigns.model.played_offer import Act, PlayedOffer
 from tests.campaigns.model.rig import Rig
 from tests.campaigns.model.runs import Runs
-from tests.harness.apis import CLOUD_PARTNER, Api
-from tests.harness.switches import WITHOUT_ETAGS
+from tests.campaigns.switches import WITHOUT_ETAGS
 
 READ_AGE = 0.1
 """Seconds that a read's answer takes where runs start together. A write takes no time, so such reads are outdated."""

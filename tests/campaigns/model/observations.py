@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from sandbox.state import Offer, Snapshot
 from sandbox.state import Operation as SandboxOperation
+from tests.campaigns.apis import Api
 from tests.campaigns.model.entities import Images, Observation, Operation, State
 from tests.campaigns.model.inputs import MAIL
-from tests.harness.apis import Api
 
 
 def observe(offer: Offer | None, api: Api, askers: Mapping[str, str]) -> Observation:

@@ -10,13 +10,13 @@ from sandbox.state import Offer, Publisher
 from sandbox.steps import progress_of as progress_of_operation
 from sandbox.strangers import act_as_stranger
 from sandbox.switches import Switches
+from tests.campaigns.apis import CLOUD_PARTNER, Api, Call
 from tests.campaigns.model.choices import RULES_OF_API
 from tests.campaigns.model.entities import Request
 from tests.campaigns.model.inputs import published_by_hand
 from tests.campaigns.model.observations import observe
 from tests.campaigns.model.rig import STEP_SECONDS, Rig
 from tests.campaigns.model.world import World
-from tests.harness.apis import CLOUD_PARTNER, Api, Call
 
 Act: TypeAlias = Literal["edit", "publish", "go_live", "cancel", "change"]
 

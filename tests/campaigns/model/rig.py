@@ -34,9 +34,9 @@ from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
 from sandbox.marketplace import LogEntry
-from tests.harness.apis import APIS, CLOUD_PARTNER, Api
+from tests.campaigns.apis import APIS, CLOUD_PARTNER, Api
+from tests.campaigns.stack import SHORT_HISTORIES
 from tests.harness.processes import free_port, start
-from tests.harness.stack import SHORT_HISTORIES
 from tests.harness.temporal_server import connected, server_command
 from worker.registration import worker
 from workflows import calls, search_attributes

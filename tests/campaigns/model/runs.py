@@ -9,12 +9,12 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpda
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
+from tests.campaigns.histories import History, failing_tasks
 from tests.campaigns.model.ends import complaints
 from tests.campaigns.model.entities import Decision, Intent
 from tests.campaigns.model.inputs import input_of
 from tests.campaigns.model.played_offer import PlayedOffer
 from tests.campaigns.model.rig import Settled, progress_of, queue_of
-from tests.harness.histories import History, failing_tasks
 from workflows.messages import Progress, PublicationResult
 
 _WORKFLOWS = {

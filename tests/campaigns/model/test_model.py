@@ -11,13 +11,13 @@ import pytest
 from hypothesis import Phase, settings
 
 from marketplace.cloud_partner import image_rules, marketplace
+from tests.campaigns.apis import APIS, Api
 from tests.campaigns.model.__main__ import SEED, check, playing
 from tests.campaigns.model.ends import complaints
 from tests.campaigns.model.entities import Decision, Images, Intent, Observation, Operation, Request, State
 from tests.campaigns.model.machine import RULES, PublishingMachine, Tally
 from tests.campaigns.model.rig import Rig, rig
 from tests.campaigns.model.world import World
-from tests.harness.apis import APIS, Api
 from workflows import inputs, taking_back
 from workflows.messages import Approval
 

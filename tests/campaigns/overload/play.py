@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,9 +20,11 @@ from sandbox import DEFAULT_TOKEN
 from sandbox.demo import SERVER_TUNING
 from tests.campaigns.overload.figures import Facts
 from tests.campaigns.overload.plan import APPROVER, SETTLED, Run
+from tests.campaigns.secrets import SAS
+from tests.campaigns.stack import Stack, stack_in
 from tests.harness.processes import ROOT
-from tests.harness.secrets import SAS
-from tests.harness.stack import Program, Stack, stack_in
+from tests.harness.programs import Program
+from tests.harness.waiting import until
 
 QUEUE = "offer-publishing"
 STORAGE_KEYS = "fabrikamimages=c2FuZGJveA=="
@@ -68,7 +69,7 @@ class Overload:
         await self._put_offers(stack)
         workers = [self._start_worker(stack) for _ in range(self.workers)]
         for worker in workers:
-            await stack.until_working(worker)
+            await worker.until_working()
         watching = asyncio.create_task(self._watch(workers[0]))
         began = datetime.now(UTC)
         await self._start_runs(client)
@@ -106,17 +107,8 @@ class Overload:
 
     def _start_worker(self, stack: Stack) -> Program:
         cap = {"MARKETPLACE_REQUESTS_PER_SECOND": str(self.allowed)} if self.capped else {}
-        return stack.start(
-            *(sys.executable, "-m", "worker"),
-            environment={
-                "TEMPORAL_ADDRESS": f"127.0.0.1:{stack.temporal_port}",
-                "TEMPORAL_TASK_QUEUE": QUEUE,
-                "MARKETPLACE_URL": stack.sandbox_url,
-                "MARKETPLACE_ACCESS_TOKEN": DEFAULT_TOKEN,
-                "AZURE_STORAGE_ACCOUNT_KEYS": STORAGE_KEYS,
-                **cap,
-            },
-        )
+        address = f"127.0.0.1:{stack.temporal_port}"
+        return stack.worker(address, stack.sandbox_url, QUEUE, AZURE_STORAGE_ACCOUNT_KEYS=STORAGE_KEYS, **cap)
 
     async def _start_runs(self, client: Client) -> None:
         turns = asyncio.Semaphore(CONCURRENT_STARTS)
@@ -189,9 +181,8 @@ def _ending(end: HistoryEvent) -> str:
 
 
 async def _until_settled(stack: Stack, publisher: str) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            state = (await stack.http.get(f"{stack.sandbox_url}/_control/offers/{publisher}/{SETTLED}")).json()
-            if state["status"] == "waitingForPublisherReview":
-                return
-            await asyncio.sleep(0.2)
+    async def is_settled() -> bool:
+        state = (await stack.http.get(f"{stack.sandbox_url}/_control/offers/{publisher}/{SETTLED}")).json()
+        return bool(state["status"] == "waitingForPublisherReview")
+
+    await until(is_settled, f"the offer {SETTLED} of {publisher} reaches its preview")

@@ -30,8 +30,8 @@ from tests.campaigns.released_clients.clients import (
 from tests.campaigns.released_clients.front import HOSTS
 from tests.campaigns.released_clients.plays import PLAIN, PLAYS, Played, median_late, verdict
 from tests.harness.processes import free_port
+from tests.harness.programs import Programs
 from tests.harness.temporal_server import connected
-from tests.process.processes import Programs, until
 
 PAGE = environment.ROOT / "docs" / "released-clients.md"
 MARKS = ("<!-- compared -->", "<!-- end -->")
@@ -46,10 +46,8 @@ async def _rig(folder: Path) -> AsyncIterator[Rig]:
     """Run the sandbox and a Temporal server."""
     with Programs(folder) as programs:
         port = free_port()
-        sandbox = programs.python("-m", "sandbox", "--port", "0", "--speed", str(SPEED))
         programs.temporal(port)
-        await until(lambda: "http://" in sandbox.said(), sandbox)
-        url = sandbox.said().split()[1].rstrip("/")
+        url = await programs.sandbox("--speed", str(SPEED))
         address = f"127.0.0.1:{port}"
         client = await connected(address)
         async with httpx.AsyncClient(base_url=url, timeout=60) as http:

@@ -18,7 +18,7 @@ from tests.campaigns.released_clients import environment
 from tests.campaigns.released_clients.certificates import Certificates
 from tests.campaigns.released_clients.front import Front
 from tests.campaigns.released_clients.offers import API, PLAN, TENANT, Offer, vhd
-from tests.process.processes import Program, Programs, until
+from tests.harness.programs import Program, Programs
 
 Json: TypeAlias = dict[str, Any]
 
@@ -231,8 +231,7 @@ class Ours(Publisher):
                 "AZURE_TENANT_ID": TENANT,
             },
         )
-        worker = self._worker
-        await until(lambda: "Working on task queue" in worker.said(), worker)
+        await self._worker.until_working()
 
     async def publish(self, wanted: Wanted) -> Attempt:
         """Start the workflow."""

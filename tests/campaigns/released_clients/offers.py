@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import httpx
 
 from sandbox import DEFAULT_TOKEN
-from tests.process.processes import until
+from tests.harness.waiting import until
 
 Json: TypeAlias = dict[str, Any]
 
@@ -160,7 +160,7 @@ class Offer:
         async def publishes() -> bool:
             return (await self.state()).publishes > 0
 
-        await until(publishes, within=120)
+        await until(publishes, f"a publish runs on {self.name}", seconds=120)
 
     async def until_idle(self) -> State:
         """Wait until nothing is running, and return the state."""
@@ -168,7 +168,7 @@ class Offer:
         async def is_idle() -> bool:
             return not (await self.state()).running
 
-        await until(is_idle, within=900)
+        await until(is_idle, f"nothing runs on {self.name} any more", seconds=900)
         return await self.state()
 
     async def _control(self, method: str, path: str, body: Json) -> None:

@@ -23,7 +23,7 @@ from tests.campaigns.released_clients.clients import (
 )
 from tests.campaigns.released_clients.front import HOSTS, TOKENS, Front
 from tests.campaigns.released_clients.offers import FIRST, GALLERY_VERSION, OTHER_PLAN, PLAN, Offer, vhd
-from tests.process.processes import Programs, until
+from tests.harness.programs import Programs
 
 MISSING = environment.missing()
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
@@ -43,9 +43,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
 @pytest.fixture(scope="module")
 async def rig(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     """A sandbox where an hour takes a second."""
-    sandbox = programs.python("-m", "sandbox", "--port", "0", "--speed", str(SPEED))
-    await until(lambda: "http://" in sandbox.said(), sandbox)
-    url = sandbox.said().split()[1].rstrip("/")
+    url = await programs.sandbox("--speed", str(SPEED))
     certificates = Certificates(tmp_path_factory.mktemp("certificates"), HOSTS)
     async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         yield Rig(programs, http, url, SPEED, certificates)

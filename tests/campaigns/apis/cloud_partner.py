@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from tests.harness.apis.api import Call, Images, plan_of, version_of
+from tests.campaigns.apis.api import Call, Images, plan_of, version_of
 from tests.harness.processes import ROOT
 
 IMAGES = "microsoft-azure-virtualmachines.vmImages"

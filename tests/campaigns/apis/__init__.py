@@ -1,8 +1,8 @@
 """The two APIs as the campaigns see them: the offers they publish, and the sandbox's names for the calls."""
 
-from tests.harness.apis.api import Api, Call, Images
-from tests.harness.apis.cloud_partner import CloudPartner
-from tests.harness.apis.product_ingestion import ProductIngestion
+from tests.campaigns.apis.api import Api, Call, Images
+from tests.campaigns.apis.cloud_partner import CloudPartner
+from tests.campaigns.apis.product_ingestion import ProductIngestion
 
 CLOUD_PARTNER: Api = CloudPartner()
 PRODUCT_INGESTION: Api = ProductIngestion()
