@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from marketplace.protocol import SETTLE, Attempt
 
@@ -51,7 +52,15 @@ class Trail:
         )
 
     def sends(self) -> None:
-        """Record that a request is about to be sent."""
+        """Record that a request is about to be sent.
+
+        Raises:
+            ApplicationError: Temporal has given this attempt up, because its heartbeats stayed away. The next attempt
+                may be running.
+        """
+        given_up = activity.cancellation_details()
+        if given_up is not None and (given_up.not_found or given_up.timed_out):
+            raise ApplicationError("Temporal has given this attempt up; nothing was sent", type="AttemptGivenUp")
         self.sent, self.waited = True, False
         self.beat()
 
