@@ -134,7 +134,7 @@ class Approval:
         unseen = given and self.sign_off.approved is None
         return bool(self._wanted.images) and (unseen or not self.sign_off.required)
 
-    def shown(self) -> Promotion | None:
+    def shown_promotion(self) -> Promotion | None:
         """Return what the approver was shown; ``None`` if the decision came before there was a preview."""
         if self.sign_off.decision is None or self.sign_off.approved is None:
             return None
@@ -156,7 +156,7 @@ class Approval:
         # Without images, an approval is for the preview that waited for sign-off then, whoever published it.
         if another and (self._wanted.images or _is_younger(survey.last_publish, self.sign_off.decision)):
             self.reopen("the offer has been published again since")
-        elif self._wanted.images and self.shown() not in (None, survey.promotion):
+        elif self._wanted.images and self.shown_promotion() not in (None, survey.promotion):
             self.reopen("going live would do something else than what was shown")
         given = self.sign_off.decision is not None and self.sign_off.decision.approve
         if self.sign_off.preview_awaited and given:

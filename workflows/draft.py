@@ -109,6 +109,7 @@ class DraftWriter:
         """Publish the draft: the whole draft directly, some of its plans as its only writer."""
         time = self._waiting.time_left()
         if request.scope is Scope.WHOLE:
+            self._logbook.publication.publish_requested = True
             return await publish(request, time)
         return await self._write_alone(DraftWrite(publish=request, time=time), StartedOperation)
 
@@ -117,6 +118,7 @@ class DraftWriter:
         publication = self._logbook.publication
         lease = lease_of(self._offer)
         while True:
+            publication.publish_requested = wanted.publish is not None
             self._logbook.waits_for(f"workflow {lease} to write the draft, which may take minutes")
             try:
                 written: Answer = await workflow.execute_child_workflow(
@@ -129,6 +131,7 @@ class DraftWriter:
                     static_summary=short(f"Write to the draft of {self._offer}, for {workflow.info().workflow_id}"),
                 )
             except WorkflowAlreadyStartedError:
+                publication.publish_requested = False
                 self._waiting.now = workflow.now()
                 publication.writer_since = publication.writer_since or self._waiting.now
                 waited = self._waiting.now - publication.writer_since

@@ -103,7 +103,7 @@ class GoingLive:
             known_operations=list(known),
             approved_publish=publish_id,
             images=self._wanted.images,
-            shown=self._approval.shown(),
+            shown=self._approval.shown_promotion(),
             approver=self._approval.approver,
         )
         try:
@@ -121,7 +121,7 @@ class GoingLive:
             self._approval.preview_changed(reason.message)
             return
         await heed_cancellation()
-        publication.changed = True
+        publication.changed = publication.changed or started.ours
         stages.name_followed(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known)
 
     async def verify(self, survey: Survey | None = None) -> None:
@@ -165,7 +165,7 @@ class GoingLive:
             self._approval.sign_off.promotion = survey.promotion
         images = self._wanted.image_versions or (self._approval.sign_off.promotion.adds if own else [])
         result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)
-        if result.changed:
+        if result.changed or own is not None:
             what = listed([str(image) for image in images])
             by = f", approved by {self._approval.approver}" if self._approval.approver else ""
             await notify(self._stages.logbook, LIVE, f"{self._wanted.key} is live{by}: {what}.")

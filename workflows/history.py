@@ -57,5 +57,5 @@ def continue_as_new(request: RawValue, publication: Publication) -> None:
     """
     payload = Payload()
     payload.CopyFrom(request.payload)
-    payload.metadata[CARRIED] = publication.model_dump_json(exclude_defaults=True).encode()
+    payload.metadata[CARRIED] = publication.model_dump_json().encode()
     workflow.continue_as_new(RawValue(payload))

@@ -311,7 +311,6 @@ class Stages:
             # An offer that was put whole is published with everything in its draft.
             **(_asked(self.wanted) or {"foreign_edits": ForeignEdits.INCLUDE}),
         )
-        publication.publish_requested = True
         try:
             started = await self._draft.publish(request)
         except (ActivityError, ChildWorkflowError) as error:
