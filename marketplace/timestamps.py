@@ -1,4 +1,4 @@
-"""The service's timestamps."""
+"""The present time, and the service's timestamps."""
 
 import re
 from datetime import UTC, datetime
@@ -8,6 +8,11 @@ _FORMAT = re.compile(
 )
 _NEVER = 1
 """The year in the timestamp of an event that has not happened yet."""
+
+
+def utc_now() -> datetime:
+    """Return the present time."""
+    return datetime.now(UTC)
 
 
 def timestamp(text: object) -> datetime | None:

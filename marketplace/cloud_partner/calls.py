@@ -7,15 +7,17 @@ Each method makes one request. A request that had no effect is repeated once in 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from datetime import datetime
 
 import httpx
 
 from marketplace.cloud_partner.headers import etag, operation_id
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
+from marketplace.http.exchange import Observer, ignore
+from marketplace.http.pace import Pace
 from marketplace.http.sender import (
     CONNECT_SECONDS,
     MAX_ANSWER_BYTES,
@@ -24,11 +26,11 @@ from marketplace.http.sender import (
     WRITE_TIMEOUT,
     Headers,
     Sender,
-    SenderOptions,
     encoded,
     segment,
 )
 from marketplace.model import OfferKey, Slot
+from marketplace.timestamps import utc_now
 from marketplace.wording import one_line
 
 MARKETPLACE_URL = "https://cloudpartner.azure.com"
@@ -81,7 +83,9 @@ class Portal:
         credentials: Credentials,
         *,
         url: str = MARKETPLACE_URL,
-        **options: Unpack[SenderOptions],
+        pace: Pace | None = None,
+        observe: Observer = ignore,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Create the client. The HTTP client and the credentials are closed by their owner.
 
@@ -89,9 +93,11 @@ class Portal:
             client: Sends the requests.
             credentials: Provides a token for each request.
             url: The base URL. Its path is kept.
-            options: See `SenderOptions`.
+            pace: Limits the rate of requests.
+            observe: Is called after each request.
+            clock: The present time, for ``Retry-After`` with a date.
         """
-        self._sender = Sender(client, credentials, DIALECT, **options)
+        self._sender = Sender(client, credentials, DIALECT, pace=pace, observe=observe, clock=clock)
         self._url = url.rstrip("/")
 
     async def read_offer(self, offer: OfferKey, slot: Slot = Slot.DRAFT) -> OfferDocument:

@@ -3,7 +3,7 @@
 import contextlib
 from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import httpx
 
@@ -37,6 +37,7 @@ from marketplace.model import (
     added,
 )
 from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
+from marketplace.timestamps import utc_now
 
 _ANY_DRAFT = "*"
 """The ``If-Match`` header of a write that is not conditional."""
@@ -57,7 +58,7 @@ class CloudPartnerMarketplace:
         portal: Portal,
         *,
         signer: sas.Signer | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Create the marketplace.
 

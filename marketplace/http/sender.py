@@ -9,8 +9,8 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from typing import TypeAlias, TypedDict, Unpack, cast
+from datetime import datetime
+from typing import TypeAlias, cast
 from urllib.parse import quote
 
 import httpx
@@ -29,6 +29,7 @@ from marketplace.http.answers import (
 from marketplace.http.credentials import Credentials
 from marketplace.http.exchange import Exchange, Observer, ignore
 from marketplace.http.pace import ON_THE_WAY, Pace
+from marketplace.timestamps import utc_now
 from marketplace.wording import one_line, plain_text
 
 CONNECT_SECONDS = ON_THE_WAY
@@ -58,20 +59,6 @@ ResendWith: TypeAlias = Callable[[Answer | Exception, Headers], Headers | None]
 """Returns the headers for one more attempt, ``None`` if there is none."""
 
 
-class SenderOptions(TypedDict, total=False):
-    """Optional arguments of `Sender`.
-
-    Attributes:
-        pace: Limits the rate of requests.
-        observe: Is called after each request.
-        clock: The present time, for ``Retry-After`` with a date.
-    """
-
-    pace: Pace | None
-    observe: Observer
-    clock: Callable[[], datetime]
-
-
 class Sender:
     """Sends requests with a token, at the allowed pace. Raises the errors of `marketplace.errors`."""
 
@@ -80,7 +67,10 @@ class Sender:
         client: httpx.AsyncClient,
         credentials: Credentials,
         dialect: Dialect,
-        **options: Unpack[SenderOptions],
+        *,
+        pace: Pace | None = None,
+        observe: Observer = ignore,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Create the sender. The HTTP client and the credentials are closed by their owner.
 
@@ -88,14 +78,16 @@ class Sender:
             client: Sends the requests.
             credentials: Provides a token for each request.
             dialect: How the API reports errors.
-            options: See `SenderOptions`.
+            pace: Limits the rate of requests.
+            observe: Is called after each request.
+            clock: The present time, for ``Retry-After`` with a date.
         """
         self._client = client
         self._credentials = credentials
         self._dialect = dialect
-        self._pace = options.get("pace")
-        self._observe = options.get("observe", ignore)
-        self._clock = options.get("clock", _now)
+        self._pace = pace
+        self._observe = observe
+        self._clock = clock
 
     async def send(
         self,
@@ -192,10 +184,6 @@ class Sender:
                         ids=request_ids(headers),
                     )
                 )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def encoded(call: Call, document: str) -> bytes:

@@ -6,26 +6,28 @@ repeated once with a new token. Nothing else is retried. `marketplace.http.answe
 """
 
 import re
-from collections.abc import Mapping
-from typing import Unpack
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
 from marketplace.http.answers import Answer, Call, Dialect, json_of, unreadable
 from marketplace.http.credentials import Credentials
+from marketplace.http.exchange import Observer, ignore
+from marketplace.http.pace import Pace
 from marketplace.http.sender import (
     MAX_ANSWER_BYTES,
     MAX_DOCUMENT_BYTES,
     READ_TIMEOUT,
     WRITE_TIMEOUT,
     Sender,
-    SenderOptions,
     encoded,
     segment,
 )
 from marketplace.model import OfferKey
 from marketplace.product_ingestion import failures
+from marketplace.timestamps import utc_now
 from marketplace.wording import lower_keys, one_line
 
 MARKETPLACE_URL = "https://graph.microsoft.com/rp/product-ingestion"
@@ -69,7 +71,9 @@ class ProductIngestion:
         *,
         url: str = MARKETPLACE_URL,
         schema_version: str = SCHEMA_VERSION,
-        **options: Unpack[SenderOptions],
+        pace: Pace | None = None,
+        observe: Observer = ignore,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Create the client. The HTTP client and the credentials are closed by their owner.
 
@@ -78,9 +82,11 @@ class ProductIngestion:
             credentials: Provides a token for each request.
             url: The base URL.
             schema_version: The newest version of resources that answers may have.
-            options: See `SenderOptions`.
+            pace: Limits the rate of requests.
+            observe: Is called after each request.
+            clock: The present time, for ``Retry-After`` with a date.
         """
-        self._sender = Sender(client, credentials, DIALECT, **options)
+        self._sender = Sender(client, credentials, DIALECT, pace=pace, observe=observe, clock=clock)
         self._url = url.rstrip("/")
         self._schema_version = schema_version
 

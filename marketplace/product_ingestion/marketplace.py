@@ -8,7 +8,7 @@ because it runs for days.
 from asyncio import to_thread
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -53,6 +53,7 @@ from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number
 from marketplace.product_ingestion.resources import Tree
 from marketplace.product_ingestion.write_jobs import WriteJobs, failure, sleep, warnings_of
 from marketplace.protocol import Attempt, Contents, PutOutcome
+from marketplace.timestamps import utc_now
 from marketplace.wording import bounded, listed, one_line
 
 SUBMISSION_SCHEMA = schema(SUBMISSION, "2022-03-01-preview2")
@@ -75,7 +76,7 @@ class ProductIngestionMarketplace:
         *,
         signer: sas.Signer | None = None,
         tenant_id: str | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = utc_now,
         pause: Callable[[timedelta], Awaitable[None]] = sleep,
     ) -> None:
         """Create the marketplace.
