@@ -132,24 +132,7 @@ def worker(
         deployment_version: The worker deployment version; ``None`` for an unversioned worker.
         options: Further arguments of `temporalio.worker.Worker`.
     """
-    rate: dict[str, Any] = {}
-    if requests_per_second is not None:
-        rate = {
-            "max_concurrent_activities": min(max(round(requests_per_second * AT_WORK), 1), MOST_AT_WORK),
-            # Eager activities bypass the task queue, and overtake those that wait in it.
-            "disable_eager_activity_execution": True,
-        }
-    versioning: dict[str, Any] = {}
-    if deployment_version is not None:
-        # Runs move to the current version: new workers can replay what old workers began. Runs last for weeks. Pinned
-        # runs would keep every old worker, with its defects and its credentials, for as long.
-        versioning = {
-            "deployment_config": WorkerDeploymentConfig(
-                version=deployment_version,
-                use_worker_versioning=True,
-                default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
-            )
-        }
+    paced = requests_per_second is not None
     return Worker(
         client,
         task_queue=task_queue,
@@ -163,20 +146,42 @@ def worker(
             # Local activities bypass the task queue, where publishers take turns and share the rate.
             ActivityGate(
                 [each.__name__ for each in WORKFLOWS],
-                local=LOCAL_ACTIVITIES if requests_per_second is None else 0,
+                local=0 if paced else LOCAL_ACTIVITIES,
                 publishers=publishers,
             ),
         ],
         graceful_shutdown_timeout=DRAIN,
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
+        max_concurrent_activities=_concurrent_activities(requests_per_second),
+        # Eager activities bypass the task queue, and overtake those that wait in it.
+        disable_eager_activity_execution=paced,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         max_heartbeat_throttle_interval=HEARTBEAT_AT_ONCE,
         # After this long, another worker takes over the runs of a worker that was killed.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
-        **rate,
-        **versioning,
+        deployment_config=_auto_upgrade(deployment_version),
         **options,
+    )
+
+
+def _concurrent_activities(requests_per_second: float | None) -> int | None:
+    """Return how many activities may run at once; ``None`` for the SDK's default."""
+    if requests_per_second is None:
+        return None
+    return min(max(round(requests_per_second * AT_WORK), 1), MOST_AT_WORK)
+
+
+def _auto_upgrade(version: WorkerDeploymentVersion | None) -> WorkerDeploymentConfig | None:
+    """Return a configuration under which runs move to the current version.
+
+    New workers can replay what old workers began. Runs last for weeks. Pinned runs would keep every old worker, with
+    its defects and its credentials, for as long.
+    """
+    if version is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=version, use_worker_versioning=True, default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE
     )
 
 
