@@ -23,7 +23,7 @@ from tests.apis.cloud_partner import offer_document
 from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Run, failure_of, progress_of, vhd
 from tests.mutations import ODD_CHARACTERS, SAS, SECRET, Raw, examples, mutated, written
-from workflows.inputs import MAX_INPUT, MAX_SIGNAL, read
+from workflows.inputs import MAX_INPUT, MAX_SIGNAL, validated
 from workflows.messages import (
     ApproveGoLive,
     CheckLastOperationStatusInput,
@@ -115,7 +115,7 @@ def read_or_refused(model: type[BaseModel], sent: RawValue) -> str | None:
     begun = time.thread_time()
     refused = None
     try:
-        read(model, sent)
+        validated(model, sent)
     except ApplicationError as error:
         refused = error
     # A workflow task that takes two seconds is taken for one that hangs.

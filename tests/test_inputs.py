@@ -14,7 +14,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from tests.desk import Desk, failure_of
-from workflows.inputs import read, several
+from workflows.inputs import several, validated
 from workflows.messages import (
     CheckLastOperationStatusInput,
     CreateOfferAndPublishInput,
@@ -57,7 +57,7 @@ def json_payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
 def refusal(model: type[Any], sent: RawValue) -> str:
     """Read what has to be refused; answers with the message."""
     with pytest.raises(ApplicationError) as refused:
-        read(model, sent)
+        validated(model, sent)
     assert refused.value.type == "InvalidInput"
     assert refused.value.non_retryable
     return refused.value.message
@@ -188,7 +188,7 @@ def test_every_wrong_member_of_an_offer_is_named_and_no_secret_is_quoted(sent: o
 @pytest.mark.parametrize("spelling", ["externalId", "externalID"])
 def test_an_offer_of_resources_is_addressed_by_its_publisher_and_its_products_external_id(spelling: str) -> None:
     sent = configured({"id": "product/new", "identity": {spelling: "web"}}, {"$schema": "x", "any": [1.50]})
-    wanted = read(CreateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
+    wanted = validated(CreateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
     assert (str(wanted.key), wanted.member) == ("fabrikam/web", "configure")
 
 
@@ -231,7 +231,7 @@ def test_a_member_that_is_given_twice_is_refused(text: str) -> None:
 @pytest.mark.parametrize("version", ["4.2.1", "0.0.0", "2026.03.01", "007.0.00", f"{'9' * 18}.0.0"])
 def test_a_version_is_three_whole_numbers_and_stays_as_it_is_spelled(version: str) -> None:
     sent = {**UPDATE, "images": [{**IMAGE, "version": version}]}
-    wanted = read(UpdateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
+    wanted = validated(UpdateOfferAndPublishInput, json_payload(json.dumps(sent).encode()))
     assert [image.version for image in wanted.images] == [version]
 
 
@@ -239,7 +239,7 @@ def test_a_version_is_three_whole_numbers_and_stays_as_it_is_spelled(version: st
 @pytest.mark.parametrize("seconds", [90, 90.0, "PT90S", "PT1M30S"])
 def test_durations_are_iso_or_seconds(name: str, seconds: object) -> None:
     sent = {**OFFER, name: seconds if name == "deadline" else {"min_interval": seconds}}
-    wanted = read(CheckLastOperationStatusInput, json_payload(json.dumps(sent).encode()))
+    wanted = validated(CheckLastOperationStatusInput, json_payload(json.dumps(sent).encode()))
     assert (wanted.deadline if name == "deadline" else wanted.polling.min_interval).total_seconds() == 90
 
 
@@ -261,7 +261,7 @@ def test_whatever_is_sent_it_is_read_or_refused(data: bytes) -> None:
     models: list[type[BaseModel]] = [*MODELS.values(), DecideGoLive]
     for model in models:
         with contextlib.suppress(ApplicationError):
-            read(model, json_payload(data))
+            validated(model, json_payload(data))
 
 
 @pytest.mark.parametrize("workflow", MODELS)

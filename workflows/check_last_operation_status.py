@@ -7,7 +7,7 @@ with workflow.unsafe.imports_passed_through():
     from marketplace.model import OperationReport
     from workflows.closing import closing
     from workflows.errors import ended_badly
-    from workflows.inputs import NOTHING, read
+    from workflows.inputs import NOTHING, validated
     from workflows.logbook import Logbook
     from workflows.messages import CheckLastOperationStatusInput, Outcome, Progress, PublicationResult
     from workflows.publication import Following, Purpose
@@ -27,7 +27,7 @@ class CheckLastOperationStatus:
     async def run(self, request: RawValue = NOTHING) -> PublicationResult:
         """Take a `CheckLastOperationStatusInput`."""
         async with closing(self._logbook):
-            wanted = read(CheckLastOperationStatusInput, request)
+            wanted = validated(CheckLastOperationStatusInput, request)
             stages = begin(self._logbook, self._waiting, request, wanted.key, wanted)
             publication = stages.publication
             if publication.following is None:

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from marketplace.json_text import parse
     from marketplace.model import OfferDefinition
     from workflows.closing import closing
-    from workflows.inputs import NOTHING, read
+    from workflows.inputs import NOTHING, validated
     from workflows.logbook import Logbook
     from workflows.messages import (
         CreateOfferAndPublishInput,
@@ -37,7 +37,7 @@ class CreateOfferAndPublish:
     async def run(self, request: RawValue = NOTHING) -> PublicationResult:
         """Take a `CreateOfferAndPublishInput`."""
         async with closing(self._logbook):
-            wanted = read(CreateOfferAndPublishInput, request)
+            wanted = validated(CreateOfferAndPublishInput, request)
             offer, emails = wanted.key, wanted.notification_emails
             stages = begin(self._logbook, self._waiting, request, offer, wanted, notification_emails=emails)
             definition = partial(_definition, wanted.member, request)

@@ -6,7 +6,7 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from workflows.approval import Approval
-    from workflows.inputs import MAX_SIGNAL, Model, read
+    from workflows.inputs import MAX_SIGNAL, Model, validated
     from workflows.logbook import Logbook
     from workflows.messages import ApproveGoLive, DecideGoLive, GoLiveDecision, RejectGoLive
     from workflows.waiting import Waiting
@@ -68,7 +68,7 @@ class Decisions:
         """Read a signal's payload. A payload of the wrong shape is noted and has no other effect."""
         self._waiting.heard()
         try:
-            return read(model, sent, MAX_SIGNAL)
+            return validated(model, sent, MAX_SIGNAL)
         except ApplicationError as error:
             self._logbook.note(f"signal {signal} was refused at {workflow.now():%Y-%m-%d %H:%M} UTC: {error.message}")
             return None
@@ -85,5 +85,5 @@ def _decision(approver: str | None, remark: str | None, *, approve: bool) -> GoL
 
 
 def _decided(sent: RawValue) -> GoLiveDecision:
-    decision = read(DecideGoLive, sent, MAX_SIGNAL)
+    decision = validated(DecideGoLive, sent, MAX_SIGNAL)
     return _decision(decision.approver, decision.comment, approve=decision.approve)

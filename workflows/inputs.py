@@ -37,12 +37,12 @@ MAX_SIGNAL = 256 * 1024
 
 
 def several(count: int) -> RawValue:
-    """Return a payload that stands for ``count`` payloads where one is expected; `read` refuses it."""
+    """Return a payload that stands for ``count`` payloads where one is expected; `validated` refuses it."""
     return RawValue(Payload(metadata={"encoding": b"several"}, data=str(count).encode()))
 
 
-def read(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Model:
-    """Validate what was sent. No payload and ``null`` count as ``{}``.
+def validated(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Model:
+    """Return what was sent, validated. No payload and ``null`` count as ``{}``.
 
     Args:
         model: The expected model.

@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
     from workflows.calls import NOTIFY_FOR_DAYS, within
     from workflows.errors import final, last_attempt
-    from workflows.inputs import NOTHING, read
+    from workflows.inputs import NOTHING, validated
     from workflows.people import FOR_DAYS, what
 
 
@@ -21,7 +21,7 @@ class Notify:
         """Take a `Notification`. Only the run that it is about starts it."""
         if workflow.info().parent is None:
             raise final("InvalidInput", "Notify is a part of the other workflows. Start one of them instead.")
-        notification = read(Notification, request)
+        notification = validated(Notification, request)
         patiently = within(FOR_DAYS, NOTIFY_FOR_DAYS, what(notification))
         try:
             await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)

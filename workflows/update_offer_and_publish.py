@@ -5,7 +5,7 @@ from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from workflows.closing import closing
-    from workflows.inputs import NOTHING, read
+    from workflows.inputs import NOTHING, validated
     from workflows.logbook import Logbook
     from workflows.messages import Progress, PublicationResult, UpdateOfferAndPublishInput
     from workflows.stages import begin
@@ -29,7 +29,7 @@ class UpdateOfferAndPublish:
     async def run(self, request: RawValue = NOTHING) -> PublicationResult:
         """Take an `UpdateOfferAndPublishInput`."""
         async with closing(self._logbook):
-            wanted = read(UpdateOfferAndPublishInput, request)
+            wanted = validated(UpdateOfferAndPublishInput, request)
             stages = begin(self._logbook, self._waiting, request, wanted.key, wanted, wanted)
             async with taking_back(stages):
                 while True:

@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.closing import closing
     from workflows.decisions import Decisions
     from workflows.going_live import GoingLive
-    from workflows.inputs import NOTHING, read
+    from workflows.inputs import NOTHING, validated
     from workflows.logbook import Logbook
     from workflows.messages import (
         GoLiveDecision,
@@ -39,7 +39,7 @@ class ValidateAndGoLive:
     async def run(self, request: RawValue = NOTHING) -> PublicationResult:
         """Take a `ValidateAndGoLiveInput`."""
         async with closing(self._logbook):
-            wanted = read(ValidateAndGoLiveInput, request)
+            wanted = validated(ValidateAndGoLiveInput, request)
             stages = begin(self._logbook, self._waiting, request, wanted.key, wanted, wanted)
             approval = self._decisions.open(Approval(stages, wanted))
             going_live = GoingLive(stages, approval, wanted)

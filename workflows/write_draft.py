@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.operations import StartedOperation
     from workflows.draft import ALONE, DraftWrite, call, publish
     from workflows.errors import application_error, final
-    from workflows.inputs import MAX_INPUT, NOTHING, read
+    from workflows.inputs import MAX_INPUT, NOTHING, validated
     from workflows.waiting import heed_cancellation
 
 MAX_WRITE = 2 * MAX_INPUT + 10_000
@@ -26,7 +26,7 @@ class WriteDraft:
         if workflow.info().parent is None:
             raise final("InvalidInput", "WriteDraft is a part of the other workflows. Start one of them instead.")
         try:
-            wanted = read(DraftWrite, request, MAX_WRITE)
+            wanted = validated(DraftWrite, request, MAX_WRITE)
             if wanted.publish is not None:
                 return await publish(wanted.publish, wanted.time)
             return await call(wanted, ALONE)

@@ -42,12 +42,12 @@ def test_the_procedures_do_nothing_that_the_model_forbids(started: Rig, api: Api
 
 
 def goes_live_without_approval(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = inputs.read
+    validated = inputs.validated
 
-    def read_unattended(model: Any, *sent: Any) -> Any:
-        return read(model, *sent).model_copy(update={"approval": Approval(required=False)})
+    def unattended(model: Any, *sent: Any) -> Any:
+        return validated(model, *sent).model_copy(update={"approval": Approval(required=False)})
 
-    monkeypatch.setattr(inputs, "read", read_unattended)
+    monkeypatch.setattr(inputs, "validated", unattended)
 
 
 def forgets_to_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
