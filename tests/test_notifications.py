@@ -100,6 +100,20 @@ async def test_nobody_is_reminded_after_a_decision(desk: Desk) -> None:
 
 
 @ONE_API
+async def test_check_now_without_news_notifies_nobody_again(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    for _ in range(3):
+        await run.signal("check_now")
+        await desk.until_asked(run)
+    await run.signal("approve_go_live")
+    await run.result()
+
+    assert desk.told(run) == ["awaiting_approval", "live"]
+
+
+@ONE_API
 async def test_reminders_start_again_when_approval_is_asked_for_again(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
