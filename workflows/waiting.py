@@ -29,8 +29,8 @@ class Waiting:
 
     Attributes:
         request: The run's input, which it is continued with.
-        now: The workflow time at the last wake-up that was no local activity. After a local activity, a replay sees
-            a later time, and a later hint on the length of the history. All decisions by time use this one.
+        now: The time that the run decides by: ``workflow.now()`` when a timer, a signal or an ordinary activity woke
+            it last. A local activity does not advance it: after one, a replay sees a later workflow time.
     """
 
     def __init__(self, logbook: Logbook) -> None:
