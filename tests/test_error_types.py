@@ -1,4 +1,4 @@
-"""Each error type that users script against, provoked end to end. Its message says what to do."""
+"""The error types that users script against, each provoked end to end, with a message that says what to do."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ async def test_a_wrong_version_is_an_invalid_input(desk: Desk) -> None:
     assert await desk.requests() == []
 
 
-@pytest.mark.only("cloud-partner", "there a new version has to be the greatest")
-async def test_an_older_version_than_those_there_is_an_invalid_input(desk: Desk) -> None:
+@pytest.mark.only("cloud-partner", "only there has a new version to be the greatest")
+async def test_a_version_older_than_the_newest_is_an_invalid_input(desk: Desk) -> None:
     await desk.preview("4.2.0")
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.1.0"))
 
@@ -28,8 +28,17 @@ async def test_an_older_version_than_those_there_is_an_invalid_input(desk: Desk)
     assert "4.2.0" in error.message
 
 
+async def test_a_publisher_without_rights_is_not_authorized(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.switch(forbidden=True)
+    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1"))
+
+    assert error.type == "NotAuthorized"
+    assert "has no rights" in error.message
+
+
 @pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive", "CheckLastOperationStatus"])
-async def test_an_offer_that_nobody_created_is_not_found(desk: Desk, workflow: str) -> None:
+async def test_an_offer_that_does_not_exist_is_not_found(desk: Desk, workflow: str) -> None:
     start = desk.check() if workflow == "CheckLastOperationStatus" else desk.images("4.2.0")
     error = await desk.failure(workflow, start)
 
@@ -48,7 +57,7 @@ async def test_an_offer_that_exists_is_not_created_again(desk: Desk) -> None:
     assert await desk.effects("put_offer") == 1
 
 
-async def test_a_plan_that_is_not_there_is_named_with_those_that_are(desk: Desk) -> None:
+async def test_an_unknown_plan_is_named_with_the_plans_that_exist(desk: Desk) -> None:
     await desk.preview("4.2.0")
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1", plan="webstack-lst"))
 
@@ -71,7 +80,7 @@ async def test_a_version_with_another_disk_is_a_conflict(desk: Desk, workflow: s
     assert await desk.effects("publish") == 1
 
 
-async def test_a_full_plan_says_how_to_make_room(desk: Desk) -> None:
+async def test_a_full_plan_reaches_its_limit_and_the_error_says_how_to_make_room(desk: Desk) -> None:
     await desk.preview(*(f"4.2.{patch}" for patch in range(8)))
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.8", max_versions_per_plan=8))
 
@@ -89,9 +98,11 @@ async def test_a_run_that_may_not_wait_fails_and_names_the_publish_in_progress(d
     assert error.type == "PublishInProgress"
     assert running in error.message
     assert '"if_publishing": "wait"' in error.message
+    assert await desk.effects("put_offer") == 1
+    assert await desk.effects("publish") == 1
 
 
-async def test_an_invalid_draft_fails_with_the_words_of_the_service(desk: Desk) -> None:
+async def test_an_invalid_draft_fails_validation_with_the_words_of_the_marketplace(desk: Desk) -> None:
     document = desk.document("4.2.0")
     if desk.api.name == "cloud-partner":
         del document["definition"]["plans"][0]["microsoft-azure-virtualmachines.skuTitle"]
@@ -119,7 +130,7 @@ async def test_a_failed_go_live_names_the_step_and_the_reason(desk: Desk, outcom
     assert await desk.effects("go_live") == 1
 
 
-async def test_an_operation_that_somebody_cancels_ends_the_run(desk: Desk) -> None:
+async def test_an_operation_that_another_client_cancels_ends_the_run(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.fault("look", {"kind": "stranger_cancel"}, after=desk.api.looks_at_an_edit + 3)
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1"))
@@ -145,8 +156,8 @@ async def test_an_operation_that_never_settles_ends_the_run_at_its_deadline(desk
     assert await desk.effects("cancel") == 0
 
 
-@pytest.mark.only("cloud-partner", "whatever the other API refuses of a draft it calls invalid")
-async def test_any_other_refusal_fails_with_the_words_of_the_service(desk: Desk) -> None:
+@pytest.mark.only("cloud-partner", "the other API calls every draft that it refuses invalid")
+async def test_any_other_refusal_fails_with_the_words_of_the_marketplace(desk: Desk) -> None:
     await desk.preview("4.2.0")
     document = desk.document("4.2.0") | {"offerTypeId": "microsoft-azure-corevm"}
     error = await desk.failure("CreateOfferAndPublish", desk.create(document=document, if_exists="replace"))
