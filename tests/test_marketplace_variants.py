@@ -1,6 +1,6 @@
 """An image reaches Production once, however the marketplace behaves where its documentation is unclear.
 
-Together the tests set every switch of the sandbox that a client can notice, to every value but its default.
+A variant sets some of the sandbox's switches to a value that is not their default.
 """
 
 from random import Random
