@@ -28,13 +28,11 @@ class Row(NamedTuple):
 
     Attributes:
         fleeting: Whether it changes with every look and is not news by itself.
-        to_copy: Whether it is a command, which must not be wrapped.
     """
 
     label: str
     text: str
     fleeting: bool = False
-    to_copy: bool = False
 
 
 def rows(look: Look, program: str) -> list[Row]:
@@ -64,7 +62,7 @@ def _rows(look: Look, progress: Progress, program: str) -> Iterator[Row]:
     if progress.approval:
         yield from _approval(progress.approval, over=progress.stage in DECIDED_FOR_GOOD)
         if progress.stage is PublishStage.AWAITING_APPROVAL and look.running:
-            yield Row("To approve", how_to_approve(look.workflow_id, progress.approval, program), to_copy=True)
+            yield Row("To approve", how_to_approve(look.workflow_id, progress.approval, program))
     for note in progress.notes[-SHOWN_NOTES:]:
         yield Row("Note", one_line(note, MAX_TEXT))
 

@@ -222,8 +222,7 @@ class ProductIngestionMarketplace:
             draft = await self._reader.tree(offer, Slot.DRAFT)
             texts, edit = await self._edited(offer, trees(draft, _tree(preview), _tree(production)), change)
             if not edit.changed:
-                warnings = warnings_of(job)
-                return merged(done, edit, newest_ids(await self.operations(offer)), warnings)
+                return merged(done, edit, newest_ids(await self.operations(offer)), warnings_of(job))
             if job is not None and job.progress is not Progress.SUCCEEDED:
                 raise failure(offer, "edit", job)
             if not sole_writer:

@@ -200,7 +200,7 @@ def _resource(node: Node) -> Resource:
     )
 
 
-def normal(value: Any, drop: frozenset[str] = frozenset(), depth: int = 0) -> Any:
+def normal(value: Any, drop: frozenset[str], depth: int = 0) -> Any:
     """Return a JSON value in a form in which equal values have the same meaning.
 
     Members and items are sorted, since the service promises no order. A ``null`` counts as absent. Numbers are

@@ -34,7 +34,7 @@ async def sleep(time: timedelta) -> None:
 class WriteJobs:
     """Sends writes and follows their jobs."""
 
-    def __init__(self, calls: ProductIngestion, pause: Callable[[timedelta], Awaitable[None]] = sleep) -> None:
+    def __init__(self, calls: ProductIngestion, pause: Callable[[timedelta], Awaitable[None]]) -> None:
         self._calls = calls
         self._pause = pause
 
