@@ -1,34 +1,31 @@
-"""A real Temporal server that skips time, the sandbox over real HTTP on that server's clock, and a real worker.
+"""A Temporal server that skips time, the sandbox over HTTP on that server's clock, and a worker.
 
-All of it is new for each test, which takes a third of a second: the server that skips time stops doing so for good
-when a run ends with an activity in flight, and no test may be another's bad luck.
+Each test starts its own, which takes a third of a second. A server that skips time stops skipping for good when a run
+ends with an activity in flight, and that would slow down the next test.
 """
 
 import asyncio
 import itertools
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
 import httpx
 import hypothesis
 import pytest
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
 
-from sandbox import SandboxMarketplace, serve
+from sandbox import serve
 from tests.apis.api import Api
 from tests.apis.cloud_partner import CloudPartner
 from tests.apis.product_ingestion import ProductIngestionApi
-from tests.desk import STEPS, Desk, Recorder, TemporalClock
-from worker.registration import data_converter, worker
-from workflows import search_attributes
+from tests.desk import Desk, Recorder, TemporalClock, sandbox_with
+from tests.harness.temporal_server import time_skipping_server
+from worker.registration import worker
 
 _numbers = itertools.count(1)
 
-# On a busy machine an example takes longer than hypothesis allows, whatever it finds; and the same commit is to pass
-# or fail wherever it is tested.
+# On a busy machine an example takes longer than hypothesis allows. The same commit has to pass or fail on every
+# machine, so examples are not random.
 hypothesis.settings.register_profile(
     "tests", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -39,17 +36,17 @@ APIS: Sequence[Api] = (CloudPartner(), ProductIngestionApi())
 
 @pytest.fixture(params=APIS, ids=[api.name for api in APIS])
 def api(request: pytest.FixtureRequest) -> Api:
-    """The API that the marketplace is used through; a test runs with each, unless it is marked ``only``."""
+    """The API under test. A test runs once with each API, unless it is marked ``only``."""
     found: Api = request.param
     return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out the tests that are about another API."""
-    items[:] = [item for item in items if _is_meant(item)]
+    """Deselect tests with an API that their ``only`` mark excludes."""
+    items[:] = [item for item in items if _is_for_its_api(item)]
 
 
-def _is_meant(item: pytest.Item) -> bool:
+def _is_for_its_api(item: pytest.Item) -> bool:
     with_api: Api | None = item.callspec.params.get("api") if hasattr(item, "callspec") else None
     for mark in item.iter_markers("only"):
         name, reason = mark.args
@@ -62,30 +59,20 @@ def _is_meant(item: pytest.Item) -> bool:
 
 @pytest.fixture
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
-    """The Temporal server that skips time whenever a test awaits a result."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=data_converter(), test_server_existing_path=shutil.which("temporal-test-server")
-    ) as environment:
-        await environment.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace=environment.client.namespace,
-                search_attributes={
-                    key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in search_attributes.ALL
-                },
-            )
-        )
+    """A Temporal server that skips time while the test awaits a result."""
+    async with time_skipping_server() as environment:
         yield environment
 
 
 @pytest.fixture
 def publisher() -> str:
-    """A publisher of the test's own."""
+    """The name of the test's own publisher."""
     return f"publisher-{next(_numbers)}"
 
 
 @pytest.fixture(scope="session")
-async def endings() -> AsyncIterator[list[asyncio.Task[None]]]:
-    """What ends while the next test runs already: to stop, the sandbox waits a fifth of a second for nothing."""
+async def stopping() -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Sandboxes that stop while the next test runs, because stopping takes a fifth of a second."""
     tasks: list[asyncio.Task[None]] = []
     yield tasks
     await asyncio.gather(*tasks)
@@ -93,14 +80,13 @@ async def endings() -> AsyncIterator[list[asyncio.Task[None]]]:
 
 @pytest.fixture
 async def sandbox_url(
-    temporal: WorkflowEnvironment, publisher: str, endings: list[asyncio.Task[None]]
+    temporal: WorkflowEnvironment, publisher: str, stopping: list[asyncio.Task[None]]
 ) -> AsyncIterator[str]:
     """The sandbox, on the Temporal server's clock."""
-    switches = {"step_durations": dict.fromkeys(STEPS, 300.0)}
-    marketplace = SandboxMarketplace(clock=TemporalClock(temporal), default_switches=switches, account=publisher)
+    marketplace = sandbox_with(300, clock=TemporalClock(temporal), account=publisher)
     serving = AsyncExitStack()
     yield await serving.enter_async_context(serve(marketplace))
-    endings.append(asyncio.create_task(serving.aclose()))
+    stopping.append(asyncio.create_task(serving.aclose()))
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +97,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="session")
 async def webhook() -> Recorder:
-    """The webhook that the tests' worker posts notifications to."""
+    """The webhook that the worker posts notifications to."""
     return Recorder()
 
 
@@ -119,7 +105,7 @@ async def webhook() -> Recorder:
 async def task_queue(
     api: Api, temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient, webhook: Recorder
 ) -> AsyncIterator[str]:
-    """A task queue with a worker on it, as the product registers it."""
+    """The task queue of a worker, built by the product's own registration."""
     queue = "offer-publishing"
     async with worker(temporal.client, queue, api.marketplace(http, sandbox_url), webhook):
         yield queue
@@ -135,5 +121,5 @@ async def desk(
     publisher: str,
     webhook: Recorder,
 ) -> Desk:
-    """A release engineer's desk: a publisher of their own, the sandbox's controls, and Temporal."""
+    """A release engineer's desk, with a publisher of the test's own."""
     return Desk(api, temporal, http, sandbox_url, task_queue, publisher, webhook)

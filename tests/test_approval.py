@@ -109,7 +109,7 @@ async def test_an_approval_given_while_the_images_are_being_published_stands(des
     result = await run.result()
 
     assert (result.outcome, result.approved_by) == ("live", DANA)
-    assert desk.told(run) == ["live"]
+    assert desk.notified(run) == ["live"]
 
 
 @ONE_API
@@ -204,7 +204,7 @@ async def test_a_rejection_fails_the_run_and_names_the_person_and_the_reason(des
     assert f"rejected by {DANA}: the kernel panics" in error.message
     assert await desk.effects("go_live") == 1
     assert await desk.versions("Production") == ["4.2.0"]
-    assert desk.told(run)[-1] == "failed"
+    assert desk.notified(run)[-1] == "failed"
 
 
 @ONE_API
@@ -286,7 +286,7 @@ async def test_each_stage_shows_in_the_search_attributes_and_in_what_the_run_wai
     assert asked.approval is not None
     assert numbers(asked.approval.adds) == ["4.2.1"]
     assert going.waiting_for == f"{desk.api.go_live_step} (in progress)"
-    assert desk.told(run) == ["awaiting_approval", "live"]
+    assert desk.notified(run) == ["awaiting_approval", "live"]
     notification = next(body for body in desk.webhook.bodies if body["workflow_id"] == run.id)
     assert notification["publisher_id"] == desk.publisher
     assert notification["images"] == [{"plan_id": "webstack-lts", "version": "4.2.1"}]

@@ -154,7 +154,7 @@ async def test_check_now_finds_a_promotion_by_another_client_while_the_run_await
 
     assert (result.outcome, result.changed, result.approved_by) == ("live", False, None)
     assert await desk.effects("go_live") == 0
-    assert desk.told(run) == ["awaiting_approval"]
+    assert desk.notified(run) == ["awaiting_approval"]
 
 
 async def test_a_promotion_of_another_preview_does_not_count_as_approved_by_ours(desk: Desk) -> None:

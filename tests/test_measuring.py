@@ -1,22 +1,18 @@
 """What is measured of runs and written into the log: each stage, each step, each decision, each end."""
 
 import logging
-import shutil
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
 import pytest
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 from temporalio.runtime import BufferedMetricUpdate, MetricBuffer, Runtime, TelemetryConfig
 from temporalio.testing import WorkflowEnvironment
 
 from tests.desk import Desk, failure_of
-from tests.process.processes import in_flight, until
-from worker.registration import data_converter
-from workflows import search_attributes
+from tests.harness.runs import until_in_flight
+from tests.harness.temporal_server import time_skipping_server
 
 DANA = "dana@fabrikam.example"
 OF_THE_SDK = {"namespace", "task_queue", "workflow_type", "activity_type", "service_name"}
@@ -50,19 +46,9 @@ def measured() -> Measured:
 @pytest.fixture
 async def temporal(measured: Measured) -> AsyncIterator[WorkflowEnvironment]:
     """The server that skips time, with clients and workers that measure."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=data_converter(),
-        test_server_existing_path=shutil.which("temporal-test-server"),
-        runtime=Runtime(telemetry=TelemetryConfig(metrics=measured.buffer)),
+    async with time_skipping_server(
+        runtime=Runtime(telemetry=TelemetryConfig(metrics=measured.buffer))
     ) as environment:
-        await environment.client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace=environment.client.namespace,
-                search_attributes={
-                    key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in search_attributes.ALL
-                },
-            )
-        )
         yield environment
 
 
@@ -157,7 +143,7 @@ async def test_a_run_that_is_cancelled_inside_an_activity_is_counted_as_canceled
     await desk.put("4.2.0")
     await desk.fault("list_operations", {"kind": "respond", "status": 503}, times=-1)
     run = await desk.start("CheckLastOperationStatus", desk.check())
-    await until(lambda: in_flight(run, "look"))
+    await until_in_flight(run, "look")
     await run.cancel()
     with pytest.raises(WorkflowFailureError) as failed:
         await run.result()

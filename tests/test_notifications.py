@@ -78,7 +78,7 @@ async def test_people_are_reminded_halfway_and_shortly_before_the_approval_times
     await desk.until_asked(run)
     assert (await failure_of(run)).type == "ApprovalTimedOut"
 
-    assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "awaiting_approval", "failed"]
+    assert desk.notified(run) == ["awaiting_approval", "awaiting_approval", "awaiting_approval", "failed"]
     assert [body["reminder"] for body in notifications(desk, run, "awaiting_approval")] == [0, 1, 2]
     days = [round((moment - posted_at[0]) / timedelta(days=1), 2) for moment in posted_at]
     assert days == [0, 7, 13, 14]
@@ -96,7 +96,7 @@ async def test_nobody_is_reminded_after_a_decision(desk: Desk) -> None:
     await run.signal("approve_go_live")
     await run.result()
 
-    assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "live"]
+    assert desk.notified(run) == ["awaiting_approval", "awaiting_approval", "live"]
 
 
 @ONE_API
@@ -110,7 +110,7 @@ async def test_check_now_without_news_notifies_nobody_again(desk: Desk) -> None:
     await run.signal("approve_go_live")
     await run.result()
 
-    assert desk.told(run) == ["awaiting_approval", "live"]
+    assert desk.notified(run) == ["awaiting_approval", "live"]
 
 
 @ONE_API
@@ -138,7 +138,7 @@ async def test_a_notification_that_the_webhook_refuses_is_noted_and_not_retried(
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
 
     assert (await run.result()).outcome == "live"
-    assert desk.told(run) == ["live", "live"]  # one attempt as a local activity, one as an ordinary activity
+    assert desk.notified(run) == ["live", "live"]  # one attempt as a local activity, one as an ordinary activity
     assert (await progress_of(run)).notes == ["nobody was notified: NotificationFailed: the webhook answered 404"]
 
 
@@ -150,7 +150,7 @@ async def test_a_webhook_that_fails_for_now_does_not_hold_up_the_run(desk: Desk,
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"), start_signal="approve_go_live")
 
     assert (await run.result()).outcome == "live"
-    assert set(desk.told(run)) == {"live"}
+    assert set(desk.notified(run)) == {"live"}
     assert any("nobody was notified yet" in note for note in (await progress_of(run)).notes)
 
 
@@ -178,7 +178,7 @@ async def test_a_publication_that_is_a_child_of_another_workflow_notifies_too(de
         await promotion.signal("approve_go_live")
         assert (await release.result())["outcome"] == "live"
 
-    assert desk.told(promotion) == ["awaiting_approval", "live"]
+    assert desk.notified(promotion) == ["awaiting_approval", "live"]
 
 
 @ONE_API

@@ -29,7 +29,7 @@ async def test_an_approval_is_void_and_has_its_whole_time_again_if_the_offer_was
     assert second.until > first.until
     await run.signal("approve_go_live")
     assert (await run.result()).outcome == "live"
-    assert desk.told(run) == ["awaiting_approval", "awaiting_approval", "live"]
+    assert desk.notified(run) == ["awaiting_approval", "awaiting_approval", "live"]
     assert await desk.effects("go_live") == 1
 
 

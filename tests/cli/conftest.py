@@ -1,23 +1,22 @@
-"""A real Temporal server, a worker on it, and a marketplace whose steps take tenths of seconds."""
+"""A Temporal server in real time, a worker on it, and a marketplace whose steps take tenths of seconds."""
 
 import itertools
-import shutil
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
 
 import httpx
 import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from sandbox import SandboxMarketplace, serve
+from sandbox import serve
 from tests.apis.cloud_partner import CloudPartner
 from tests.cli.command import Command, InProcess
-from tests.desk import STEPS, Desk, Recorder
+from tests.desk import Recorder, publishing_time, sandbox_with
+from tests.harness.real_time_desk import RealTimeDesk
+from tests.harness.temporal_server import development_server
 from worker.encryption import EncryptionCodec
 from worker.registration import data_converter, worker
 from worker.settings import read_encryption_keys
-from workflows import search_attributes
 
 STEP_SECONDS = 0.15
 QUEUE = "command"
@@ -27,24 +26,14 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that wants runs to continue as new early."""
-    async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(),
-        dev_server_existing_path=shutil.which("temporal"),
-        dev_server_extra_args=[
-            *("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40"),
-            *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'),
-        ],
-        search_attributes=search_attributes.ALL,
-        dev_server_log_level="error",
-    ) as environment:
+    """A server that suggests to continue as new after a few events."""
+    async with development_server(continue_as_new_after=40) as environment:
         yield environment
 
 
 @pytest.fixture(scope="session")
 async def marketplace_url() -> AsyncIterator[str]:
-    durations = dict.fromkeys(STEPS, STEP_SECONDS)
-    async with serve(SandboxMarketplace(default_switches={"step_durations": durations})) as url:
+    async with serve(sandbox_with(STEP_SECONDS)) as url:
         yield url
 
 
@@ -79,9 +68,9 @@ def here(
 @pytest.fixture
 async def desk(
     server: WorkflowEnvironment, working: str, marketplace_url: str, http: httpx.AsyncClient, webhook: Recorder
-) -> Desk:
+) -> RealTimeDesk:
     """A release engineer's desk in real time."""
-    return Desk(
+    return RealTimeDesk(
         CloudPartner(),
         server,
         http,
@@ -89,7 +78,7 @@ async def desk(
         working,
         f"command-{next(_numbers)}",
         webhook,
-        publishing=timedelta(seconds=4 * STEP_SECONDS + 0.2),
+        publishing=publishing_time(STEP_SECONDS),
     )
 
 
@@ -97,7 +86,7 @@ async def desk(
 async def sealed(
     address: str, marketplace_url: str, http: httpx.AsyncClient, webhook: Recorder
 ) -> AsyncIterator[Mapping[str, str]]:
-    """Variables of the command where a worker encrypts payloads."""
+    """The variables that the command needs for a worker that encrypts payloads."""
     keys = "2026:aHVudGVyMmh1bnRlcjIhIQ=="
     codec = EncryptionCodec(read_encryption_keys(keys))
     client = await Client.connect(address, data_converter=data_converter(codec))

@@ -12,8 +12,8 @@ from cli.runs import Publication, ended_badly
 from cli.statuses import Status
 from tests.cli.command import InProcess
 from tests.cli.test_releases import FAST
-from tests.desk import Desk, Run, progress_of
-from tests.process.processes import until
+from tests.desk import Desk, Run
+from tests.harness.runs import until_progress
 from workflows.messages import PublishStage
 
 
@@ -44,10 +44,7 @@ async def publishing(desk: Desk) -> Run:
 
 
 async def until_publishing(run: Run) -> None:
-    async def is_publishing() -> bool:
-        return (await progress_of(run)).stage is PublishStage.PUBLISHING
-
-    await until(is_publishing)
+    await until_progress(run, lambda progress: progress.stage is PublishStage.PUBLISHING)
 
 
 async def canceled(desk: Desk) -> Run:

@@ -19,8 +19,9 @@ from tests.cli.command import Command, InProcess
 from tests.cli.test_releases import FAST
 from tests.desk import OFFER, Desk
 from tests.harness.processes import free_port
+from tests.harness.programs import Programs
 from tests.harness.temporal_server import connected
-from tests.process.processes import Programs, until
+from tests.harness.waiting import until
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -105,11 +106,15 @@ async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_wo
         ending = asyncio.create_task((await Publication.find(client, run.id)).end(troubles.append))
         watching = asyncio.create_task(both.begin("watch", run.id))
         waiting = asyncio.create_task(both.begin("wait", run.id))
-        await until(lambda: both.has_said(out="Trouble: No worker answers"))
+        await until(lambda: both.has_said(out="Trouble: No worker answers"), "the trouble with the worker is shown")
         server.kill()
-        await until(lambda: both.has_said(out="Temporal does not answer (") and len(troubles) == 1)
+        await until(
+            lambda: both.has_said(out="Temporal does not answer (") and len(troubles) == 1, "the outage is shown"
+        )
         programs.temporal(port)
-        await until(lambda: both.has_said(out="Temporal answers again\n") and len(troubles) > 1)
+        await until(
+            lambda: both.has_said(out="Temporal answers again\n") and len(troubles) > 1, "the recovery is shown"
+        )
         await run.terminate(reason="enough")
         assert (await watching, await waiting, (await ending).status) == (8, 8, 8)
         assert both.has_said(out="The run was terminated: enough.\n", err="The run was terminated: enough.\n")
@@ -134,7 +139,7 @@ async def test_a_look_says_what_the_marketplace_keeps_refusing(server: WorkflowE
     async def is_in_trouble() -> bool:
         return bool((await publication.look()).trouble)
 
-    await until(is_in_trouble)
+    await until(is_in_trouble, "the publication shows its trouble")
     (trouble,) = (await publication.look()).trouble
     await run.terminate()
 

@@ -1,36 +1,26 @@
-"""A real Temporal server, and for each test a marketplace and a worker of its own on it."""
+"""A Temporal server in real time. Each test has its own marketplace and worker."""
 
-import itertools
-import shutil
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from sandbox import SandboxMarketplace, serve
+from sandbox import serve
 from tests.apis.api import Api
-from tests.desk import STEPS, Desk, Recorder
+from tests.desk import Recorder, publishing_time, sandbox_with
 from tests.documents.reader import QUEUE, Reader
-from worker.registration import data_converter, worker
-from workflows import search_attributes
+from tests.harness.real_time_desk import RealTimeDesk
+from tests.harness.temporal_server import development_server
+from worker.registration import worker
 
 STEP_SECONDS = 0.02
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
-    async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(),
-        dev_server_existing_path=shutil.which("temporal"),
-        dev_server_extra_args=["--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"'],
-        search_attributes=search_attributes.ALL,
-        dev_server_log_level="error",
-    ) as environment:
+    async with development_server() as environment:
         yield environment
 
 
@@ -38,14 +28,13 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
 async def reader(
     api: Api, server: WorkflowEnvironment, http: httpx.AsyncClient, webhook: Recorder, tmp_path: Path
 ) -> AsyncIterator[Reader]:
-    """Somebody who types what a document says, where the sample offer is that of the examples."""
-    durations = dict.fromkeys(STEPS, STEP_SECONDS)
-    marketplace = SandboxMarketplace(default_switches={"step_durations": durations})
+    """A reader who types the commands of a document, for the offer of the examples."""
     async with (
-        serve(marketplace) as url,
+        serve(sandbox_with(STEP_SECONDS)) as url,
         worker(server.client, QUEUE, api.marketplace(http, url), webhook),
     ):
-        publishing = timedelta(seconds=4 * STEP_SECONDS + 0.1)
-        reader = Reader(Desk(api, server, http, url, QUEUE, "fabrikam-linux", webhook, publishing), tmp_path)
+        publishing = publishing_time(STEP_SECONDS)
+        desk = RealTimeDesk(api, server, http, url, QUEUE, "fabrikam-linux", webhook, publishing)
+        reader = Reader(desk, tmp_path)
         yield reader
         await reader.end()

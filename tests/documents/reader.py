@@ -13,10 +13,11 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
-from tests.desk import Desk, progress_of
+from tests.desk import Desk
 from tests.documents.markdown import ROOT, document
 from tests.harness.processes import CLEAN, die_with_us
-from tests.process.processes import until
+from tests.harness.runs import until_progress
+from tests.harness.waiting import until
 from workflows.messages import Progress, PublishStage
 
 QUEUE = "offer-publishing"
@@ -98,11 +99,7 @@ class Reader:
 
     async def until(self, workflow_id: str, ready: Callable[[Progress], bool]) -> None:
         """Wait until a run's progress is as wanted."""
-
-        async def asked() -> bool:
-            return ready(await progress_of(self.run(workflow_id)))
-
-        await until(asked, within=WITHIN)
+        await until_progress(self.run(workflow_id), ready, seconds=WITHIN)
 
     async def until_asked(self) -> None:
         """Wait until the go-live waits for approval, and lists show it."""
@@ -113,7 +110,7 @@ class Reader:
         async def listed() -> bool:
             return (await client.count_workflows(query)).count == 1
 
-        await until(listed, within=WITHIN)
+        await until(listed, f"lists show that {GO_LIVE_RUN} awaits approval", seconds=WITHIN)
 
     async def has_been_asked(self) -> None:
         """Bring the go-live of the example to where it waits for approval."""

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from tests.documents.markdown import document
 from tests.documents.reader import GO_LIVE_RUN, OFFER_RUN, Reader
-from tests.process.processes import until
+from tests.harness.waiting import until
 
 Scene: TypeAlias = Callable[[Reader], Awaitable[None]]
 
@@ -125,7 +125,7 @@ async def lists(reader: Reader) -> None:
     async def has_looked() -> bool:
         return len(await reader.desk.requests()) > before
 
-    await until(has_looked)
+    await until(has_looked, "the run looks at the operation again")
 
 
 @scene(RUNBOOK, "Cancel")
@@ -149,7 +149,7 @@ async def repairs(reader: Reader) -> None:
     async def is_refused() -> bool:
         return bool(await refused())
 
-    await until(is_refused)
+    await until(is_refused, "the marketplace refuses the write")
     [activity_id] = await refused()
     assert "503" in await reader.types("describe")
     for command in ("reset", "pause", "unpause", "update-options"):

@@ -1,7 +1,6 @@
-"""One Temporal server and one sandbox, as processes, for all tests of this folder; workers are each test's own."""
+"""One Temporal server and one sandbox for all tests of this folder. Each test starts its own workers."""
 
 import itertools
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +8,9 @@ from temporalio.client import Client
 
 from tests.desk import STEPS
 from tests.harness.processes import free_port
+from tests.harness.programs import Programs
 from tests.harness.temporal_server import connected
-from tests.process.processes import Program, Programs, Publisher, until
+from tests.process.publisher import Publisher
 
 _numbers = itertools.count(1)
 
@@ -23,7 +23,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
 
 @pytest.fixture
 def programs(shared: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    """What a test starts is gone when the test is over."""
+    """The programs of one test, killed when the test is over."""
     with Programs(tmp_path_factory.mktemp("programs")) as programs:
         yield programs
 
@@ -44,11 +44,8 @@ async def client(address: str) -> Client:
 
 @pytest.fixture(scope="session")
 async def marketplace_url(shared: Programs) -> str:
-    """The sandbox; a publication takes two seconds."""
-    durations = json.dumps(dict.fromkeys(STEPS, 0.4))
-    sandbox: Program = shared.python("-m", "sandbox", "--port", "0", "--switch", f"step_durations={durations}")
-    await until(lambda: "http://" in sandbox.said(), sandbox)
-    return sandbox.said().split()[1].rstrip("/")
+    """The URL of the sandbox, where publishing takes two seconds."""
+    return await shared.sandbox(step_durations=dict.fromkeys(STEPS, 0.4))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a worker talks to besides Temporal, all of it behind one proxy, so that a test sees the whole traffic."""
+"""Everything a worker talks to besides Temporal, behind one proxy, where a test sees the whole traffic."""
 
 import asyncio
 import ssl
@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 MARKETPLACE, ENTRA, WEBHOOK, TRACES = "marketplace.test", "login.test", "hooks.test", "traces.test"
 
-OF_ONE_HOP = {"transfer-encoding", "content-length", "content-encoding", "connection", "proxy-authorization"}
+HOP_BY_HOP = {"transfer-encoding", "content-length", "content-encoding", "connection", "proxy-authorization"}
 
 
 class Exchange(NamedTuple):
     """A request and its answer.
 
     Attributes:
-        headers: The headers of the request, a line each, without those for the proxy.
+        headers: The headers of the request, one a line, without those that are meant for the proxy.
     """
 
     host: str
@@ -36,17 +36,17 @@ class Exchange(NamedTuple):
 
 
 Answer: TypeAlias = Callable[[web.Request, str], web.Response | None]
-"""Returns the answer to a request and its body, ``None`` to let the sandbox answer."""
+"""Takes a request and its body. Returns the answer, or ``None`` to let the sandbox answer."""
 
 
 class Outside:
-    """Plays the proxy, Microsoft Entra, the webhook and the collector, and stands before the sandbox.
+    """Acts as the proxy, Microsoft Entra, the webhook and the trace collector, and forwards to the sandbox.
 
     Attributes:
-        exchanges: What was requested, and what was answered.
-        heads: The first request on each connection to the proxy.
-        entra_refuses: Whether Microsoft Entra refuses the client, and repeats its secret while it does.
-        hostile: Answers in place of the sandbox, by a text in the address or the body of a request.
+        exchanges: All requests with their answers.
+        heads: The head of the first request on each connection to the proxy.
+        entra_refuses: Whether Microsoft Entra refuses the client. The refusal repeats the client's secret.
+        hostile: Answers to give instead of the sandbox's, by a text in the address or the body of a request.
     """
 
     def __init__(self, sandbox_url: str, folder: Path) -> None:
@@ -60,7 +60,7 @@ class Outside:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Self]:
-        """Listen, as long as the context lasts."""
+        """Listen while the context lasts."""
         _certify([ENTRA, MARKETPLACE], self.certificate, self._key)
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(self.certificate, self._key)
@@ -97,10 +97,10 @@ class Outside:
         elif host == MARKETPLACE:
             response = await self._marketplace(request, body.decode())
         else:
-            # The first notification fails, which is logged and tried again.
+            # The first notification fails. The worker logs that and tries again.
             response = web.Response(status=503 if host == WEBHOOK and not self.of(host) else 200)
         sent = "\n".join(
-            f"{name.lower()}: {value}" for name, value in request.headers.items() if name.lower() not in OF_ONE_HOP
+            f"{name.lower()}: {value}" for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP
         )
         answer = response.body if isinstance(response.body, bytes) else b""
         self.exchanges.append(Exchange(host, request.path_qs, sent, body, answer))
@@ -122,14 +122,14 @@ class Outside:
         return await self._forward(request, body)
 
     async def _forward(self, request: web.Request, body: str) -> web.Response:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in OF_ONE_HOP}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         response = await self._sandbox.request(request.method, request.path_qs, headers=headers, content=body)
-        answered = {name: value for name, value in response.headers.items() if name.lower() not in OF_ONE_HOP}
+        answered = {name: value for name, value in response.headers.items() if name.lower() not in HOP_BY_HOP}
         return web.Response(status=response.status_code, headers=answered, body=response.content)
 
 
 class Wire:
-    """Stands before a server, and keeps what is sent to it."""
+    """Forwards to a server on loopback, and keeps what is sent to it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -137,7 +137,7 @@ class Wire:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
-        """Listen as long as the context lasts; answers with the address."""
+        """Listen while the context lasts, and yield the address."""
         async with accepting(self._take) as port:
             yield f"127.0.0.1:{port}"
 
@@ -149,17 +149,17 @@ class Wire:
 async def accepting(
     take: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """Accept connections on a free port of loopback, which is yielded; all are closed at the end."""
+    """Accept connections on a free port of loopback, and yield the port. Leaving the context closes them all."""
     taken: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def until_over() -> None:
+        async def serve() -> None:
             try:
                 await take(reader, writer)
             finally:
                 writer.close()
 
-        task = asyncio.create_task(until_over())
+        task = asyncio.create_task(serve())
         taken.add(task)
         task.add_done_callback(taken.discard)
 
@@ -180,7 +180,7 @@ async def join(
     first: bytes = b"",
     kept: bytearray | None = None,
 ) -> None:
-    """Join a connection with one to a port of loopback; ``first`` is sent there before all else."""
+    """Pass data between a connection and a port of loopback, to which ``first`` is sent first."""
     there, to_there = await asyncio.open_connection("127.0.0.1", port)
     to_there.write(first)
     await asyncio.gather(_pass_on(reader, to_there, kept), _pass_on(there, writer))
@@ -194,13 +194,13 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, k
             writer.write(chunk)
             await writer.drain()
     except ConnectionError:
-        pass  # the other side hears of it below
+        pass  # closing below tells the other side
     finally:
         writer.close()
 
 
 def _certify(hosts: Sequence[str], certificate: Path, key: Path) -> None:
-    """Write a certificate of these hosts, signed by itself, and its key."""
+    """Write a self-signed certificate for some hosts, and its key."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0])])
     now = datetime.now(UTC)

@@ -1,21 +1,21 @@
-"""The real Temporal CLI, typed as the documentation shows it."""
+"""The `temporal` CLI, run with the words that the documentation shows."""
 
 import asyncio
 import json
 from typing import Any
 
 from tests.harness.processes import CLEAN
-from tests.process.processes import until
+from tests.harness.waiting import until
 
 
 class Shell:
-    """A shell in which Temporal's address, and perhaps more, is set."""
+    """A shell whose environment sets Temporal's address, and more if given."""
 
     def __init__(self, address: str, **more: str) -> None:
         self._environment = CLEAN | {"TEMPORAL_ADDRESS": address} | more
 
     async def status(self, *words: str) -> tuple[int, str]:
-        """Run a command; return its exit status and what it wrote."""
+        """Run a command, and return its exit status and its output."""
         process = await asyncio.create_subprocess_exec(
             "temporal",
             *words,
@@ -28,13 +28,13 @@ class Shell:
         return process.returncode, said.decode()
 
     async def run(self, *words: str) -> str:
-        """Run a command that succeeds; return what it wrote."""
+        """Run a command that must succeed, and return its output."""
         status, said = await self.status(*words)
         assert status == 0, said
         return said
 
     async def json(self, *words: str) -> Any:
-        """Run a command that succeeds; return the JSON that it wrote."""
+        """Run a command that must succeed, and return its JSON output."""
         return json.loads(await self.run(*words, "-o", "json"))
 
     async def progress(self, workflow_id: str) -> dict[str, Any]:
@@ -44,9 +44,9 @@ class Shell:
         return progress
 
     async def until_stage(self, workflow_id: str, stage: str) -> None:
-        """Wait until a run is that far."""
+        """Wait until a run is in a stage."""
 
-        async def is_there() -> bool:
+        async def is_in_stage() -> bool:
             return bool((await self.progress(workflow_id))["stage"] == stage)
 
-        await until(is_there)
+        await until(is_in_stage, f"{workflow_id} is in stage {stage}")

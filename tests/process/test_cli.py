@@ -1,4 +1,4 @@
-"""The commands that the documentation shows, typed as they stand there."""
+"""The `temporal` commands that the documentation shows work on a real worker."""
 
 import asyncio
 import json
@@ -15,7 +15,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, SAS, vhd
 from tests.harness.processes import free_port
-from tests.process.processes import Programs, Publisher, until, until_working
+from tests.harness.programs import Programs
+from tests.harness.waiting import until
+from tests.process.publisher import Publisher
 from tests.process.shell import Shell
 
 FAST = {"min_interval": "PT0.3S", "max_interval": "PT0.5S"}
@@ -25,25 +27,27 @@ QUEUE = "cli"
 
 @pytest.fixture(scope="module")
 async def shell(address: str, shared: Programs, marketplace_url: str) -> Shell:
-    """A shell, with a worker on the queue ``cli``."""
-    await until_working(shared.worker(address, marketplace_url, QUEUE))
+    """A shell, beside a worker on the task queue ``cli``."""
+    await shared.worker(address, marketplace_url, QUEUE).until_working()
     return Shell(address)
 
 
-async def test_a_release_from_the_shell(shell: Shell, publisher: Publisher, tmp_path: Path) -> None:
+async def test_a_release_can_be_driven_from_the_shell_alone(
+    shell: Shell, publisher: Publisher, tmp_path: Path
+) -> None:
     offer = f"offer/{publisher.name}/{OFFER}"
     request = tmp_path / "request.json"
     request.write_text(json.dumps({"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}))
     start = ("workflow", "start", "-t", QUEUE, "-w", offer, "--fail-existing")
 
-    # start, and not twice
+    # Start. A second start is refused.
     create = (*start, "--type", "CreateOfferAndPublish", "--input-file", str(request))
     await shell.run(*create, "--static-summary", "The first version")
     assert (await shell.status(*create))[0] == 1
     result = await shell.json("workflow", "result", "-w", offer)
     assert result["result"]["outcome"] == "preview"
 
-    # promote, list, query
+    # Promote, list, query.
     images = [{"plan_id": "webstack-lts", "version": "4.2.0", "os_vhd_url": f"{vhd('4.2.0')}?{SAS}"}]
     promotion = {
         "publisher_id": publisher.name,
@@ -63,10 +67,10 @@ async def test_a_release_from_the_shell(shell: Shell, publisher: Publisher, tmp_
             offer
         ]
 
-    await until(is_found)
+    await until(is_found, "the search attributes of the run can be searched for")
     assert "awaiting approval" in await shell.run("workflow", "metadata", "-w", offer)
 
-    # a refused decision is exit status 1, a good one is answered
+    # A refused decision exits with 1. An accepted one prints the decision.
     decide = ("workflow", "update", "execute", "-w", offer, "--name", "decide_go_live")
     for refused in ('{"approve": true, "approver": "eve"}', '{"approve": "perhaps"}', "7"):
         status, said = await shell.status(*decide, "--input", refused)
@@ -82,7 +86,7 @@ async def test_a_release_from_the_shell(shell: Shell, publisher: Publisher, tmp_
     assert publisher.effects("go_live") == 1
 
 
-async def test_a_wrong_input_is_answered_with_what_is_wrong(shell: Shell, publisher: Publisher) -> None:
+async def test_an_invalid_input_fails_with_what_is_wrong(shell: Shell, publisher: Publisher) -> None:
     execute = ("workflow", "execute", "-t", QUEUE, "--type", "UpdateOfferAndPublish")
     status, said = await shell.status(
         *execute, "-w", f"{publisher.name}/wrong", "--input", '{"publisher_id": "fabrikam", "offer": "typo"}'
@@ -93,7 +97,7 @@ async def test_a_wrong_input_is_answered_with_what_is_wrong(shell: Shell, publis
     assert "; offer: is not a known member" in said
 
 
-async def test_an_approval_may_come_with_the_start(shell: Shell, publisher: Publisher) -> None:
+async def test_an_approval_can_be_sent_with_the_start(shell: Shell, publisher: Publisher) -> None:
     promotion = {"publisher_id": publisher.name, "offer_id": OFFER, "images": [], "polling": FAST}
     document = {"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}
     create = ("workflow", "execute", "--type", "CreateOfferAndPublish", "-t", QUEUE, "-w", f"{publisher.name}/create")
@@ -123,7 +127,7 @@ async def test_a_cancelled_run_cancels_its_operation(shell: Shell, publisher: Pu
     document = {"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}
     start = ("workflow", "start", "--type", "CreateOfferAndPublish", "-t", QUEUE, "-w", run)
     await shell.run(*start, "--input", json.dumps(document))
-    await until(lambda: publisher.effects("publish") == 1)
+    await until(lambda: publisher.effects("publish") == 1, "the offer is published")
     await shell.until_stage(run, "publishing")
     await shell.run("workflow", "cancel", "-w", run)
     status, _ = await shell.status("workflow", "result", "-w", run)
@@ -134,7 +138,6 @@ async def test_a_cancelled_run_cancels_its_operation(shell: Shell, publisher: Pu
     assert publisher.effects("cancel") == 1
 
 
-# Activities that act on the marketplace or notify people, each with an input that a workflow could have given.
 ACTS: dict[str, dict[str, Any]] = {
     "put_offer": {"definition": {"member": "offer", "text": "{}"}, "replace": True, "sole_writer": True},
     "edit_images": {"images": [], "sole_writer": True},
@@ -143,11 +146,12 @@ ACTS: dict[str, dict[str, Any]] = {
     "cancel_operation": {"operation_id": None},
     "notify": {"event": "live", "text": "All is well.", "workflow_id": "nonesuch", "run_id": "nonesuch"},
 }
+"""Activities that change the marketplace or notify people, each with an input that our workflows could send."""
 
 
 @workflow.defn
 class Stray:
-    """A workflow of somebody else's, on a worker of theirs, that calls an activity of ours."""
+    """Somebody else's workflow, on their own worker, that calls an activity of ours."""
 
     @workflow.run
     async def run(self, activity: str, request: dict[str, Any], task_queue: str) -> None:
@@ -156,7 +160,7 @@ class Stray:
         )
 
 
-async def test_nothing_but_the_workers_own_workflows_acts(
+async def test_activities_that_change_something_refuse_everything_but_the_workers_own_workflows(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     shell, port, notified = Shell(address), free_port(), list[str]()
@@ -172,7 +176,7 @@ async def test_nothing_but_the_workers_own_workflows_acts(
     ):
         hook = {"NOTIFY_WEBHOOK_URL": f"http://127.0.0.1:{port}/"}
         worker = programs.worker(address, publisher.url, publisher.name, **hook)
-        await until_working(worker)
+        await worker.until_working()
         for activity, more in ACTS.items():
             request = more if activity == "notify" else {"offer": offer} | more
             status, said = await shell.status(

@@ -1,32 +1,34 @@
-"""Worker deployment versions: a run goes on with the version that is current."""
+"""Worker Deployment Versions: a run continues on the version that is current."""
 
 import asyncio
-from functools import partial
 
 from temporalio.client import Client
 
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, PLAN, SAS, Run, vhd
-from tests.process.processes import Program, Programs, Publisher, until, until_working
+from tests.harness.programs import Program, Programs
+from tests.harness.runs import until_asked
+from tests.harness.waiting import until
+from tests.process.publisher import Publisher
 from worker.sharing import count_workers
 from workflows.messages import PublicationResult
 
 
 async def make_current(address: str, deployment: str, build_id: str) -> None:
-    """Switch to a version, as soon as the server knows its workers."""
+    """Make a version current, as soon as the server knows its workers."""
 
-    async def done() -> bool:
+    async def is_current() -> bool:
         process = await asyncio.create_subprocess_exec(
             *("temporal", "worker", "deployment", "set-current-version", "--yes", "--address", address),
             *("--deployment-name", deployment, "--build-id", build_id),
         )
         return await process.wait() == 0
 
-    await until(done)
+    await until(is_current, f"the server accepts {build_id} as the current version")
 
 
 async def versions_of(run: Run) -> list[str]:
-    """Return the version that did each workflow task of a run, without repetition."""
+    """Return the versions that completed a run's workflow tasks, in order, each once in a row."""
     versions: list[str] = []
     async for event in run.fetch_history_events():
         if event.HasField("workflow_task_completed_event_attributes"):
@@ -36,7 +38,7 @@ async def versions_of(run: Run) -> list[str]:
     return versions
 
 
-async def test_a_run_goes_on_with_the_version_that_is_made_current(
+async def test_a_run_continues_on_the_version_that_is_made_current(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     deployment = publisher.name
@@ -56,26 +58,22 @@ async def test_a_run_goes_on_with_the_version_that_is_made_current(
             result_type=PublicationResult,
         )
 
-    async def is_asked(run: Run) -> bool:
-        progress: dict[str, str] = await run.query("progress")
-        return progress["stage"] == "awaiting_approval"
-
-    async def are_counted(workers: int) -> bool:
-        return await count_workers(client, publisher.name) == workers
+    async def three_are_counted() -> bool:
+        return await count_workers(client, publisher.name) == 3
 
     older = version("1.0")
-    await until_working(older)
+    await older.until_working()
     assert f"set-current-version --namespace default --deployment-name {deployment} --build-id 1.0" in older.said()
     await make_current(address, deployment, "1.0")
     created = await start("CreateOfferAndPublish", {"offer": offer_document(publisher.name, ["4.2.0"])})
     assert (await created.result()).outcome == "preview"
     image = {"plan_id": PLAN, "version": "4.2.1", "os_vhd_url": f"{vhd('4.2.1')}?{SAS}"}
     run = await start("ValidateAndGoLive", {"publisher_id": publisher.name, "offer_id": OFFER, "images": [image]})
-    await until(partial(is_asked, run), older)
+    await until_asked(run)
 
     newer = version("1.1")
-    await asyncio.gather(until_working(newer), until_working(worker()))
-    await until(partial(are_counted, 3))
+    await asyncio.gather(newer.until_working(), worker().until_working())
+    await until(three_are_counted, "all three workers are counted")
     await make_current(address, deployment, "1.1")
     await run.execute_update("decide_go_live", {"approve": True, "approver": "dana@fabrikam.example"})
 

@@ -1,4 +1,4 @@
-"""Encrypted runs, read and approved with the real CLI through the real codec server."""
+"""Encrypted runs are read and approved with the `temporal` CLI through the codec server."""
 
 import json
 
@@ -7,7 +7,9 @@ import pytest
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER
 from tests.harness.processes import free_port
-from tests.process.processes import Program, Programs, Publisher, until, until_working
+from tests.harness.programs import Program, Programs
+from tests.harness.waiting import until
+from tests.process.publisher import Publisher
 from tests.process.shell import Shell
 
 KEYS = {"PAYLOAD_ENCRYPTION_KEYS": "key:aHVudGVyMmh1bnRlcjIhIQ=="}
@@ -17,19 +19,19 @@ APPROVAL = '{"approve": true, "approver": "dana@fabrikam.example", "comment": "s
 
 
 async def codec_server(programs: Programs, *words: str, **environment: str) -> tuple[Program, str]:
-    """Start a codec server; return it and its address."""
+    """Start a codec server, and return it with its URL."""
     port = free_port()
     server = programs.python("-m", "worker.codec_server", "--port", str(port), *words, environment=KEYS | environment)
-    await until(lambda: "Running on" in server.said(), server)
+    await server.until_says("Running on")
     return server, f"http://127.0.0.1:{port}"
 
 
-async def test_an_encrypted_run_is_read_through_the_codec_server(
+async def test_the_cli_reads_an_encrypted_run_through_the_codec_server(
     programs: Programs, address: str, publisher: Publisher
 ) -> None:
     shell, run = Shell(address), f"{publisher.name}/encrypted"
     server, endpoint = await codec_server(programs)
-    await until_working(programs.worker(address, publisher.url, publisher.name, **KEYS))
+    await programs.worker(address, publisher.url, publisher.name, **KEYS).until_working()
     codec = ("--codec-endpoint", endpoint)
     check = {"publisher_id": publisher.name, "offer_id": OFFER}
     start = ("workflow", "start", "--type", "CheckLastOperationStatus", "-t", publisher.name, "-w", run)
@@ -48,7 +50,7 @@ async def test_an_encrypted_run_is_read_through_the_codec_server(
 @pytest.fixture
 async def awaiting(programs: Programs, address: str, publisher: Publisher) -> str:
     """The workflow ID of an encrypted run that awaits approval."""
-    await until_working(programs.worker(address, publisher.url, publisher.name, **KEYS))
+    await programs.worker(address, publisher.url, publisher.name, **KEYS).until_working()
     shell, run = Shell(address), f"{publisher.name}/go-live"
     document = {"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}
     promotion = {"publisher_id": publisher.name, "offer_id": OFFER, "images": [], "polling": FAST}
@@ -57,21 +59,21 @@ async def awaiting(programs: Programs, address: str, publisher: Publisher) -> st
     start = ("workflow", "start", "--type", "ValidateAndGoLive", "-w", run)
     await shell.run(*start, "-t", publisher.name, "--input", json.dumps(promotion))
 
-    await until(lambda: is_awaited(shell, run))
+    await until(lambda: awaits_approval(shell, run), f"{run} awaits approval")
     return run
 
 
-async def is_awaited(shell: Shell, run: str) -> bool:
-    """Return whether a run awaits approval, as everybody sees it who has no key."""
+async def awaits_approval(shell: Shell, run: str) -> bool:
+    """Return whether a run awaits approval. Search attributes show it to everybody, with no key."""
     query = f'WorkflowId="{run}" AND PublishStage="awaiting_approval"'
     return bool(await shell.json("workflow", "list", "--query", query))
 
 
-def deciding(run: str) -> tuple[str, ...]:
+def decide_go_live(run: str) -> tuple[str, ...]:
     return ("workflow", "update", "execute", "-w", run, "--name", "decide_go_live", "-i", APPROVAL)
 
 
-async def test_the_answer_to_an_approval_is_read_through_the_codec_server_with_its_token(
+async def test_the_cli_reads_the_answer_to_an_approval_through_a_codec_server_that_wants_a_token(
     programs: Programs, address: str, publisher: Publisher, awaiting: str
 ) -> None:
     _, endpoint = await codec_server(programs, CODEC_SERVER_TOKEN=TOKEN)
@@ -82,7 +84,7 @@ async def test_the_answer_to_an_approval_is_read_through_the_codec_server_with_i
     assert OFFER not in said
 
     shell = Shell(address, TEMPORAL_CODEC_ENDPOINT=endpoint, TEMPORAL_CODEC_AUTH=f"Bearer {TOKEN}")
-    status, said = await shell.status(*deciding(awaiting))
+    status, said = await shell.status(*decide_go_live(awaiting))
 
     assert status == 0, said
     assert "approver:dana@fabrikam.example" in said
@@ -91,26 +93,26 @@ async def test_the_answer_to_an_approval_is_read_through_the_codec_server_with_i
     assert result["result"]["approved_by"] == "dana@fabrikam.example"
 
 
-async def test_an_approval_whose_answer_cannot_be_read_counts(
+async def test_an_approval_counts_though_the_cli_cannot_decrypt_the_answer(
     programs: Programs, address: str, publisher: Publisher, awaiting: str
 ) -> None:
     shell = Shell(address)
-    status, said = await shell.status(*deciding(awaiting))
+    status, said = await shell.status(*decide_go_live(awaiting))
 
     async def is_decided() -> bool:
-        return not await is_awaited(shell, awaiting)
+        return not await awaits_approval(shell, awaiting)
 
     assert status == 1
     assert "encoding binary/encrypted: payload encoding is not supported" in said
-    await until(is_decided)
-    status, said = await shell.status(*deciding(awaiting))
+    await until(is_decided, f"{awaiting} is decided")
+    status, said = await shell.status(*decide_go_live(awaiting))
     assert status == 1
     assert "comes too late" in said or "already completed" in said
     await shell.run("workflow", "result", "-w", awaiting)
     assert publisher.effects("go_live") == 1
 
 
-def test_the_codec_server_wants_its_keys(programs: Programs) -> None:
+def test_the_codec_server_does_not_start_without_keys(programs: Programs) -> None:
     server = programs.python("-m", "worker.codec_server")
 
     assert server.ended() == 2
@@ -118,7 +120,7 @@ def test_the_codec_server_wants_its_keys(programs: Programs) -> None:
     assert server.said().count("\n") == 1
 
 
-def test_the_codec_server_says_which_ports_there_are(programs: Programs) -> None:
+def test_the_codec_server_refuses_a_port_that_does_not_exist(programs: Programs) -> None:
     server = programs.python("-m", "worker.codec_server", "--port", "70000", environment=KEYS)
 
     assert server.ended() == 1

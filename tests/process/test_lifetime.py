@@ -1,4 +1,4 @@
-"""The worker's life as a process: how it starts, drains and dies."""
+"""The worker as a process: how it starts, drains and ends."""
 
 import json
 import signal
@@ -10,20 +10,15 @@ import pytest
 from temporalio.client import Client
 
 from tests.apis.cloud_partner import offer_document
+from tests.desk import Run
 from tests.harness.processes import free_port
-from tests.process.processes import (
-    Program,
-    Programs,
-    Publisher,
-    in_flight,
-    lease,
-    until,
-    until_working,
-    worker_environment,
-)
+from tests.harness.programs import Program, Programs, worker_environment
+from tests.harness.runs import lease_of, until_in_flight
+from tests.process.publisher import Publisher
 from workflows.messages import PublicationResult
 
 NOBODY = "127.0.0.1:1"
+"""An address where nothing listens."""
 
 IMPATIENT = """
 from datetime import timedelta
@@ -47,11 +42,18 @@ end(main())
 """
 
 
-def creation(publisher: Publisher) -> dict[str, object]:
-    return {
-        "offer": offer_document(publisher.name, ["4.2.0"]),
-        "polling": {"min_interval": "PT0.3S", "max_interval": "PT0.5S"},
-    }
+async def start_creation(client: Client, publisher: Publisher) -> Run:
+    """Start a run that creates the publisher's offer, on the publisher's task queue."""
+    return await client.start_workflow(
+        "CreateOfferAndPublish",
+        {
+            "offer": offer_document(publisher.name, ["4.2.0"]),
+            "polling": {"min_interval": "PT0.3S", "max_interval": "PT0.5S"},
+        },
+        id=publisher.name,
+        task_queue=publisher.name,
+        result_type=PublicationResult,
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def creation(publisher: Publisher) -> dict[str, object]:
         ("HTTPS_PROXY", "socks5://dana:hunter2@127.0.0.1:1080"),
     ],
 )
-def test_a_wrong_configuration_ends_with_2_and_one_line(programs: Programs, variable: str, value: str) -> None:
+def test_a_wrong_setting_ends_the_worker_with_2_and_one_line(programs: Programs, variable: str, value: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         value = value.replace("taken", f"127.0.0.1:{taken.getsockname()[1]}")
         worker = programs.python("-m", "worker", environment={variable: value})
@@ -75,14 +77,16 @@ def test_a_wrong_configuration_ends_with_2_and_one_line(programs: Programs, vari
     assert "hunter2" not in worker.said()
 
 
-def test_a_server_that_is_not_there_ends_with_1_and_a_sentence(programs: Programs) -> None:
+def test_a_worker_that_cannot_reach_temporal_ends_with_1_and_a_sentence(programs: Programs) -> None:
     worker = programs.python("-c", IMPATIENT, environment={"TEMPORAL_ADDRESS": NOBODY, "LOG_FORMAT": "json"})
     assert worker.ended() == 1
 
     assert f"Temporal does not answer at {NOBODY}: Connection refused" in json.loads(worker.said())["message"]
 
 
-def test_a_namespace_that_is_not_there_ends_with_1_and_a_sentence(programs: Programs, address: str) -> None:
+def test_a_namespace_that_does_not_exist_ends_the_worker_with_1_and_a_sentence(
+    programs: Programs, address: str
+) -> None:
     worker = programs.worker(address, "http://127.0.0.1:1", "nobody", TEMPORAL_NAMESPACE="nonesuch")
     assert worker.ended() == 1
 
@@ -90,7 +94,9 @@ def test_a_namespace_that_is_not_there_ends_with_1_and_a_sentence(programs: Prog
     assert "There is no namespace nonesuch" in worker.said()
 
 
-def test_a_worker_that_is_refused_later_ends_with_1_and_the_reason(programs: Programs, address: str) -> None:
+def test_a_worker_that_temporal_refuses_while_it_polls_ends_with_1_and_the_reason(
+    programs: Programs, address: str
+) -> None:
     environment = worker_environment(address, "http://127.0.0.1:1", "refused")
     worker = programs.python("-c", REFUSED_LATER, environment=environment)
     assert worker.ended() == 1
@@ -99,30 +105,30 @@ def test_a_worker_that_is_refused_later_ends_with_1_and_the_reason(programs: Pro
     assert "RuntimeError: Request unauthorized." in worker.said()
 
 
-async def test_a_worker_may_start_before_its_server(programs: Programs, marketplace_url: str) -> None:
+async def test_a_worker_can_start_before_the_server(programs: Programs, marketplace_url: str) -> None:
     port = free_port()
     worker = programs.worker(f"127.0.0.1:{port}", marketplace_url, "early")
-    await until(lambda: "Temporal does not answer" in worker.said(), worker)
+    await worker.until_says("Temporal does not answer")
     programs.temporal(port)
-    await until_working(worker)
+    await worker.until_working()
 
     assert worker.stop() == 0
 
 
-async def test_a_worker_that_still_waits_for_its_server_can_be_stopped(programs: Programs) -> None:
+async def test_a_worker_that_waits_for_the_server_can_be_stopped(programs: Programs) -> None:
     worker = programs.worker(NOBODY, "http://127.0.0.1:1", "early")
-    await until(lambda: "Temporal does not answer" in worker.said(), worker)
+    await worker.until_says("Temporal does not answer")
 
     assert worker.stop(signal.SIGINT) == 0
 
 
-async def test_without_credentials_the_worker_says_so_at_its_start(programs: Programs, address: str) -> None:
+async def test_a_worker_without_credentials_says_so_when_it_starts(programs: Programs, address: str) -> None:
     environment = worker_environment(address, "http://127.0.0.1:1", "poor") | {
         "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"
     }
     del environment["MARKETPLACE_ACCESS_TOKEN"]
     worker = programs.python("-m", "worker", environment=environment)
-    await until(lambda: "There is no access to the marketplace yet" in worker.said(), worker)
+    await worker.until_says("There is no access to the marketplace yet")
 
     assert "AZURE_CLIENT_ID" in worker.said()
     assert "MARKETPLACE_ACCESS_TOKEN" in worker.said()
@@ -133,22 +139,16 @@ async def test_a_running_activity_finishes_before_the_worker_ends(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(address, publisher.url, publisher.name)
-    await until_working(worker)
+    await worker.until_working()
     await publisher.delay("put_offer", 1.5)
-    run = await client.start_workflow(
-        "CreateOfferAndPublish",
-        creation(publisher),
-        id=publisher.name,
-        task_queue=publisher.name,
-        result_type=PublicationResult,
-    )
-    writer = lease(client, publisher.name)
-    await until(lambda: in_flight(writer, "put_offer"), worker)
+    run = await start_creation(client, publisher)
+    writer = lease_of(client, publisher.name)
+    await until_in_flight(writer, "put_offer")
 
     assert worker.stop() == 0
     assert publisher.effects("put_offer") == 1
     assert "Stopped" in worker.said()
-    await until_working(programs.worker(address, publisher.url, publisher.name))
+    await programs.worker(address, publisher.url, publisher.name).until_working()
     assert (await run.result()).outcome == "preview"
     assert publisher.effects("put_offer") == 1
     history = json.loads((await writer.fetch_history()).to_json())
@@ -160,21 +160,19 @@ async def test_a_second_signal_ends_the_worker_at_once(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(address, publisher.url, publisher.name)
-    await until_working(worker)
+    await worker.until_working()
     await publisher.delay("read_offer", 25)
-    run = await client.start_workflow(
-        "CreateOfferAndPublish", creation(publisher), id=publisher.name, task_queue=publisher.name
-    )
-    await until(lambda: in_flight(lease(client, publisher.name), "put_offer"), worker)
+    run = await start_creation(client, publisher)
+    await until_in_flight(lease_of(client, publisher.name), "put_offer")
     worker.process.send_signal(signal.SIGTERM)
-    await until(lambda: "Stopping: waiting for running activities" in worker.said())
+    await worker.until_says("Stopping: waiting for running activities")
     worker.process.send_signal(signal.SIGTERM)
 
     assert worker.ended(within=5) == 1
     await run.terminate()
 
 
-async def test_the_log_is_json_with_ids_and_without_secrets(
+async def test_the_json_log_names_workflow_ids_and_no_secret(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     port = free_port()
@@ -193,11 +191,9 @@ async def test_the_log_is_json_with_ids_and_without_secrets(
         METRICS_ADDRESS=f"127.0.0.1:{port}",
         **secrets,
     )
-    await until_working(worker)
-    run = await client.start_workflow(
-        "CreateOfferAndPublish", creation(publisher), id=publisher.name, task_queue=publisher.name
-    )
-    await until(lambda: len(failures(worker)) >= 2, worker)
+    await worker.until_working()
+    run = await start_creation(client, publisher)
+    await worker.until(lambda: len(failures(worker)) >= 2, "the worker logs two failed attempts")
     async with httpx.AsyncClient() as http:
         metrics = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
     await run.terminate()
@@ -205,7 +201,7 @@ async def test_the_log_is_json_with_ids_and_without_secrets(
 
     assert "temporal_num_pollers{" in metrics
     ids = {line["temporal_activity"]["workflow_id"] for line in failures(worker)}
-    assert ids == {run.id, lease(client, publisher.name).id}
+    assert ids == {run.id, lease_of(client, publisher.name).id}
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines(worker))
     for secret in ("hunter2", "aHVudGVyM", "INVENTED"):
         assert secret not in worker.said()
@@ -219,18 +215,18 @@ def failures(worker: Program) -> list[dict[str, Any]]:
     return [line for line in lines(worker) if line["level"] == "WARNING" and "temporal_activity" in line]
 
 
-async def test_each_worker_shows_itself_to_temporal(
+async def test_histories_name_the_process_and_the_host_of_the_worker(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(address, publisher.url, publisher.name)
-    await until_working(worker)
+    await worker.until_working()
     run = await client.start_workflow(
         "CheckLastOperationStatus",
         {"publisher_id": publisher.name, "offer_id": "nonesuch"},
         id=publisher.name,
         task_queue=publisher.name,
     )
-    await until(lambda: bool(publisher.requests("list_operations")), worker)
+    await worker.until(lambda: bool(publisher.requests("list_operations")), "the worker lists the operations")
     history = (await run.fetch_history()).to_json()
 
     assert f'"offer-publisher/{worker.process.pid}@{socket.gethostname()}"' in history

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules speak of what a real worker measures, and Prometheus understands them."""
+"""The dashboard and the alert rules query metrics that a real worker exposes, and Prometheus accepts them."""
 
 import json
 import re
@@ -17,7 +17,8 @@ from temporalio.client import Client, WorkflowFailureError
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, PLAN, vhd
 from tests.harness.processes import free_port
-from tests.process.processes import Programs, Publisher, until, until_working
+from tests.harness.programs import Programs
+from tests.process.publisher import Publisher
 from workflows.messages import PublicationResult, PublishStage
 
 FOLDER = Path(__file__).parents[2] / "observability"
@@ -36,37 +37,37 @@ OF_PROMETHEUS = {"up", "ALERTS"}
 OFTEN = {"polling": {"min_interval": "PT0.2S", "max_interval": "PT0.3S"}}
 
 Exposed = Mapping[str, Mapping[str, AbstractSet[str]]]
-"""The labels of each metric, and their values."""
+"""The labels of each metric, and the values of each label."""
 
 
 def tool(name: str) -> str:
-    """Return a program of Debian's package ``prometheus``."""
+    """Return the path of a program from Debian's package ``prometheus``."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed: it comes with Debian's package prometheus")
+        pytest.skip(f"{name} is not installed. Debian's package prometheus contains it")
     return found
 
 
 @pytest.fixture(scope="module")
 async def metrics_url(shared: Programs, address: str, client: Client, marketplace_url: str) -> AsyncIterator[str]:
-    """Where a worker's metrics are had that has published, was refused, and has failed at a task."""
+    """The URL of the metrics of a worker that has published, was refused, and has failed a workflow task."""
     publisher, url = Publisher("observed", marketplace_url), f"http://127.0.0.1:{free_port()}"
     worker = shared.worker(
         address,
         publisher.url,
         publisher.name,
         METRICS_ADDRESS=url.removeprefix("http://"),
-        NOTIFY_WEBHOOK_URL=f"{publisher.url}/nonesuch",  # refused at once, where silence would be waited out
+        NOTIFY_WEBHOOK_URL=f"{publisher.url}/nonesuch",  # answers at once, unlike an address where nothing answers
         AZURE_STORAGE_ACCOUNT_KEYS="fabrikamimages=aW52ZW50ZWQ=",
     )
-    await until_working(worker)
+    await worker.until_working()
     created = {"offer": offer_document(publisher.name, ["4.2.0"]), **OFTEN}
-    await started(client, publisher, "CreateOfferAndPublish", created)
+    await run(client, publisher, "CreateOfferAndPublish", created)
     image = {"plan_id": PLAN, "version": "4.2.0", "os_vhd_url": vhd("4.2.0")}
     promoted = {"publisher_id": publisher.name, "offer_id": OFFER, "images": [image], **OFTEN}
-    await started(client, publisher, "ValidateAndGoLive", promoted | {"approval": {"required": False}})
+    await run(client, publisher, "ValidateAndGoLive", promoted | {"approval": {"required": False}})
     with pytest.raises(WorkflowFailureError):
-        await started(client, publisher, "CheckLastOperationStatus", {"publisher_id": "nonesuch", "offer_id": "none"})
+        await run(client, publisher, "CheckLastOperationStatus", {"publisher_id": "nonesuch", "offer_id": "none"})
     await client.start_workflow("Unknown", id="observed/unknown", task_queue=publisher.name)
 
     async with httpx.AsyncClient() as http:
@@ -77,12 +78,13 @@ async def metrics_url(shared: Programs, address: str, client: Client, marketplac
                 f"\n{name}" in text for name in ("temporal_workflow_task_execution_failed{", "offer_publisher_runs{")
             )
 
-        await until(all_is_measured, worker)
+        await worker.until(all_is_measured, "the worker exposes the failed task and the running runs")
         yield f"{url}/metrics"
     worker.kill()
 
 
-async def started(client: Client, publisher: Publisher, workflow: str, start: dict[str, Any]) -> None:
+async def run(client: Client, publisher: Publisher, workflow: str, start: dict[str, Any]) -> None:
+    """Run a workflow to its end."""
     await client.execute_workflow(
         workflow,
         start,
@@ -102,8 +104,8 @@ def exposed(metrics_url: str) -> Exposed:
     return found
 
 
-def asked(query: str) -> list[tuple[str, str]]:
-    """Return each metric that a query names, with its matchers."""
+def metrics_in(query: str) -> list[tuple[str, str]]:
+    """Return each metric that a query reads, with its label matchers."""
     return [
         (name, matchers)
         for name, matchers in re.findall(r"\b(offer_publisher_\w+|temporal_\w+|up|ALERTS)\b(?:{([^}]*)})?", query)
@@ -112,8 +114,8 @@ def asked(query: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_a_worker_exposes_what_is_asked(name: str, exposed: Exposed) -> None:
-    for metric, matchers in asked(QUERIES[name]):
+def test_a_worker_exposes_every_metric_that_a_query_reads(name: str, exposed: Exposed) -> None:
+    for metric, matchers in metrics_in(QUERIES[name]):
         assert metric in exposed, metric
         for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', matchers):
             assert label in exposed[metric] or label == "job", f"{metric}{{{label}}}"
@@ -122,11 +124,11 @@ def test_a_worker_exposes_what_is_asked(name: str, exposed: Exposed) -> None:
                 assert value in set(PublishStage)
     for grouped in re.findall(r"by \(([^)]*)\)", QUERIES[name]):
         labels = {label.strip() for label in grouped.split(",")}
-        known = {label for metric, _ in asked(QUERIES[name]) for label in exposed[metric]}
+        known = {label for metric, _ in metrics_in(QUERIES[name]) for label in exposed[metric]}
         assert labels <= known | {"instance"}
 
 
-def test_every_metric_of_ours_is_documented_with_its_labels_and_none_names_anybody(exposed: Exposed) -> None:
+def test_each_of_our_metrics_is_documented_with_its_labels_and_no_label_names_an_offer(exposed: Exposed) -> None:
     documented = {
         name: set(re.findall(r"`(\w+)`", labels))
         for name, labels in re.findall(
@@ -145,12 +147,12 @@ def test_every_metric_of_ours_is_documented_with_its_labels_and_none_names_anybo
     of_the_sdk = {"namespace", "task_queue", "workflow_type", "activity_type", "service_name"}
 
     assert {name: labels.keys() - of_the_sdk for name, labels in ours.items()} == documented
-    # The task queue is named like the publisher here, by the test.
+    # This test names the task queue like the publisher.
     values = {value for labels in ours.values() for label in labels.keys() - of_the_sdk for value in labels[label]}
     assert not {value for value in values if OFFER in value or "observed" in value or PLAN in value}
 
 
-def test_the_rules_and_the_configuration_are_sound() -> None:
+def test_prometheus_accepts_the_configuration_and_the_rules() -> None:
     promtool = tool("promtool")
     done = subprocess.run(
         [promtool, "check", "config", FOLDER / "prometheus.yml"], capture_output=True, text=True, check=False
@@ -158,13 +160,13 @@ def test_the_rules_and_the_configuration_are_sound() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_rules_fire_when_they_should_and_only_then() -> None:
+def test_the_alerts_fire_when_they_should_and_only_then() -> None:
     promtool = tool("promtool")
     done = subprocess.run([promtool, "test", "rules", *ALERTS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_rule_is_tested_says_what_to_do_and_how_bad_it_is() -> None:
+def test_every_alert_is_tested_and_has_a_severity_a_summary_and_a_runbook() -> None:
     tested = "".join(file.read_text() for file in ALERTS)
     for rule in RULES:
         assert rule["alert"] in tested
@@ -172,7 +174,7 @@ def test_every_rule_is_tested_says_what_to_do_and_how_bad_it_is() -> None:
         assert rule["annotations"].keys() == {"summary", "runbook", "description"}
 
 
-def test_every_rule_names_its_section_in_the_manual_of_operation_and_each_of_these_has_its_rule() -> None:
+def test_every_alert_links_to_its_own_section_of_the_operations_manual() -> None:
     manual = (FOLDER.parent / "docs" / "operations.md").read_text().partition("## What to do for each alert")[2]
     sections = dict(re.findall(r"^### (\w+)$\s+(.+?)(?=^##|\Z)", manual, re.MULTILINE | re.DOTALL))
 
@@ -181,7 +183,7 @@ def test_every_rule_names_its_section_in_the_manual_of_operation_and_each_of_the
         assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
 
 
-async def test_every_panel_shows_something_of_a_worker_that_works(
+async def test_every_panel_of_the_dashboard_shows_data_of_a_running_worker(
     programs: Programs, metrics_url: str, tmp_path: Path
 ) -> None:
     prometheus, port = tool("prometheus"), free_port()
@@ -211,7 +213,7 @@ async def test_every_panel_shows_something_of_a_worker_that_works(
             except (httpx.HTTPError, json.JSONDecodeError):
                 return False
 
-        await until(has_scraped, server)
+        await server.until(has_scraped, "Prometheus has scraped the worker four times")
         empty = [title for title, query in PANELS.items() if not await result(query)]
         for rule in RULES:
             await result(rule["expr"])
@@ -219,7 +221,7 @@ async def test_every_panel_shows_something_of_a_worker_that_works(
     assert empty == ["Alerts A"]
 
 
-def test_the_dashboard_reads_from_the_source_that_is_provisioned() -> None:
+def test_the_dashboard_reads_from_the_provisioned_data_source() -> None:
     provisioned = yaml.safe_load((FOLDER / "grafana/provisioning/datasources/prometheus.yml").read_text())
     [source] = provisioned["datasources"]
     targets = [target for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]

@@ -1,4 +1,4 @@
-"""What a worker shows of itself to who watches it: as a process, beside a real server."""
+"""What the health checks and the traces of a worker process show, beside a real Temporal server."""
 
 import asyncio
 
@@ -9,10 +9,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from temporalio.client import Client, WorkflowFailureError
 
 from tests.harness.processes import free_port
-from tests.process.processes import Programs, Publisher, until, until_working
+from tests.harness.programs import Programs
+from tests.process.publisher import Publisher
 
 
-async def test_a_worker_lives_but_is_not_ready_from_twenty_seconds_after_temporal_is_gone(
+async def test_a_worker_stays_healthy_but_is_not_ready_twenty_seconds_after_temporal_went_away(
     programs: Programs, marketplace_url: str
 ) -> None:
     port, metrics = free_port(), free_port()
@@ -26,24 +27,24 @@ async def test_a_worker_lives_but_is_not_ready_from_twenty_seconds_after_tempora
         async def is_not_ready() -> bool:
             return not await is_ready()
 
-        await until_working(worker)
-        await until(is_ready, worker)
+        await worker.until_working()
+        await worker.until(is_ready, "the worker is ready")
         assert "temporal_num_pollers{" in (await http.get("/metrics")).text
         server.kill()
         assert await is_ready()
-        await until(is_not_ready, worker, within=35)
+        await worker.until(is_not_ready, "the worker is no longer ready", seconds=35)
         assert "Temporal has not answered for 2" in (await http.get("/readyz")).text
         assert (await http.get("/healthz")).status_code == 200
         programs.temporal(port)
-        await until(is_ready, worker, within=30)
+        await worker.until(is_ready, "the worker is ready again", seconds=30)
 
 
-async def test_a_worker_that_waits_for_temporal_lives_and_is_not_ready(
+async def test_a_worker_that_waits_for_temporal_is_healthy_and_not_ready(
     programs: Programs, marketplace_url: str
 ) -> None:
     metrics = free_port()
     worker = programs.worker("127.0.0.1:1", marketplace_url, "early", METRICS_ADDRESS=f"127.0.0.1:{metrics}")
-    await until(lambda: "Temporal does not answer" in worker.said(), worker)
+    await worker.until_says("Temporal does not answer")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{metrics}") as http:
         answers = [(await http.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics")]
 
@@ -51,7 +52,7 @@ async def test_a_worker_that_waits_for_temporal_lives_and_is_not_ready(
     assert worker.stop() == 0
 
 
-async def test_what_a_worker_traces_arrives_where_opentelemetrys_variables_say(
+async def test_traces_are_sent_where_the_opentelemetry_variables_say(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     received: list[ExportTraceServiceRequest] = []
@@ -74,12 +75,12 @@ async def test_what_a_worker_traces_arrives_where_opentelemetrys_variables_say(
         OTEL_EXPORTER_OTLP_HEADERS="x-team=release",
         OTEL_RESOURCE_ATTRIBUTES="deployment.environment=test",
     )
-    await until_working(worker)
+    await worker.until_working()
     start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
     run = await client.start_workflow("CheckLastOperationStatus", start, id=publisher.name, task_queue=publisher.name)
     with pytest.raises(WorkflowFailureError):
         await run.result()
-    assert await asyncio.to_thread(worker.stop) == 0  # what is left is sent then
+    assert await asyncio.to_thread(worker.stop) == 0  # which sends the remaining spans
     await runner.cleanup()
 
     resources = [each for request in received for each in request.resource_spans]
@@ -89,7 +90,7 @@ async def test_what_a_worker_traces_arrives_where_opentelemetrys_variables_say(
     assert {"RunWorkflow:CheckLastOperationStatus", "RunActivity:look", "GET list_operations"} <= spans
 
 
-async def test_nobody_who_takes_the_traces_disturbs_no_run(
+async def test_a_missing_trace_collector_disturbs_no_run(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(
@@ -100,7 +101,7 @@ async def test_nobody_who_takes_the_traces_disturbs_no_run(
         OTEL_EXPORTER_OTLP_TIMEOUT="1",
         LOG_FORMAT="json",
     )
-    await until_working(worker)
+    await worker.until_working()
     start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
     run = await client.start_workflow("CheckLastOperationStatus", start, id=publisher.name, task_queue=publisher.name)
     with pytest.raises(WorkflowFailureError):

@@ -1,21 +1,21 @@
-"""Workers and the Temporal server are killed; every run finishes, and nothing happens twice at the marketplace."""
+"""Workers and the Temporal server are killed. Every run finishes, and nothing happens twice at the marketplace."""
 
 import asyncio
 from datetime import timedelta
-from typing import Any, TypeAlias
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from tests.apis.cloud_partner import offer_document
-from tests.desk import PLAN, SAS, vhd
+from tests.desk import PLAN, SAS, Run, vhd
 from tests.harness.processes import free_port
+from tests.harness.programs import Programs
+from tests.harness.runs import in_flight, lease_of, until_asked, until_in_flight, until_progress
 from tests.harness.temporal_server import connected
-from tests.process.processes import Programs, Publisher, in_flight, lease, until, until_working
+from tests.harness.waiting import until
+from tests.process.publisher import Publisher
 from workflows.messages import PublicationResult
-
-Run: TypeAlias = WorkflowHandle[Any, PublicationResult]
 
 
 async def start(client: Client, publisher: Publisher, offer: str = "webstack") -> Run:
@@ -40,13 +40,13 @@ async def start_with_image(client: Client, publisher: Publisher, workflow: str, 
         id=f"{publisher.name}/{version}",
         task_queue=publisher.name,
         result_type=PublicationResult,
-        # Sooner than the ten seconds of the default it is seen that a worker died in the middle of a task.
+        # Temporal repeats the workflow task of a killed worker after this time, which is ten seconds by default.
         task_timeout=timedelta(seconds=3),
     )
 
 
-async def lose_patience(client: Client, address: str, run: Run, activity: str) -> None:
-    """Let Temporal give a try up that died with its worker; by itself it would after some minutes."""
+async def shorten_attempt(client: Client, address: str, run: Run, activity: str) -> None:
+    """Let Temporal give up an attempt that died with its worker, which otherwise takes minutes."""
     for each in (await run.describe()).raw_description.pending_activities:
         if each.activity_type.name == activity:
             options = ["-w", run.id, "--activity-id", each.activity_id, "--start-to-close-timeout", "2s"]
@@ -56,12 +56,12 @@ async def lose_patience(client: Client, address: str, run: Run, activity: str) -
             assert await process.wait() == 0
 
 
-async def test_a_worker_is_killed_while_it_follows(
+async def test_a_worker_is_killed_while_it_follows_an_operation(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(address, publisher.url, publisher.name)
     run = await start(client, publisher)
-    await until(lambda: len(publisher.requests("read_operation")) > 0, worker)
+    await worker.until(lambda: len(publisher.requests("read_operation")) > 0, "the worker looks at the operation")
     worker.kill()
     programs.worker(address, publisher.url, publisher.name)
 
@@ -74,15 +74,15 @@ async def test_a_worker_is_killed_between_a_publish_request_and_its_answer(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(address, publisher.url, publisher.name)
-    await until_working(worker)
+    await worker.until_working()
     await publisher.delay("publish", 2)
     run = await start(client, publisher)
-    await until(lambda: in_flight(run, "publish"), worker)
-    await until(lambda: len(publisher.requests("list_operations")) == 1, worker)
-    await asyncio.sleep(0.5)  # the request follows at once, and is listed when it is answered
+    await until_in_flight(run, "publish")
+    await worker.until(lambda: len(publisher.requests("list_operations")) == 1, "the worker lists the operations")
+    await asyncio.sleep(0.5)  # the publish request follows at once, but is listed only once it is answered
     worker.kill()
-    await until(lambda: publisher.effects("publish") == 1)
-    await lose_patience(client, address, run, "publish")
+    await until(lambda: publisher.effects("publish") == 1, "the marketplace accepts the publish")
+    await shorten_attempt(client, address, run, "publish")
     programs.worker(address, publisher.url, publisher.name)
 
     assert (await run.result()).outcome == "preview"
@@ -90,20 +90,16 @@ async def test_a_worker_is_killed_between_a_publish_request_and_its_answer(
     assert len(publisher.requests("publish")) == 1
 
 
-async def test_a_worker_is_killed_in_the_middle_of_a_local_look(
+async def test_a_worker_is_killed_during_a_local_activity(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(address, publisher.url, publisher.name)
     assert (await (await start(client, publisher)).result()).outcome == "preview"
     run = await start_with_image(client, publisher, "ValidateAndGoLive", "4.2.1", approval={"required": False})
 
-    async def waits_for_its_next_look() -> bool:
-        progress: dict[str, str | None] = await run.query("progress")
-        return progress["next_look"] is not None
-
-    await until(waits_for_its_next_look, worker)
+    await until_progress(run, lambda progress: progress.next_look is not None)
     await publisher.delay("read_operation", 1.5)
-    await until(publisher.is_delaying, worker)
+    await worker.until(publisher.is_delaying, "the request to delay arrives")
     assert not (await run.describe()).raw_description.pending_activities
     worker.kill()
     programs.worker(address, publisher.url, publisher.name)
@@ -114,7 +110,7 @@ async def test_a_worker_is_killed_in_the_middle_of_a_local_look(
     assert publisher.effects("go_live") == 1
 
 
-async def test_the_worker_of_a_draft_s_only_writer_is_killed_while_another_run_waits_for_the_draft(
+async def test_a_worker_is_killed_while_it_writes_a_draft_that_another_run_waits_for(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     await publisher.control("PUT", "switches", {"etag_on_get": False, "etag_on_put": False})
@@ -122,17 +118,15 @@ async def test_the_worker_of_a_draft_s_only_writer_is_killed_while_another_run_w
     assert (await (await start(client, publisher)).result()).outcome == "preview"
     await publisher.delay("put_offer", 4)
     runs = [await start_with_image(client, publisher, "UpdateOfferAndPublish", "4.2.1")]
-    await until(publisher.is_delaying, worker)
+    await worker.until(publisher.is_delaying, "the request to delay arrives")
     runs.append(await start_with_image(client, publisher, "UpdateOfferAndPublish", "4.2.2"))
 
-    async def waits() -> bool:
-        progress: dict[str, str] = await runs[1].query("progress")
-        return progress["waiting_for"] == "another run that is writing to the offer's draft"
-
-    await until(waits, worker)
+    await until_progress(
+        runs[1], lambda progress: progress.waiting_for == "another run that is writing to the offer's draft"
+    )
     worker.kill()
-    await until(lambda: publisher.effects("put_offer") == 2)
-    await lose_patience(client, address, lease(client, publisher.name, "webstack"), "edit_images")
+    await until(lambda: publisher.effects("put_offer") == 2, "the marketplace accepts the edit")
+    await shorten_attempt(client, address, lease_of(client, publisher.name, "webstack"), "edit_images")
     programs.worker(address, publisher.url, publisher.name)
 
     results = await asyncio.gather(*(run.result() for run in runs))
@@ -141,7 +135,7 @@ async def test_the_worker_of_a_draft_s_only_writer_is_killed_while_another_run_w
     assert publisher.effects("put_offer") == 3
 
 
-async def test_the_temporal_server_is_killed_and_goes_on_with_its_file(
+async def test_the_temporal_server_is_killed_and_continues_with_its_database(
     programs: Programs, publisher: Publisher
 ) -> None:
     port = free_port()
@@ -150,7 +144,7 @@ async def test_the_temporal_server_is_killed_and_goes_on_with_its_file(
     client = await connected(address)
     worker = programs.worker(address, publisher.url, publisher.name)
     run = await start(client, publisher)
-    await until(lambda: len(publisher.requests("read_operation")) > 0, worker)
+    await worker.until(lambda: len(publisher.requests("read_operation")) > 0, "the worker looks at the operation")
     server.kill()
     programs.temporal(port)
     client = await connected(address)
@@ -162,19 +156,19 @@ async def test_the_temporal_server_is_killed_and_goes_on_with_its_file(
     assert publisher.effects("publish") == 1
 
 
-async def test_of_two_workers_one_is_killed(
+async def test_one_of_two_workers_is_killed(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     workers = [programs.worker(address, publisher.url, publisher.name) for _ in range(2)]
     for worker in workers:
-        await until_working(worker)
+        await worker.until_working()
     runs = [await start(client, publisher, f"webstack-{number}") for number in range(4)]
 
     async def all_are_published() -> bool:
-        # A worker that is killed between an answer and its report keeps its run waiting for the try's timeout.
+        # A worker killed between an answer and its report keeps its run waiting until the attempt times out.
         return publisher.effects("publish") == 4 and not any([await in_flight(run, "publish") for run in runs])
 
-    await until(all_are_published)
+    await until(all_are_published, "all four runs have published")
     workers[0].kill()
 
     results = await asyncio.gather(*(run.result() for run in runs))
@@ -195,11 +189,7 @@ async def test_a_run_that_is_approved_and_cancelled_while_no_worker_runs_does_no
         task_queue=publisher.name,
     )
 
-    async def is_asked() -> bool:
-        progress: dict[str, str] = await run.query("progress")
-        return progress["stage"] == "awaiting_approval"
-
-    await until(is_asked, worker)
+    await until_asked(run)
     assert worker.stop() == 0
     await run.signal("approve_go_live", {"approver": "dana"})
     await run.cancel()

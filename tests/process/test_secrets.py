@@ -1,4 +1,4 @@
-"""Secrets are planted wherever a worker meets one, and whatever people and machines can read is searched for them."""
+"""Plant secrets wherever a worker meets one, and search for them in everything that people and machines can read."""
 
 import asyncio
 import base64
@@ -27,9 +27,12 @@ from cli.__main__ import main
 from tests.apis.api import Api
 from tests.desk import OFFER, PLAN, SAS, STEPS, vhd
 from tests.harness.processes import free_port
+from tests.harness.programs import Programs
+from tests.harness.runs import lease_of, until_asked, until_progress
 from tests.harness.temporal_server import connected
+from tests.harness.waiting import until
 from tests.process.outside import ENTRA, MARKETPLACE, TRACES, WEBHOOK, Outside, Wire
-from tests.process.processes import Programs, Publisher, lease, until, until_working
+from tests.process.publisher import Publisher
 from worker.encryption import ENCODING, EncryptionCodec
 from worker.registration import data_converter
 
@@ -37,7 +40,7 @@ QUEUE = "secrets"
 FAST = {"polling": {"min_interval": "PT0.1S", "max_interval": "PT0.2S"}}
 DANA = "dana@fabrikam.example"
 
-# Letters and digits only: no encoding changes how they are written.
+# Letters and digits only, which no encoding changes.
 CLIENT_SECRET = "PLANTEDclientsecret"
 PROXY_PASSWORD = "PLANTEDproxypassword"
 HOOK_PATH, HOOK_QUERY = "PLANTEDhookpath", "PLANTEDhookquery"
@@ -46,10 +49,10 @@ TRACES_TOKEN = "PLANTEDtracestoken"
 ENCRYPTION_KEY = base64.b64encode(b"PLANTEDencryptionkey+32+bytes+++").decode()
 ACCOUNT_KEY = base64.b64encode(b"PLANTEDaccountkey").decode()
 API_KEY = "021aciceotso1200"
-"""Made of the characters that HTTP/2 writes in five bits each, so that it can be found in what is sent."""
+"""Made of characters that HTTP/2 writes in five bits each, so that it can be found on the wire."""
 
 SHORTEST_PART = 7
-"""The sandbox signs what it need not with the word ``sandbox``."""
+"""Shorter parts of signatures are ignored: where no signature matters, the sandbox writes the word ``sandbox``."""
 
 OF_FIVE_BITS = "012aceiost"
 
@@ -57,28 +60,28 @@ CREATED, CREATED_DATA, LOGO, LEADS = "PLANTEDcreateddisk", "PLANTEDcreateddata",
 OS_DISK, DATA_DISK, EXPIRED, ASTRAY = "PLANTEDosdisk", "PLANTEDdatadisk", "PLANTEDexpired", "PLANTEDastray"
 OTHER_DISK, QUOTED = "PLANTEDotherdisk", "PLANTEDquotedbycertification"
 SIGNED_BY_US = "4.3.0-logs"
-"""A disk that the input does not sign, of the account whose key the worker has."""
+"""A disk without a signature in the input. The worker has the key of its account and signs it."""
 
 OF_INPUTS = {CREATED, CREATED_DATA, LOGO, LEADS, OS_DISK, DATA_DISK, EXPIRED, ASTRAY, OTHER_DISK}
-"""Secrets that a person puts into an input."""
+"""Secrets that a person put into an input."""
 
 EDITS = {"put_offer", "edit_images"}
-"""The activities that need the signatures of an input."""
+"""The activities whose own input needs these secrets."""
 
 SIGNATURE_FIRST = "sig={}%2B&sv=2022-11-02&sr=c&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z"
 SIGNATURE_BETWEEN = "sv=2022-11-02&sr=c&sig={}%3D&sp=rl&st=2024-01-01T00%3A00%3A00Z&se=2199-01-01T00%3A00%3A00Z"
 SIGNATURE_LAST = SAS.replace("INVENTED", "{}")
 
 NONSENSE = b"is not JSON"
-"""What the worker says of an answer that it cannot read."""
+"""From the error about an answer that the worker cannot read."""
 
 Place: TypeAlias = tuple[str, bytes]
-"""Where somebody can read, and what there is to read."""
+"""A place where somebody can read, and what it shows."""
 
 
 @dataclass
 class Stage:
-    """Where the runs of the test play."""
+    """Starts the test's runs, and collects what can be read meanwhile."""
 
     api: Api
     outside: Outside
@@ -88,7 +91,7 @@ class Stage:
     places: list[Place] = field(default_factory=list)
 
     async def publisher(self, name: str, **switches: object) -> Publisher:
-        """Return a publisher of the test's own, with an offer whose ID is its name."""
+        """Return a new publisher. Its only offer has the same name."""
         found = Publisher(f"{self.api.name}-{name}", self.sandbox_url)
         await found.control("PUT", "switches", {"step_durations": dict.fromkeys(STEPS, 0.1), **switches})
         async with httpx.AsyncClient(base_url=self.sandbox_url) as http:
@@ -97,7 +100,7 @@ class Stage:
         return found
 
     def creation(self, publisher: Publisher) -> dict[str, Any]:
-        """Make the input that creates the publisher's offer, with secrets in all places."""
+        """Return the input that creates the publisher's offer, with a secret in every place that can hold one."""
         text = json.dumps(self.api.document(publisher.name, ["4.2.0"]))
         disks = [(number, f"{vhd(f'4.2.0-{number}')}?{SIGNATURE_LAST.format(CREATED_DATA)}") for number in range(2)]
         in_portal = json.dumps([{"lun": number, "vhdUrl": url} for number, url in disks])
@@ -116,7 +119,7 @@ class Stage:
         return self.api.creation(publisher.name, document)
 
     def images(self, publisher: Publisher, query: str, **image: object) -> dict[str, Any]:
-        """Make an input that asks for an image."""
+        """Return an input that adds an image."""
         wanted = {"plan_id": PLAN, "version": "4.3.0", "os_vhd_url": f"{vhd('4.3.0')}?{query}", **image}
         return {"publisher_id": publisher.name, "offer_id": publisher.name, "images": [wanted]}
 
@@ -126,18 +129,14 @@ class Stage:
         return await self.client.start_workflow(workflow, start | FAST, id=self.began[-1], task_queue=QUEUE)
 
     async def decide(self, run: WorkflowHandle[Any, Any], decision: str) -> None:
-        """Decide on going live by the command, once the run asks, while somebody watches it."""
-
-        async def asks() -> bool:
-            return bool((await run.query("progress"))["stage"] == "awaiting_approval")
-
-        await until(asks)
+        """Approve or reject with the command once the run asks, while somebody else watches the run."""
+        await until_asked(run)
         watching = asyncio.create_task(asyncio.to_thread(main, ["watch", run.id]))
         assert await asyncio.to_thread(main, [decision, run.id, "--approver", DANA]) == 0
         await watching
 
-    async def fails(self, name: str, workflow: str, start: dict[str, Any]) -> str:
-        """Play a run that fails; answers with the type of its error."""
+    async def failure(self, name: str, workflow: str, start: dict[str, Any]) -> str:
+        """Run a workflow that fails, and return the type of its error."""
         run = await self.start(name, workflow, start)
         with pytest.raises(WorkflowFailureError) as failed:
             await run.result()
@@ -145,7 +144,7 @@ class Stage:
         return str(failed.value.cause.type)
 
 
-async def test_no_secret_is_anywhere_but_where_it_has_to_be(
+async def test_secrets_are_only_where_they_are_needed(
     api: Api,
     programs: Programs,
     marketplace_url: str,
@@ -196,19 +195,19 @@ async def test_no_secret_is_anywhere_but_where_it_has_to_be(
                 "LOG_FORMAT": "json" if api.name == "cloud-partner" else "text",
             },
         )
-        await until_working(worker)
+        await worker.until_working()
         stage = Stage(api, outside, marketplace_url, client)
         summary = tmp_path / "summary.md"
         await play(stage, summary)
         sealed, opened = await histories(client, codec)
         places = [
             *stage.places,
-            *[place async for place in sights(client)],
+            *[place async for place in shown_by_temporal(client)],
             ("what the command writes", "".join(capsys.readouterr()).encode()),
             ("the summary of a pipeline", summary.read_bytes()),
             ("/metrics", await read(f"http://127.0.0.1:{metrics}/metrics")),
         ]
-        assert await asyncio.to_thread(worker.stop) == 0  # what is left of the spans is sent then
+        assert await asyncio.to_thread(worker.stop) == 0  # which sends the remaining spans
         places.append(("the worker's log", worker.said().encode()))
         places += [("a notification", f"{each.headers}\n".encode() + each.body) for each in outside.of(WEBHOOK)]
         places += [("spans", each.body) for each in outside.of(TRACES)]
@@ -218,16 +217,17 @@ async def test_no_secret_is_anywhere_but_where_it_has_to_be(
 
     assert found(secrets, places) == set()
     assert found(secrets, in_history(sealed)) == set()
-    # Without PAYLOAD_ENCRYPTION_KEYS a history is as this one is decrypted: what a person signed is in inputs.
+    # The decrypted histories are what Temporal keeps where PAYLOAD_ENCRYPTION_KEYS is unset. There, inputs show
+    # what a person signed.
     assert {secret for secret, _ in found(secrets, in_history(opened))} == OF_INPUTS
     assert found(secrets, in_history(without_inputs(opened))) == set()
 
 
 async def play(stage: Stage, summary: Path) -> None:
-    """Play runs that end well and badly, in many ways."""
+    """Play runs that succeed and runs that fail in many ways."""
     one = await stage.publisher("one")
     nothing = {"publisher_id": one.name, "offer_id": one.name}
-    assert await stage.fails("no-token", "CheckLastOperationStatus", nothing) == "NotAuthorized"
+    assert await stage.failure("no-token", "CheckLastOperationStatus", nothing) == "NotAuthorized"
     stage.outside.entra_refuses = False
 
     async with asyncio.TaskGroup() as group:
@@ -250,9 +250,9 @@ async def release(stage: Stage, one: Publisher) -> None:
     created = await stage.start("creation", "CreateOfferAndPublish", stage.creation(one))
     assert (await created.result())["outcome"] == "preview"
     expired = stage.images(one, SIGNATURE_LAST.format(EXPIRED).replace("2199", "2024"))
-    assert await stage.fails("expired", "UpdateOfferAndPublish", expired) == "InvalidInput"
+    assert await stage.failure("expired", "UpdateOfferAndPublish", expired) == "InvalidInput"
     mistyped = stage.images(one, SAS, version=f"{vhd('4.3.0')}?{SIGNATURE_LAST.format(ASTRAY)}")
-    assert await stage.fails("mistyped", "UpdateOfferAndPublish", mistyped) == "InvalidInput"
+    assert await stage.failure("mistyped", "UpdateOfferAndPublish", mistyped) == "InvalidInput"
 
     disks = [
         {"lun": 0, "vhd_url": f"{vhd('4.3.0-data')}?{SIGNATURE_BETWEEN.format(DATA_DISK)}"},
@@ -270,40 +270,40 @@ async def release(stage: Stage, one: Publisher) -> None:
 
     other = f"{vhd('other')}?{SIGNATURE_FIRST.format(OTHER_DISK).replace('sig=', 'SIG=')}"
     conflict = stage.images(one, SAS, os_vhd_url=other, data_disks=disks)
-    assert await stage.fails("conflict", "UpdateOfferAndPublish", conflict) == "VersionConflict"
+    assert await stage.failure("conflict", "UpdateOfferAndPublish", conflict) == "VersionConflict"
 
 
 async def fail_at_certification(stage: Stage) -> None:
-    """Let certification fail, with words that quote a signature."""
+    """Let certification fail with a message that quotes a signature."""
     publisher = await stage.publisher("uncertified")
     quoted = f"<p>Cannot read <a>{vhd('4.2.0')}?{SIGNATURE_LAST.format(QUOTED)}</a></p>"
     await publisher.control("PUT", "steps/displaycertify", {"outcome": "fail", "messages": [quoted]})
-    failed = await stage.fails("uncertified", "CreateOfferAndPublish", stage.creation(publisher))
+    failed = await stage.failure("uncertified", "CreateOfferAndPublish", stage.creation(publisher))
     assert failed == "PublishFailed"
 
 
 async def refuse_the_token(stage: Stage) -> None:
-    """Refuse the worker's token, and repeat it."""
+    """Refuse the worker's token with an answer that repeats it."""
     publisher = await stage.publisher("unauthorized")
     stage.outside.hostile[publisher.name] = lambda request, body: echo(401, request, body)
-    failed = await stage.fails("unauthorized", "CreateOfferAndPublish", stage.creation(publisher))
+    failed = await stage.failure("unauthorized", "CreateOfferAndPublish", stage.creation(publisher))
     assert failed == "NotAuthorized"
 
 
 async def refuse_the_offer(stage: Stage) -> None:
-    """Refuse what is written, and repeat all of it."""
+    """Refuse every write with an answer that repeats it."""
     publisher = await stage.publisher("refused")
 
     def refuse(request: web.Request, body: str) -> web.Response | None:
         return echo(422, request, body) if request.method in {"PUT", "POST"} else None
 
     stage.outside.hostile[publisher.name] = refuse
-    failed = await stage.fails("refused", "CreateOfferAndPublish", stage.creation(publisher))
+    failed = await stage.failure("refused", "CreateOfferAndPublish", stage.creation(publisher))
     assert failed == "ValidationFailed"
 
 
 async def answer_nonsense(stage: Stage) -> None:
-    """Answer what nobody can read, with secrets in it."""
+    """Answer with nonsense that contains secrets."""
     publisher = await stage.publisher("nonsense")
     answered: list[str] = []
 
@@ -313,29 +313,25 @@ async def answer_nonsense(stage: Stage) -> None:
 
     stage.outside.hostile[publisher.name] = ramble
     run = await stage.start("nonsense", "CreateOfferAndPublish", stage.creation(publisher))
-    await until(lambda: len(answered) > 1)
+    await until(lambda: len(answered) > 1, "the worker tries again after an answer that it cannot read")
 
     async def shows_why() -> bool:
-        writes = (await lease(stage.client, publisher.name, publisher.name).describe()).raw_description
+        writes = (await lease_of(stage.client, publisher.name, publisher.name).describe()).raw_description
         return NONSENSE in writes.SerializeToString()
 
-    await until(shows_why)
-    stage.places += [place async for place in sights(stage.client)]
+    await until(shows_why, "the internal run shows why its activity is retried")
+    stage.places += [place async for place in shown_by_temporal(stage.client)]
     await run.cancel()
     with pytest.raises(WorkflowFailureError):
         await run.result()
 
 
 async def cancel(stage: Stage) -> None:
-    """Cancel a run whose publication goes on."""
+    """Cancel a run while it publishes."""
     publisher = await stage.publisher("canceled")
     await publisher.control("PUT", "steps/displaycertify", {"outcome": "never"})
     run = await stage.start("canceled", "CreateOfferAndPublish", stage.creation(publisher))
-
-    async def is_publishing() -> bool:
-        return bool((await run.query("progress"))["operation"])
-
-    await until(is_publishing)
+    await until_progress(run, lambda progress: progress.operation is not None)
     await run.cancel()
     with pytest.raises(WorkflowFailureError) as canceled:
         await run.result()
@@ -347,7 +343,7 @@ def echo(status: int, request: web.Request, body: str) -> web.Response:
 
 
 def repeated(request: web.Request, body: str) -> str:
-    """Return the secrets of a request, as a careless service might repeat them."""
+    """Return a message that repeats the secrets of a request, as a careless service might."""
     authorization = request.headers["Authorization"]
     signed = re.findall(r'https://[^"]+sig=[^"]+', body, re.IGNORECASE)
     return f"Not with {authorization} ({authorization.split()[1]}): {' '.join(signed[:2])} {body[:100]}"
@@ -363,7 +359,7 @@ Event: TypeAlias = tuple[str, HistoryEvent]
 
 
 async def histories(client: Client, codec: EncryptionCodec) -> tuple[Sequence[Event], Sequence[Event]]:
-    """Return all events of all runs, as they are kept and decrypted."""
+    """Return all events of all runs, as Temporal keeps them and decrypted."""
     sealed = [
         (run.workflow_type, event)
         async for run in client.list_workflows()
@@ -378,7 +374,7 @@ async def histories(client: Client, codec: EncryptionCodec) -> tuple[Sequence[Ev
 
 
 async def decrypt(message: Message, codec: EncryptionCodec) -> None:
-    """Decrypt the payloads within a message, where they are."""
+    """Decrypt the payloads in a message in place."""
     if isinstance(message, Payload):
         [plain] = await codec.decode([message])
         message.CopyFrom(plain)
@@ -394,8 +390,8 @@ async def decrypt(message: Message, codec: EncryptionCodec) -> None:
             await decrypt(part, codec)
 
 
-async def sights(client: Client) -> AsyncIterator[Place]:
-    """Yield what Temporal shows of each run beside its history."""
+async def shown_by_temporal(client: Client) -> AsyncIterator[Place]:
+    """Yield what Temporal shows about each run besides its history."""
     async for run in client.list_workflows():
         handle = client.get_workflow_handle(run.id, run_id=run.run_id)
         yield "the list of runs", run.raw_info.SerializeToString()
@@ -410,7 +406,7 @@ def in_history(events: Iterable[Event]) -> list[Place]:
 
 
 def without_inputs(events: Sequence[Event]) -> Iterator[Event]:
-    """Yield the events without the inputs of runs, of their children, and of the activities that edit."""
+    """Yield the events without the inputs of workflows, child workflows and the activities in `EDITS`."""
     for workflow, event in events:
         copy = HistoryEvent.FromString(event.SerializeToString())
         match copy.WhichOneof("attributes"):
@@ -426,19 +422,19 @@ def without_inputs(events: Sequence[Event]) -> Iterator[Event]:
 
 
 def event_of(event: Event) -> str:
-    """Name the kind of an event."""
+    """Return the type of an event with its workflow and activity."""
     kind = EventType.Name(event[1].event_type).removeprefix("EVENT_TYPE_")
     activity = event[1].activity_task_scheduled_event_attributes.activity_type.name
     return f"{kind} of {event[0]}{f' ({activity})' if activity else ''}"
 
 
 def found(secrets: Mapping[str, str], places: Sequence[Place]) -> set[tuple[str, str]]:
-    """Return which secrets are where."""
+    """Return each secret that was found, with the place that shows it."""
     return {(name, place) for place, text in places for name, secret in secrets.items() if secret.encode() in text}
 
 
 def planted_and_used(outside: Outside, wire: Wire, sealed: Sequence[Event]) -> Mapping[str, str]:
-    """Return the secrets by name; each was used for what it is for."""
+    """Return the secrets by name, having checked that each was used for its purpose."""
     heads = b"".join(outside.heads)
     basic = base64.b64encode(f"release:{PROXY_PASSWORD}".encode()).decode()
     assert heads.count(b"\r\n\r\n") == heads.count(f"Proxy-Authorization: Basic {basic}\r\n".encode())
@@ -466,7 +462,7 @@ def planted_and_used(outside: Outside, wire: Wire, sealed: Sequence[Event]) -> M
     assert QUOTED in answered
     assert any(token in answered for token in tokens)
     signatures = re.findall(r"[?&]sig=([^&\"]+)", (sent + answered).replace("\\u0026", "&"))
-    # Of each, what is written the same however it is encoded.
+    # The longest part of each signature that no encoding changes.
     parts = {max(re.findall(r"[A-Za-z0-9]+", unquote(signature)), key=len) for signature in signatures}
     made = {f"signature {part}": part for part in parts if len(part) > SHORTEST_PART and "PLANTED" not in part}
     assert made
@@ -490,7 +486,7 @@ def signature_of(body: bytes) -> str:
 
 
 def assert_worth_reading(stage: Stage, places: Sequence[Place]) -> None:
-    """Make sure that each place shows what it is there for."""
+    """Check that each place shows what it is there for, so that searching it proves something."""
     shown: dict[str, bytes] = {}
     for place, text in places:
         shown[place] = shown.get(place, b"") + text

@@ -1,12 +1,12 @@
-"""TLS to Temporal: the worker's variables against a proxy that ends TLS, as a load balancer does."""
+"""TLS to Temporal: the worker's variables are tried on a proxy that ends TLS, as a load balancer does."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.harness.programs import Program, Programs
 from tests.harness.tls import Certificate, TlsProxy, certificate
-from tests.process.processes import Program, Programs, until_working
 
 MARKETPLACE = "http://127.0.0.1:1"
 
@@ -23,7 +23,7 @@ def authority(folder: Path) -> Certificate:
 
 @pytest.fixture(scope="module")
 def stranger(folder: Path) -> Certificate:
-    """Another authority, which neither side trusts."""
+    """An authority that neither side trusts."""
     return certificate(folder, "stranger")
 
 
@@ -51,34 +51,36 @@ def showing(client: Certificate) -> dict[str, str]:
 
 
 def refused(worker: Program) -> str:
-    """Return the one line that a worker ends with whose configuration is wrong."""
+    """Wait for a worker to end because of a wrong setting, and return what it says about it."""
     assert worker.ended(within=20) == 2, worker.said()
     assert worker.said().count("\n") == 1
     assert worker.said().startswith("Wrong configuration: ")
     return worker.said().removeprefix("Wrong configuration: ")
 
 
-async def test_a_worker_works_through_tls_and_sends_an_api_key_there(
+async def test_a_worker_connects_with_tls_and_an_api_key(
     programs: Programs, tls: TlsProxy, authority: Certificate
 ) -> None:
     worker = programs.worker(tls.address, MARKETPLACE, "tls", TEMPORAL_API_KEY="hunter2", **trusting(authority))
-    await until_working(worker)
+    await worker.until_working()
 
     assert worker.stop() == 0
     assert "hunter2" not in worker.said()
 
 
-async def test_a_worker_with_the_right_client_certificate_works(
+async def test_a_worker_connects_with_a_client_certificate(
     programs: Programs, mutual_tls: TlsProxy, authority: Certificate, folder: Path
 ) -> None:
     own = showing(certificate(folder, "client", authority))
     worker = programs.worker(mutual_tls.address, MARKETPLACE, "mtls", **trusting(authority), **own)
-    await until_working(worker)
+    await worker.until_working()
 
     assert worker.stop() == 0
 
 
-def test_a_server_of_another_authority_is_refused(programs: Programs, tls: TlsProxy, stranger: Certificate) -> None:
+def test_a_server_certificate_of_an_untrusted_authority_ends_the_worker(
+    programs: Programs, tls: TlsProxy, stranger: Certificate
+) -> None:
     said = refused(programs.worker(tls.address, MARKETPLACE, "tls", **trusting(stranger)))
 
     assert said.startswith("TEMPORAL_TLS_SERVER_CA_CERT_PATH: the certificate of the server at ")
@@ -86,7 +88,7 @@ def test_a_server_of_another_authority_is_refused(programs: Programs, tls: TlsPr
     assert "is not trusted (UnknownIssuer). Set it to the certificate of the authority" in said
 
 
-def test_a_client_certificate_of_another_authority_is_refused(
+def test_a_client_certificate_of_an_untrusted_authority_ends_the_worker(
     programs: Programs, mutual_tls: TlsProxy, authority: Certificate, stranger: Certificate, folder: Path
 ) -> None:
     foreign = showing(certificate(folder, "foreign", stranger))
@@ -96,7 +98,7 @@ def test_a_client_certificate_of_another_authority_is_refused(
     assert f"{mutual_tls.address} refused the client certificate (UnknownCA). Set them to a certificate" in said
 
 
-def test_a_missing_client_certificate_is_asked_for(
+def test_a_missing_client_certificate_ends_the_worker(
     programs: Programs, mutual_tls: TlsProxy, authority: Certificate
 ) -> None:
     said = refused(programs.worker(mutual_tls.address, MARKETPLACE, "mtls", **trusting(authority)))

@@ -1,11 +1,11 @@
-"""Runs that an older version of the worker began are finished by the worker of today.
+"""The worker of today finishes the runs that an older worker began.
 
-A run takes weeks, so what counts is the oldest worker that may have begun one: that of the commit `OLDEST`. A worker
-that finishes its runs finishes those of the commits between, as long as these changed no commands but under
-``workflow.patched``. Both run on the packages and the sandbox of today. ``BEFORE=HEAD~1 python -m pytest
+A run takes weeks, so the oldest worker that may have begun one counts: that of the commit `OLDEST`. A worker that
+finishes its runs also finishes the runs of every commit between, as long as those changed commands only under
+``workflow.patched``. Both workers run on today's packages and sandbox. ``BEFORE=HEAD~1 python -m pytest
 tests/process/test_upgrade.py`` compares with any other commit.
 
-A commit that drops a package which the oldest worker imports has to keep it for this test.
+A commit that drops a package which the oldest worker imports must keep it installed for this test.
 """
 
 import asyncio
@@ -20,9 +20,7 @@ from typing import Any, TypeAlias
 
 import httpx
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState, WorkflowTaskFailedCause
-from temporalio.api.workflowservice.v1 import ResetActivityRequest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
@@ -30,11 +28,13 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.apis.cloud_partner import CloudPartner
 from tests.desk import Desk, Recorder, Run
-from tests.process.processes import Programs, lease, until, until_working, worker_environment
+from tests.harness.programs import Programs, worker_environment
+from tests.harness.runs import lease_of, reset_activity, until_failed_once
+from tests.harness.waiting import until
 
 PROJECT = Path(__file__).parents[2]
 OLDEST = "713ebc58545d020f11478f06802fedb2100c617a"
-"""The commit whose runs the worker of today has to finish."""
+"""The commit whose runs the worker of today must finish."""
 
 NONE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
 CAME_TOO_LATE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
@@ -46,7 +46,7 @@ KEYS = {"AZURE_STORAGE_ACCOUNT_KEYS": "fabrikamimages=aW52ZW50ZWQ="}
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Check out the project as it was into a separate folder."""
+    """Return a folder with the project as it was in the older commit."""
     if not (PROJECT / ".git").exists():
         pytest.skip("there is no older version to begin runs with: this is not a git clone")
     revision = os.environ.get("BEFORE", OLDEST)
@@ -60,67 +60,44 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def git(*words: str) -> str:
-    """Ask git about the project."""
+    """Run a git command in the project, and return its output."""
     return subprocess.run(["git", *words], cwd=PROJECT, check=True, capture_output=True, text=True).stdout.strip()
 
 
-# The places where a run waits. Each brings a run there, yields it, and after the worker was replaced brings it to its
-# end.
+# Places where a run waits while its worker is replaced. Each starts a run, yields it once it waits, and then lets it
+# finish.
 
 Place: TypeAlias = Callable[[Desk], AsyncGenerator[Run]]
 PLACES: list[Place] = []
 
 
 def place(waits: Place) -> Place:
-    """Keep a place."""
+    """Add a place to `PLACES`."""
     PLACES.append(waits)
     return waits
 
 
-async def until_it(run: Run, is_there: Callable[[dict[str, Any]], bool]) -> None:
-    """Wait until the run's progress is as wanted."""
+async def until_progress(run: Run, ready: Callable[[dict[str, Any]], bool]) -> None:
+    """Wait until the progress of a run is as wanted. It is read as JSON, for either version may answer."""
 
-    async def asked() -> bool:
-        await asyncio.sleep(0.2)  # each question costs the worker
+    async def is_ready() -> bool:
+        await asyncio.sleep(0.2)  # every query takes the worker's time
         try:
-            return is_there(await run.query("progress"))
+            return ready(await run.query("progress"))
         except RPCError:  # on a busy machine a worker that has just started answers late
             return False
 
-    await until(asked)
+    await until(is_ready, f"the progress of {run.id} is what the test waits for")
 
 
 async def until_followed(run: Run) -> None:
-    """Wait until an operation's steps have been seen."""
-    await until_it(run, lambda progress: bool(progress["steps"]))
-
-
-async def until_refused(run: Run, activity: str) -> None:
-    """Wait until an activity of a run has been refused and is to be tried again much later."""
-
-    async def is_to_be_tried_again() -> bool:
-        try:
-            pending = (await run.describe()).raw_description.pending_activities
-        except RPCError:  # there is no such run yet
-            return False
-        return any(each.activity_type.name == activity and each.HasField("last_failure") for each in pending)
-
-    await until(is_to_be_tried_again)
-
-
-async def try_again(desk: Desk, run: Run, activity: str) -> None:
-    """Let an activity of a run be tried again now, as ``temporal activity reset`` does."""
-    client = desk.temporal.client
-    await client.workflow_service.reset_activity(
-        ResetActivityRequest(
-            namespace=client.namespace, execution=WorkflowExecution(workflow_id=run.id), type=activity
-        )
-    )
+    """Wait until a run has seen the steps of an operation."""
+    await until_progress(run, lambda progress: bool(progress["steps"]))
 
 
 async def until_asked(run: Run) -> None:
-    """Wait until approval is asked for."""
-    await until_it(run, lambda progress: bool(progress["stage"] == "awaiting_approval"))
+    """Wait until a run asks for approval."""
+    await until_progress(run, lambda progress: bool(progress["stage"] == "awaiting_approval"))
 
 
 @place
@@ -139,20 +116,20 @@ async def publish_answer_was_lost(desk: Desk) -> AsyncGenerator[Run]:
     await desk.fault("publish", REFUSED | {"kind": "respond_after"})
     run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0", **LOOKS))
 
-    await until_refused(run, "publish")
+    await until_failed_once(run, "publish")
     yield run
-    await try_again(desk, run, "publish")
+    await reset_activity(desk.temporal.client, run, "publish")
     assert (await run.result()).outcome == "preview"
     assert await desk.effects("publish") == 1
 
 
 @place
-async def creation_is_to_be_put_again(desk: Desk) -> AsyncGenerator[Run]:
+async def creation_retries_its_write(desk: Desk) -> AsyncGenerator[Run]:
     await desk.fault("put_offer", REFUSED)
     run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0", **LOOKS))
-    await until_refused(lease(desk.temporal.client, desk.publisher), "put_offer")
+    await until_failed_once(lease_of(desk.temporal.client, desk.publisher), "put_offer")
     yield run
-    await try_again(desk, lease(desk.temporal.client, desk.publisher), "put_offer")
+    await reset_activity(desk.temporal.client, lease_of(desk.temporal.client, desk.publisher), "put_offer")
     assert (await run.result()).outcome == "preview"
     assert await desk.effects("put_offer") == 1
 
@@ -163,11 +140,11 @@ async def update_waits_for_another_writer(desk: Desk) -> AsyncGenerator[Run]:
     await desk.switch(etag_on_get=False, etag_on_put=False)
     await desk.fault("put_offer", REFUSED)
     other = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1", **LOOKS))
-    await until_refused(lease(desk.temporal.client, desk.publisher), "edit_images")
+    await until_failed_once(lease_of(desk.temporal.client, desk.publisher), "edit_images")
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.2", **LOOKS))
-    await until_it(run, lambda progress: "another run that is writing" in str(progress["waiting_for"]))
+    await until_progress(run, lambda progress: "another run that is writing" in str(progress["waiting_for"]))
     yield run
-    await try_again(desk, lease(desk.temporal.client, desk.publisher), "edit_images")
+    await reset_activity(desk.temporal.client, lease_of(desk.temporal.client, desk.publisher), "edit_images")
     assert [(await each.result()).outcome for each in (other, run)] == ["preview", "preview"]
     assert await desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.2"]
 
@@ -194,7 +171,7 @@ async def update_is_being_cancelled(desk: Desk) -> AsyncGenerator[Run]:
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1", **LOOKS))
     await until_followed(run)
     await run.cancel()
-    await until_it(run, lambda progress: "asks again" in str(progress["notes"]))
+    await until_progress(run, lambda progress: "asks again" in str(progress["notes"]))
     yield run
     await desk.step("displaycertify")
     await is_cancelled(run)
@@ -266,7 +243,7 @@ async def check_follows(desk: Desk) -> AsyncGenerator[Run]:
 
 
 async def is_cancelled(run: Run) -> None:
-    """Wait until the run has ended as cancelled."""
+    """Wait until a run has ended as cancelled."""
     with pytest.raises(WorkflowFailureError) as ended:
         await run.result()
     assert isinstance(ended.value.cause, CancelledError)
@@ -281,7 +258,7 @@ async def is_cancelled(run: Run) -> None:
     ],
     ids=["stopped", "killed"],
 )
-async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_today(
+async def test_the_worker_of_today_finishes_the_runs_of_an_older_worker(
     end: signal.Signals,
     places: list[Place],
     older: Path,
@@ -293,7 +270,7 @@ async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_tod
     queue = f"upgrade-{end.name.lower()}"
     environment = worker_environment(address, marketplace_url, queue) | KEYS
     before = programs.python("-m", "worker", environment=environment, folder=older)
-    await until_working(before)
+    await before.until_working()
     async with httpx.AsyncClient() as http:
         temporal = WorkflowEnvironment.from_client(client)
         stays = [
@@ -312,8 +289,8 @@ async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_tod
             for number, waits in enumerate(places)
         ]
         runs = await asyncio.gather(*(anext(each) for each in stays))
-        # Temporal waits 20 s for the heartbeat of a worker that was killed in an activity.
-        await until(lambda: nothing_is_in_flight(client, queue))
+        # Otherwise the test would wait 20 s for the heartbeat timeout of an activity whose worker was killed.
+        await until(lambda: nothing_is_in_flight(client, queue), "all runs wait, and no activity runs")
         assert before.stop(end) == (0 if end is signal.SIGTERM else -end)
         now = programs.python("-m", "worker", environment=environment)
         async with asyncio.TaskGroup() as group:
@@ -329,7 +306,7 @@ async def test_runs_that_an_older_worker_began_are_finished_by_the_worker_of_tod
 
 
 async def nothing_is_in_flight(client: Client, queue: str) -> bool:
-    """Return whether the worker waits, like all of its runs."""
+    """Return whether all runs of a task queue wait, with no task at a worker."""
     async for run in client.list_workflows(f'TaskQueue="{queue}" AND ExecutionStatus="Running"'):
         described = (await client.get_workflow_handle(run.id).describe()).raw_description
         started = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
@@ -341,7 +318,7 @@ async def nothing_is_in_flight(client: Client, queue: str) -> bool:
 
 
 async def watch(client: Client, queue: str) -> None:
-    """Check that no workflow task of any run fails: one that does is tried for ever, and the run stands still."""
+    """Check that no workflow task fails. Temporal retries a failed one for ever, and its run stands still."""
     while True:
         await asyncio.sleep(2)
         async for run in client.list_workflows(f'TaskQueue="{queue}" AND ExecutionStatus="Running"'):
@@ -349,6 +326,6 @@ async def watch(client: Client, queue: str) -> None:
             for event in history.events:
                 failed = event.workflow_task_failed_event_attributes
                 assert failed.cause in {NONE, CAME_TOO_LATE}, (
-                    f"the worker of today cannot go on with {run.id}: {failed.failure.message} Put the change of its"
-                    " commands under workflow.patched, or do as the beginning of this file says"
+                    f"the worker of today cannot continue {run.id}: {failed.failure.message} Put the change of its"
+                    " commands under workflow.patched"
                 )

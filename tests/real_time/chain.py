@@ -3,7 +3,7 @@
 from temporalio.client import WorkflowHistory
 
 from tests.desk import Desk, Run
-from tests.process.processes import until
+from tests.harness.waiting import until
 
 
 async def histories(desk: Desk, run: Run) -> list[WorkflowHistory]:
@@ -17,11 +17,11 @@ async def histories(desk: Desk, run: Run) -> list[WorkflowHistory]:
 
 
 async def until_continued(run: Run, times: int = 1) -> None:
-    """Wait until the publication has gone on with a new history so many times."""
+    """Wait until a run has continued as new, once or more times from now on."""
     for _ in range(times):
         before = (await run.describe()).run_id
 
         async def continued(before: str = before) -> bool:
             return (await run.describe()).run_id != before
 
-        await until(continued, within=30)
+        await until(continued, f"{run.id} continues as new", seconds=30)

@@ -7,7 +7,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import CancelledError
 
 from tests.desk import Run, progress_of
-from tests.process.processes import in_flight, until
+from tests.harness.runs import until_followed, until_in_flight, until_requested
 from tests.real_time.held_desk import HeldDesk
 from workflows.messages import Progress
 from workflows.search_attributes import PUBLISH_STAGE
@@ -35,7 +35,7 @@ async def test_while_the_offer_is_surveyed(held_desk: HeldDesk, workflow: str) -
     await held_desk.live("4.2.0")
     await held_desk.fault("list_operations", REFUSED, times=-1)
     run = await held_desk.start(workflow, held_desk.images("4.2.1"))
-    await held_desk.until_requested("list_operations")
+    await until_requested(held_desk, "list_operations")
     await cancelled(run)
 
     assert await held_desk.effects("cancel") == 0
@@ -46,7 +46,7 @@ async def test_while_the_draft_is_edited(held_desk: HeldDesk) -> None:
     await held_desk.live("4.2.0")
     await held_desk.fault("put_offer", REFUSED, times=-1)
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_requested("put_offer", times=2)
+    await until_requested(held_desk, "put_offer", times=2)
     await cancelled(run)
 
     assert await held_desk.operations() == [("publish", None), ("goLive", None)]
@@ -57,7 +57,7 @@ async def test_while_the_offer_is_put(held_desk: HeldDesk) -> None:
     await held_desk.switch()
     await held_desk.fault("put_offer", REFUSED, times=-1)
     run = await held_desk.start("CreateOfferAndPublish", held_desk.create("4.2.0"))
-    await held_desk.until_requested("put_offer")
+    await until_requested(held_desk, "put_offer")
     await cancelled(run)
     assert await held_desk.effects("put_offer") == 0
 
@@ -66,7 +66,7 @@ async def test_while_the_publish_request_is_refused_there_is_nothing_to_take_bac
     await held_desk.live("4.2.0")
     await held_desk.fault("publish", REFUSED, times=-1)
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_requested("publish", times=2)
+    await until_requested(held_desk, "publish", times=2)
     await cancelled(run)
 
     assert await held_desk.effects("cancel") == 0
@@ -78,7 +78,7 @@ async def test_an_operation_whose_answer_was_lost_is_cancelled_too(held_desk: He
     await held_desk.live("4.2.0")
     await held_desk.fault("publish", {"kind": "drop", "when": "after"})
     run = await held_desk.start(workflow, held_desk.images("4.2.1"))
-    await held_desk.until_requested("publish", times=2)
+    await until_requested(held_desk, "publish", times=2)
     await held_desk.fault("list_operations", REFUSED, times=2)
     await cancelled(run)
 
@@ -95,9 +95,9 @@ async def test_while_the_publish_is_followed(held_desk: HeldDesk, workflow: str,
         await held_desk.live("4.2.0")
         start = held_desk.images("4.2.1")
     run = await held_desk.start(workflow, start)
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await run.cancel()
-    await held_desk.until_requested("cancel")
+    await until_requested(held_desk, "cancel")
     if cancel_async:
         await held_desk.let_publish()
     await ends_as_cancelled(run)
@@ -111,8 +111,8 @@ async def test_while_the_publish_is_followed(held_desk: HeldDesk, workflow: str,
 async def test_a_publish_of_a_run_that_has_continued_as_new_is_cancelled_too(held_desk: HeldDesk) -> None:
     await held_desk.live("4.2.0")
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_followed(run)
-    await held_desk.until_requested("look", times=8)
+    await until_followed(run)
+    await until_requested(held_desk, "look", times=8)
     described = await run.describe()
     assert described.run_id != described.raw_description.workflow_execution_info.first_run_id
     await cancelled(run)
@@ -130,7 +130,7 @@ async def test_the_preview_that_the_run_published_is_taken_back_while_it_waits(
     await held_desk.switch(step_durations=dict.fromkeys(steps, seconds))
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1"))
     if seconds:
-        await held_desk.until_followed(run)
+        await until_followed(run)
         await held_desk.let_publish()
     await held_desk.until_asked(run)
     await cancelled(run)
@@ -144,11 +144,11 @@ async def test_a_decision_on_a_run_that_is_being_cancelled_is_refused(held_desk:
     await held_desk.live("4.2.0")
     await held_desk.switch(cancel_async=True, cancel_seconds=3600)
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await held_desk.let_publish()
     await held_desk.until_asked(run)
     await run.cancel()
-    await held_desk.until_requested("cancel")
+    await until_requested(held_desk, "cancel")
 
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await run.execute_update("decide_go_live", {"approve": True, "approver": "dana"})
@@ -172,7 +172,7 @@ async def test_a_preview_whose_operation_sign_off_ended_is_taken_back_and_not_wa
     await held_desk.switch(sign_off_by="operation_completed")
     await held_desk.preview("4.2.0")
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1", deadline="PT20S"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await held_desk.let_publish()
     await held_desk.until_asked(run)
     if answer == "is lost":
@@ -201,7 +201,7 @@ async def test_a_publish_that_the_run_joined_is_left_alone(held_desk: HeldDesk, 
     await held_desk.put("4.2.0")
     await held_desk.publish()
     run = await held_desk.start(workflow, held_desk.images("4.2.0"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await cancelled(run)
 
     assert await held_desk.effects("cancel") == 0
@@ -212,7 +212,7 @@ async def test_somebody_elses_publish_that_the_run_waits_for_is_left_alone(held_
     await held_desk.put("4.2.0")
     await held_desk.publish()
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await cancelled(run)
 
     assert await held_desk.operations() == [("publish", None)]
@@ -229,9 +229,9 @@ async def test_while_somebody_elses_publish_is_being_cancelled_nothing_more_is_d
         await held_desk.fault("cancel", {"kind": "delay", "seconds": 1})
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.3.0", if_publishing="cancel"))
     if stage == "requested":
-        await until(lambda: in_flight(run, "cancel_operation"))
+        await until_in_flight(run, "cancel_operation")
     else:
-        await held_desk.until_followed(run)
+        await until_followed(run)
     await cancelled(run)
 
     assert await held_desk.effects("cancel") == 1
@@ -245,11 +245,11 @@ async def test_a_request_to_cancel_that_fails_fails_no_run_that_is_cancelled_mea
     await held_desk.fault("cancel", {"kind": "delay", "seconds": 0.5})
     await held_desk.fault("cancel", {"kind": "respond", "status": 422})
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.3.0", if_publishing="cancel"))
-    await until(lambda: in_flight(run, "cancel_operation"))
+    await until_in_flight(run, "cancel_operation")
     await cancelled(run)
 
     assert (await held_desk.operations())[-1] == ("publish", None)
-    assert held_desk.told(run) == []
+    assert held_desk.notified(run) == []
 
 
 async def test_only_the_follower_being_cancelled_takes_nothing_back(held_desk: HeldDesk) -> None:
@@ -257,7 +257,7 @@ async def test_only_the_follower_being_cancelled_takes_nothing_back(held_desk: H
     await held_desk.put("4.2.1")
     await held_desk.publish()
     run = await held_desk.start("CheckLastOperationStatus", held_desk.check())
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await cancelled(run)
 
     assert await held_desk.effects("cancel") == 0
@@ -270,7 +270,7 @@ async def test_where_only_a_preview_can_be_cancelled_it_is_waited_for(held_desk:
     await held_desk.live("4.2.0")
     await held_desk.switch(cancel_window="sign_off_only")
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await run.cancel()
     await held_desk.until(run, asks_again)
     await held_desk.let_publish()
@@ -283,7 +283,7 @@ async def test_where_a_preview_cannot_be_cancelled_any_more_it_stays(held_desk: 
     await held_desk.live("4.2.0")
     await held_desk.switch(cancel_window="before_sign_off")
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await held_desk.let_publish()
     await held_desk.until_asked(run)
     await cancelled(run)
@@ -298,10 +298,10 @@ async def test_once_go_live_was_requested_nothing_is_cancelled(held_desk: HeldDe
     if going == "requested":
         await held_desk.fault("go_live", {"kind": "respond_after", "status": 503})
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1", approval={"required": False}))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await held_desk.let_publish()
     if going == "requested":
-        await held_desk.until_requested("go_live", times=2)
+        await until_requested(held_desk, "go_live", times=2)
     else:
         await held_desk.until(run, lambda progress: progress.stage == "going_live" and bool(progress.steps))
     await cancelled(run)
@@ -331,7 +331,7 @@ async def test_a_cancel_that_fails_once_still_cancels_once(held_desk: HeldDesk, 
     await held_desk.preview("4.2.0")
     await held_desk.fault("cancel", action)
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await run.cancel()
     if action.get("status") == 409:  # a refusal: the next time to ask is when the preview waits
         await held_desk.until(run, asks_again)
@@ -369,7 +369,7 @@ async def test_a_cancelled_run_cancels_its_publish_once_and_the_next_run_publish
     await held_desk.until(run, is_ours)
 
     await run.cancel()
-    await held_desk.until_requested("cancel")
+    await until_requested(held_desk, "cancel")
     if switches.get("cancel_window") == "sign_off_only":
         await held_desk.until(run, asks_again)
     held_desk.clock.advance(2 * 3600)

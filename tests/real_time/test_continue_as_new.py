@@ -8,6 +8,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from tests.desk import Desk, Run, progress_of
+from tests.harness.runs import until_followed
 from tests.real_time.chain import until_continued
 from tests.real_time.held_desk import HeldDesk
 from tests.real_time.test_cancel import cancelled
@@ -26,7 +27,7 @@ async def test_a_whole_publication_goes_on_from_run_to_run(held_desk: HeldDesk) 
     await held_desk.live("1.0.0", "1.0.1", "1.0.2")
     wanted = held_desk.images("4.2.1", max_versions_per_plan=3, when_full="remove_oldest", **APPROVERS)
     run = await held_desk.start("ValidateAndGoLive", wanted)
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await until_continued(run)
     await held_desk.let_publish()
     await held_desk.until(run, lambda progress: progress.stage == "awaiting_approval")
@@ -40,7 +41,7 @@ async def test_a_whole_publication_goes_on_from_run_to_run(held_desk: HeldDesk) 
     assert [image.version for image in result.removed] == ["1.0.0"]
     assert await held_desk.versions("Production") == ["1.0.1", "1.0.2", "4.2.1"]
     assert (await held_desk.effects("publish"), await held_desk.effects("go_live")) == (2, 2)
-    assert held_desk.told(run) == ["awaiting_approval", "live"]
+    assert held_desk.notified(run) == ["awaiting_approval", "live"]
 
 
 @pytest.mark.parametrize("if_publishing", ["wait", "cancel"])
@@ -49,7 +50,7 @@ async def test_somebody_elses_operation_is_followed_from_run_to_run(held_desk: H
     await held_desk.switch(cancel_async=True, cancel_seconds=600)
     await held_desk.stranger("edit", "publish", version="4.2.1")
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.3.0", if_publishing=if_publishing))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await until_continued(run)
     await held_desk.let_publish()
     await held_desk.until(run, lambda progress: progress.operation is not None and progress.operation.ours)
@@ -74,7 +75,7 @@ async def test_a_slot_that_lags_is_waited_for_from_run_to_run(real_desk: Desk) -
 async def test_the_decision_before_the_preview_holds_in_the_runs_that_follow(held_desk: HeldDesk) -> None:
     await held_desk.live("4.2.0")
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1", **APPROVERS))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await run.execute_update("decide_go_live", DANA)
     await until_continued(run)
     await held_desk.let_publish()
@@ -83,7 +84,7 @@ async def test_the_decision_before_the_preview_holds_in_the_runs_that_follow(hel
     result = await run.result()
 
     assert (result.outcome, result.approved_by) == ("live", "dana")
-    assert held_desk.told(run) == ["live"]
+    assert held_desk.notified(run) == ["live"]
 
 
 async def test_a_flood_of_signals_loses_neither_the_decision_nor_the_question(held_desk: HeldDesk) -> None:
@@ -108,7 +109,7 @@ async def test_a_flood_of_signals_loses_neither_the_decision_nor_the_question(he
         f"an approval was ignored: mallory {round_} is not among those who may decide on going live: dana"
         for round_ in range(10)
     ]
-    assert held_desk.told(run) == ["awaiting_approval", "live"]
+    assert held_desk.notified(run) == ["awaiting_approval", "live"]
     assert await held_desk.effects("go_live") == 1
 
 
@@ -131,7 +132,7 @@ async def test_a_cancellation_around_that_moment_takes_the_publish_back(held_des
     await held_desk.live("4.2.0")
     for number in range(5):
         run = await held_desk.start("UpdateOfferAndPublish", held_desk.images(f"4.3.{number}"))
-        await held_desk.until_followed(run)
+        await until_followed(run)
         await until_continued(run)
         await asyncio.sleep(number * 0.05)
         await cancelled(run)
@@ -145,7 +146,7 @@ async def test_a_look_that_is_asked_for_around_that_moment_comes_once(held_desk:
     await held_desk.live("4.2.0")
     seldom = {"min_interval": "PT1H", "max_interval": "PT1H"}
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1", polling=seldom))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     for _ in range(30):
         await run.signal("check_now")
     await held_desk.let_publish()

@@ -17,7 +17,8 @@ from marketplace.http.credentials import FixedToken
 from marketplace.http.pace import Pace
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.desk import Run
-from tests.process.processes import until
+from tests.harness.runs import pending
+from tests.harness.waiting import until
 from worker import sharing
 from worker.registration import data_converter, worker
 
@@ -42,7 +43,7 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
                 for number, publisher in enumerate(GREEDY + SMALL)
             ]
             for run in runs:
-                await until(partial(_waits, run))
+                await until(partial(_waits, run), f"{run.id} has one pending activity")
         async with worker(client, "fair", marketplace, requests_per_second=1):
             await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
 
@@ -52,7 +53,7 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
 
 
 async def _waits(run: Run) -> bool:
-    return len((await run.describe()).raw_description.pending_activities) == 1
+    return len(await pending(run, "look")) == 1
 
 
 async def test_workers_share_what_the_marketplace_allows(
@@ -70,7 +71,7 @@ async def test_workers_share_what_the_marketplace_allows(
 
     pace = Pace(4)
     async with worker(one, "shared", nobody), worker(other, "shared", nobody):
-        await until(both_are_seen)
+        await until(both_are_seen, "both workers are counted")
         sharing_it = asyncio.create_task(sharing.share(pace, one, "shared"))
         async with asyncio.timeout(10), pace.turn(), pace.turn():
             with pytest.raises(TimeoutError):

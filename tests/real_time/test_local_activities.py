@@ -8,7 +8,7 @@ import pytest
 from temporalio.api.common.v1 import ActivityType
 
 from tests.desk import Run, failure_of, progress_of
-from tests.process.processes import in_flight, until
+from tests.harness.runs import until_in_flight
 from tests.real_time.conftest import client_of
 from tests.real_time.held_desk import HeldDesk
 from worker.registration import worker
@@ -63,7 +63,7 @@ async def test_a_read_that_takes_long_is_seen_as_pending_and_keeps_nobody_waitin
     await held_desk.preview("4.2.0")
     await held_desk.fault("list_operations", {"kind": "delay", "seconds": 2}, times=2)
     run = await held_desk.start(CHECK, held_desk.check())
-    await until(lambda: in_flight(run, "look"))
+    await until_in_flight(run, "look")
     async with asyncio.timeout(1):
         assert (await progress_of(run)).waiting_for == "the marketplace to show the last operation"
     result = await run.result()

@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from tests.desk import Run, failure_of, progress_of
+from tests.harness.runs import until_followed, until_requested
 from tests.real_time.chain import histories, until_continued
 from tests.real_time.conftest import client_of
 from tests.real_time.held_desk import HeldDesk
@@ -85,7 +86,7 @@ async def test_every_decision_is_answered_and_the_first_one_stands(held_desk: He
     assert told.decision == stands
     assert (result.outcome, result.approved_by) == ("live", stands.approver)
     assert await held_desk.effects("go_live") == 1
-    assert held_desk.told(run) == ["awaiting_approval", "live"]
+    assert held_desk.notified(run) == ["awaiting_approval", "live"]
 
 
 @pytest.mark.usefixtures("few")
@@ -132,7 +133,7 @@ async def test_a_person_may_take_longer_than_the_marketplace(held_desk: HeldDesk
     await asyncio.sleep(2.6)
     await held_desk.fault("list_operations", {"kind": "respond", "status": 503})
     await refused(run, 30)
-    await held_desk.until_requested("list_operations", times=3)
+    await until_requested(held_desk, "list_operations", times=3)
     await held_desk.until_asked(run)
     assert len(await histories(held_desk, run)) > 1
     await run.terminate()
@@ -149,7 +150,7 @@ async def test_questions_are_answered_by_each_run_and_nothing_is_forgotten(
         await held_desk.publish()
         start = held_desk.check()
     run = await held_desk.start(workflow, start)
-    await held_desk.until_followed(run)
+    await until_followed(run)
     answers: list[Progress] = []
 
     async def ask() -> None:
@@ -179,7 +180,7 @@ async def test_a_writer_that_another_run_keeps_waiting_gets_its_turn(held_desk: 
     await held_desk.preview("4.2.0")
     await held_desk.fault("put_offer", {"kind": "delay", "seconds": 2})
     first = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_requested("read_slot", times=2)
+    await until_requested(held_desk, "read_slot", times=2)
     second = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.2"))
     await held_desk.until(second, lambda progress: "another run that is writing" in (progress.waiting_for or ""))
     await until_continued(second)
@@ -208,7 +209,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_takes_back_what_the
     await held_desk.live("4.2.0")
     async with own_worker(held_desk, http) as first:
         run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.1", **APPROVERS))
-        await held_desk.until_followed(run)
+        await until_followed(run)
         await held_desk.let_publish()
         await held_desk.until_asked(run)
         monkeypatch.setattr(history, "continue_as_new", held)

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ActivityConfig
 
 from tests.desk import Desk, Run, progress_of
-from tests.process.processes import until
+from tests.harness.waiting import until
 from tests.real_time.held_desk import POLLING
 from workflows import calls, people
 from workflows.search_attributes import OFFER_ID, PUBLISHER_ID
@@ -50,8 +50,8 @@ async def test_a_webhook_that_was_away_gets_it_all_the_same_and_holds_nobody_up(
     trying = await later(real_desk, run)
     attributes = (await trying.describe()).typed_search_attributes
     assert [attributes.get(key) for key in (PUBLISHER_ID, OFFER_ID)] == [None, None]
-    tries = len(real_desk.told(run))
-    await until(lambda: len(real_desk.told(run)) > tries + 1)
+    attempts = len(real_desk.notified(run))
+    await until(lambda: len(real_desk.notified(run)) > attempts + 1, "the notification is tried twice more")
     real_desk.webhook.status = 200
     await trying.result()
 

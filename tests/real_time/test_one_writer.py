@@ -5,27 +5,28 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.exceptions import TimeoutError as TimedOutError
 from temporalio.service import RPCError
 
-from tests.desk import OFFER, Desk, failure_of, progress_of
-from tests.process.processes import until
+from tests.desk import Desk, failure_of
+from tests.harness.runs import lease_of
+from tests.harness.waiting import until
 from tests.real_time.test_concurrency import held, images, plans, results, start_each
 
 ENDS = {"cancel": CancelledError, "terminate": TerminatedError, "time out": TimedOutError, "fail": ApplicationError}
 SLOW_READS: dict[str, Any] = {"kind": "delay", "seconds": 0.25}
 
 
-def lease_of(desk: Desk) -> str:
-    return f"internal/draft/{desk.publisher}/{OFFER}"
+def lease(desk: Desk) -> WorkflowHandle[Any, Any]:
+    return lease_of(desk.temporal.client, desk.publisher)
 
 
 async def is_held(desk: Desk) -> bool:
-    """Whether a run writes to the draft at this moment."""
+    """Return whether a run holds the lease on the draft."""
     try:
-        described = await desk.temporal.client.get_workflow_handle(lease_of(desk)).describe()
+        described = await lease(desk).describe()
     except RPCError:
         return False
     return described.status is WorkflowExecutionStatus.RUNNING
@@ -48,7 +49,7 @@ async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Des
     await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
 
     with pytest.raises(RPCError, match="not found"):
-        await real_desk.temporal.client.get_workflow_handle(lease_of(real_desk)).describe()
+        await lease(real_desk).describe()
 
 
 async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_desk: Desk) -> None:
@@ -56,15 +57,11 @@ async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_de
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 1.5})
     first = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
-    await until(lambda: is_held(real_desk))
+    await until(lambda: is_held(real_desk), "a run holds the lease")
     second = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.2"))
-
-    async def waits() -> bool:
-        return "another run that is writing" in ((await progress_of(second)).waiting_for or "")
-
-    await until(waits)
-    lease = await real_desk.temporal.client.get_workflow_handle(lease_of(real_desk)).describe()
-    assert not [pair for pair in lease.typed_search_attributes if pair.key.name in {"OfferId", "PublishStage"}]
+    await real_desk.until(second, lambda progress: "another run that is writing" in (progress.waiting_for or ""))
+    described = await lease(real_desk).describe()
+    assert not [pair for pair in described.typed_search_attributes if pair.key.name in {"OfferId", "PublishStage"}]
     assert {result.outcome for result in await results([first, second])} == {"preview"}
     assert await real_desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.2"]
 
@@ -80,7 +77,7 @@ async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end
         execution_timeout=timedelta(seconds=1 if end == "time out" else 60),
     )
     if end in {"cancel", "terminate"}:
-        await until(lambda: is_held(real_desk))
+        await until(lambda: is_held(real_desk), "a run holds the lease")
         await (first.cancel() if end == "cancel" else first.terminate())
     with pytest.raises(WorkflowFailureError) as failed:
         await first.result()
@@ -90,7 +87,7 @@ async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end
     async def is_free() -> bool:
         return not await is_held(real_desk)
 
-    await until(is_free)
+    await until(is_free, "nobody holds the lease")
     result = await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.2"))
     assert result.outcome == "preview"
     assert "4.2.2" in await real_desk.versions("Preview")
@@ -102,8 +99,8 @@ async def test_a_run_whose_write_somebody_cancels_fails_and_says_so(real_desk: D
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 0.5}, times=-1)
     await real_desk.fault("put_offer", {"kind": "respond", "status": 503}, times=-1)
     run = await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
-    await until(lambda: is_held(real_desk))
-    await real_desk.temporal.client.get_workflow_handle(lease_of(real_desk)).cancel()
+    await until(lambda: is_held(real_desk), "a run holds the lease")
+    await lease(real_desk).cancel()
     error = await failure_of(run)
 
     assert error.type == "MarketplaceError"
@@ -120,7 +117,7 @@ async def test_what_waits_for_a_whole_offer_to_be_put_is_added_to_it(real_desk: 
         "CreateOfferAndPublish",
         real_desk.create(document=whole, if_exists="replace", polling={"min_interval": 0.2, "max_interval": 0.5}),
     )
-    await until(lambda: is_held(real_desk))
+    await until(lambda: is_held(real_desk), "a run holds the lease")
     adding = await start_each(real_desk, "UpdateOfferAndPublish", 4)
 
     assert {result.outcome for result in await results([replacing, *adding])} == {"preview"}
@@ -129,7 +126,7 @@ async def test_what_waits_for_a_whole_offer_to_be_put_is_added_to_it(real_desk: 
 
 
 async def test_nobody_but_a_run_starts_a_write(real_desk: Desk) -> None:
-    error = await failure_of(await real_desk.start("WriteDraft", {}, workflow_id=lease_of(real_desk)))
+    error = await failure_of(await real_desk.start("WriteDraft", {}, workflow_id=lease(real_desk).id))
 
     assert error.type == "InvalidInput"
     assert "Start one of them instead" in error.message

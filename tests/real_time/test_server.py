@@ -7,7 +7,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from tests.desk import Desk
-from tests.process.processes import in_flight, until
+from tests.harness.runs import until_followed, until_in_flight
 from tests.real_time.held_desk import HeldDesk
 
 
@@ -34,7 +34,7 @@ async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_
     await real_desk.fault("publish", {"kind": "delay", "seconds": 1})
     await real_desk.fault("publish", {"kind": "drop", "when": "after"})
     run = await real_desk.start("UpdateOfferAndPublish", real_desk.images("4.2.1"))
-    await until(lambda: in_flight(run, "publish"))
+    await until_in_flight(run, "publish")
     await run.cancel()
     with pytest.raises(WorkflowFailureError) as failed:
         await run.result()
@@ -46,13 +46,13 @@ async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_
 async def test_a_terminated_run_leaves_the_marketplace_alone_and_the_next_one_joins(held_desk: HeldDesk) -> None:
     await held_desk.live("4.2.0")
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_followed(run)
+    await until_followed(run)
     await run.terminate()
 
     assert await held_desk.effects("cancel") == 0
     assert (await held_desk.operations())[-1] == ("publish", None)
     again = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await held_desk.until_followed(again)
+    await until_followed(again)
     await held_desk.let_publish()
     result = await again.result()
     assert (result.outcome, result.changed) == ("preview", False)

@@ -7,6 +7,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from tests.desk import Desk, Run, failure_of, progress_of
+from tests.harness.runs import until_requested
 from tests.real_time.held_desk import HeldDesk
 from tests.real_time.test_concurrency import held, plans, results, start_each
 
@@ -99,7 +100,7 @@ async def test_a_run_that_cancels_what_is_in_the_way_spares_those_that_wait_for_
     cancelling = held_desk.images("4.2.2", plan="plan-0", if_publishing="cancel")
     runs.append(await held_desk.start("UpdateOfferAndPublish", cancelling))
     ends = asyncio.gather(*(run.result() for run in runs))
-    await held_desk.until_requested("publish", times=2)
+    await until_requested(held_desk, "publish", times=2)
     while not ends.done():
         await held_desk.let_publish()
         await asyncio.sleep(0.3)

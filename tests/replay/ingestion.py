@@ -1,6 +1,7 @@
 """Scenes that are played through the Product Ingestion API, where it leads a run another way than the portal."""
 
 from tests.desk import Desk, Run
+from tests.harness.runs import until_asked, until_requested
 from tests.replay.stage import (
     SELDOM,
     UNATTENDED,
@@ -9,8 +10,6 @@ from tests.replay.stage import (
     canceled,
     ended,
     played_through_ingestion,
-    until_asked,
-    until_requested,
 )
 
 

@@ -1,6 +1,8 @@
 """The scenes whose histories are kept: the ways that runs out there may be on. Each is named for what it keeps."""
 
 from tests.desk import OFFER, Desk, Run
+from tests.harness.runs import until_asked, until_followed, until_progress, until_requested
+from tests.harness.waiting import until
 from tests.replay.player import Webhook
 from tests.replay.stage import (
     CHECK,
@@ -25,16 +27,11 @@ from tests.replay.stage import (
     recorded,
     release,
     run_of,
-    until,
-    until_asked,
     until_continued,
-    until_followed,
-    until_held,
+    until_delaying,
+    until_exists,
     until_newest_followed,
     until_noted,
-    until_requested,
-    until_so,
-    until_there,
     without_etags,
 )
 
@@ -112,7 +109,7 @@ async def canceled_while_it_publishes_takes_the_publish_back(desk: Desk) -> Run:
 async def canceled_while_the_offer_is_put_waits_for_the_writer(desk: Desk) -> Run:
     await delay(desk, "put_offer")
     run = await desk.start(CREATE, desk.create(**SELDOM))
-    await until_held(desk)
+    await until_delaying(desk)
     await run.cancel()
     return await ended(run)
 
@@ -152,7 +149,7 @@ async def local_look_fails_and_the_activity_takes_over(desk: Desk) -> Run:
     await desk.fault("look", {"kind": "respond", "status": 500}, after=1)
     await hold(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
-    await until(run, lambda progress: progress.looks > 1)
+    await until_progress(run, lambda progress: progress.looks > 1)
     await release(desk)
     return await ended(run)
 
@@ -357,7 +354,7 @@ async def asks_again_because_the_offer_was_published_again(desk: Desk) -> Run:
     await desk.stranger("publish")
     await desk.let_publish()
     await run.signal("approve_go_live", {"approver": DANA})
-    await until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    await until_progress(run, lambda progress: bool(progress.approval and progress.approval.reopened))
     return await approved(run)
 
 
@@ -410,7 +407,7 @@ async def continues_as_new_while_awaiting_approval(desk: Desk) -> Run:
         await run.signal("check_now")
         return (await run.describe()).run_id != run.first_execution_run_id
 
-    await until_so(is_continued)
+    await until(is_continued, f"{run.id} continues as new")
     return await approved(run)
 
 
@@ -548,7 +545,7 @@ async def write_is_refused_for_good(desk: Desk) -> Run:
 async def canceled_with_its_holder_waits_for_its_write_to_end(desk: Desk) -> Run:
     await delay(desk, "put_offer")
     run = await desk.start(CREATE, desk.create(**SELDOM))
-    await until_held(desk)
+    await until_delaying(desk)
     await run.terminate()
     return run
 
@@ -603,7 +600,7 @@ async def _waits_for_the_lease(desk: Desk, seconds: float) -> Run:
     await without_etags(desk)
     await delay(desk, "put_offer", seconds)
     holder = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
-    await until_there(run_of(desk, f"internal/draft/{desk.publisher}/{OFFER}"))
+    await until_exists(run_of(desk, f"internal/draft/{desk.publisher}/{OFFER}"))
     run = await desk.start(UPDATE, desk.images("4.2.2", **SELDOM))
     await ended(holder)
     return run

@@ -1,11 +1,10 @@
-"""What scenes are made of. A scene acts as a release engineer, lets its run end and answers with it.
+"""What scenes are made of. A scene acts as a release engineer, lets its run end, and returns the run.
 
-Each has a separate publisher, and a marketplace where publishing takes a second. Act only where the run waits for
-a timer, a person or an answer that is held back, as `until_followed` and `until_asked` see to: then a scene takes
-the same way whenever it is played.
+Each scene has its own publisher, and a marketplace where publishing takes a second. A scene acts only while its run
+waits for a timer, a person or a delayed answer, as `until_followed`, `until_asked` and `until_delaying` make sure.
+So a scene leaves the same history whenever it is played.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -13,9 +12,10 @@ from typing import Any, TypeAlias
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
-from tests.desk import PLAN, SAS, Desk, Run, progress_of, vhd
-from tests.process.processes import in_flight
-from workflows.messages import Progress, PublicationResult, PublishStage
+from tests.desk import PLAN, SAS, Desk, Run, vhd
+from tests.harness.runs import until_asked, until_followed, until_in_flight, until_progress
+from tests.harness.waiting import until
+from workflows.messages import PublicationResult
 
 Scene: TypeAlias = Callable[[Desk], Awaitable[Run]]
 
@@ -28,7 +28,7 @@ CREATE, UPDATE, VALIDATE, CHECK, WRITE, NOTIFY = (
     "Notify",
 )
 SELDOM: dict[str, Any] = {"polling": {"min_interval": "PT1S", "max_interval": "PT1S"}}
-"""Whatever was followed has ended when it is looked at for the second time, unless it is held."""
+"""An operation has ended before the second look at it, unless it is held."""
 
 OFTEN: dict[str, Any] = {"polling": {"min_interval": "PT0.2S", "max_interval": "PT0.2S"}}
 ONLY_WHEN_ASKED: dict[str, Any] = {"polling": {"min_interval": "PT1H", "max_interval": "PT1H"}}
@@ -43,17 +43,17 @@ RECORDED: dict[str, dict[str, Scene]] = {
     WRITE: {},
     NOTIFY: {},
 }
-"""The scenes whose histories are kept, by workflow."""
+"""The scenes whose histories are recorded, by workflow."""
 
 PLAYED: dict[str, Scene] = {}
-"""The scenes that are played and replayed within one test."""
+"""The scenes that a test plays and replays at once."""
 
 THROUGH_INGESTION: set[str] = set()
-"""Those of them whose marketplace is the Product Ingestion API."""
+"""The names of those scenes that are played through the Product Ingestion API."""
 
 
 def recorded(workflow: str) -> Callable[[Scene], Scene]:
-    """Keep the history that a scene leaves of a workflow, under the scene's name."""
+    """Record the history of a workflow that a scene leaves, under the scene's name."""
 
     def named(play: Scene) -> Scene:
         RECORDED[workflow][play.__name__] = play
@@ -63,13 +63,13 @@ def recorded(workflow: str) -> Callable[[Scene], Scene]:
 
 
 def played(play: Scene) -> Scene:
-    """Play a scene anew with every test."""
+    """Play a scene in every test run, and record nothing."""
     PLAYED[play.__name__] = play
     return play
 
 
 def played_through_ingestion(play: Scene) -> Scene:
-    """Play a scene anew with every test, through the Product Ingestion API."""
+    """Play a scene in every test run through the Product Ingestion API, and record nothing."""
     THROUGH_INGESTION.add(play.__name__)
     return played(play)
 
@@ -78,42 +78,16 @@ def played_through_ingestion(play: Scene) -> Scene:
 
 
 async def ended(run: Run) -> Run:
-    """Let a run end, well or badly."""
+    """Wait until a run has ended, whether it succeeds or fails."""
     with contextlib.suppress(WorkflowFailureError):
         await run.result()
     return run
 
 
-async def until_so(ready: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(60):
-        while True:
-            if await ready():
-                return
-            await asyncio.sleep(0.1)
-
-
-async def until(run: Run, ready: Callable[[Progress], bool]) -> None:
-    """Wait until the run's progress is as wanted."""
-
-    async def is_ready() -> bool:
-        try:
-            return ready(await progress_of(run))
-        except RPCError:  # on a busy machine a query may find no worker in time
-            return False
-
-    await until_so(is_ready)
-
-
-async def until_followed(run: Run) -> None:
-    """Wait until the run has looked at an operation and waits for the next look."""
-    await until(run, lambda progress: bool(progress.steps) and progress.next_look is not None)
-
-
 async def until_newest_followed(desk: Desk, run: Run) -> None:
     """Wait until the run has looked at the offer's newest operation and waits for the next look."""
     newest = (await desk.state())["operations"][-1]["id"]
-    await until(
+    await until_progress(
         run,
         lambda progress: (
             progress.next_look is not None and progress.operation is not None and progress.operation.id == newest
@@ -121,72 +95,58 @@ async def until_newest_followed(desk: Desk, run: Run) -> None:
     )
 
 
-async def until_asked(run: Run) -> None:
-    """Wait until the run asks for approval."""
-    await until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
-
-
 async def until_noted(run: Run, words: str) -> None:
-    """Wait until the run has noted something."""
-    await until(run, lambda progress: any(words in note for note in progress.notes))
+    """Wait until a note of a run contains some words."""
+    await until_progress(run, lambda progress: any(words in note for note in progress.notes))
 
 
-async def until_requested(desk: Desk, call: str, times: int = 1) -> None:
-    """Wait until the marketplace has answered so many requests of a call."""
+async def until_exists(run: Run) -> None:
+    """Wait until a run exists."""
 
-    async def is_requested() -> bool:
-        return [entry["call"] for entry in await desk.requests()].count(call) >= times
-
-    await until_so(is_requested)
-
-
-async def until_there(run: Run) -> None:
-    """Wait until there is such a run."""
-
-    async def is_there() -> bool:
+    async def exists() -> bool:
         try:
             await run.describe()
         except RPCError:
             return False
         return True
 
-    await until_so(is_there)
+    await until(exists, f"the run {run.id} exists")
 
 
 async def until_continued(run: Run) -> None:
-    """Wait until the run has been continued as new."""
+    """Wait until a run has continued as new since its start."""
 
     async def is_continued() -> bool:
         return (await run.describe()).run_id != run.first_execution_run_id
 
-    await until_so(is_continued)
+    await until(is_continued, f"{run.id} continues as new")
 
 
-async def canceled(run: Run, ready: Callable[[Run], Awaitable[None]] = until_followed) -> Run:
-    """Cancel a run once it is where it should be."""
+async def canceled(run: Run, ready: Callable[[Run], Awaitable[object]] = until_followed) -> Run:
+    """Cancel a run as soon as it is ready for that, and let it end."""
     await ready(run)
     await run.cancel()
     return await ended(run)
 
 
 async def canceled_in(run: Run, activity: str) -> Run:
-    """Cancel a run while an activity waits for the marketplace's answer."""
+    """Cancel a run while an activity waits for the marketplace's answer, and let it end."""
 
     async def ready(run: Run) -> None:
-        await until_so(lambda: in_flight(run, activity))
+        await until_in_flight(run, activity)
 
     return await canceled(run, ready)
 
 
 async def approved(run: Run) -> Run:
-    """Approve as soon as the run asks for it."""
+    """Approve as soon as a run asks for it, and let it end."""
     await until_asked(run)
     await run.signal("approve_go_live", {"approver": DANA})
     return await ended(run)
 
 
 def run_of(desk: Desk, workflow_id: str) -> Run:
-    """Return another run than the one that was started."""
+    """Return the run with a workflow ID."""
     return desk.temporal.client.get_workflow_handle(workflow_id, result_type=PublicationResult)
 
 
@@ -194,37 +154,37 @@ def run_of(desk: Desk, workflow_id: str) -> Run:
 
 
 async def hold(desk: Desk) -> None:
-    """Let publishing come to no end until it is released."""
+    """Keep every publish in certification until `release`."""
     await desk.step("displaycertify", outcome="never")
 
 
 async def release(desk: Desk) -> None:
-    """Let publishing go on."""
+    """Let the publishes that `hold` kept continue."""
     await desk.step("displaycertify")
 
 
 async def delay(desk: Desk, call: str, seconds: float = 2, **more: Any) -> None:
-    """Let the next request of a call wait for its answer."""
+    """Delay the answer to the next request of a call."""
     await desk.fault(call, {"kind": "delay", "seconds": seconds, **more})
 
 
-async def until_held(desk: Desk) -> None:
-    """Wait until the request has come that was to wait for its answer."""
+async def until_delaying(desk: Desk) -> None:
+    """Wait until the request that `delay` delays has arrived."""
     faults = f"{desk.sandbox_url}/_control/publishers/{desk.publisher}/faults"
 
-    async def is_held() -> bool:
+    async def is_delaying() -> bool:
         return (await desk.http.get(faults)).text == "[]"
 
-    await until_so(is_held)
+    await until(is_delaying, "the request to delay arrives")
 
 
 async def without_etags(desk: Desk) -> None:
-    """Give no ETags."""
+    """Let the marketplace send no ETags."""
     await desk.switch(etag_on_get=False, etag_on_put=False)
 
 
 async def publishes(desk: Desk) -> None:
-    """Let somebody else publish another draft of an offer that is live; it comes to no end until it is released."""
+    """Let somebody else publish a changed draft of a live offer, and hold that publish until `release`."""
     await desk.live("4.2.0")
     await hold(desk)
     await desk.stranger("edit", version="4.1.9")
@@ -232,15 +192,15 @@ async def publishes(desk: Desk) -> None:
 
 
 async def put_by_hand(desk: Desk, *versions: str) -> None:
-    """Let somebody put the offer by hand."""
+    """Let somebody write the offer by hand."""
     await desk.put(*versions)
 
 
 def image(version: str, url: str) -> dict[str, Any]:
-    """Make an image with a disk that no other image has."""
+    """Return an image with a disk of its own."""
     return {"plan_id": PLAN, "version": version, "os_vhd_url": url}
 
 
 def signed(version: str, until: str = "2199-01-01") -> str:
-    """Return the address of a disk with an invented signature."""
+    """Return the URL of a disk with an invented signature."""
     return f"{vhd(version)}?{SAS.replace('2199-01-01', until)}"

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 
 from tests.apis.cloud_partner import IMAGES
 from tests.desk import OFFER, Desk, Run
+from tests.harness.runs import until_asked, until_followed, until_progress, until_requested
 from tests.replay.player import GUARDED, Webhook
 from tests.replay.stage import (
     CHECK,
@@ -39,14 +40,10 @@ from tests.replay.stage import (
     release,
     run_of,
     signed,
-    until,
-    until_asked,
     until_continued,
-    until_followed,
-    until_held,
+    until_delaying,
     until_newest_followed,
     until_noted,
-    until_requested,
 )
 from workflows.messages import PublicationResult, PublishStage
 
@@ -163,7 +160,7 @@ async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
     await until_followed(run)
     await delay(desk, "look", 1)
     await run.signal("check_now")
-    await until_held(desk)
+    await until_delaying(desk)
     await asyncio.gather(*(run.signal("check_now") for _ in range(90)))
     await until_continued(run)
     await release(desk)
@@ -361,12 +358,12 @@ async def published_again_after_it_was_approved(desk: Desk) -> Run:
     patience = {"kind": "respond", "status": 503, "headers": {"Retry-After": "3"}}
     await desk.fault("list_operations", patience)
     await run.signal("approve_go_live")
-    await until(run, lambda progress: bool(progress.approval and progress.approval.decision))
+    await until_progress(run, lambda progress: bool(progress.approval and progress.approval.decision))
     await desk.stranger("edit", version="4.2.5")
     await desk.stranger("publish")
     await until_newest_followed(desk, run)
     await release(desk)
-    await until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    await until_progress(run, lambda progress: bool(progress.approval and progress.approval.reopened))
     return await approved(run)
 
 
@@ -378,14 +375,14 @@ async def approved_while_production_changes(desk: Desk) -> Run:
     await desk.let_publish()
     await desk.preview("4.2.0", "4.2.1")
     run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM))
-    await until(run, lambda progress: progress.approval is not None and len(progress.approval.adds) == 2)
+    await until_progress(run, lambda progress: progress.approval is not None and len(progress.approval.adds) == 2)
     await until_asked(run)
     await asyncio.sleep(4)
     await delay(desk, "list_operations", 1)
     await run.signal("check_now")
-    await until_held(desk)
+    await until_delaying(desk)
     await run.signal("approve_go_live")
-    await until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
+    await until_progress(run, lambda progress: bool(progress.approval and progress.approval.reopened))
     return await approved(run)
 
 
@@ -449,7 +446,7 @@ async def approved_too_late(desk: Desk) -> Run:
     run = await desk.start(VALIDATE, desk.images("4.2.0", approval={"timeout": "PT2S"}, **SELDOM))
     await until_asked(run)
     desk.webhook.status = 500
-    await until(run, lambda progress: progress.stage is PublishStage.FAILED)
+    await until_progress(run, lambda progress: progress.stage is PublishStage.FAILED)
     await run.signal("approve_go_live")
     await until_noted(run, "an approval was ignored")
     desk.webhook.status = 200
@@ -504,7 +501,7 @@ async def canceled_in_a_local_look(desk: Desk) -> Run:
     await until_followed(run)
     await delay(desk, "look", 1.9)
     await run.signal("check_now")
-    await until_held(desk)
+    await until_delaying(desk)
     await run.cancel()
     return await ended(run)
 

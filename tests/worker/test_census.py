@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from tests.process.processes import until
+from tests.harness.waiting import until
 from worker import census
 from worker.census import Census
 from worker.registration import data_converter
@@ -73,7 +73,7 @@ async def runs(searchable: WorkflowEnvironment) -> AsyncIterator[str]:
             shown = await client.count_workflows(f'TaskQueue="{queue}" AND PublishStage IS NOT NULL')
             return shown.count == 4
 
-        await until(all_are_shown)
+        await until(all_are_shown, "search attributes show all runs")
         yield queue
 
 
