@@ -1,4 +1,4 @@
-"""A whole offer arrives as its author wrote it, and replaces nothing unasked."""
+"""`CreateOfferAndPublish` sends an offer as its author wrote it, and replaces one only when asked to."""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,19 +14,16 @@ from tests.desk import Desk
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
 
 
-def peculiar(desk: Desk) -> str:
-    """Write an offer as no program would: numbers, members, order, escapes and spaces of its author's own."""
+def peculiar_offer(desk: Desk) -> str:
+    """Return an offer as no program writes it, with unusual numbers, members, escapes and spaces."""
     text = json.dumps(desk.document("4.2.0"), indent=3)
-    place = desk.per_api('"definition": {', '"categories": {')
-    return text.replace(
-        place,
-        f'"zz-unknown" : [1.50e+02, 0.10, 12345678901234567890, -0.0, 1E5, "\\u00e9 \u00fc &", null ],\n   {place}',
-        1,
-    )
+    unusual = '"zz-unknown" : [1.50e+02, 0.10, 12345678901234567890, -0.0, 1E5, "\\u00e9 \u00fc &", null ]'
+    member = desk.per_api('"definition": {', '"categories": {')
+    return text.replace(member, f"{unusual},\n   {member}", 1)
 
 
 def creation(desk: Desk, document: str, more: str) -> RawValue:
-    """Write an input, the offer in it to the letter."""
+    """Return an input that holds the text of the offer unchanged."""
     member = desk.per_api("offer", "configure")
     publisher = desk.per_api("", f'"publisher_id": "{desk.publisher}", ')
     text = f'{{ {more}, {publisher}"{member}" : {document} }}'
@@ -35,7 +32,7 @@ def creation(desk: Desk, document: str, more: str) -> RawValue:
 
 @asynccontextmanager
 async def writes(desk: Desk) -> AsyncIterator[list[bytes]]:
-    """Collect the bodies of requests that write to a draft as they leave the worker."""
+    """Collect the bodies of the requests that write to the draft, as they leave the worker."""
     sent: list[bytes] = []
 
     async def keep(request: httpx.Request) -> None:
@@ -50,21 +47,23 @@ async def writes(desk: Desk) -> AsyncIterator[list[bytes]]:
 
 
 @pytest.mark.parametrize("if_exists", ["fail", "replace"])
-async def test_an_offer_arrives_to_the_byte(desk: Desk, if_exists: str) -> None:
-    offer = peculiar(desk)
+async def test_an_offer_is_sent_byte_for_byte_and_published_to_its_preview(desk: Desk, if_exists: str) -> None:
+    offer = peculiar_offer(desk)
     start = creation(desk, offer, f'"if_exists": "{if_exists}", "polling": {json.dumps(POLLING)}')
 
     async with writes(desk) as sent:
         result = await desk.run("CreateOfferAndPublish", start)
 
     assert result.outcome == "preview"
+    assert [str(image) for image in result.images] == ["webstack-lts 4.2.0"]
     assert sent == [offer.encode()]
+    assert await desk.effects("publish") == 1
 
 
-@pytest.mark.only("cloud-partner", "there an update sends the whole offer; the other API's is played with its client")
-async def test_an_update_keeps_the_spelling_of_all_that_it_does_not_change(desk: Desk) -> None:
+@pytest.mark.only("cloud-partner", "only there does an update send the whole offer")
+async def test_an_update_keeps_the_spelling_of_everything_that_it_does_not_change(desk: Desk) -> None:
     await desk.switch(normalize_documents=False)
-    await desk.run("CreateOfferAndPublish", creation(desk, peculiar(desk), '"if_exists": "fail"'))
+    await desk.run("CreateOfferAndPublish", creation(desk, peculiar_offer(desk), '"if_exists": "fail"'))
 
     async with writes(desk) as sent:
         await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
@@ -78,9 +77,9 @@ async def test_an_update_keeps_the_spelling_of_all_that_it_does_not_change(desk:
     assert json.loads(body)["zz-unknown"][5] == "é ü &"
 
 
-async def test_a_draft_is_replaced_when_that_is_asked_for_even_while_it_is_being_published(desk: Desk) -> None:
+async def test_replace_replaces_a_draft_even_while_it_is_being_published(desk: Desk) -> None:
     await desk.preview("4.2.0")
-    # What has been published by then must not be left out where a version can only be deprecated.
+    # With the Product Ingestion API, the replacement may not leave out a version that was published meanwhile.
     await desk.stranger(*desk.per_api(["edit", "publish"], ["publish"]))
     result = await desk.run(
         "CreateOfferAndPublish", desk.create("4.2.0", "4.2.7", if_exists="replace", polling=POLLING)
@@ -91,9 +90,11 @@ async def test_a_draft_is_replaced_when_that_is_asked_for_even_while_it_is_being
     assert await desk.effects("publish") == 2
 
 
-@pytest.mark.parametrize("action", [{"kind": "drop", "when": "after"}, {"kind": "respond_after", "status": 500}])
+@pytest.mark.parametrize(
+    "action", [{"kind": "drop", "when": "after"}, {"kind": "respond_after", "status": 500}], ids=["dropped", "500"]
+)
 @pytest.mark.parametrize("call", ["put_offer", "publish"])
-async def test_a_creation_whose_answer_is_lost_is_recognised_as_ours(
+async def test_a_run_recognises_its_own_creation_after_the_answer_was_lost(
     desk: Desk, call: str, action: dict[str, object]
 ) -> None:
     await desk.fault(call, action)
@@ -105,13 +106,13 @@ async def test_a_creation_whose_answer_is_lost_is_recognised_as_ours(
 
 
 @pytest.mark.only("cloud-partner", "the other API has no request that only creates")
-async def test_an_offer_that_somebody_else_creates_at_the_same_moment_is_not_overwritten(desk: Desk) -> None:
-    async def create_first(request: httpx.Request) -> None:
+async def test_an_offer_that_another_client_creates_at_the_same_moment_is_not_overwritten(desk: Desk) -> None:
+    async def another_client_creates_it(request: httpx.Request) -> None:
         if desk.api.writes(request):
             desk.http.event_hooks = {}
             await desk.put("1.0.0")
 
-    desk.http.event_hooks = {"request": [create_first]}
+    desk.http.event_hooks = {"request": [another_client_creates_it]}
     error = await desk.failure("CreateOfferAndPublish", desk.create("4.2.0"))
 
     assert error.type == "OfferExists"

@@ -1,4 +1,4 @@
-"""What a publication costs, in counts that no machine's speed changes: events, workflow tasks, requests."""
+"""The cost of a publication, in counts that do not depend on the machine: events, workflow tasks and requests."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MINUTE = 60.0
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run, and the writer of the draft below it where there is one, may take."""
+    """What a run may cost, together with the draft writer if it starts one."""
 
     activities: dict[str, int]
     markers: int
@@ -25,7 +25,7 @@ class Costs:
 
 ON_PORTAL = Costs(
     activities={"edit_images": 1, "publish": 1, "go_live": 1},
-    # Local activities: eight looks, two more come with the requests, the look at Production, and the notification.
+    # Local activities: eight of the ten looks (two come with the requests), the look at Production, the notification.
     markers=10,
     writers=0,
     events=78,
@@ -33,25 +33,25 @@ ON_PORTAL = Costs(
     requests=22,
 )
 ON_INGESTION = Costs(
-    # The first attempt to edit finds that nothing guards the draft.
+    # The first attempt to edit finds that the API has no conditional writes. The second one runs in the writer.
     activities={"edit_images": 2, "publish": 1, "go_live": 1},
     markers=10,
     writers=1,
     events=98,
     workflow_tasks=16,
-    # Two looks are at the job of the edit.
+    # Two of them look at the job of the edit.
     requests=33,
 )
 
 
 async def _publication(desk: Desk) -> tuple[Run, int]:
-    """Publish a new image and go live; each operation is looked at five times, and shows four steps in that time.
+    """Publish a new image and go live. The run looks at each operation five times.
 
     Returns:
-        The run, and how many requests had been made before.
+        The run, and the number of requests that were made before it.
     """
     await desk.live("4.2.0")
-    by_hand = len(await desk.requests())
+    before = len(await desk.requests())
     durations = {"displaydummycertify": 70.0, "displaycertify": MINUTE, "displayprovision": MINUTE}
     await desk.switch(step_durations=durations | {"displaypackage": 0.5 * MINUTE, "live": 3.5 * MINUTE})
     run = await desk.start(
@@ -60,15 +60,15 @@ async def _publication(desk: Desk) -> tuple[Run, int]:
         start_signal="approve_go_live",
     )
     assert (await run.result()).outcome == "live"
-    return run, by_hand
+    return run, before
 
 
-async def test_a_publication_costs_no_more_events_and_requests_than_it_did(desk: Desk) -> None:
-    may = desk.per_api(ON_PORTAL, ON_INGESTION)
-    run, by_hand = await _publication(desk)
+async def test_a_publication_costs_no_more_events_tasks_and_requests_than_allowed(desk: Desk) -> None:
+    allowed = desk.per_api(ON_PORTAL, ON_INGESTION)
+    run, before = await _publication(desk)
 
     events: list[Any] = list((await run.fetch_history()).events)
-    if may.writers:
+    if allowed.writers:
         writer = desk.temporal.client.get_workflow_handle(f"internal/draft/{desk.publisher}/{OFFER}")
         events += (await writer.fetch_history()).events
     counts = Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in events)
@@ -77,10 +77,10 @@ async def test_a_publication_costs_no_more_events_and_requests_than_it_did(desk:
         for event in events
         if event.HasField("activity_task_scheduled_event_attributes")
     )
-    requests = Counter(entry["call"] for entry in (await desk.requests())[by_hand:])
-    assert activities == may.activities
-    assert counts["MARKER_RECORDED"] == may.markers, counts
-    assert counts["START_CHILD_WORKFLOW_EXECUTION_INITIATED"] == may.writers
-    assert len(events) <= may.events, counts
-    assert counts["WORKFLOW_TASK_COMPLETED"] <= may.workflow_tasks
-    assert requests.total() <= may.requests, requests
+    requests = Counter(entry["call"] for entry in (await desk.requests())[before:])
+    assert activities == allowed.activities
+    assert counts["MARKER_RECORDED"] == allowed.markers, counts
+    assert counts["START_CHILD_WORKFLOW_EXECUTION_INITIATED"] == allowed.writers
+    assert len(events) <= allowed.events, counts
+    assert counts["WORKFLOW_TASK_COMPLETED"] <= allowed.workflow_tasks
+    assert requests.total() <= allowed.requests, requests
