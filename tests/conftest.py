@@ -16,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from sandbox import serve
 from tests.apis.api import Api
-from tests.apis.cloud_partner import CloudPartner
+from tests.apis.cloud_partner import CloudPartnerApi
 from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Recorder, TemporalClock, sandbox_with
 from tests.harness.temporal_server import time_skipping_server
@@ -31,7 +31,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 
-APIS: Sequence[Api] = (CloudPartner(), ProductIngestionApi())
+APIS: Sequence[Api] = (CloudPartnerApi(), ProductIngestionApi())
 
 
 @pytest.fixture(params=APIS, ids=[api.name for api in APIS])

@@ -1,4 +1,4 @@
-"""What the tests need to know of an API of the marketplace, behind one vocabulary."""
+"""What `tests.desk` has to know about an API of the marketplace."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -9,7 +9,7 @@ from marketplace.protocol import Marketplace
 
 
 class ByHand(NamedTuple):
-    """A request of somebody without Temporal."""
+    """A request that somebody sends by hand, without Temporal."""
 
     method: str
     path: str
@@ -18,7 +18,7 @@ class ByHand(NamedTuple):
 
 
 class Api(Protocol):
-    """An API of the marketplace."""
+    """An API of the marketplace, as a desk uses it."""
 
     @property
     def name(self) -> str:
@@ -27,51 +27,51 @@ class Api(Protocol):
 
     @property
     def calls(self) -> Mapping[str, Sequence[str]]:
-        """Its names of the calls that tests speak of.
+        """The sandbox's names for the calls that have another name in tests.
 
-        They are put_offer, publish, go_live, cancel, look, list_operations and read_slot.
+        Tests name them put_offer, publish, go_live, cancel, look, list_operations and read_slot.
         """
         ...
 
     @property
     def looks_at_an_edit(self) -> int:
-        """How often a worker looks at the job of an edit, which is over at once."""
+        """How often a worker reads the job of an edit that ends at once."""
         ...
 
     @property
     def first_step(self) -> str:
-        """The name of the first step that a publish shows."""
+        """The name of the first step of a publish."""
         ...
 
     @property
     def go_live_step(self) -> str:
-        """The name of the step that a go-live shows."""
+        """The name of the step of a go-live."""
         ...
 
     def marketplace(self, http: httpx.AsyncClient, sandbox_url: str) -> Marketplace:
-        """Make the client of the API, as a worker has it."""
+        """Return the marketplace that a worker on the sandbox uses."""
         ...
 
     def document(self, publisher: str, versions: Sequence[str]) -> dict[str, Any]:
-        """Make an offer that is ready to publish, of one plan, in the marketplace's own words."""
+        """Return an offer with one plan that is ready to publish, as a document of the API."""
         ...
 
     def creation(self, publisher: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Make of a document what the input of `CreateOfferAndPublish` says of it."""
+        """Return the input of `CreateOfferAndPublish` that creates the offer of a document."""
         ...
 
     def writes(self, request: httpx.Request) -> bool:
-        """Return whether a request is one that writes to a draft, or publishes."""
+        """Return whether a request may write to a draft."""
         ...
 
     def put(self, publisher: str, document: dict[str, Any]) -> ByHand:
-        """Write a whole offer."""
+        """Return the request that writes a whole offer."""
         ...
 
     def publish(self, publisher: str) -> ByHand:
-        """Publish the draft."""
+        """Return the request that publishes the draft."""
         ...
 
     def go_live(self, publisher: str, publish_id: str) -> ByHand:
-        """Promote the preview of a publish."""
+        """Return the request that promotes the preview of a publish."""
         ...

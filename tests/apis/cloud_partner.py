@@ -1,4 +1,4 @@
-"""The Cloud Partner Portal API, as tests use it."""
+"""The Cloud Partner Portal API, as a desk uses it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from tests.desk import OFFER, SAS, SIGNER, vhd
 IMAGES = "microsoft-azure-virtualmachines.vmImages"
 
 
-class CloudPartner:
+class CloudPartnerApi:
     """Implements `tests.apis.api.Api`."""
 
     name = "cloud-partner"
@@ -28,32 +28,32 @@ class CloudPartner:
     go_live_step = "Live"
 
     def marketplace(self, http: httpx.AsyncClient, sandbox_url: str) -> CloudPartnerMarketplace:
-        """Make the client of the API."""
+        """Return the marketplace with a fixed token."""
         portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url)
         return CloudPartnerMarketplace(portal, signer=SIGNER)
 
     def document(self, publisher: str, versions: Sequence[str]) -> dict[str, Any]:
-        """Make an offer."""
+        """Return the example offer."""
         return offer_document(publisher, versions)
 
     def creation(self, _publisher: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Make a part of an input."""
+        """Return the document under its name in the input."""
         return {"offer": document}
 
     def writes(self, request: httpx.Request) -> bool:
-        """Return whether a request writes to a draft."""
+        """Return whether a request is a PUT of an offer."""
         return request.method == "PUT" and "/api/publishers/" in request.url.path
 
     def put(self, publisher: str, document: dict[str, Any]) -> ByHand:
-        """Create the offer, or replace its draft whatever it holds."""
+        """Return the request that creates the offer or replaces its draft, whatever that holds."""
         return ByHand("PUT", _path(publisher), document, {"If-Match": "*"})
 
     def publish(self, publisher: str) -> ByHand:
-        """Publish the draft."""
+        """Return the request that publishes the draft."""
         return ByHand("POST", _path(publisher, "/publish"), {"metadata": {"notification-emails": ""}})
 
     def go_live(self, publisher: str, _publish_id: str) -> ByHand:
-        """Promote the preview."""
+        """Return the request that promotes the preview."""
         return ByHand("POST", _path(publisher, "/golive"))
 
 
@@ -62,7 +62,7 @@ def _path(publisher: str, call: str = "") -> str:
 
 
 def offer_document(publisher: str, versions: Sequence[str], offer: str = OFFER) -> dict[str, Any]:
-    """Make the example offer, with these image versions."""
+    """Return the example offer with some image versions."""
     text = (Path(__file__).parents[1] / "offer.json").read_text()
     document: dict[str, Any] = json.loads(text)
     document |= {"publisherId": publisher, "id": offer}

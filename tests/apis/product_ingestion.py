@@ -1,4 +1,4 @@
-"""The Product Ingestion API, as tests use it."""
+"""The Product Ingestion API, as a desk uses it."""
 
 import asyncio
 import json
@@ -43,35 +43,35 @@ class ProductIngestionApi:
     go_live_step = "Go live"
 
     def marketplace(self, http: httpx.AsyncClient, sandbox_url: str) -> ProductIngestionMarketplace:
-        """Make the client of the API; it does not wait between two looks at the job of an edit."""
+        """Return the marketplace with a fixed token, which does not pause between reads of the job of an edit."""
         calls = ProductIngestion(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=f"{sandbox_url}{BASE}")
         return ProductIngestionMarketplace(calls, signer=SIGNER, tenant_id=TENANT, pause=_no_pause)
 
     def document(self, _publisher: str, versions: Sequence[str]) -> dict[str, Any]:
-        """Make an offer."""
+        """Return the example offer."""
         text = (Path(__file__).parents[1] / "offer_configure.json").read_text()
         document: dict[str, Any] = json.loads(text)
         resource_of(document, CONFIGURATION)["vmImageVersions"] = [version_entry(version) for version in versions]
         return document
 
     def creation(self, publisher: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Make a part of an input."""
+        """Return the document with the publisher, as the input has them."""
         return {"publisher_id": publisher, "configure": document}
 
     def writes(self, request: httpx.Request) -> bool:
-        """Return whether a request is one of the API's only write."""
+        """Return whether a request is the API's only write, which also publishes."""
         return request.method == "POST" and request.url.path.endswith("/configure")
 
     def put(self, _publisher: str, document: dict[str, Any]) -> ByHand:
-        """Apply the resources of a document."""
+        """Return the request that applies the resources of a document."""
         return ByHand("POST", f"{BASE}/configure", document)
 
     def publish(self, _publisher: str) -> ByHand:
-        """Publish the draft."""
+        """Return the request that publishes the draft."""
         return configure(submission({"externalId": OFFER}, "preview"))
 
     def go_live(self, publisher: str, publish_id: str) -> ByHand:
-        """Promote the preview of a submission."""
+        """Return the request that promotes the preview of a submission."""
         product = product_guid(publisher, OFFER)
         return configure(
             submission(f"product/{product}", "live") | {"id": f"submission/{product}/{publish_id}"},
@@ -83,25 +83,25 @@ async def _no_pause(_time: timedelta) -> None:
 
 
 def configure(*resources: dict[str, Any]) -> ByHand:
-    """Ask for resources to be as they are stated."""
+    """Return the request that configures resources."""
     body = {"$schema": f"{SCHEMAS}/configure/2022-03-01-preview2", "resources": list(resources)}
     return ByHand("POST", f"{BASE}/configure", body)
 
 
 def submission(product: object, target: str) -> dict[str, Any]:
-    """Make a submission of a product."""
+    """Return a submission of a product."""
     schema = f"{SCHEMAS}/submission/2022-03-01-preview2"
     return {"$schema": schema, "product": product, "target": {"targetType": target}}
 
 
 def resource_of(document: dict[str, Any], kind: str, number: int = 0) -> dict[str, Any]:
-    """Return a resource of a type."""
+    """Return a resource of a type, the first unless another number is given."""
     found: list[dict[str, Any]] = [each for each in document["resources"] if f"/{kind}/" in each["$schema"]]
     return found[number]
 
 
 def version_entry(version: str, image_types: Sequence[str] = IMAGE_TYPES) -> dict[str, Any]:
-    """Make an image version, of one disk for all its types."""
+    """Return an image version with one disk for all its image types."""
     source = {"sourceType": "sasUri", "osDisk": {"uri": f"{vhd(version)}?{SAS}"}, "dataDisks": []}
     return {
         "versionNumber": version,
@@ -113,10 +113,10 @@ def version_entry(version: str, image_types: Sequence[str] = IMAGE_TYPES) -> dic
 def with_plan(document: dict[str, Any], plan: str, versions: Sequence[str]) -> dict[str, Any]:
     """Return a document with one more plan like its first."""
     first = "lts"
-    own = [each for each in document["resources"] if each.get("plan") == {"resourceName": first}]
-    described = next(each for each in document["resources"] if each.get("resourceName") == first)
-    more = [described | {"resourceName": plan, "identity": {"externalId": plan}, "alias": plan}]
-    for each in own:
+    of_first = [each for each in document["resources"] if each.get("plan") == {"resourceName": first}]
+    first_plan = next(each for each in document["resources"] if each.get("resourceName") == first)
+    more = [first_plan | {"resourceName": plan, "identity": {"externalId": plan}, "alias": plan}]
+    for each in of_first:
         resource = each | {"plan": {"resourceName": plan}}
         if CONFIGURATION in resource["$schema"]:
             resource |= {

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 from temporalio.client import Client
 
-from tests.campaigns.apis import Api
+from tests.campaigns.apis import CampaignApi
 from tests.campaigns.secrets import ACCOUNT_KEY
 from tests.harness.processes import free_port
 from tests.harness.programs import Program, Programs, worker_environment
@@ -131,7 +131,7 @@ class Stack(Programs):
         return self.server
 
     def start_worker(
-        self, queue: str, api: Api, *, temporal: int = 0, marketplace: int = 0, disk_is_full: bool = False
+        self, queue: str, api: CampaignApi, *, temporal: int = 0, marketplace: int = 0, disk_is_full: bool = False
     ) -> Program:
         """Start a worker as a user does, directly or through the ports of proxies."""
         address = f"127.0.0.1:{temporal or self.temporal_port}"

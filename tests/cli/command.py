@@ -1,4 +1,4 @@
-"""The command in a separate process, as a person or a pipeline runs it."""
+"""Run the command as a person or a pipeline does, in its own process or in that of the tests."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,6 @@ import signal
 import struct
 import sys
 import termios
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
@@ -18,6 +17,7 @@ import pytest
 
 from cli.__main__ import main
 from tests.harness.processes import CLEAN, ROOT, die_with_us
+from tests.harness.waiting import until
 
 WITHIN = 30.0
 
@@ -31,7 +31,7 @@ class Ended(NamedTuple):
 
 
 class InProcess:
-    """Runs the command within the tests' process, which is sooner done."""
+    """Runs the command in the tests' process, which is faster."""
 
     def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
         self._capture = capture
@@ -39,7 +39,7 @@ class InProcess:
         self._err = ""
 
     async def __call__(self, *words: str, **variables: str) -> Ended:
-        """Run it to its end, in an environment of more variables."""
+        """Run the command to its end, with more variables in its environment."""
         self._capture.readouterr()
         with pytest.MonkeyPatch.context() as environment:
             for name, value in variables.items():
@@ -48,11 +48,11 @@ class InProcess:
         return Ended(status, *self._capture.readouterr())
 
     async def begin(self, *words: str) -> int:
-        """Run it to its end; what it writes meanwhile is there for `has_said`."""
+        """Run the command to its end, while `has_said` shows what it has written."""
         return await asyncio.to_thread(main, words)
 
     def has_said(self, out: str = "", err: str = "") -> bool:
-        """Return whether what was begun has written something."""
+        """Return whether the command has written some text."""
         more = self._capture.readouterr()
         self._out += more.out
         self._err += more.err
@@ -61,19 +61,19 @@ class InProcess:
 
 @dataclass
 class Command:
-    """Runs the command against a server."""
+    """Runs the command in its own process, on a server."""
 
     address: str
     task_queue: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def variables(self) -> dict[str, str]:
-        """Return the environment that it is given."""
+        """Return its environment."""
         ours = {"TEMPORAL_ADDRESS": self.address, "TEMPORAL_TASK_QUEUE": self.task_queue}
         return CLEAN | ours | dict(self.environment)
 
     async def __call__(self, *words: str, stdin: str = "") -> Ended:
-        """Run it to its end."""
+        """Run the command to its end."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli", *words),
             cwd=ROOT,
@@ -88,12 +88,12 @@ class Command:
         return Ended(process.returncode, out.decode(), err.decode())
 
     def begin(self, *words: str, terminal: bool = False) -> "Running":
-        """Begin a command that goes on; leave its context to have it ended."""
+        """Start a command that keeps running. Leaving its context kills it."""
         return Running(self, words, terminal=terminal)
 
 
 class Running:
-    """The command while it runs, its output on one stream, on a terminal where that is wanted."""
+    """A running command, with its output on one pipe or on a terminal."""
 
     def __init__(self, command: Command, words: tuple[str, ...], *, terminal: bool) -> None:
         self._command = command
@@ -122,7 +122,7 @@ class Running:
 
     def _read(self) -> None:
         chunk = b""
-        with contextlib.suppress(OSError):  # a terminal that nobody writes to any more
+        with contextlib.suppress(OSError):  # how Linux reports that the far end of a terminal is closed
             chunk = os.read(self._ours, 65536)
         self._written += chunk
         if not chunk:
@@ -140,19 +140,20 @@ class Running:
         return self._written.decode(errors="replace")
 
     async def until(self, text: str) -> None:
-        """Wait until it has written a text."""
-        until = time.monotonic() + WITHIN
-        while text not in self.said():
-            assert self._process.returncode is None, self.said()
-            assert time.monotonic() < until, f"never said: {text}\n{self.said()[-5000:]}"
-            await asyncio.sleep(0.02)
+        """Wait until it has written a text, and fail if it ends before."""
+
+        def has_said() -> bool:
+            return text in self.said() or self._process.returncode is not None
+
+        await until(has_said, f"the command writes {text!r}", seconds=WITHIN, details=self.said)
+        assert text in self.said(), f"the command ended without writing {text!r}\n{self.said()}"
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
     async def ended(self) -> int:
-        """Wait for its end; answers with the exit status."""
+        """Wait until it has ended, and return its exit status."""
         status = await asyncio.wait_for(self._process.wait(), WITHIN)
-        await asyncio.sleep(0.05)  # the rest of what it wrote
+        await asyncio.sleep(0.05)  # until the rest of its output is read
         return status

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from sandbox import serve
-from tests.apis.cloud_partner import CloudPartner
+from tests.apis.cloud_partner import CloudPartnerApi
 from tests.cli.command import Command, InProcess
 from tests.desk import Recorder, publishing_time, sandbox_with
 from tests.harness.real_time_desk import RealTimeDesk
@@ -42,7 +42,7 @@ async def working(
     server: WorkflowEnvironment, marketplace_url: str, http: httpx.AsyncClient, webhook: Recorder
 ) -> AsyncIterator[str]:
     """The task queue of a worker."""
-    async with worker(server.client, QUEUE, CloudPartner().marketplace(http, marketplace_url), webhook):
+    async with worker(server.client, QUEUE, CloudPartnerApi().marketplace(http, marketplace_url), webhook):
         yield QUEUE
 
 
@@ -71,7 +71,7 @@ async def desk(
 ) -> RealTimeDesk:
     """A release engineer's desk in real time."""
     return RealTimeDesk(
-        CloudPartner(),
+        CloudPartnerApi(),
         server,
         http,
         marketplace_url,
@@ -90,5 +90,5 @@ async def sealed(
     keys = "2026:aHVudGVyMmh1bnRlcjIhIQ=="
     codec = EncryptionCodec(read_encryption_keys(keys))
     client = await Client.connect(address, data_converter=data_converter(codec))
-    async with worker(client, "sealed", CloudPartner().marketplace(http, marketplace_url), webhook):
+    async with worker(client, "sealed", CloudPartnerApi().marketplace(http, marketplace_url), webhook):
         yield {"TEMPORAL_TASK_QUEUE": "sealed", "PAYLOAD_ENCRYPTION_KEYS": keys}

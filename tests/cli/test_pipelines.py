@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from sandbox import SandboxMarketplace, serve
-from tests.apis.cloud_partner import CloudPartner
+from tests.apis.cloud_partner import CloudPartnerApi
 from tests.cli.conftest import STEP_SECONDS
 from tests.desk import OFFER, STEPS, Desk, Recorder
 from tests.harness.processes import CLEAN, ROOT
@@ -159,9 +159,9 @@ async def platform(
     queue = tmp_path.name
     async with (
         serve(SandboxMarketplace(default_switches={"step_durations": durations})) as url,
-        worker(server.client, queue, CloudPartner().marketplace(http, url), webhook),
+        worker(server.client, queue, CloudPartnerApi().marketplace(http, url), webhook),
     ):
-        desk = Desk(CloudPartner(), server, http, url, queue, "fabrikam-linux", webhook)
+        desk = Desk(CloudPartnerApi(), server, http, url, queue, "fabrikam-linux", webhook)
         await desk.put("4.2.0")
         hurrying = asyncio.create_task(hurry(server))
         yield Platform(tmp_path, address, queue)

@@ -1,4 +1,4 @@
-"""Somebody who reads a document and types its commands."""
+"""A reader who types the commands of a document."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ WITHIN = 30.0
 
 
 class Reader:
-    """Types the commands of one section after the other, in a folder that has the examples of an API."""
+    """Types the commands of one section after another, in a folder with the examples of an API."""
 
     def __init__(self, desk: Desk, folder: Path) -> None:
         self.desk = desk
@@ -48,16 +48,16 @@ class Reader:
             "TEMPORAL_ADDRESS": address,
         }
 
-    def opens(self, name: str, section: str) -> None:
-        """Begin a section, whose commands are to be typed in their order."""
+    def open_section(self, name: str, section: str) -> None:
+        """Begin a section, whose commands are typed in their order."""
         self._left = [each.text for each in document(name).runnable() if each.section == section]
 
-    async def types(self, hint: str, **options: str) -> str:
-        """Type the next command, which has to succeed. Return what it printed.
+    async def type_next(self, hint: str, **options: str) -> str:
+        """Type the next command, which must succeed, and return its output.
 
         Args:
-            hint: What the command has to contain: scene and document stay together.
-            options: Values that the reader has found out, in place of the document's.
+            hint: A part of the command, which shows that test and document are at the same place.
+            options: Values of options that the reader knows better than the document.
         """
         command = self._left.pop(0)
         assert hint in command
@@ -80,20 +80,20 @@ class Reader:
         return said.decode()
 
     async def end(self) -> None:
-        """Check that nothing is left to type, and end the runs."""
+        """End the runs, and check that every command was typed."""
         for workflow_id in (OFFER_RUN, GO_LIVE_RUN):
             with suppress(RPCError):
                 await self.run(workflow_id).terminate()
         assert not self._left
 
-    # What the reader finds
+    # Runs
 
     def run(self, workflow_id: str) -> WorkflowHandle[Any, Any]:
-        """Return the newest run of an ID."""
+        """Return the newest run with a workflow ID."""
         return self.desk.temporal.client.get_workflow_handle(workflow_id)
 
-    async def starts(self, workflow: str, workflow_id: str, example: str) -> None:
-        """Start a workflow with an example, as an earlier section does."""
+    async def start_example(self, workflow: str, workflow_id: str, example: str) -> None:
+        """Start a workflow with the input of an example, as an earlier section of the document does."""
         request = json.loads((self.folder / "examples" / example).read_text())
         await self.desk.start(workflow, request, workflow_id=workflow_id)
 
@@ -102,7 +102,7 @@ class Reader:
         await until_progress(self.run(workflow_id), ready, seconds=WITHIN)
 
     async def until_asked(self) -> None:
-        """Wait until the go-live waits for approval, and lists show it."""
+        """Wait until the go-live run asks for approval, and lists show it."""
         await self.until(GO_LIVE_RUN, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
         client = self.desk.temporal.client
         query = f'WorkflowId="{GO_LIVE_RUN}" AND PublishStage="awaiting_approval" AND ExecutionStatus="Running"'
@@ -112,10 +112,10 @@ class Reader:
 
         await until(listed, f"lists show that {GO_LIVE_RUN} awaits approval", seconds=WITHIN)
 
-    async def has_been_asked(self) -> None:
-        """Bring the go-live of the example to where it waits for approval."""
+    async def await_approval(self) -> None:
+        """Bring the go-live run of the example to where it awaits approval."""
         await self.desk.preview("4.2.0")
-        await self.starts("ValidateAndGoLive", GO_LIVE_RUN, "go-live.json")
+        await self.start_example("ValidateAndGoLive", GO_LIVE_RUN, "go-live.json")
         await self.until_asked()
 
     async def result(self, workflow_id: str) -> dict[str, Any]:

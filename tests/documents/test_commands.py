@@ -36,29 +36,29 @@ def scene(name: str, section: str, *marks: pytest.MarkDecorator) -> Callable[[Sc
 
 @scene(README, "Two commands", AS_WITH_ONE)
 async def approves_the_demo(reader: Reader) -> None:
-    await reader.has_been_asked()
-    await reader.types("decide_go_live")
-    assert '"outcome":"live"' in (await reader.types("workflow result")).replace(" ", "")
+    await reader.await_approval()
+    await reader.type_next("decide_go_live")
+    assert '"outcome":"live"' in (await reader.type_next("workflow result")).replace(" ", "")
 
 
 @scene(README, "A release day")
 async def releases(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
-    await reader.types("ValidateAndGoLive")
+    await reader.type_next("ValidateAndGoLive")
     await reader.until_asked()
-    page = await reader.types("metadata")
+    page = await reader.type_next("metadata")
     assert "Going live adds" in page
-    await reader.types("decide_go_live")
-    assert '"outcome":"live"' in (await reader.types("workflow result")).replace(" ", "")
+    await reader.type_next("decide_go_live")
+    assert '"outcome":"live"' in (await reader.type_next("workflow result")).replace(" ", "")
     await publishes_for_ever(reader, "ValidateAndGoLive", GO_LIVE_RUN)
-    await reader.types("workflow cancel")
+    await reader.type_next("workflow cancel")
     await assert_canceled(reader, GO_LIVE_RUN)
 
 
 async def publishes_for_ever(reader: Reader, workflow: str, workflow_id: str) -> None:
     """Begin a run whose publish does not end by itself."""
     await reader.desk.step("displaycertify", outcome="never")
-    await reader.starts(workflow, workflow_id, "update.json")
+    await reader.start_example(workflow, workflow_id, "update.json")
     await reader.until(workflow_id, lambda progress: progress.operation is not None)
 
 
@@ -71,14 +71,14 @@ async def assert_canceled(reader: Reader, workflow_id: str) -> None:
 
 @scene(RUNBOOK, "Create an offer")
 async def creates(reader: Reader) -> None:
-    await reader.types("CreateOfferAndPublish")
+    await reader.type_next("CreateOfferAndPublish")
     assert (await reader.result("offer/fabrikam-linux/another-appliance"))["outcome"] == "preview"
 
 
 @scene(RUNBOOK, "Publish new images")
 async def updates(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
-    await reader.types("UpdateOfferAndPublish")
+    await reader.type_next("UpdateOfferAndPublish")
     assert (await reader.result(OFFER_RUN))["outcome"] == "preview"
     assert await reader.desk.versions("Preview") == ["4.2.0", "4.3.0"]
 
@@ -86,41 +86,41 @@ async def updates(reader: Reader) -> None:
 @scene(RUNBOOK, "Go live")
 async def asks_for_approval(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
-    await reader.types("ValidateAndGoLive")
+    await reader.type_next("ValidateAndGoLive")
     await reader.until_asked()
 
 
 @scene(RUNBOOK, "Approve or reject")
 async def decides(reader: Reader) -> None:
-    await reader.has_been_asked()
-    assert "4.2.1" in await reader.types("progress")
-    assert "wrong kernel" in await reader.types("decide_go_live")
+    await reader.await_approval()
+    assert "4.2.1" in await reader.type_next("progress")
+    assert "wrong kernel" in await reader.type_next("decide_go_live")
     with pytest.raises(WorkflowFailureError) as ended:
         await reader.result(GO_LIVE_RUN)
     assert isinstance(ended.value.cause, ApplicationError)
     assert ended.value.cause.type == "GoLiveRejected"
-    await reader.starts("ValidateAndGoLive", GO_LIVE_RUN, "go-live.json")
+    await reader.start_example("ValidateAndGoLive", GO_LIVE_RUN, "go-live.json")
     await reader.until_asked()
-    await reader.types("signal --query")
+    await reader.type_next("signal --query")
     assert (await reader.result(GO_LIVE_RUN))["approved_by"] == "dana@fabrikam.example"
-    await reader.types("signal-with-start")
+    await reader.type_next("signal-with-start")
     assert (await reader.result(GO_LIVE_RUN))["outcome"] == "live"
 
 
 @scene(RUNBOOK, "Follow what somebody started elsewhere")
 async def follows(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
-    assert '"outcome":"preview"' in (await reader.types("CheckLastOperationStatus")).replace(" ", "")
+    assert '"outcome":"preview"' in (await reader.type_next("CheckLastOperationStatus")).replace(" ", "")
 
 
 @scene(RUNBOOK, "See what runs", AS_WITH_ONE)
 async def lists(reader: Reader) -> None:
-    await reader.has_been_asked()
+    await reader.await_approval()
     for attribute in ("PublishStage", "OfferId", "ImageVersions"):
-        assert GO_LIVE_RUN in await reader.types(attribute)
-    assert "decide_go_live" in await reader.types("metadata")
+        assert GO_LIVE_RUN in await reader.type_next(attribute)
+    assert "decide_go_live" in await reader.type_next("metadata")
     before = len(await reader.desk.requests())
-    await reader.types("check_now")
+    await reader.type_next("check_now")
 
     async def has_looked() -> bool:
         return len(await reader.desk.requests()) > before
@@ -132,7 +132,7 @@ async def lists(reader: Reader) -> None:
 async def cancels(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
     await publishes_for_ever(reader, "UpdateOfferAndPublish", OFFER_RUN)
-    await reader.types("workflow cancel")
+    await reader.type_next("workflow cancel")
     await assert_canceled(reader, OFFER_RUN)
 
 
@@ -140,7 +140,7 @@ async def cancels(reader: Reader) -> None:
 async def repairs(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
     await reader.desk.fault("publish", {"kind": "respond", "status": 503}, times=100)
-    await reader.starts("UpdateOfferAndPublish", OFFER_RUN, "update.json")
+    await reader.start_example("UpdateOfferAndPublish", OFFER_RUN, "update.json")
 
     async def refused() -> list[str]:
         pending = (await reader.run(OFFER_RUN).describe()).raw_description.pending_activities
@@ -151,33 +151,33 @@ async def repairs(reader: Reader) -> None:
 
     await until(is_refused, "the marketplace refuses the write")
     [activity_id] = await refused()
-    assert "503" in await reader.types("describe")
+    assert "503" in await reader.type_next("describe")
     for command in ("reset", "pause", "unpause", "update-options"):
-        await reader.types(f"activity {command} ", activity_id=activity_id)
+        await reader.type_next(f"activity {command} ", activity_id=activity_id)
     await reader.desk.no_faults()
     await reader.desk.temporal.client.workflow_service.reset_activity(  # the next attempt would be seconds away
         ResetActivityRequest(namespace="default", execution=WorkflowExecution(workflow_id=OFFER_RUN), id=activity_id)
     )
     assert (await reader.result(OFFER_RUN))["outcome"] == "preview"
-    await reader.starts("ValidateAndGoLive", GO_LIVE_RUN, "update.json")
+    await reader.start_example("ValidateAndGoLive", GO_LIVE_RUN, "update.json")
     await reader.until_asked()
-    await reader.types("workflow reset")
+    await reader.type_next("workflow reset")
     await reader.until_asked()
 
 
 @scene(RUNBOOK, "The command", AS_WITH_ONE)
 async def has_less_to_type(reader: Reader) -> None:
-    await reader.has_been_asked()
-    watching = asyncio.create_task(reader.types("watch go-live/"))
+    await reader.await_approval()
+    watching = asyncio.create_task(reader.type_next("watch go-live/"))
     await asyncio.sleep(0)
-    await reader.types("approve")
-    await reader.types("wait")
+    await reader.type_next("approve")
+    await reader.type_next("wait")
     assert "is live" in (reader.folder / "summary.md").read_text()
     await watching
-    assert OFFER_RUN in (await reader.types("publish")).splitlines()
-    await reader.types("watch offer/")
-    assert GO_LIVE_RUN in (await reader.types("go-live -")).splitlines()
-    assert '"outcome": "preview"' in await reader.types("check")
+    assert OFFER_RUN in (await reader.type_next("publish")).splitlines()
+    await reader.type_next("watch offer/")
+    assert GO_LIVE_RUN in (await reader.type_next("go-live -")).splitlines()
+    assert '"outcome": "preview"' in await reader.type_next("check")
 
 
 def test_every_section_with_commands_has_a_scene() -> None:
@@ -187,5 +187,5 @@ def test_every_section_with_commands_has_a_scene() -> None:
 
 @pytest.mark.parametrize(("name", "section"), PLAYED)
 async def test_the_commands_of_a_section_do_what_it_says(reader: Reader, name: str, section: str) -> None:
-    reader.opens(name, section)
+    reader.open_section(name, section)
     await SCENES[name, section](reader)

@@ -15,7 +15,7 @@ CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_EN
     "TEMPORAL_CONFIG_FILE": os.devnull,
     "PYTHONUNBUFFERED": "1",
 }
-"""What a program inherits of the caller's environment, and two variables that every program gets."""
+"""The environment of every program: what it inherits from the caller, and two variables more."""
 
 _PR_SET_PDEATHSIG = 1
 

@@ -1,4 +1,4 @@
-"""Certificates, and a proxy that ends TLS in front of a server, as a load balancer or a service mesh does."""
+"""Make certificates, and end TLS in front of a server as a load balancer or a service mesh does."""
 
 import contextlib
 import ipaddress
@@ -37,11 +37,11 @@ def certificate(
     """Make a certificate.
 
     Args:
-        folder: Where to keep it.
-        name: Its name.
-        issuer: The authority that signs it; ``None``: it is an authority itself.
+        folder: Where to write it.
+        name: Its common name, and the name of its files.
+        issuer: The authority that signs it. With ``None`` it is an authority itself.
         host: The host it is for.
-        days: How long it is valid; negative: it has expired.
+        days: How many days it is valid. With a negative number it has expired.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -67,18 +67,18 @@ def certificate(
 
 
 class TlsProxy:
-    """Accepts TLS on loopback and passes on what is inside.
+    """Accepts TLS connections on loopback, and forwards their content to a server without TLS.
 
-    It uses threads, for asyncio closes a connection whose handshake fails without the alert that says why.
+    It uses threads. After a failed handshake, asyncio closes a connection without the alert that says why.
     """
 
     def __init__(self, upstream: str, server: Certificate, clients: Certificate | None = None) -> None:
         """Listen.
 
         Args:
-            upstream: Address of the server without TLS.
-            server: Shown to clients.
-            clients: The authority that every client has to show a certificate of; ``None``: they need none.
+            upstream: The address of the server without TLS.
+            server: The certificate to show to clients.
+            clients: The authority that must have signed the certificates of clients. With ``None`` they need none.
         """
         host, _, port = upstream.rpartition(":")
         self._upstream = host, int(port)
@@ -98,7 +98,7 @@ class TlsProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends the thread that accepts connections
         self._listener.close()
 
     def _accept(self) -> None:
@@ -114,7 +114,7 @@ class TlsProxy:
             try:
                 inside.do_handshake()
             except OSError:
-                # Closing now could take the alert back, for the client may have sent more than was read.
+                # Read what the client still sends. Closing before would reset the connection, and lose the alert.
                 with contextlib.suppress(OSError):
                     inside.shutdown(socket.SHUT_WR)
                     while socket.socket.recv(inside, CHUNK):
@@ -133,5 +133,5 @@ def _relay(inside: ssl.SSLSocket, upstream: socket.socket) -> None:
                 if not data:
                     return
                 (upstream if source is inside else inside).sendall(data)
-    except OSError:  # the one or the other was killed
+    except OSError:  # one of the two sides was killed
         return

@@ -26,7 +26,7 @@ from temporalio.exceptions import CancelledError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from tests.apis.cloud_partner import CloudPartner
+from tests.apis.cloud_partner import CloudPartnerApi
 from tests.desk import Desk, Recorder, Run
 from tests.harness.programs import Programs, worker_environment
 from tests.harness.runs import lease_of, reset_activity, until_failed_once
@@ -276,7 +276,7 @@ async def test_the_worker_of_today_finishes_the_runs_of_an_older_worker(
         stays = [
             waits(
                 Desk(
-                    CloudPartner(),
+                    CloudPartnerApi(),
                     temporal,
                     http,
                     marketplace_url,

@@ -1,4 +1,4 @@
-"""The runs that a publication went through by continuing as new."""
+"""The chain of runs that a workflow leaves by continuing as new."""
 
 from temporalio.client import WorkflowHistory
 
@@ -7,7 +7,7 @@ from tests.harness.waiting import until
 
 
 async def histories(desk: Desk, run: Run) -> list[WorkflowHistory]:
-    """Return the histories of all runs of a publication, the first one first."""
+    """Return the histories of all runs in the chain of a run, oldest first."""
     found: list[WorkflowHistory] = []
     run_id = (await run.describe()).run_id
     while run_id:

@@ -15,7 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from marketplace.cloud_partner.marketplace import CloudPartnerMarketplace
 from sandbox import serve
 from sandbox.clock import SpeedClock
-from tests.apis.cloud_partner import CloudPartner
+from tests.apis.cloud_partner import CloudPartnerApi
 from tests.desk import Recorder, publishing_time, sandbox_with
 from tests.harness.real_time_desk import RealTimeDesk
 from tests.harness.temporal_server import development_server
@@ -62,7 +62,7 @@ async def real_desk(
     """A release engineer's desk in real time."""
     url, task_queue = quick
     return RealTimeDesk(
-        CloudPartner(),
+        CloudPartnerApi(),
         real_temporal,
         http,
         url,
@@ -95,11 +95,11 @@ async def held_desk(
 ) -> HeldDesk:
     """A release engineer's desk in real time, at a marketplace that waits for the test."""
     url, task_queue, clock = held
-    desk = HeldDesk(CloudPartner(), real_temporal, http, url, task_queue, f"held-{next(_numbers)}", webhook)
+    desk = HeldDesk(CloudPartnerApi(), real_temporal, http, url, task_queue, f"held-{next(_numbers)}", webhook)
     desk.clock = clock
     return desk
 
 
 def client_of(http: httpx.AsyncClient, url: str) -> CloudPartnerMarketplace:
     """Return the client of a marketplace."""
-    return CloudPartner().marketplace(http, url)
+    return CloudPartnerApi().marketplace(http, url)

@@ -1,4 +1,4 @@
-"""Many runs on one offer at once, and the same run again: no image is lost, and nothing is done twice."""
+"""Many runs on one offer at once lose no image and do nothing twice."""
 
 import asyncio
 import copy
@@ -12,7 +12,7 @@ from workflows.messages import PublicationResult
 
 
 def plans(real_desk: Desk, count: int) -> dict[str, Any]:
-    """Make an offer of several plans, each with the image 4.2.0."""
+    """Return an offer with several plans, each with the image 4.2.0."""
     document = real_desk.document("4.2.0")
     first = document["definition"]["plans"][0]
     document["definition"]["plans"] = [copy.deepcopy(first) | {"planId": f"plan-{number}"} for number in range(count)]
@@ -20,7 +20,7 @@ def plans(real_desk: Desk, count: int) -> dict[str, Any]:
 
 
 async def start_each(real_desk: Desk, workflow: str, count: int, **more: Any) -> list[Run]:
-    """Start a run a plan, all at once."""
+    """Start one run for each plan, all at once."""
     return await asyncio.gather(
         *(
             real_desk.start(
@@ -34,7 +34,7 @@ async def start_each(real_desk: Desk, workflow: str, count: int, **more: Any) ->
 
 
 def images(desk: Desk, version: str, **more: Any) -> dict[str, Any]:
-    """Make an input that looks often."""
+    """Return the input of a run that looks often."""
     return desk.images(version, polling={"min_interval": 0.2, "max_interval": 0.5}, **more)
 
 
@@ -42,8 +42,8 @@ async def results(runs: list[Run]) -> list[PublicationResult]:
     return list(await asyncio.gather(*(run.result() for run in runs)))
 
 
-async def held(real_desk: Desk, slot: str) -> list[list[str]]:
-    """Return the versions in each plan of a slot."""
+async def versions_by_plan(real_desk: Desk, slot: str) -> list[list[str]]:
+    """Return the image versions in each plan of a slot."""
     document = (await real_desk.state())["slots"][slot]["document"]
     return [list(plan[IMAGES]) for plan in document["definition"]["plans"]]
 
@@ -67,7 +67,7 @@ async def test_each_of_many_runs_brings_its_image_to_the_preview(
     done = await results(await start_each(real_desk, "UpdateOfferAndPublish", count))
 
     assert {result.outcome for result in done} == {"preview"}
-    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * count
+    assert await versions_by_plan(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * count
     assert await real_desk.effects("publish") <= count
 
 
@@ -83,12 +83,12 @@ async def test_each_of_many_runs_brings_its_image_to_production(
     done = await results(runs)
 
     assert {result.outcome for result in done} == {"live"}
-    assert await held(real_desk, "Production") == [["4.2.0", "4.2.1"]] * count
+    assert await versions_by_plan(real_desk, "Production") == [["4.2.0", "4.2.1"]] * count
     assert await real_desk.effects("publish") <= 2 * count
     assert await real_desk.effects("go_live") <= count
 
 
-async def test_the_same_image_wanted_many_times_is_put_and_published_once(real_desk: Desk) -> None:
+async def test_an_image_that_three_runs_want_is_written_and_published_once(real_desk: Desk) -> None:
     await real_desk.live("4.2.0")
     runs = [await real_desk.start("UpdateOfferAndPublish", images(real_desk, "4.2.1")) for _ in range(3)]
     done = await results(runs)

@@ -1,4 +1,4 @@
-"""Publishers take turns where activities wait, and workers share what the marketplace allows."""
+"""Publishers take turns in the task queue, and workers share the rate that the marketplace allows."""
 
 import asyncio
 from datetime import timedelta
@@ -31,7 +31,7 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
     client, sandbox = real_temporal.client, SandboxMarketplace()
     async with serve(sandbox) as url:
         marketplace = CloudPartnerMarketplace(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url))
-        # With a rate no local activity is let in: every look waits in the task queue.
+        # With a rate there are no local activities, so every look waits in the task queue.
         async with worker(client, "fair", marketplace, requests_per_second=1, no_remote_activities=True):
             runs = [
                 await client.start_workflow(
@@ -43,7 +43,7 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
                 for number, publisher in enumerate(GREEDY + SMALL)
             ]
             for run in runs:
-                await until(partial(_waits, run), f"{run.id} has one pending activity")
+                await until(partial(_is_pending, run), f"the look of {run.id} is pending")
         async with worker(client, "fair", marketplace, requests_per_second=1):
             await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
 
@@ -52,16 +52,16 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
     assert asked[:12].count("small") == len(SMALL), asked
 
 
-async def _waits(run: Run) -> bool:
+async def _is_pending(run: Run) -> bool:
     return len(await pending(run, "look")) == 1
 
 
-async def test_workers_share_what_the_marketplace_allows(
+async def test_two_workers_share_the_rate_that_the_marketplace_allows(
     real_temporal: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharing, "SEEN_AFTER", timedelta(seconds=0.05))
     address = real_temporal.client.service_client.config.target_host
-    nobody: Any = object()
+    no_marketplace: Any = object()
     one, other = [
         await Client.connect(address, identity=name, data_converter=data_converter()) for name in ("one", "other")
     ]
@@ -70,7 +70,7 @@ async def test_workers_share_what_the_marketplace_allows(
         return await sharing.count_workers(one, "shared") == 2
 
     pace = Pace(4)
-    async with worker(one, "shared", nobody), worker(other, "shared", nobody):
+    async with worker(one, "shared", no_marketplace), worker(other, "shared", no_marketplace):
         await until(both_are_seen, "both workers are counted")
         sharing_it = asyncio.create_task(sharing.share(pace, one, "shared"))
         async with asyncio.timeout(10), pace.turn(), pace.turn():
@@ -79,7 +79,7 @@ async def test_workers_share_what_the_marketplace_allows(
         sharing_it.cancel()
 
 
-async def test_where_the_workers_cannot_be_counted_requests_pass_all_the_same(
+async def test_requests_are_sent_even_where_the_workers_cannot_be_counted(
     real_temporal: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sharing, "SEEN_AFTER", timedelta(seconds=0.05))

@@ -6,7 +6,7 @@ from tests.harness.runs import reset_activity, until_failed_once, until_followed
 QUICK = {"polling": {"min_interval": 0.1, "max_interval": 0.2}}
 
 
-async def test_a_publish_whose_answer_was_lost_is_recognised_after_its_activity_was_reset(real_desk: Desk) -> None:
+async def test_a_publish_whose_answer_was_lost_is_recognised_after_the_activity_is_reset(real_desk: Desk) -> None:
     lost = {"kind": "respond_after", "status": 503, "headers": {"Retry-After": "60"}}
     await real_desk.fault("publish", lost)
     await real_desk.step("displaycertify", outcome="never")

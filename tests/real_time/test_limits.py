@@ -1,4 +1,4 @@
-"""What a real Temporal server does not take is refused by us first, or never sent."""
+"""The limits of a Temporal server: we refuse earlier what it would refuse, or never send it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.desk import Desk, vhd
 QUICK: dict[str, Any] = {"polling": {"min_interval": 0.1, "max_interval": 0.2}, "deadline": 60}
 
 
-async def test_a_workflow_id_that_sql_stores_have_no_room_for_is_refused(real_desk: Desk) -> None:
+async def test_a_workflow_id_that_is_too_long_for_sql_databases_is_refused(real_desk: Desk) -> None:
     start = real_desk.create("4.2.0", **QUICK)
     error = await real_desk.failure("CreateOfferAndPublish", start, workflow_id="x" * 201)
     assert error.type == "InvalidInput"
@@ -19,7 +19,7 @@ async def test_a_workflow_id_that_sql_stores_have_no_room_for_is_refused(real_de
     assert result.outcome == "preview"
 
 
-async def test_the_longest_names_of_many_images_fit_into_a_search_attribute(real_desk: Desk) -> None:
+async def test_thirty_images_with_the_longest_names_fit_into_the_search_attribute(real_desk: Desk) -> None:
     images = [
         {"plan_id": "p" * 50, "version": f"{10**17 + number}.{10**17}.{10**17}", "os_vhd_url": vhd("a")}
         for number in range(30)
@@ -30,7 +30,7 @@ async def test_the_longest_names_of_many_images_fit_into_a_search_attribute(real
 
 async def test_the_largest_offer_reaches_the_marketplace(real_desk: Desk) -> None:
     document = real_desk.document("4.2.0")
-    # Each quote is written with a backslash, and both once more in the activity's input.
+    # JSON escapes each quote with a backslash, and the activity's input escapes both once more.
     document["definition"]["quotes"] = '"' * ((1_000_000 - len(str(document))) // 2 - 1000)
     result = await real_desk.run("CreateOfferAndPublish", real_desk.create(document=document, **QUICK))
     assert result.outcome == "preview"

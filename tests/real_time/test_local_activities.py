@@ -1,4 +1,4 @@
-"""Reads are tried within the workflow task first, briefly and once; what that cannot do an ordinary activity does."""
+"""A read is tried once, and briefly, as a local activity. If that fails, an ordinary activity repeats it."""
 
 import asyncio
 from datetime import timedelta
@@ -18,7 +18,7 @@ CHECK = "CheckLastOperationStatus"
 
 
 async def ordinary(run: Run) -> list[str]:
-    """Return the ordinary activities that a run called, in order."""
+    """Return the names of the ordinary activities that a run scheduled, in order."""
     found: list[ActivityType] = [
         event.activity_task_scheduled_event_attributes.activity_type
         for event in (await run.fetch_history()).events
@@ -28,7 +28,9 @@ async def ordinary(run: Run) -> list[str]:
 
 
 @pytest.mark.parametrize(("status", "requests"), [(401, 2), (422, 1)], ids=["with another token", "once"])
-async def test_what_fails_for_good_is_not_tried_again(held_desk: HeldDesk, status: int, requests: int) -> None:
+async def test_a_read_that_is_refused_for_good_is_not_repeated(
+    held_desk: HeldDesk, status: int, requests: int
+) -> None:
     await held_desk.preview("4.2.0")
     await held_desk.fault("list_operations", {"kind": "respond", "status": status}, times=-1)
     run = await held_desk.start(CHECK, held_desk.check())
@@ -39,7 +41,7 @@ async def test_what_fails_for_good_is_not_tried_again(held_desk: HeldDesk, statu
     assert [entry["call"] for entry in await held_desk.requests()].count("list_operations") == requests
 
 
-async def test_the_patience_that_the_service_asks_for_is_had_before_it_is_tried_again(held_desk: HeldDesk) -> None:
+async def test_a_read_is_repeated_no_sooner_than_the_service_asks_for(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
     by_hand = len(await held_desk.requests())
     busy = {"kind": "respond", "status": 429, "headers": {"Retry-After": "1"}}
@@ -56,7 +58,7 @@ async def test_the_patience_that_the_service_asks_for_is_had_before_it_is_tried_
     assert asked[:3] == ["list_operations", "list_operations", "look"]
 
 
-async def test_a_read_that_takes_long_is_seen_as_pending_and_keeps_nobody_waiting(
+async def test_a_slow_read_becomes_a_pending_activity_and_delays_no_query(
     held_desk: HeldDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "LOCAL_ATTEMPT", timedelta(seconds=0.3))
@@ -72,7 +74,7 @@ async def test_a_read_that_takes_long_is_seen_as_pending_and_keeps_nobody_waitin
     assert await ordinary(run) == ["look"]
 
 
-async def test_where_requests_are_rationed_each_is_made_by_an_activity_that_waits_its_turn(
+async def test_a_rate_limited_worker_reads_with_ordinary_activities_only(
     held_desk: HeldDesk, http: httpx.AsyncClient
 ) -> None:
     await held_desk.live("4.2.0")

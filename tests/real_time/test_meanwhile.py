@@ -1,4 +1,4 @@
-"""What arrives while a run continues as new, which the server suggests here after 20 events: none of it is lost."""
+"""What a run carries over when it continues as new, which it does here after 20 events."""
 
 import asyncio
 import contextlib
@@ -31,20 +31,20 @@ APPROVERS: dict[str, Any] = {"approval": {"approvers": [DANA, "lee@fabrikam.exam
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let few signals, instead of a hundred, make a run look again and so continue as new."""
+def few_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let four signals, instead of a hundred, make a run look again, and so continue as new."""
     monkeypatch.setattr(waiting, "MANY", 4)
     monkeypatch.setattr(waiting, "BETWEEN_LOOKS", timedelta(seconds=0.1))
 
 
-async def refused(run: Run, times: int) -> None:
-    """Send approvals by somebody who may not decide, one after the other."""
+async def send_refused(run: Run, times: int) -> None:
+    """Send approvals of somebody who may not decide, one after the other."""
     for number in range(times):
         await run.signal("approve_go_live", {"approver": f"mallory {number}"})
 
 
-async def decided(run: Run, approver: str) -> GoLiveDecision | None:
-    """Approve, again where the answer is an error that says to try again; ``None`` when somebody was faster."""
+async def approve(run: Run, approver: str) -> GoLiveDecision | None:
+    """Approve, and repeat that after an error that says so. Return ``None`` if somebody else was faster."""
     while True:
         try:
             wanted = {"approve": True, "approver": approver}
@@ -62,39 +62,39 @@ async def decided(run: Run, approver: str) -> GoLiveDecision | None:
             return decision
 
 
-@pytest.mark.usefixtures("few")
-async def test_every_decision_is_answered_and_the_first_one_stands(held_desk: HeldDesk) -> None:
+@pytest.mark.usefixtures("few_signals")
+async def test_of_several_approvals_each_is_answered_and_the_first_counts(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.0", **APPROVERS))
     await held_desk.until_asked(run)
-    flood = asyncio.create_task(refused(run, 60))
+    flood = asyncio.create_task(send_refused(run, 60))
     await until_continued(run)
 
-    async def decide_later(number: int) -> GoLiveDecision | None:
+    async def approve_later(number: int) -> GoLiveDecision | None:
         await asyncio.sleep(0.05 * number)
-        return await decided(run, [DANA, "lee@fabrikam.example"][number % 2])
+        return await approve(run, [DANA, "lee@fabrikam.example"][number % 2])
 
-    answers = await asyncio.gather(*(decide_later(number) for number in range(8)))
+    answers = await asyncio.gather(*(approve_later(number) for number in range(8)))
     await flood
     await held_desk.until(run, lambda progress: progress.stage == "going_live" and bool(progress.looks))
     await held_desk.let_publish()
     result = await run.result()
-    [stands] = [answer for answer in answers if answer is not None]
-    told = (await progress_of(run)).approval
+    [first] = [answer for answer in answers if answer is not None]
+    shown = (await progress_of(run)).approval
 
-    assert told is not None
-    assert told.decision == stands
-    assert (result.outcome, result.approved_by) == ("live", stands.approver)
+    assert shown is not None
+    assert shown.decision == first
+    assert (result.outcome, result.approved_by) == ("live", first.approver)
     assert await held_desk.effects("go_live") == 1
     assert held_desk.notified(run) == ["awaiting_approval", "live"]
 
 
-@pytest.mark.usefixtures("few")
-async def test_each_refused_signal_is_told_once(held_desk: HeldDesk) -> None:
+@pytest.mark.usefixtures("few_signals")
+async def test_each_refused_signal_is_noted_once(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.0", **APPROVERS))
     await held_desk.until_asked(run)
-    await refused(run, 45)
+    await send_refused(run, 45)
     notes = (await progress_of(run)).notes
 
     assert len(await histories(held_desk, run)) > 1
@@ -103,8 +103,8 @@ async def test_each_refused_signal_is_told_once(held_desk: HeldDesk) -> None:
     await run.terminate()
 
 
-@pytest.mark.usefixtures("few")
-async def test_the_time_to_decide_counts_from_the_question_and_waiting_is_no_change_by_others(
+@pytest.mark.usefixtures("few_signals")
+async def test_the_approval_timeout_counts_from_the_first_request_for_approval(
     held_desk: HeldDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "MAX_ROUNDS", 1)
@@ -112,8 +112,8 @@ async def test_the_time_to_decide_counts_from_the_question_and_waiting_is_no_cha
     wanted = held_desk.images("4.2.0", approval={"approvers": [DANA], "timeout": 2})
     run = await held_desk.start("ValidateAndGoLive", wanted)
     asked = await held_desk.until_asked(run)
-    with contextlib.suppress(RPCError):  # nobody is there any more
-        await refused(run, 1000)
+    with contextlib.suppress(RPCError):  # the run may have ended
+        await send_refused(run, 1000)
     error = await failure_of(run)
     closed = (await run.describe()).close_time
 
@@ -125,14 +125,14 @@ async def test_the_time_to_decide_counts_from_the_question_and_waiting_is_no_cha
     assert timedelta(0) <= closed - asked.approval.until < timedelta(seconds=10)
 
 
-@pytest.mark.usefixtures("few")
-async def test_a_person_may_take_longer_than_the_marketplace(held_desk: HeldDesk) -> None:
+@pytest.mark.usefixtures("few_signals")
+async def test_the_deadline_does_not_count_the_time_that_people_take(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
     run = await held_desk.start("ValidateAndGoLive", held_desk.images("4.2.0", deadline=2.5, **APPROVERS))
     await held_desk.until_asked(run)
     await asyncio.sleep(2.6)
     await held_desk.fault("list_operations", {"kind": "respond", "status": 503})
-    await refused(run, 30)
+    await send_refused(run, 30)
     await until_requested(held_desk, "list_operations", times=3)
     await held_desk.until_asked(run)
     assert len(await histories(held_desk, run)) > 1
@@ -140,7 +140,7 @@ async def test_a_person_may_take_longer_than_the_marketplace(held_desk: HeldDesk
 
 
 @pytest.mark.parametrize("workflow", ["CreateOfferAndPublish", "CheckLastOperationStatus"])
-async def test_questions_are_answered_by_each_run_and_nothing_is_forgotten(
+async def test_every_run_of_the_chain_answers_queries_with_the_whole_progress(
     held_desk: HeldDesk, workflow: str
 ) -> None:
     await held_desk.switch(running_word="frobnicating")
@@ -153,14 +153,14 @@ async def test_questions_are_answered_by_each_run_and_nothing_is_forgotten(
     await until_followed(run)
     answers: list[Progress] = []
 
-    async def ask() -> None:
+    async def query() -> None:
         while True:
             answers.append(await progress_of(run))
             await asyncio.sleep(0.1)
 
-    asking = asyncio.create_task(ask())
+    querying = asyncio.create_task(query())
     await until_continued(run, 2)
-    asking.cancel()
+    querying.cancel()
     await held_desk.let_publish()
     result = await run.result()
 
@@ -175,7 +175,7 @@ async def test_questions_are_answered_by_each_run_and_nothing_is_forgotten(
     }
 
 
-async def test_a_writer_that_another_run_keeps_waiting_gets_its_turn(held_desk: HeldDesk) -> None:
+async def test_a_run_that_continued_as_new_while_it_waited_for_the_lease_gets_it(held_desk: HeldDesk) -> None:
     await held_desk.switch(etag_on_get=False, etag_on_put=False)
     await held_desk.preview("4.2.0")
     await held_desk.fault("put_offer", {"kind": "delay", "seconds": 2})
@@ -193,8 +193,8 @@ async def test_a_writer_that_another_run_keeps_waiting_gets_its_turn(held_desk: 
     assert await held_desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.2"]
 
 
-@pytest.mark.usefixtures("few")
-async def test_a_run_that_is_cancelled_before_its_first_step_takes_back_what_the_runs_before_it_published(
+@pytest.mark.usefixtures("few_signals")
+async def test_a_run_cancelled_just_after_it_continued_as_new_cancels_its_publish(
     held_desk: HeldDesk, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     continuing, go_on = threading.Event(), threading.Event()
@@ -215,7 +215,7 @@ async def test_a_run_that_is_cancelled_before_its_first_step_takes_back_what_the
         monkeypatch.setattr(history, "continue_as_new", held)
         continued = asyncio.create_task(until_continued(run))
         while not continuing.is_set():
-            await refused(run, 1)
+            await send_refused(run, 1)
             await asyncio.sleep(0.1)
         stopping = asyncio.create_task(first.shutdown())
         await asyncio.sleep(0.2)
@@ -231,7 +231,9 @@ async def test_a_run_that_is_cancelled_before_its_first_step_takes_back_what_the
     assert (await held_desk.operations())[-1] == ("publish", "canceled")
 
 
-async def test_what_a_run_carries_is_as_secret_as_its_input(held_desk: HeldDesk, http: httpx.AsyncClient) -> None:
+async def test_what_a_run_carries_over_is_encrypted_like_its_input(
+    held_desk: HeldDesk, http: httpx.AsyncClient
+) -> None:
     held_desk.task_queue = "continued-encrypted"
     await held_desk.put("4.2.0")
     await held_desk.publish()
@@ -252,7 +254,7 @@ async def test_what_a_run_carries_is_as_secret_as_its_input(held_desk: HeldDesk,
     assert b"looks" in opened.metadata["publication"]
 
 
-async def test_what_only_looks_as_if_a_run_had_carried_it_is_not_believed(held_desk: HeldDesk) -> None:
+async def test_forged_carried_over_state_is_ignored(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
     forged = {
         "since": "2026-01-01T00:00:00Z",
@@ -271,5 +273,5 @@ async def test_what_only_looks_as_if_a_run_had_carried_it_is_not_believed(held_d
 
 
 def own_worker(desk: HeldDesk, http: httpx.AsyncClient, client: Client | None = None) -> Worker:
-    """Make a worker on the task queue that the desk uses, which a test may stop."""
+    """Return a worker on the task queue of the desk, for the test to stop."""
     return worker(client or desk.temporal.client, desk.task_queue, client_of(http, desk.sandbox_url), desk.webhook)

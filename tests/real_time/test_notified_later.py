@@ -1,4 +1,4 @@
-"""While the webhook is away, a separate run retries a notification for days."""
+"""While the webhook is unavailable, a separate run retries a notification for days."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,8 +18,8 @@ from workflows.search_attributes import OFFER_ID, PUBLISHER_ID
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch, real_desk: Desk) -> Iterator[None]:
-    """Let seconds stand for days."""
+def seconds_for_days(monkeypatch: pytest.MonkeyPatch, real_desk: Desk) -> Iterator[None]:
+    """Replace the days between attempts by seconds."""
     once = ActivityConfig(retry_policy=RetryPolicy(maximum_attempts=1))
     often = ActivityConfig(retry_policy=RetryPolicy(initial_interval=timedelta(seconds=0.2), backoff_coefficient=1))
     monkeypatch.setattr(people, "NOTIFY", calls.NOTIFY | once)
@@ -28,8 +28,8 @@ def soon(monkeypatch: pytest.MonkeyPatch, real_desk: Desk) -> Iterator[None]:
     real_desk.webhook.status = 200
 
 
-async def gone_live(desk: Desk) -> Run:
-    """Go live while the webhook is away."""
+async def go_live(desk: Desk) -> Run:
+    """Go live while the webhook is unavailable."""
     await desk.preview("4.2.0")
     desk.webhook.status = 503
     start = desk.images("4.2.0", polling=POLLING)
@@ -38,16 +38,16 @@ async def gone_live(desk: Desk) -> Run:
     return run
 
 
-async def later(desk: Desk, run: Run) -> WorkflowHandle[Any, Any]:
-    """Return the run that tries for days, as the run that has ended names it."""
+async def retrying_run(desk: Desk, run: Run) -> WorkflowHandle[Any, Any]:
+    """Return the run that retries for days, which a note of the ended run names."""
     [note] = [note for note in (await progress_of(run)).notes if "nobody was notified yet" in note]
     assert "the webhook answered 503; internal/notify/" in note
     return desk.temporal.client.get_workflow_handle(note.split("; ")[1].split()[0])
 
 
-async def test_a_webhook_that_was_away_gets_it_all_the_same_and_holds_nobody_up(real_desk: Desk) -> None:
-    run = await gone_live(real_desk)
-    trying = await later(real_desk, run)
+async def test_a_webhook_that_was_unavailable_gets_the_notification_later_and_delays_no_run(real_desk: Desk) -> None:
+    run = await go_live(real_desk)
+    trying = await retrying_run(real_desk, run)
     attributes = (await trying.describe()).typed_search_attributes
     assert [attributes.get(key) for key in (PUBLISHER_ID, OFFER_ID)] == [None, None]
     attempts = len(real_desk.notified(run))
@@ -59,11 +59,11 @@ async def test_a_webhook_that_was_away_gets_it_all_the_same_and_holds_nobody_up(
     assert delivered["event"] == "live"
 
 
-async def test_a_webhook_that_stays_away_is_given_up_in_the_end(
+async def test_a_notification_to_a_webhook_that_stays_unavailable_is_given_up_in_the_end(
     real_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "FOR_DAYS", timedelta(seconds=2))
-    trying = await later(real_desk, await gone_live(real_desk))
+    trying = await retrying_run(real_desk, await go_live(real_desk))
     with pytest.raises(WorkflowFailureError) as failed:
         await trying.result()
 

@@ -1,4 +1,4 @@
-"""Where no ETag guards a draft, one run at a time writes to it. No image is lost, even when the writing run ends."""
+"""Where no ETag guards a draft, a lease lets one run write at a time. A run that ends early gives the lease back."""
 
 import asyncio
 from datetime import timedelta
@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from tests.desk import Desk, failure_of
 from tests.harness.runs import lease_of
 from tests.harness.waiting import until
-from tests.real_time.test_concurrency import held, images, plans, results, start_each
+from tests.real_time.test_concurrency import images, plans, results, start_each, versions_by_plan
 
 ENDS = {"cancel": CancelledError, "terminate": TerminatedError, "time out": TimedOutError, "fail": ApplicationError}
 SLOW_READS: dict[str, Any] = {"kind": "delay", "seconds": 0.25}
@@ -33,18 +33,18 @@ async def is_held(desk: Desk) -> bool:
 
 
 @pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
-async def test_eight_runs_at_once_lose_no_image_where_reads_are_slow(real_desk: Desk, *, etags: bool) -> None:
+async def test_eight_runs_at_once_lose_no_image_though_reads_are_slow(real_desk: Desk, *, etags: bool) -> None:
     await real_desk.switch(etag_on_get=etags, etag_on_put=etags)
     await real_desk.put(document=plans(real_desk, 8))
     await real_desk.fault("read_slot", SLOW_READS, times=-1)
     done = await results(await start_each(real_desk, "UpdateOfferAndPublish", 8))
 
     assert {result.outcome for result in done} == {"preview"}
-    assert await held(real_desk, "Draft") == [["4.2.0", "4.2.1"]] * 8
-    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 8
+    assert await versions_by_plan(real_desk, "Draft") == [["4.2.0", "4.2.1"]] * 8
+    assert await versions_by_plan(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 8
 
 
-async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Desk) -> None:
+async def test_no_run_takes_the_lease_where_etags_guard_the_draft(real_desk: Desk) -> None:
     await real_desk.put("4.2.0")
     await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
 
@@ -52,7 +52,7 @@ async def test_where_etags_guard_the_draft_nobody_takes_the_lease(real_desk: Des
         await lease(real_desk).describe()
 
 
-async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_desk: Desk) -> None:
+async def test_a_run_that_waits_for_the_lease_shows_it_and_gets_its_turn(real_desk: Desk) -> None:
     await real_desk.put("4.2.0")
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 1.5})
@@ -67,7 +67,7 @@ async def test_a_run_that_waits_for_the_writer_says_so_and_gets_its_turn(real_de
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end: str) -> None:
+async def test_a_run_that_ends_while_it_writes_gives_the_lease_back(real_desk: Desk, end: str) -> None:
     await real_desk.put("4.2.0")
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.fault("put_offer", {"kind": "respond", "status": 422 if end == "fail" else 503}, times=3)
@@ -93,7 +93,7 @@ async def test_a_writer_whose_run_ends_lets_go_of_the_draft(real_desk: Desk, end
     assert "4.2.2" in await real_desk.versions("Preview")
 
 
-async def test_a_run_whose_write_somebody_cancels_fails_and_says_so(real_desk: Desk) -> None:
+async def test_a_run_fails_with_the_reason_if_somebody_cancels_its_internal_run(real_desk: Desk) -> None:
     await real_desk.put("4.2.0")
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 0.5}, times=-1)
@@ -107,7 +107,7 @@ async def test_a_run_whose_write_somebody_cancels_fails_and_says_so(real_desk: D
     assert "somebody cancelled the internal run that was writing to the draft" in error.message
 
 
-async def test_what_waits_for_a_whole_offer_to_be_put_is_added_to_it(real_desk: Desk) -> None:
+async def test_images_that_wait_while_an_offer_is_replaced_are_added_to_the_new_one(real_desk: Desk) -> None:
     await real_desk.switch(etag_on_get=False, etag_on_put=False)
     await real_desk.put(document=plans(real_desk, 4))
     await real_desk.fault("put_offer", {"kind": "delay", "seconds": 1.5})
@@ -121,11 +121,11 @@ async def test_what_waits_for_a_whole_offer_to_be_put_is_added_to_it(real_desk: 
     adding = await start_each(real_desk, "UpdateOfferAndPublish", 4)
 
     assert {result.outcome for result in await results([replacing, *adding])} == {"preview"}
-    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 4
+    assert await versions_by_plan(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 4
     assert (await real_desk.state())["slots"]["Preview"]["document"]["definition"]["displayText"] == "replaced"
 
 
-async def test_nobody_but_a_run_starts_a_write(real_desk: Desk) -> None:
+async def test_the_internal_run_refuses_to_be_started_by_hand(real_desk: Desk) -> None:
     error = await failure_of(await real_desk.start("WriteDraft", {}, workflow_id=lease(real_desk).id))
 
     assert error.type == "InvalidInput"

@@ -1,4 +1,4 @@
-"""The page of a run as people get it from the CLI: its steps, and a command that approves when it is typed."""
+"""The current details of a run, as the CLI shows them: its steps, and a command that approves when typed."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ DANA = "dana@fabrikam.example"
 
 
 async def shell(desk: HeldDesk, command: str) -> str:
-    """Type a command in a shell where Temporal's address is set."""
+    """Run a command in a shell that sets Temporal's address, and return its output."""
     address = desk.temporal.client.service_client.config.target_host
     process = await asyncio.create_subprocess_shell(
         command,
@@ -29,7 +29,7 @@ async def shell(desk: HeldDesk, command: str) -> str:
 
 
 async def page(desk: HeldDesk, run: Run) -> str:
-    """Return the page of a run."""
+    """Return the current details of a run."""
     answer = json.loads(await shell(desk, f"temporal workflow metadata -w {shlex.quote(run.id)} -o json"))
     details: str = answer["queryResult"][0]["currentDetails"]
     return details
@@ -50,7 +50,7 @@ async def test_the_command_on_the_page_approves(held_desk: HeldDesk) -> None:
 
 @pytest.mark.parametrize("switches", [{}, {"sign_off_by": "operation_completed"}], ids=["step", "operation"])
 @pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
-async def test_the_steps_of_a_preview_that_was_ready_already_are_shown(
+async def test_the_page_shows_the_steps_of_a_preview_that_was_ready_before(
     held_desk: HeldDesk, workflow: str, switches: dict[str, Any]
 ) -> None:
     await held_desk.switch(**switches)
@@ -70,7 +70,7 @@ async def test_the_steps_of_a_preview_that_was_ready_already_are_shown(
     assert "Certification" in written
 
 
-async def test_a_run_goes_on_where_the_steps_that_it_only_shows_cannot_be_read(held_desk: HeldDesk) -> None:
+async def test_a_run_succeeds_though_the_steps_for_its_page_cannot_be_read(held_desk: HeldDesk) -> None:
     await held_desk.switch(sign_off_by="operation_completed")
     await held_desk.preview("4.2.0")
     await held_desk.fault("look", {"kind": "respond", "status": 400}, times=-1)

@@ -1,4 +1,4 @@
-"""What only a real Temporal server does."""
+"""Behaviour that the server that skips time does not have."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from tests.harness.runs import until_followed, until_in_flight
 from tests.real_time.held_desk import HeldDesk
 
 
-async def test_the_deadline_counts_from_the_first_run(real_desk: Desk) -> None:
+async def test_the_deadline_counts_from_the_first_run_of_the_chain(real_desk: Desk) -> None:
     await real_desk.step("displaycertify", outcome="never")
     await real_desk.put("4.2.0")
     await real_desk.publish()
@@ -28,7 +28,7 @@ async def test_the_deadline_counts_from_the_first_run(real_desk: Desk) -> None:
     assert timedelta(seconds=4) <= last.close_time - first.start_time < timedelta(seconds=10)
 
 
-async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_too(real_desk: Desk) -> None:
+async def test_a_publish_that_starts_while_its_run_is_cancelled_is_cancelled_too(real_desk: Desk) -> None:
     await real_desk.live("4.2.0")
     await real_desk.switch(step_durations={"displaycertify": 600})
     await real_desk.fault("publish", {"kind": "delay", "seconds": 1})
@@ -43,7 +43,7 @@ async def test_an_operation_that_begins_while_the_run_is_cancelled_is_cancelled_
     assert (await real_desk.operations())[2:] == [("publish", "canceled")]
 
 
-async def test_a_terminated_run_leaves_the_marketplace_alone_and_the_next_one_joins(held_desk: HeldDesk) -> None:
+async def test_a_terminated_run_leaves_its_publish_running_and_the_next_run_joins_it(held_desk: HeldDesk) -> None:
     await held_desk.live("4.2.0")
     run = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
     await until_followed(run)

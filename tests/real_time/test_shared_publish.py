@@ -1,4 +1,4 @@
-"""Edit first, wait second: what all have put into the draft while a publish ran goes along with the next one."""
+"""Runs edit the draft before they wait for a running publish. The next publish carries all their images."""
 
 import asyncio
 from typing import Any
@@ -9,14 +9,14 @@ from temporalio.client import WorkflowFailureError
 from tests.desk import Desk, Run, failure_of, progress_of
 from tests.harness.runs import until_requested
 from tests.real_time.held_desk import HeldDesk
-from tests.real_time.test_concurrency import held, plans, results, start_each
+from tests.real_time.test_concurrency import plans, results, start_each, versions_by_plan
 
 RUNS = 6
 WAITS = "which is running on the offer"
 
 
-async def crowd(desk: HeldDesk, workflow: str = "UpdateOfferAndPublish", **more: Any) -> list[Run]:
-    """Let somebody publish, and start runs that have to wait for it, each for a different plan."""
+async def waiting_runs(desk: HeldDesk, workflow: str = "UpdateOfferAndPublish", **more: Any) -> list[Run]:
+    """Let somebody publish, start a run for each plan, and wait until all runs wait for that publish."""
     await desk.put(document=plans(desk, RUNS))
     await desk.publish()
     runs = [await desk.start(workflow, desk.images("4.2.1", plan=f"plan-{n}", **more)) for n in range(RUNS)]
@@ -25,8 +25,8 @@ async def crowd(desk: HeldDesk, workflow: str = "UpdateOfferAndPublish", **more:
     return runs
 
 
-async def until_carried(desk: HeldDesk, runs: list[Run]) -> None:
-    """Let the publish end that they wait for, and wait until each follows the next one."""
+async def until_next_publish(desk: HeldDesk, runs: list[Run]) -> None:
+    """End the publish that the runs wait for, and wait until all follow the next one."""
     first = (await desk.state())["operations"][-1]["id"]
     await desk.let_publish()
     for run in runs:
@@ -39,39 +39,39 @@ async def until_carried(desk: HeldDesk, runs: list[Run]) -> None:
 
 
 @pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
-async def test_all_that_wait_share_one_more_publish(held_desk: HeldDesk, *, etags: bool) -> None:
+async def test_all_waiting_runs_share_one_more_publish(held_desk: HeldDesk, *, etags: bool) -> None:
     await held_desk.switch(etag_on_get=etags, etag_on_put=etags)
-    runs = await crowd(held_desk)
-    assert await held(held_desk, "Draft") == [["4.2.0", "4.2.1"]] * RUNS
-    await until_carried(held_desk, runs)
+    runs = await waiting_runs(held_desk)
+    assert await versions_by_plan(held_desk, "Draft") == [["4.2.0", "4.2.1"]] * RUNS
+    await until_next_publish(held_desk, runs)
     await held_desk.let_publish()
     done = await asyncio.gather(*(run.result() for run in runs))
 
     assert [(result.outcome, result.changed) for result in done] == [("preview", True)] * RUNS
     assert len({result.operation_id for result in done}) == 1
-    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
+    assert await versions_by_plan(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
     assert await held_desk.effects("publish") == 2
 
 
-async def test_a_run_that_is_cancelled_while_it_waits_leaves_its_images_and_says_so(held_desk: HeldDesk) -> None:
-    runs = await crowd(held_desk)
+async def test_a_run_cancelled_while_it_waits_leaves_its_images_in_the_draft_and_says_so(held_desk: HeldDesk) -> None:
+    runs = await waiting_runs(held_desk)
     await runs[0].cancel()
     with pytest.raises(WorkflowFailureError):
         await runs[0].result()
     assert await held_desk.effects("cancel") == 0
     assert any("The images stay in the draft" in note for note in (await progress_of(runs[0])).notes)
 
-    await until_carried(held_desk, runs[1:])
+    await until_next_publish(held_desk, runs[1:])
     await held_desk.let_publish()
     await asyncio.gather(*(run.result() for run in runs[1:]))
-    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
+    assert await versions_by_plan(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
 
 
-async def test_when_the_run_that_published_for_all_is_cancelled_the_others_publish_once_more(
+async def test_if_the_run_that_published_for_all_is_cancelled_the_others_publish_once_more(
     held_desk: HeldDesk,
 ) -> None:
-    runs = await crowd(held_desk)
-    await until_carried(held_desk, runs)
+    runs = await waiting_runs(held_desk)
+    await until_next_publish(held_desk, runs)
     operations = [(await progress_of(run)).operation for run in runs]
     [(publisher, canceled)] = [
         (run, each.id) for run, each in zip(runs, operations, strict=True) if each is not None and each.ours
@@ -92,11 +92,13 @@ async def test_when_the_run_that_published_for_all_is_cancelled_the_others_publi
 
     assert {result.outcome for result in done} == {"preview"}
     assert await held_desk.effects("publish") == 3
-    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
+    assert await versions_by_plan(held_desk, "Preview") == [["4.2.0", "4.2.1"]] * RUNS
 
 
-async def test_a_run_that_cancels_what_is_in_the_way_spares_those_that_wait_for_it(held_desk: HeldDesk) -> None:
-    runs = await crowd(held_desk)
+async def test_a_run_that_cancels_a_publish_in_its_way_does_not_fail_the_runs_that_wait_for_it(
+    held_desk: HeldDesk,
+) -> None:
+    runs = await waiting_runs(held_desk)
     cancelling = held_desk.images("4.2.2", plan="plan-0", if_publishing="cancel")
     runs.append(await held_desk.start("UpdateOfferAndPublish", cancelling))
     ends = asyncio.gather(*(run.result() for run in runs))
@@ -108,13 +110,13 @@ async def test_a_run_that_cancels_what_is_in_the_way_spares_those_that_wait_for_
     assert {result.outcome for result in await ends} == {"preview"}
     assert await held_desk.operations() == [("publish", "canceled"), ("publish", None)]
     others = [["4.2.0", "4.2.1"]] * (RUNS - 1)
-    assert await held(held_desk, "Preview") == [["4.2.0", "4.2.1", "4.2.2"], *others]
+    assert await versions_by_plan(held_desk, "Preview") == [["4.2.0", "4.2.1", "4.2.2"], *others]
 
 
-async def test_when_the_shared_publish_fails_nobody_publishes_the_same_draft_again(held_desk: HeldDesk) -> None:
-    runs = await crowd(held_desk)
+async def test_if_the_shared_publish_fails_no_run_publishes_the_same_draft_again(held_desk: HeldDesk) -> None:
+    runs = await waiting_runs(held_desk)
     await held_desk.step("displaycertify", outcome="fail", messages=["No agent."])
-    await until_carried(held_desk, runs)
+    await until_next_publish(held_desk, runs)
     await held_desk.let_publish()
     errors = await asyncio.gather(*(failure_of(run) for run in runs))
 
@@ -122,7 +124,7 @@ async def test_when_the_shared_publish_fails_nobody_publishes_the_same_draft_aga
     assert await held_desk.effects("publish") == 2
 
 
-async def test_a_run_that_must_not_wait_touches_nothing(held_desk: HeldDesk) -> None:
+async def test_a_run_that_may_not_wait_changes_nothing(held_desk: HeldDesk) -> None:
     await held_desk.put("4.2.0")
     await held_desk.publish()
     error = await held_desk.failure("UpdateOfferAndPublish", held_desk.images("4.2.1", if_publishing="fail"))
@@ -132,7 +134,7 @@ async def test_a_run_that_must_not_wait_touches_nothing(held_desk: HeldDesk) -> 
     assert await held_desk.versions("Draft") == ["4.2.0"]
 
 
-async def test_where_no_edit_is_taken_meanwhile_the_image_is_put_as_soon_as_one_is(held_desk: HeldDesk) -> None:
+async def test_an_edit_refused_during_a_publish_is_repeated_once_the_publish_ends(held_desk: HeldDesk) -> None:
     await held_desk.switch(edits_while_running="refuse")
     await held_desk.put("4.2.0")
     await held_desk.publish()
@@ -148,20 +150,22 @@ async def test_where_no_edit_is_taken_meanwhile_the_image_is_put_as_soon_as_one_
 
 
 @pytest.mark.parametrize("etags", [True, False], ids=["with ETags", "without ETags"])
-async def test_where_no_edit_is_taken_meanwhile_every_run_still_ends_well(real_desk: Desk, *, etags: bool) -> None:
+async def test_every_run_succeeds_though_edits_are_refused_during_a_publish(real_desk: Desk, *, etags: bool) -> None:
     await real_desk.switch(edits_while_running="refuse", etag_on_get=etags, etag_on_put=etags)
     await real_desk.put(document=plans(real_desk, 3))
     await real_desk.publish()
     done = await results(await start_each(real_desk, "UpdateOfferAndPublish", 3))
 
     assert {result.outcome for result in done} == {"preview"}
-    assert await held(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 3
+    assert await versions_by_plan(real_desk, "Preview") == [["4.2.0", "4.2.1"]] * 3
     assert await real_desk.effects("publish") <= 4
 
 
-async def test_the_approval_shows_all_that_a_shared_publish_would_bring_live(held_desk: HeldDesk) -> None:
-    runs = await crowd(held_desk, "ValidateAndGoLive")
-    await until_carried(held_desk, runs)
+async def test_the_request_for_approval_lists_all_images_that_a_shared_publish_brings_live(
+    held_desk: HeldDesk,
+) -> None:
+    runs = await waiting_runs(held_desk, "ValidateAndGoLive")
+    await until_next_publish(held_desk, runs)
     await held_desk.let_publish()
     asked = await held_desk.until(runs[0], lambda progress: progress.stage == "awaiting_approval")
 

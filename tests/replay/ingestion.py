@@ -1,4 +1,4 @@
-"""Scenes that are played through the Product Ingestion API, where it leads a run another way than the portal."""
+"""Scenes in which the Product Ingestion API takes a run another way than the Cloud Partner Portal API does."""
 
 from tests.desk import Desk, Run
 from tests.harness.runs import until_asked, until_requested
@@ -20,7 +20,7 @@ async def some_plans_are_published(desk: Desk) -> Run:
 
 
 @played_through_ingestion
-async def publish_is_turned_away(desk: Desk) -> Run:
+async def publish_is_refused_because_of_another(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.switch(contention="job")
     await desk.fault("publish", {"kind": "stranger_publish"})
@@ -28,13 +28,13 @@ async def publish_is_turned_away(desk: Desk) -> Run:
 
 
 @played_through_ingestion
-async def canceled_where_a_preview_cannot_be(desk: Desk) -> Run:
+async def canceled_where_a_preview_cannot_be_canceled(desk: Desk) -> Run:
     await desk.live("4.2.0")
     return await canceled(await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM)), until_asked)
 
 
 @played_through_ingestion
-async def canceled_though_nothing_is_known_of_its_publish(desk: Desk) -> Run:
+async def canceled_while_its_publish_is_unknown(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.fault("publish", {"kind": "drop"}, times=-1)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))

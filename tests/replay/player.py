@@ -13,14 +13,14 @@ from temporalio.testing import WorkflowEnvironment
 
 from sandbox import serve
 from tests.apis.api import Api
-from tests.apis.cloud_partner import CloudPartner
+from tests.apis.cloud_partner import CloudPartnerApi
 from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Recorder, publishing_time, sandbox_with
 from tests.harness.temporal_server import development_server
 from tests.replay.stage import DANA, THROUGH_INGESTION, Scene, ended
 from worker.registration import worker
 
-API: Api = CloudPartner()
+API: Api = CloudPartnerApi()
 QUEUE = "offer-publishing"
 GUARDED = "guarded"
 """The task queue of a worker whose only approver is DANA."""

@@ -1,8 +1,7 @@
-"""``python -m tests.replay.reached [FOLDER …]``: lists the lines of the procedures that no history reaches.
+"""``python -m tests.replay.reached [FOLDER …]``: lists the lines of the workflows that no history reaches.
 
-A replay cannot notice a change to a line that decides what a run does unless some history reaches the line. Play a
-scene that reaches it. The histories are the recorded ones and those in the folders. The exit status is 1 if a line is
-not reached.
+Replay notices a change to a line only if some history reaches the line, so write a scene that does. The histories are
+the recorded ones and those in the folders. The exit status is 1 if any line is not reached.
 """
 
 import asyncio
@@ -17,9 +16,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 PROJECT = Path(__file__).parents[2]
 
 NO_COMMANDS = {"__init__", "inputs", "measuring", "messages", "page", "publication", "search_attributes"}
-"""Modules of `workflows` that decide nothing."""
+"""Modules of `workflows` that decide nothing about the commands of a run."""
 
-PROCEDURES = [
+MODULES = [
     *(path for path in sorted(PROJECT.glob("workflows/*.py")) if path.stem not in NO_COMMANDS),
     PROJECT / "activities" / "offers.py",  # for the properties of a survey
 ]
@@ -42,11 +41,11 @@ NEVER_IN_A_HISTORY = {
     r"if is_cancelled_exception\(error\):\n\s+raise\n\s+reason = application_error": "a run is cancelled once",
     r"if operation_id is None:\n\s+return$": "an operation whose cancellation was requested has an ID",
 }
-"""Lines that no scene reaches, as regular expressions, and the reasons."""
+"""Lines that no scene reaches, as regular expressions, each with the reason."""
 
 
 async def _replay(folders: Sequence[Path]) -> None:
-    # Imported while it is measured, so that the lines that define things count too.
+    # Imported here, while coverage is measured: lines that run at import count too.
     from tests.replay.test_replay import history_in, replayer  # noqa: PLC0415
 
     async def histories() -> AsyncIterator[WorkflowHistory]:
@@ -58,14 +57,14 @@ async def _replay(folders: Sequence[Path]) -> None:
 
 
 def main(folders: Sequence[str]) -> int:
-    """Replay every history and print what was not reached."""
-    measured = Coverage(data_file=None, config_file=False, include=list(map(str, PROCEDURES)))
+    """Replay every history, print the lines that were not reached, and return the exit status."""
+    measured = Coverage(data_file=None, config_file=False, include=list(map(str, MODULES)))
     for line in NEVER_IN_A_HISTORY:
         measured.exclude(line)
     with measured.collect():
         asyncio.run(_replay([Path(__file__).parent / "histories", *map(Path, folders)]))
     missed = 0
-    for path in PROCEDURES:
+    for path in MODULES:
         source = path.read_text().splitlines()
         for number in measured.analysis2(str(path))[3]:
             missed += 1

@@ -1,7 +1,7 @@
 """``python -m tests.replay.record [WORKFLOW/SCENE …]``: records the histories that `test_replay` replays.
 
-It records the scenes that have no history yet, for the version in pyproject.toml. A recorded history is kept: runs
-that went this way may still be running. Needs the `temporal` binary; takes a minute.
+It records the scenes that have no history yet, under the version in pyproject.toml. It never replaces a history,
+because a run that left it may still be running. It needs the `temporal` binary and takes a minute.
 """
 
 import asyncio
@@ -24,27 +24,27 @@ VERSION: str = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"
 log = logging.getLogger("record")
 
 SUMS = "SHA256SUMS"
-"""The file that closes a version: its histories stay as they are from then on."""
+"""The file that closes a version, whose histories must not change from then on."""
 
 
 def recorded_in(version: str, name: str) -> tuple[Path, Path]:
-    """Return where a version keeps a scene's history, and that of its last run if the first continued as new."""
+    """Return the paths of a scene's history, and of the last run's if the first run continued as new."""
     folder = HISTORIES / version
     return folder / f"{name}.json", folder / f"{name}.later.json"
 
 
 def scenes() -> Sequence[str]:
-    """Return the scenes whose histories are kept, as WORKFLOW/SCENE."""
+    """Return the scenes whose histories are recorded, as WORKFLOW/SCENE."""
     return [f"{workflow}/{name}" for workflow, each in RECORDED.items() for name in each]
 
 
 def is_recorded(name: str) -> bool:
-    """Return whether any version keeps a history of a scene."""
+    """Return whether any version has a history of a scene."""
     return any(HISTORIES.glob(f"*/{name}.json"))
 
 
 async def record(wanted: Sequence[str]) -> dict[str, BaseException]:
-    """Play the scenes and write their histories. Return the scenes that failed, and why."""
+    """Play scenes and write their histories. Return the scenes that failed, with the errors."""
     plays = {f"{workflow}/{name}": play for workflow, each in RECORDED.items() for name, play in each.items()}
     async with playing() as player:
         histories, failures = await player.play_all({name: plays[name] for name in wanted})
@@ -59,14 +59,14 @@ async def record(wanted: Sequence[str]) -> dict[str, BaseException]:
 
 
 def write(path: Path, events: Events) -> None:
-    """Write a history, one event a line."""
+    """Write a history, one event per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
     path.write_text(f'{{"events":[\n{lines}\n]}}\n')
 
 
 def main(wanted: Sequence[str]) -> int:
-    """Record what is wanted, or whatever is missing. Return the exit status."""
+    """Record the wanted scenes, or else all that are missing. Return the exit status."""
     missing = [name for name in scenes() if not is_recorded(name)]
     kept = [name for name in wanted if name not in missing]
     if kept:

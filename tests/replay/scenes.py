@@ -1,4 +1,4 @@
-"""The scenes whose histories are kept: the ways that runs out there may be on. Each is named for what it keeps."""
+"""The scenes whose histories are recorded: all ways that a run may take. The name of each says what its run does."""
 
 from tests.desk import OFFER, Desk, Run
 from tests.harness.runs import until_asked, until_followed, until_progress, until_requested
@@ -560,13 +560,13 @@ async def refuses_to_be_started_by_itself(desk: Desk) -> Run:
 
 @recorded(NOTIFY)
 async def tells_people_once_their_webhook_is_back(desk: Desk) -> Run:
-    return await _live_while_nobody_is_told(desk)
+    return await _go_live_without_a_webhook(desk)
 
 
 @recorded(NOTIFY)
 async def gives_up_where_the_webhook_refuses_for_good(desk: Desk) -> Run:
     desk.webhook.status = 404
-    return await _live_while_nobody_is_told(desk)
+    return await _go_live_without_a_webhook(desk)
 
 
 @recorded(NOTIFY)
@@ -578,8 +578,8 @@ async def refuses_to_notify_by_itself(desk: Desk) -> Run:
 # What scenes have in common
 
 
-async def _live_while_nobody_is_told(desk: Desk) -> Run:
-    """Go live while the webhook is away, for all that the run itself tries."""
+async def _go_live_without_a_webhook(desk: Desk) -> Run:
+    """Go live while the webhook is unavailable for every attempt of the run itself."""
     assert isinstance(desk.webhook, Webhook)
     await desk.preview("4.2.0")
     desk.webhook.away = 6
@@ -587,7 +587,7 @@ async def _live_while_nobody_is_told(desk: Desk) -> Run:
 
 
 async def _looks_when_it_is_asked_to(desk: Desk, run: Run) -> Run:
-    """Ask a run that looks only when asked to look, once what it follows has been published."""
+    """Ask a run for a look once the operation that it follows has ended."""
     await until_followed(run)
     await release(desk)
     await desk.let_publish()
@@ -596,7 +596,7 @@ async def _looks_when_it_is_asked_to(desk: Desk, run: Run) -> Run:
 
 
 async def _waits_for_the_lease(desk: Desk, seconds: float) -> Run:
-    """Start a run while another one writes for some seconds to a draft without ETags."""
+    """Start a run while another one takes some seconds to write to a draft without ETags."""
     await without_etags(desk)
     await delay(desk, "put_offer", seconds)
     holder = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))

@@ -1,4 +1,4 @@
-"""Scenes that are played and replayed at once, and what no history reaches."""
+"""Play scenes, replay the histories they leave at once, and check that some history reaches every line."""
 
 import asyncio
 import json
@@ -21,14 +21,16 @@ from workflows import calls
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the run that notifies people later try again in a second, not in a minute."""
+def retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the internal run `Notify` retry after a second instead of a minute."""
     often = ActivityConfig(retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1)))
     monkeypatch.setattr(calls, "NOTIFY_FOR_DAYS", calls.NOTIFY_FOR_DAYS | often)
 
 
 @pytest.mark.timeout(240)
-async def test_runs_in_trouble_take_the_same_way_again_and_every_line_that_decides_is_reached(tmp_path: Path) -> None:
+async def test_scenes_of_trouble_replay_without_a_difference_and_every_line_of_the_workflows_is_reached(
+    tmp_path: Path,
+) -> None:
     async with playing() as player:
         histories, failures = await player.play_all(PLAYED)
     assert not failures, "\n".join(

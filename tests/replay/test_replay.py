@@ -1,7 +1,7 @@
-"""Replays recorded histories on the present workflows.
+"""Replay the recorded histories on today's workflows.
 
-A run takes days, and a new version of the worker goes on with runs that an older one began. A workflow that no longer
-issues the same commands in the same order breaks them.
+A run takes days, and a new version of the worker continues runs that an older one began. A workflow that no longer
+issues the same commands in the same order breaks those runs.
 """
 
 import hashlib
@@ -33,8 +33,7 @@ NO_FORGOTTEN_IMPORTS = SandboxedWorkflowRunner(
         workflow.SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
     )
 )
-"""Refuses a module that a workflow imports without saying that it is passed through: it would be loaded anew for
-every run."""
+"""Refuses a module that a workflow imports without passing it through, because it would be loaded for every run."""
 
 
 def history_in(path: Path) -> WorkflowHistory:
@@ -51,39 +50,39 @@ def replayer(runner: WorkflowRunner = NO_FORGOTTEN_IMPORTS, workflows: list[type
 
 
 @pytest.mark.parametrize("name", PATHS)
-async def test_a_recorded_run_takes_the_same_way_again(name: str) -> None:
+async def test_a_recorded_history_replays_without_a_difference(name: str) -> None:
     await replayer().replay_workflow(history_in(PATHS[name]))
 
 
-def test_every_scene_is_recorded() -> None:
+def test_every_scene_has_a_history() -> None:
     assert [name for name in scenes() if not is_recorded(name)] == []
 
 
 @pytest.mark.parametrize("closed", sorted(HISTORIES.glob(f"*/{SUMS}")), ids=lambda path: path.parent.name)
-def test_the_histories_of_a_closed_version_stay_as_they_are(closed: Path) -> None:
+def test_the_histories_of_a_closed_version_have_not_changed(closed: Path) -> None:
     sums = {name: digest for digest, name in (line.split("  ") for line in closed.read_text().splitlines())}
     kept = {str(path.relative_to(closed.parent)): path for path in closed.parent.glob("*/*.json")}
 
     assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in kept.items()} == sums
 
 
-def test_every_workflow_is_recorded() -> None:
+def test_every_workflow_has_histories() -> None:
     assert {path.parent.name for path in PATHS.values()} == {each.__name__ for each in WORKFLOWS}
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_a_recording_shows_neither_a_machine_nor_a_secret(name: str) -> None:
+def test_a_history_shows_neither_a_host_name_nor_a_secret(name: str) -> None:
     text = PATHS[name].read_text()
     shown = "\n".join(texts_of(json.loads(text)))
 
     assert not re.search(rf"\b{re.escape(socket.gethostname())}\b", shown)
     assert DEFAULT_TOKEN not in shown
-    # What the worker signs is seen nowhere, and of what a user signed only this invention.
+    # No signature of the worker's is shown, and only an invented one of a user's.
     assert set(re.findall(r"sig(?:=|%3D)([^&\"\\]*)", shown)) <= {"INVENTED", "REDACTED"}
     assert len(text) < 120_000
 
 
-def test_a_recording_is_read_with_its_payloads() -> None:
+def test_the_search_for_secrets_reads_payloads_and_their_metadata() -> None:
     [carried] = [path for name, path in PATHS.items() if name.endswith("continues_as_new_with_a_note.later")]
     texts = list(texts_of(json.loads(carried.read_text())))
 
@@ -92,7 +91,7 @@ def test_a_recording_is_read_with_its_payloads() -> None:
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """Find every text in a part of a history; payloads and their metadata are in base64."""
+    """Yield every text in a part of a history, with payloads and their metadata decoded."""
     if isinstance(value, dict):
         for key, member in value.items():
             if key == "data" and isinstance(member, str):
@@ -108,27 +107,27 @@ def texts_of(value: Any) -> Iterator[str]:
         yield value
 
 
-# A change of what a workflow asks for, at any place, is noticed
+# Replay notices a command that is added anywhere
 
 
-ASKS = (
+COMMANDS = (
     "execute_activity_method",
     "execute_child_workflow",
     "execute_local_activity_method",
     "sleep",
     "wait_condition",
 )
-"""What procedures await that makes a command. (Waiting for a condition without a timeout makes none.)"""
+"""What workflows await that issues a command. (Waiting for a condition without a timeout issues none.)"""
 
 
 class Places:
-    """Watches where a replayed workflow asks for something, and starts a timer first at one place."""
+    """Records where a replayed workflow issues commands, and adds a timer before one of them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: set[str] = set()
-        self.spoiled: str | None = None
+        self.changed: str | None = None
         sleep = workflow.sleep
-        for name in ASKS:
+        for name in COMMANDS:
             monkeypatch.setattr(workflow, name, self._watched(getattr(workflow, name), sleep))
 
     def _watched(
@@ -140,9 +139,9 @@ class Places:
             if asked.__name__ == "wait_condition" and "timeout" not in options:
                 return asked(*args, **options)
             self.seen.add(place)
-            return spoiled(*args, **options) if place == self.spoiled else asked(*args, **options)
+            return changed(*args, **options) if place == self.changed else asked(*args, **options)
 
-        async def spoiled(*args: Any, **options: Any) -> Any:
+        async def changed(*args: Any, **options: Any) -> Any:
             await sleep(1)
             return await asked(*args, **options)
 
@@ -150,7 +149,9 @@ class Places:
 
 
 @pytest.mark.parametrize("name", [each.__name__ for each in WORKFLOWS])
-async def test_a_timer_more_is_noticed_wherever_it_is_started(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replay_notices_a_timer_that_is_added_before_any_command(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     places = Places(monkeypatch)
     unguarded = replayer(UnsandboxedWorkflowRunner())
     found: dict[str, list[WorkflowHistory]] = {}
@@ -162,15 +163,15 @@ async def test_a_timer_more_is_noticed_wherever_it_is_started(name: str, monkeyp
 
     assert len(found) >= (1 if name == "Notify" else 2)
     for place, histories in found.items():
-        places.spoiled = place
+        places.changed = place
         for history in histories:
             if await is_noticed(unguarded, history):
                 break
-        else:  # a run that was cancelled in a wait takes the same way from a timer in its place, but not every run
-            pytest.fail(f"nothing is noticed at {place}")
+        else:  # a run that was cancelled while it waited notices nothing, so one history may not be enough
+            pytest.fail(f"no history notices a timer that is added at {place}")
 
 
 async def is_noticed(replayer: Replayer, history: WorkflowHistory) -> bool:
-    """Return whether a history does not fit the workflow as it is now."""
+    """Return whether replaying a history fails as nondeterministic."""
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return isinstance(result.replay_failure, workflow.NondeterminismError)

@@ -1,6 +1,6 @@
-"""What else gets in a run's way: scenes that come by the lines which no recorded history reaches.
+"""Scenes for the lines that no recorded history reaches: what else can get in the way of a run.
 
-They are played and replayed within one test and leave no file.
+One test plays and replays them. They leave no file.
 """
 
 import asyncio
@@ -104,24 +104,24 @@ async def preview_never_shows_its_images(desk: Desk) -> Run:
 
 
 @played
-async def people_are_not_told(desk: Desk) -> Run:
+async def notification_is_refused(desk: Desk) -> Run:
     desk.webhook.status = 404
     await desk.preview("4.2.0")
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
 @played
-async def people_are_told_slowly(desk: Desk) -> Run:
+async def webhook_is_slow(desk: Desk) -> Run:
     assert isinstance(desk.webhook, Webhook)
     desk.webhook.seconds = 1.5
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
 
 
-# Things seen on the way
+# Differences between marketplaces
 
 
 def _expiring(version: str) -> str:
-    """Return the address of a disk whose signature is valid for fewer days than the marketplace asks for."""
+    """Return the URL of a disk whose signature expires sooner than the marketplace asks for."""
     return signed(version, f"{datetime.now(UTC) + timedelta(days=10):%Y-%m-%d}")
 
 
@@ -165,7 +165,7 @@ async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
     await until_continued(run)
     await release(desk)
     await desk.let_publish()
-    with contextlib.suppress(RPCError):  # the look that was asked for may have been the last
+    with contextlib.suppress(RPCError):  # the run may have ended with the look that was asked for before
         await run.signal("check_now")
     return await ended(run)
 
@@ -186,7 +186,7 @@ async def promoted_by_another_while_production_lags(desk: Desk) -> Run:
 
 
 @played
-async def others_go_live(desk: Desk) -> Run:
+async def somebody_else_goes_live(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.step("live", outcome="never")
     await desk.stranger("go_live")
@@ -196,7 +196,7 @@ async def others_go_live(desk: Desk) -> Run:
     return await ended(run)
 
 
-# Others who publish
+# Publishes of others
 
 
 @played
@@ -211,7 +211,7 @@ async def asks_to_join_what_is_being_published(desk: Desk) -> Run:
 
 
 @played
-async def joined_another_draft_in_vain(desk: Desk) -> Run:
+async def joined_a_publish_without_its_image(desk: Desk) -> Run:
     await publishes(desk)
     draft = (await desk.state())["slots"]["Draft"]["document"]
     draft["definition"]["plans"][0][IMAGES]["4.2.1"] = {"osVhdUrl": signed("4.2.1"), "lunVhdDetails": []}
@@ -224,7 +224,7 @@ async def joined_another_draft_in_vain(desk: Desk) -> Run:
 
 
 @played
-async def another_publish_has_ended_before_it_is_canceled(desk: Desk) -> Run:
+async def another_publish_ends_before_it_is_canceled(desk: Desk) -> Run:
     await publishes(desk)
     await desk.fault("put_offer", {"kind": "stranger_cancel", "when": "after"})
     run = await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM))
@@ -294,7 +294,7 @@ async def writer_is_terminated_by_somebody(desk: Desk) -> Run:
 
 
 @played
-async def told_nonsense_with_the_start(desk: Desk) -> Run:
+async def started_with_a_malformed_approval(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     wanted = desk.images("4.2.0", approval={"approvers": [DANA, "e" * 100, "f" * 100]}, **SELDOM)
     run = await desk.start(VALIDATE, wanted, start_signal="approve_go_live", start_signal_args=["yes"])
@@ -327,7 +327,7 @@ async def continues_as_new_because_of_signals_that_do_not_count(desk: Desk) -> R
 
 
 @played
-async def nobody_is_asked_about_another_preview(desk: Desk) -> Run:
+async def unattended_run_finds_another_preview(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.fault("list_operations", {"kind": "stranger_edit", "version": "4.2.5"}, after=1)
     await desk.fault("list_operations", {"kind": "stranger_publish"}, after=1)
@@ -398,14 +398,14 @@ async def approved_before_there_is_a_preview(desk: Desk) -> Run:
 
 
 @played
-async def approved_though_nobody_asked(desk: Desk) -> Run:
+async def approved_though_no_approval_is_required(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     start = desk.images("4.2.0", **SELDOM, **UNATTENDED)
     return await ended(await desk.start(VALIDATE, start, start_signal="approve_go_live"))
 
 
 @played
-async def approved_by_one_whom_the_worker_does_not_let_decide(desk: Desk) -> Run:
+async def approved_by_somebody_the_worker_does_not_allow(desk: Desk) -> Run:
     desk.task_queue = GUARDED
     await desk.live("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM), start_signal="approve_go_live")
@@ -413,14 +413,14 @@ async def approved_by_one_whom_the_worker_does_not_let_decide(desk: Desk) -> Run
 
 
 @played
-async def goes_live_without_an_approval_where_the_worker_wants_one(desk: Desk) -> Run:
+async def unattended_run_where_the_worker_requires_an_approval(desk: Desk) -> Run:
     desk.task_queue = GUARDED
     await desk.preview("4.2.0")
     return await approved(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
 @played
-async def names_nobody_whom_the_worker_lets_decide(desk: Desk) -> Run:
+async def names_no_approver_that_the_worker_allows(desk: Desk) -> Run:
     desk.task_queue = GUARDED
     await desk.preview("4.2.0")
     wanted = desk.images("4.2.0", approval={"approvers": ["eve"]}, **SELDOM)
@@ -474,7 +474,7 @@ async def decided_with_the_start_by_somebody_else(desk: Desk) -> Run:
 
 
 @played
-async def taken_back_to_its_beginning(desk: Desk) -> Run:
+async def reset_to_its_beginning(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM))
     await until_asked(run)
@@ -490,13 +490,13 @@ async def taken_back_to_its_beginning(desk: Desk) -> Run:
     return await approved(run_of(desk, run.id))
 
 
-# Cancelled, at each place where a run may be
+# Cancellation, wherever a run may be
 
 
 @played
 async def canceled_in_a_local_look(desk: Desk) -> Run:
     await publishes(desk)
-    # A cancellation comes through when the workflow task is prolonged, which otherwise takes eight seconds.
+    # The cancellation arrives with the heartbeat of the workflow task, which by default comes after eight seconds.
     run = await desk.start(CHECK, desk.check(**ONLY_WHEN_ASKED), task_timeout=timedelta(seconds=1))
     await until_followed(run)
     await delay(desk, "look", 1.9)
@@ -551,7 +551,7 @@ async def canceled_while_it_asks_to_join(desk: Desk) -> Run:
 
 
 @played
-async def canceled_while_people_are_told(desk: Desk) -> Run:
+async def canceled_while_it_notifies(desk: Desk) -> Run:
     desk.webhook.status = 500
     await desk.preview("4.2.0")
     return await canceled(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM)), until_asked)
@@ -572,7 +572,7 @@ async def canceled_where_the_preview_stays(desk: Desk) -> Run:
 
 
 @played
-async def canceled_with_an_end_that_nobody_knows(desk: Desk) -> Run:
+async def canceled_but_the_publish_does_not_end_in_time(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await hold(desk)
     await desk.switch(cancel_async=True, cancel_seconds=3600)

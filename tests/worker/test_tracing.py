@@ -18,7 +18,7 @@ from marketplace.http.answers import Call
 from marketplace.http.credentials import FixedToken
 from marketplace.http.exchange import Exchange
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
-from tests.apis.cloud_partner import CloudPartner
+from tests.apis.cloud_partner import CloudPartnerApi
 from tests.desk import SAS, STEPS, Desk, Recorder
 from tests.replay.record import HISTORIES
 from tests.replay.test_replay import NO_FORGOTTEN_IMPORTS, history_in
@@ -81,7 +81,14 @@ async def desk(short_lived: WorkflowEnvironment, tracing: Tracing, http: httpx.A
         webhook = Recorder()
         async with worker(client, "traced", traced, webhook, tracing=[tracing.interceptor]):
             yield Desk(
-                CloudPartner(), short_lived, http, url, "traced", "fabrikam", webhook, publishing=timedelta(seconds=2)
+                CloudPartnerApi(),
+                short_lived,
+                http,
+                url,
+                "traced",
+                "fabrikam",
+                webhook,
+                publishing=timedelta(seconds=2),
             )
 
 

@@ -1,11 +1,11 @@
-"""The two APIs as the campaigns see them: the offers they publish, and the sandbox's names for the calls."""
+"""The two APIs as the campaigns see them: their offers, their documents, and where they differ."""
 
-from tests.campaigns.apis.api import Api, Call, Images
-from tests.campaigns.apis.cloud_partner import CloudPartner
-from tests.campaigns.apis.product_ingestion import ProductIngestion
+from tests.campaigns.apis.api import Call, CampaignApi, Images
+from tests.campaigns.apis.cloud_partner import CloudPartnerCampaignApi
+from tests.campaigns.apis.product_ingestion import ProductIngestionCampaignApi
 
-CLOUD_PARTNER: Api = CloudPartner()
-PRODUCT_INGESTION: Api = ProductIngestion()
-APIS: dict[str, Api] = {api.name: api for api in (CLOUD_PARTNER, PRODUCT_INGESTION)}
+CLOUD_PARTNER: CampaignApi = CloudPartnerCampaignApi()
+PRODUCT_INGESTION: CampaignApi = ProductIngestionCampaignApi()
+APIS: dict[str, CampaignApi] = {api.name: api for api in (CLOUD_PARTNER, PRODUCT_INGESTION)}
 
-__all__ = ["APIS", "CLOUD_PARTNER", "PRODUCT_INGESTION", "Api", "Call", "Images"]
+__all__ = ["APIS", "CLOUD_PARTNER", "PRODUCT_INGESTION", "Call", "CampaignApi", "Images"]

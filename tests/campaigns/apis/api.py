@@ -1,4 +1,4 @@
-"""What a campaign has to know of an API."""
+"""What a campaign has to know about an API."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -8,11 +8,11 @@ Images: TypeAlias = Mapping[str, str]
 """The disk URL of each image. An image is named by its plan and version, such as ``lts 1.0.0``."""
 
 Call: TypeAlias = Literal["edit", "publish", "go_live", "cancel", "read_slot", "list_operations", "read_operation"]
-"""A request to the marketplace, in words of neither API."""
+"""A kind of request to the marketplace, named alike for both APIs."""
 
 
-class Api(Protocol):
-    """An API of the marketplace.
+class CampaignApi(Protocol):
+    """An API of the marketplace, as campaigns publish through it.
 
     Attributes:
         name: The value of ``MARKETPLACE_API``.

@@ -13,7 +13,7 @@ IMAGES = "microsoft-azure-virtualmachines.vmImages"
 _EXAMPLE = ROOT / "examples" / "create.json"
 
 
-class CloudPartner:
+class CloudPartnerCampaignApi:
     """An offer is one document. Drafts may have ETags. Going live promotes the last publish."""
 
     name = "cloud-partner"

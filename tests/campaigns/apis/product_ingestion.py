@@ -34,7 +34,7 @@ _QUIRKS: Mapping[str, Sequence[Any]] = {
 }
 
 
-class ProductIngestion:
+class ProductIngestionCampaignApi:
     """An offer is a tree of resources. Every write is an unconditional job. No URL names a publisher."""
 
     name = "product-ingestion"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.campaigns.apis import APIS, Api
+from tests.campaigns.apis import APIS, CampaignApi
 from tests.campaigns.chaos.campaign import Campaign
 from tests.campaigns.chaos.faults import KINDS
 from tests.campaigns.chaos.report import Row, show, write
@@ -62,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0 if arguments.list else 2
     began = time.monotonic()
     apis = [APIS[arguments.api]] if arguments.api else list(APIS.values())
-    played: dict[Api, list[Row]] = {}
+    played: dict[CampaignApi, list[Row]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.logs or Path(temporary)
         for api in apis:

@@ -10,7 +10,7 @@ from random import Random
 from rich.console import Console
 from temporalio.client import Client
 
-from tests.campaigns.apis import Api
+from tests.campaigns.apis import CampaignApi
 from tests.campaigns.chaos.evidence import gather, keep
 from tests.campaigns.chaos.faults import Kind, plan
 from tests.campaigns.chaos.invariants import Finding, secrets_in
@@ -37,7 +37,7 @@ class Campaign:
         folder: Where the programs' logs go, and the evidence of findings.
     """
 
-    api: Api
+    api: CampaignApi
     seed: int
     runs: int
     kinds: Sequence[Kind]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal, TypeAlias
 
-from tests.campaigns.apis import APIS, CLOUD_PARTNER, PRODUCT_INGESTION, Api, Call
+from tests.campaigns.apis import APIS, CLOUD_PARTNER, PRODUCT_INGESTION, Call, CampaignApi
 from tests.campaigns.chaos.scenarios import (
     CROWDED,
     STRANGERS_PLAN,
@@ -79,7 +79,7 @@ class Kind:
     switches: dict[str, Any] = field(default_factory=dict)
     may_end: frozenset[str] = frozenset()
     etags: Literal["some", "all", "none"] = "some"
-    apis: tuple[Api, ...] = tuple(APIS.values())
+    apis: tuple[CampaignApi, ...] = tuple(APIS.values())
     modular: bool = False
     hit_by: Callable[[dict[str, Any]], bool] | None = None
     held_for: float = 0
@@ -331,7 +331,7 @@ CROWDS_WITHOUT_ETAGS_OF_FOUR = 3
 """The turns of four in which a crowded scenario has no ETags: there, runs could lose each other's images."""
 
 
-def plan(seed: int, runs: int, kinds: Sequence[Kind], api: Api = CLOUD_PARTNER) -> dict[str, list[Scenario]]:
+def plan(seed: int, runs: int, kinds: Sequence[Kind], api: CampaignApi = CLOUD_PARTNER) -> dict[str, list[Scenario]]:
     """Distribute at least this many runs over the kinds. The same seed makes the same plan."""
     scenarios: dict[str, list[Scenario]] = {kind.name: [] for kind in kinds}
     runs_of_a_kind = -(-runs // len(kinds))
@@ -348,7 +348,7 @@ def plan(seed: int, runs: int, kinds: Sequence[Kind], api: Api = CLOUD_PARTNER) 
     return scenarios
 
 
-def _switches(kind: Kind, api: Api, shape: Shape, turn: int, choose: Random) -> dict[str, Any]:
+def _switches(kind: Kind, api: CampaignApi, shape: Shape, turn: int, choose: Random) -> dict[str, Any]:
     """Choose how the marketplace behaves: whether it sends ETags, whether it refuses edits meanwhile, its quirks."""
     without_etags = turn % 4 < CROWDS_WITHOUT_ETAGS_OF_FOUR if shape in CROWDED else choose.random() < 0.5
     # It would refuse the stranger's edit too.

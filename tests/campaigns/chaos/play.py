@@ -16,7 +16,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import TemporalError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from tests.campaigns.apis import Api, Call
+from tests.campaigns.apis import Call, CampaignApi
 from tests.campaigns.chaos.faults import FOREIGN_EDITS, RESTORED_LISTING, Kind
 from tests.campaigns.chaos.scenarios import APPROVER, Run, Scenario
 from tests.campaigns.stack import Proxy, Stack
@@ -66,7 +66,7 @@ class Batch:
     """
 
     kind: Kind
-    api: Api
+    api: CampaignApi
     scenarios: list[Scenario]
     stack: Stack
     client: Client

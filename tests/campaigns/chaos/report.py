@@ -9,7 +9,7 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from tests.campaigns.apis import Api
+from tests.campaigns.apis import CampaignApi
 from tests.campaigns.chaos.evidence import Evidence
 from tests.campaigns.chaos.faults import KINDS, Kind
 from tests.campaigns.chaos.invariants import Finding, findings, recoveries
@@ -54,7 +54,7 @@ class Row:
         return [*map(str, counts), times]
 
 
-Played: TypeAlias = Mapping[Api, Sequence[Row]]
+Played: TypeAlias = Mapping[CampaignApi, Sequence[Row]]
 """The rows of each API."""
 
 

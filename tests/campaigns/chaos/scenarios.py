@@ -11,7 +11,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from tests.campaigns.apis import CLOUD_PARTNER, Api
+from tests.campaigns.apis import CLOUD_PARTNER, CampaignApi
 from tests.campaigns.secrets import SAS
 from tests.campaigns.switches import REFUSING_EDITS
 
@@ -89,7 +89,7 @@ class Scenario:
 
     kind: str
     shape: Shape
-    api: Api
+    api: CampaignApi
     publisher: str
     acts: tuple[tuple[Run, ...], ...]
     publishes: tuple[int, int]
@@ -129,7 +129,7 @@ def make_scenario(
     publisher: str,
     choose: Random,
     switches: Mapping[str, Any] = MappingProxyType({}),
-    api: Api = CLOUD_PARTNER,
+    api: CampaignApi = CLOUD_PARTNER,
     *,
     modular: bool = False,
 ) -> Scenario:
@@ -179,7 +179,7 @@ def make_scenario(
 
 
 class _Maker:
-    def __init__(self, publisher: str, choose: Random, api: Api, *, modular: bool) -> None:
+    def __init__(self, publisher: str, choose: Random, api: CampaignApi, *, modular: bool) -> None:
         self._publisher = publisher
         self._choose = choose
         self._api = api

@@ -24,7 +24,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.operations import PUBLISH_IN_PROGRESS, OperationActivities, PublishRequest
 from marketplace.model import OfferKey, Operation, OperationKind, OperationState
 from marketplace.protocol import Marketplace
-from tests.campaigns.apis import APIS, Api
+from tests.campaigns.apis import APIS, CampaignApi
 from tests.campaigns.apis.cloud_partner import IMAGES
 from tests.campaigns.chaos.campaign import Campaign
 from tests.campaigns.chaos.evidence import Evidence
@@ -87,12 +87,12 @@ async def test_a_publish_that_waited_for_a_worker_does_not_repeat_the_publish_of
     assert refused.value.type == PUBLISH_IN_PROGRESS
 
 
-def planned(seed: int, api: Api) -> dict[str, list[Scenario]]:
+def planned(seed: int, api: CampaignApi) -> dict[str, list[Scenario]]:
     return plan(seed, 500, [kind for kind in KINDS if api in kind.apis], api)
 
 
 @pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
-def test_a_seed_determines_the_plan_and_every_plan_covers_all_workflows(api: Api) -> None:
+def test_a_seed_determines_the_plan_and_every_plan_covers_all_workflows(api: CampaignApi) -> None:
     made = planned(20, api)
     runs = [run for scenarios in made.values() for each in scenarios for run in each.runs]
 
@@ -104,7 +104,7 @@ def test_a_seed_determines_the_plan_and_every_plan_covers_all_workflows(api: Api
 
 @pytest.mark.parametrize("seed", [7, 20, 30])
 @pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
-def test_a_third_of_all_runs_are_concurrent_runs_on_an_offer_without_etags(seed: int, api: Api) -> None:
+def test_a_third_of_all_runs_are_concurrent_runs_on_an_offer_without_etags(seed: int, api: CampaignApi) -> None:
     scenarios = [each for scenarios in planned(seed, api).values() for each in scenarios]
     at_once = [
         each

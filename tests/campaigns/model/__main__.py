@@ -13,7 +13,7 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from rich.console import Console
 
-from tests.campaigns.apis import APIS, CLOUD_PARTNER, Api
+from tests.campaigns.apis import APIS, CLOUD_PARTNER, CampaignApi
 from tests.campaigns.model.machine import FoundError, PublishingMachine, Tally
 from tests.campaigns.model.rig import Rig, rig
 from tests.harness.processes import end_on_sigterm
@@ -31,7 +31,7 @@ def check(
     played: settings,
     number: int,
     machine: type[PublishingMachine] = PublishingMachine,
-    api: Api = CLOUD_PARTNER,
+    api: CampaignApi = CLOUD_PARTNER,
 ) -> str | None:
     """Play the examples of a seed. Return the shortest list of steps that led to a finding, if there is one."""
 
@@ -83,7 +83,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0 if all(clean) else 1
 
 
-def _play(started: Rig, api: Api, number: int, steps: int, console: Console) -> bool:
+def _play(started: Rig, api: CampaignApi, number: int, steps: int, console: Console) -> bool:
     """Play through one API. Return whether nothing was found."""
     tally = Tally()
     found: str | None = None

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 from hypothesis import strategies as st
 
-from tests.campaigns.apis import CLOUD_PARTNER, PRODUCT_INGESTION, Api
+from tests.campaigns.apis import CLOUD_PARTNER, PRODUCT_INGESTION, CampaignApi
 from tests.campaigns.model.entities import Rules
 from tests.campaigns.model.inputs import PLANS
 from tests.campaigns.model.rig import STEP_SECONDS
@@ -15,7 +15,7 @@ DANA, LEE, MALLORY = "dana@fabrikam.example", "lee@fabrikam.example", "mallory@f
 OPEN_RUNS = 4
 """The most open runs on the offer. More of them only take time."""
 
-SWITCHES: dict[Api, Sequence[dict[str, Any]]] = {
+SWITCHES: dict[CampaignApi, Sequence[dict[str, Any]]] = {
     CLOUD_PARTNER: (
         {},
         {"cancel_async": True, "cancel_seconds": STEP_SECONDS},

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.campaigns.apis import Api
+from tests.campaigns.apis import CampaignApi
 from tests.campaigns.model.entities import Intent, plan_of
 from tests.campaigns.model.rig import ACCOUNT
 from tests.campaigns.secrets import SAS
@@ -24,7 +24,7 @@ def base() -> dict[str, str]:
     return {f"{plan} 1.0.0": disk_of(plan, "1.0.0") for plan in PLANS}
 
 
-def published_by_hand(publisher: str, api: Api) -> dict[str, Any]:
+def published_by_hand(publisher: str, api: CampaignApi) -> dict[str, Any]:
     """Return the document of a new offer, with signed disks."""
     signed = {image: f"{disk}?{SAS}" for image, disk in base().items()}
     document: dict[str, Any]
@@ -32,7 +32,7 @@ def published_by_hand(publisher: str, api: Api) -> dict[str, Any]:
     return document
 
 
-def input_of(intent: Intent, publisher: str, api: Api) -> dict[str, Any]:
+def input_of(intent: Intent, publisher: str, api: CampaignApi) -> dict[str, Any]:
     """Return the input of an intent's workflow."""
     mail = {"notification_emails": [f"{intent}{MAIL}"], "polling": _POLLING}
     if intent.workflow == "create":

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.campaigns.apis import CLOUD_PARTNER, Api
+from tests.campaigns.apis import CLOUD_PARTNER, CampaignApi
 from tests.campaigns.model import choices
 from tests.campaigns.model.choices import DANA, OPEN_RUNS, SWITCHES, TROUBLE, Wanted
 from tests.campaigns.model.entities import Intent
@@ -53,7 +53,7 @@ class Tally:
 class PublishingMachine(RuleBasedStateMachine):
     """One example: an offer, the runs on it, and the steps so far."""
 
-    def __init__(self, rig: Rig, tally: Tally, api: Api = CLOUD_PARTNER) -> None:
+    def __init__(self, rig: Rig, tally: Tally, api: CampaignApi = CLOUD_PARTNER) -> None:
         super().__init__()
         self.rig = rig
         self.tally = tally

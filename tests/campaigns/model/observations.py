@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from sandbox.state import Offer, Snapshot
 from sandbox.state import Operation as SandboxOperation
-from tests.campaigns.apis import Api
+from tests.campaigns.apis import CampaignApi
 from tests.campaigns.model.entities import Images, Observation, Operation, State
 from tests.campaigns.model.inputs import MAIL
 
 
-def observe(offer: Offer | None, api: Api, askers: Mapping[str, str]) -> Observation:
+def observe(offer: Offer | None, api: CampaignApi, askers: Mapping[str, str]) -> Observation:
     """Observe an offer.
 
     Args:
@@ -35,7 +35,9 @@ def observe(offer: Offer | None, api: Api, askers: Mapping[str, str]) -> Observa
     )
 
 
-def _operation(offer: Offer, known: SandboxOperation, number: int, api: Api, askers: Mapping[str, str]) -> Operation:
+def _operation(
+    offer: Offer, known: SandboxOperation, number: int, api: CampaignApi, askers: Mapping[str, str]
+) -> Operation:
     kind: Literal["publish", "go_live"] = "go_live" if known.kind == "goLive" else "publish"
     return Operation(
         id=known.id,
@@ -56,11 +58,11 @@ def _state(offer: Offer, known: SandboxOperation) -> State:
     return known.outcome
 
 
-def _slot(snapshot: Snapshot | None, api: Api) -> Images | None:
+def _slot(snapshot: Snapshot | None, api: CampaignApi) -> Images | None:
     return _images(snapshot.text, api) if snapshot else None
 
 
-def _images(text: str, api: Api) -> Images:
+def _images(text: str, api: CampaignApi) -> Images:
     return api.images_in(_document(text))
 
 

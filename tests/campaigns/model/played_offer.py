@@ -10,7 +10,7 @@ from sandbox.state import Offer, Publisher
 from sandbox.steps import progress_of as progress_of_operation
 from sandbox.strangers import act_as_stranger
 from sandbox.switches import Switches
-from tests.campaigns.apis import CLOUD_PARTNER, Api, Call
+from tests.campaigns.apis import CLOUD_PARTNER, Call, CampaignApi
 from tests.campaigns.model.choices import RULES_OF_API
 from tests.campaigns.model.entities import Request
 from tests.campaigns.model.inputs import published_by_hand
@@ -32,7 +32,7 @@ class PlayedOffer:
         since: The first observation of the current step.
     """
 
-    def __init__(self, rig: Rig, api: Api, publisher_id: str) -> None:
+    def __init__(self, rig: Rig, api: CampaignApi, publisher_id: str) -> None:
         self.rig = rig
         self.api = api
         self.publisher_id = publisher_id

@@ -34,7 +34,7 @@ from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from sandbox.clock import SpeedClock
 from sandbox.marketplace import LogEntry
-from tests.campaigns.apis import APIS, CLOUD_PARTNER, Api
+from tests.campaigns.apis import APIS, CLOUD_PARTNER, CampaignApi
 from tests.campaigns.stack import SHORT_HISTORIES
 from tests.harness.processes import free_port, start
 from tests.harness.temporal_server import connected, server_command
@@ -62,7 +62,7 @@ _SENDER: ContextVar[str] = ContextVar("sender", default="")
 """The ID of the workflow that a request is sent for."""
 
 
-def queue_of(api: Api) -> str:
+def queue_of(api: CampaignApi) -> str:
     """Return the task queue of the worker that uses an API."""
     return f"model-{api.name}"
 
@@ -284,7 +284,7 @@ def _server(port: int) -> Iterator[None]:
         server.wait()
 
 
-def _marketplace(api: Api, http: httpx.AsyncClient, url: str) -> Marketplace:
+def _marketplace(api: CampaignApi, http: httpx.AsyncClient, url: str) -> Marketplace:
     token, signer = FixedToken(SecretStr(DEFAULT_TOKEN)), Signer({ACCOUNT: "aW52ZW50ZWQ="})
     if api is CLOUD_PARTNER:
         return CloudPartnerMarketplace(Portal(http, token, url=url), signer=signer)

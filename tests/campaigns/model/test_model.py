@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from marketplace.cloud_partner import image_rules, marketplace
-from tests.campaigns.apis import APIS, Api
+from tests.campaigns.apis import APIS, CampaignApi
 from tests.campaigns.model.__main__ import SEED, check, playing
 from tests.campaigns.model.ends import complaints
 from tests.campaigns.model.entities import Decision, Images, Intent, Observation, Operation, Request, State
@@ -31,7 +31,7 @@ def started() -> Iterator[Rig]:
 
 
 @pytest.mark.parametrize("api", APIS.values(), ids=list(APIS))
-def test_the_procedures_do_nothing_that_the_model_forbids(started: Rig, api: Api) -> None:
+def test_the_procedures_do_nothing_that_the_model_forbids(started: Rig, api: CampaignApi) -> None:
     tally = Tally()
 
     assert check(started, tally, playing(6, 12), SEED, api=api) is None
