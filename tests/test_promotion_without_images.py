@@ -66,14 +66,19 @@ async def test_a_running_publish_can_be_cancelled_only_for_the_sake_of_images(de
     assert await desk.operations() == [("publish", None)]
 
 
-async def test_an_approval_that_comes_with_the_start_is_asked_for_again_when_there_is_a_preview(desk: Desk) -> None:
+@pytest.mark.parametrize("ready", [True, False], ids=["the preview is ready", "the preview is being published"])
+async def test_an_approval_that_comes_with_the_start_is_asked_for_again_once_a_preview_is_shown(
+    desk: Desk, *, ready: bool
+) -> None:
     await desk.put("4.2.0")
     await desk.publish()
+    if ready:
+        await desk.let_publish()
     run = await desk.start("ValidateAndGoLive", desk.images(), start_signal="approve_go_live")
     asked = await desk.until_asked(run)
 
     assert asked.approval is not None
-    assert asked.approval.reopened == "it was given before there was a preview to approve"
+    assert asked.approval.reopened == "it was given before a preview was shown"
     await run.signal("approve_go_live", {"approver": "dana"})
     result = await run.result()
     assert (result.outcome, result.approved_by) == ("live", "dana")
@@ -90,7 +95,7 @@ async def test_an_approval_that_comes_during_a_publish_is_asked_for_again_when_t
     asked = await desk.until_asked(run)
 
     assert asked.approval is not None
-    assert asked.approval.reopened == "it was given before there was a preview to approve"
+    assert asked.approval.reopened == "it was given before a preview was shown"
     assert await desk.effects("go_live") == 0
     await run.signal("approve_go_live", {"approver": "lee"})
     assert (await run.result()).approved_by == "lee"

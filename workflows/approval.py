@@ -154,14 +154,14 @@ class Approval:
         published = survey.last_publish.id if survey.last_publish else None
         another = self.sign_off.decision is not None and self.sign_off.approved not in {None, published}
         # Without images, an approval is for the preview that waited for sign-off then, whoever published it.
-        if another and (self._wanted.images or _is_younger(survey.last_publish, self.sign_off.decision)):
+        if another and (self._wanted.images or not _is_older(survey.last_publish, self.sign_off.decision)):
             self.reopen("the offer has been published again since")
         elif self._wanted.images and self.shown_promotion() not in (None, survey.promotion):
             self.reopen("going live would do something else than what was shown")
         given = self.sign_off.decision is not None and self.sign_off.decision.approve
-        if self.sign_off.preview_awaited and given:
-            self.reopen("it was given before there was a preview to approve")
-        self.sign_off.preview_awaited = False
+        if given and not self._wanted.images and self.sign_off.until is None:
+            # An early approval holds for the images that the input names. This one names none.
+            self.reopen("it was given before a preview was shown")
         self.sign_off.promotion = survey.promotion
         self._logbook.show()  # before anybody can decide on it
         if self.sign_off.until is None:
@@ -221,9 +221,9 @@ def _reminders(timeout: timedelta) -> tuple[timedelta, timedelta]:
     return timeout / 2, min(timeout / 8, timedelta(days=1))
 
 
-def _is_younger(published: Operation | None, decision: GoLiveDecision | None) -> bool:
+def _is_older(published: Operation | None, decision: GoLiveDecision | None) -> bool:
     published_at = published.changed_at if published is not None else None
-    return decision is not None and published_at is not None and published_at > decision.decided_at
+    return decision is not None and published_at is not None and published_at <= decision.decided_at
 
 
 def _name(decision: GoLiveDecision) -> str:

@@ -72,7 +72,6 @@ class GoingLive:
                 f"{self._wanted.key}: nothing waits for sign-off, so there is nothing to promote. Publish the offer"
                 " first, or name the images.",
             )
-        self._approval.sign_off.preview_awaited = True
         await self._stages.make_way(survey.running, self._wanted.if_publishing)
 
     async def promote(self, survey: Survey | None = None) -> None:

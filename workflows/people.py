@@ -37,6 +37,8 @@ async def notify(logbook: Logbook, event: str, text: str, *, reminder: int = 0) 
     notification = _notification(logbook, event, text, reminder)
     try:
         await _post(notification)
+    except ApplicationError as error:
+        logbook.note(f"nobody was notified: {error}")
     except ActivityError as error:
         if is_cancelled_exception(error) and event == AWAITING_APPROVAL:
             raise  # at its end, a run that is cancelled meanwhile keeps its result or its error
@@ -77,10 +79,17 @@ def _notification(logbook: Logbook, event: str, text: str, reminder: int) -> Not
 
 
 async def _post(notification: Notification) -> None:
-    """Post as a local activity, which costs one event. If that fails, post as an ordinary activity."""
+    """Post as a local activity, which costs one event. If that fails, post as an ordinary activity.
+
+    Raises:
+        ApplicationError: The webhook refused the local attempt for good.
+        ActivityError: The ordinary activity failed.
+    """
     try:
         await at_once(NotificationActivities.notify, notification, AT_ONCE, what(notification))
-    except ApplicationError:
+    except ApplicationError as error:
+        if error.non_retryable:
+            raise
         patiently = within(timedelta(minutes=2), NOTIFY, what(notification))
         await workflow.execute_activity_method(NotificationActivities.notify, notification, **patiently)
 

@@ -74,7 +74,6 @@ class SignOff(State):
         decision: The decision that holds.
         shown: ID of the publish whose preview was shown for approval.
         approved: ID of the publish that the decision is about; ``None`` if there was no preview yet.
-        preview_awaited: Whether the run had to wait for a preview that it did not publish itself.
         until: When the run gives up waiting for a decision.
         reminders: The number of reminders sent.
         reopened: Why an earlier approval no longer holds.
@@ -86,7 +85,6 @@ class SignOff(State):
     decision: GoLiveDecision | None = None
     shown: str | None = None
     approved: str | None = None
-    preview_awaited: bool = False
     until: datetime | None = None
     reminders: int = 0
     reopened: str | None = None
