@@ -37,10 +37,11 @@ def free_ports() -> list[int]:
         return [listener.getsockname()[1] for listener in listeners]
 
 
-def eventually(look: Callable[[], Found], seconds: float = 30) -> Found:
-    patience = time.monotonic() + seconds
+def eventually(look: Callable[[], Found], what: str, seconds: float = 30) -> Found:
+    """Look until something is found, and return it."""
+    deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < patience, "it never was"
+        assert time.monotonic() < deadline, f"this did not happen within {seconds:g} s: {what}"
         time.sleep(0.1)
     return found
 
@@ -77,7 +78,7 @@ class Demo:
 
     def until(self, text: str) -> None:
         """Wait until the demo has written a text."""
-        eventually(lambda: text in self.output or self.process.poll() is not None, 60)
+        eventually(lambda: text in self.output or self.process.poll() is not None, f"the demo writes {text!r}", 60)
         assert text in self.output, self.output
 
     def children(self) -> dict[str, int]:
@@ -88,7 +89,9 @@ class Demo:
 
     def child(self, name: str) -> int:
         """Return the process id of one program."""
-        return eventually(lambda: next((pid for command, pid in self.children().items() if name in command), 0))
+        return eventually(
+            lambda: next((pid for command, pid in self.children().items() if name in command), 0), f"{name} runs"
+        )
 
     def pasted(self, purpose: str) -> str:
         """Run a command as a person would who copies it from the terminal. Return its output."""
@@ -155,7 +158,7 @@ def test_a_person_sees_the_offer_wait_and_approves_with_the_pasted_command_even_
     progress: dict[str, Any] = json.loads(demo.pasted(PROGRESS).split("QueryResult", 1)[-1])
     assert progress["stage"] == "awaiting_approval"
     assert [image["version"] for image in progress["images"]] == ["4.2.1"]
-    eventually(lambda: "ValidateAndGoLive" in demo.pasted(WAITING))
+    eventually(lambda: "ValidateAndGoLive" in demo.pasted(WAITING), "the list shows the go-live")
 
     os.kill(demo.child("-m worker"), signal.SIGKILL)
     demo.until("worker was stopped (signal SIGKILL): starting it again")
@@ -185,7 +188,7 @@ def test_the_next_demo_continues_with_the_state_of_the_last_one_and_no_program_o
     programs = second.children().values()
     second.process.kill()
     second.ended()
-    eventually(lambda: not any(map(alive, programs)), 20)
+    eventually(lambda: not any(map(alive, programs)), "all programs of the demo have ended", 20)
 
 
 def test_the_server_starts_no_activity_by_itself_so_that_nothing_goes_live_without_its_workflow(

@@ -1,11 +1,10 @@
 """Whatever bytes a start, a signal or an update brings: they are read, or refused in a bounded, clean sentence."""
 
-import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from temporalio.service import RPCError
 from tests.apis.cloud_partner import offer_document
 from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Run, failure_of, progress_of, vhd
+from tests.harness.waiting import until
 from tests.mutations import ODD_CHARACTERS, SAS, SECRET, Raw, examples, mutated, written
 from workflows.inputs import MAX_INPUT, MAX_SIGNAL, validated
 from workflows.messages import (
@@ -227,12 +227,6 @@ async def has_begun(run: Run) -> bool:
     )
 
 
-async def until(ready: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while not await ready():  # noqa: ASYNC110 - what is waited for happens in another process
-            await asyncio.sleep(0.02)
-
-
 async def tasks_failed(run: Run) -> list[str]:
     """Return why tasks of a run failed: what keeps failing is tried for ever."""
     return [
@@ -251,7 +245,7 @@ async def test_no_input_keeps_a_run_from_its_first_task(desk: Desk, workflow: st
     sent = samples(mutated(VALID[WORKFLOWS[workflow]]), 12)
     runs: list[Run] = [await desk.start(workflow, payload(data)) for data in sent]
     for run in runs:
-        await until(lambda run=run: has_begun(run))  # type: ignore[misc]
+        await until(partial(has_begun, run), f"{run.id} has begun")
         assert await tasks_failed(run) == []
         with contextlib.suppress(RPCError):  # it has ended
             await run.terminate()
@@ -343,7 +337,7 @@ async def test_to_look_does_not_count_as_others_changing_the_preview(
                 waiting = (await progress_of(run)).waiting_for or ""
                 return waiting.startswith("approval") and await reads(desk) >= surveys + 2 * number
 
-            await until(looked)
+            await until(looked, "the run reads the offer twice more")
     await run.signal("approve_go_live")
     assert (await run.result()).outcome == "live"
 

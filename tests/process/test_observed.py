@@ -13,6 +13,13 @@ from tests.harness.programs import Programs
 from tests.process.publisher import Publisher
 
 
+async def check_an_unknown_offer(client: Client, publisher: Publisher) -> None:
+    """Run a status check that fails, on the task queue of the publisher."""
+    start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
+    with pytest.raises(WorkflowFailureError):
+        await client.execute_workflow("CheckLastOperationStatus", start, id=publisher.name, task_queue=publisher.name)
+
+
 async def test_a_worker_stays_healthy_but_is_not_ready_twenty_seconds_after_temporal_went_away(
     programs: Programs, marketplace_url: str
 ) -> None:
@@ -76,10 +83,7 @@ async def test_traces_are_sent_where_the_opentelemetry_variables_say(
         OTEL_RESOURCE_ATTRIBUTES="deployment.environment=test",
     )
     await worker.until_working()
-    start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
-    run = await client.start_workflow("CheckLastOperationStatus", start, id=publisher.name, task_queue=publisher.name)
-    with pytest.raises(WorkflowFailureError):
-        await run.result()
+    await check_an_unknown_offer(client, publisher)
     assert await asyncio.to_thread(worker.stop) == 0  # which sends the remaining spans
     await runner.cleanup()
 
@@ -102,9 +106,6 @@ async def test_a_missing_trace_collector_disturbs_no_run(
         LOG_FORMAT="json",
     )
     await worker.until_working()
-    start = {"publisher_id": publisher.name, "offer_id": "nonesuch"}
-    run = await client.start_workflow("CheckLastOperationStatus", start, id=publisher.name, task_queue=publisher.name)
-    with pytest.raises(WorkflowFailureError):
-        await run.result()
+    await check_an_unknown_offer(client, publisher)
 
     assert worker.stop() == 0

@@ -1,7 +1,6 @@
 """How many runs are under way, and how long the oldest has been in its stage."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,11 +12,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from tests.harness.temporal_server import development_server
 from tests.harness.waiting import until
 from worker import census
 from worker.census import Census
-from worker.registration import data_converter
-from workflows import search_attributes
 from workflows.search_attributes import PUBLISH_STAGE
 
 AGE = timedelta(days=3)
@@ -41,11 +39,7 @@ class Waits:
 @pytest.fixture(scope="module")
 async def searchable() -> AsyncIterator[WorkflowEnvironment]:
     """A server that knows our search attributes."""
-    async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(),
-        dev_server_existing_path=shutil.which("temporal"),
-        search_attributes=search_attributes.ALL,
-    ) as environment:
+    async with development_server() as environment:
         yield environment
 
 

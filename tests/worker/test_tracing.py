@@ -1,6 +1,5 @@
 """What is traced: from the start of a run to the marketplace's answers, in one trace, without a secret."""
 
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
@@ -20,13 +19,13 @@ from marketplace.http.exchange import Exchange
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.apis.cloud_partner import CloudPartnerApi
 from tests.desk import SAS, STEPS, Desk, Recorder
+from tests.harness.temporal_server import development_server
 from tests.replay.record import HISTORIES
 from tests.replay.test_replay import NO_FORGOTTEN_IMPORTS, history_in
 from worker.marketplaces import marketplace_of
 from worker.registration import WORKFLOWS, data_converter, interceptors, worker
 from worker.settings import Settings
 from worker.tracing import Tracing
-from workflows import search_attributes
 
 
 class Kept(SpanExporter):
@@ -45,14 +44,8 @@ class Kept(SpanExporter):
 
 @pytest.fixture(scope="module")
 async def short_lived() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that wants runs to continue as new early."""
-    async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(),
-        dev_server_existing_path=shutil.which("temporal"),
-        dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"],
-        search_attributes=search_attributes.ALL,
-        dev_server_log_level="error",
-    ) as environment:
+    """A server that suggests to continue as new after a few events."""
+    async with development_server(continue_as_new_after=20) as environment:
         yield environment
 
 

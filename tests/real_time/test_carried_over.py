@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from tests.desk import Run, failure_of, progress_of
-from tests.harness.runs import until_followed, until_requested
+from tests.harness.runs import lease_of, until_followed, until_in_flight, until_requested
 from tests.real_time.chain import histories, until_continued
 from tests.real_time.conftest import client_of
 from tests.real_time.held_desk import HeldDesk
@@ -180,7 +180,7 @@ async def test_a_run_that_continued_as_new_while_it_waited_for_the_lease_gets_it
     await held_desk.preview("4.2.0")
     await held_desk.fault("put_offer", {"kind": "delay", "seconds": 2})
     first = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.1"))
-    await until_requested(held_desk, "read_slot", times=2)
+    await until_in_flight(lease_of(held_desk.temporal.client, held_desk.publisher), "edit_images")
     second = await held_desk.start("UpdateOfferAndPublish", held_desk.images("4.2.2"))
     await held_desk.until(second, lambda progress: "another run that is writing" in (progress.waiting_for or ""))
     await until_continued(second)
