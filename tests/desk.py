@@ -277,7 +277,7 @@ async def progress_of(run: Run) -> Progress:
 
 
 def numbers(images: Iterable[ImageVersion]) -> list[str]:
-    """Return the version numbers of images, each once. One API lists a version once for each of its disks."""
+    """Return the version numbers of images, each once. One API lists a version once for each image type."""
     return list(dict.fromkeys(image.version for image in images))
 
 

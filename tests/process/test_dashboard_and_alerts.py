@@ -50,7 +50,7 @@ def tool(name: str) -> str:
 
 @pytest.fixture(scope="module")
 async def metrics_url(shared: Programs, address: str, client: Client, marketplace_url: str) -> AsyncIterator[str]:
-    """The URL of the metrics of a worker that has published, was refused, and has failed a workflow task."""
+    """The URL of the metrics of a worker that has published, and has failed an activity and a workflow task."""
     publisher, url = Publisher("observed", marketplace_url), f"http://127.0.0.1:{free_port()}"
     worker = shared.worker(
         address,
@@ -61,6 +61,8 @@ async def metrics_url(shared: Programs, address: str, client: Client, marketplac
         AZURE_STORAGE_ACCOUNT_KEYS="fabrikamimages=aW52ZW50ZWQ=",
     )
     await worker.until_working()
+    once_busy = {"kind": "respond", "status": 503, "headers": {"Retry-After": "1"}}
+    await publisher.control("POST", "faults", {"call": "put_offer", "action": once_busy})
     created = {"offer": offer_document(publisher.name, ["4.2.0"]), **OFTEN}
     await run(client, publisher, "CreateOfferAndPublish", created)
     image = {"plan_id": PLAN, "version": "4.2.0", "os_vhd_url": vhd("4.2.0")}
