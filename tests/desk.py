@@ -242,7 +242,7 @@ class Desk(Shop):
         return await failure_of(await self.start(workflow, start, **options))
 
     async def until(self, run: Run, ready: Callable[[Progress], bool], *, minutes: int = 120) -> Progress:
-        """Skip time, minute by minute, until a run's progress is as wanted, and return it."""
+        """Skip time, minute by minute, until the progress of a run meets a condition, and return it."""
         for _ in range(minutes):
             progress = await progress_of(run)
             if ready(progress):
@@ -257,7 +257,7 @@ class Desk(Shop):
         return await self.until(run, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
 
     def notified(self, run: Run) -> list[str]:
-        """Return the events that people were notified of by a run, in order."""
+        """Return the events of a run's notifications, in order."""
         return [body["event"] for body in self.webhook.bodies if body["workflow_id"] == run.id]
 
 

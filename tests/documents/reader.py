@@ -98,7 +98,7 @@ class Reader:
         await self.desk.start(workflow, request, workflow_id=workflow_id)
 
     async def until(self, workflow_id: str, ready: Callable[[Progress], bool]) -> None:
-        """Wait until a run's progress is as wanted."""
+        """Wait until the progress of a run meets a condition."""
         await until_progress(self.run(workflow_id), ready, seconds=WITHIN)
 
     async def until_asked(self) -> None:

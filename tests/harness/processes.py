@@ -1,4 +1,4 @@
-"""Start programs with a clean environment, on free ports, so that none outlives the process that started it."""
+"""Start programs in a clean environment. No program outlives the process that started it."""
 
 import ctypes
 import os
@@ -53,7 +53,7 @@ def free_port() -> int:
 
 
 def die_with_us(number: int = signal.SIGKILL) -> None:
-    """Have the kernel send the signal to the program when its parent dies; for ``preexec_fn``.
+    """Ask the kernel to send this process a signal when its parent dies. Pass it as ``preexec_fn``.
 
     This covers a parent that is killed and cannot clean up.
     """
@@ -62,7 +62,7 @@ def die_with_us(number: int = signal.SIGKILL) -> None:
 
 
 def end_on_sigterm() -> None:
-    """Treat SIGTERM like Ctrl-C: the exception passes through every clean-up on its way out.
+    """Treat SIGTERM like Ctrl-C, whose exception runs every clean-up on its way out.
 
     `SystemExit` would not do, because hypothesis takes it for a failing example.
     """

@@ -74,7 +74,7 @@ class Program:
 
 
 class Programs:
-    """Starts programs. Leaving the context kills those that still run."""
+    """Starts programs. Leaving the context kills the programs that still run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -96,7 +96,7 @@ class Programs:
         folder: Path | None = ROOT,
         disk_is_full: bool = False,
     ) -> Program:
-        """Start a program, with a log of its own, in the project's folder or in that of another version."""
+        """Start a program with its own log, in the project's folder unless another one is given."""
         log = Path("/dev/full") if disk_is_full else self.folder / f"{len(self.started)}.log"
         with log.open("wb") as written:
             process = start(command, written, environment, folder)

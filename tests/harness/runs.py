@@ -1,4 +1,4 @@
-"""Wait for workflow runs on a real Temporal server, and look into their pending activities."""
+"""Wait for workflow runs in real time, and read and reset their pending activities."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from workflows.messages import Progress, PublishStage
 
 
 async def until_progress(run: Run, ready: Callable[[Progress], bool], *, seconds: float = 60) -> Progress:
-    """Wait until a run's progress is as wanted, and return it."""
+    """Wait until the progress of a run meets a condition, and return it."""
     last: Progress | RPCError | None = None
 
     async def is_ready() -> bool:
@@ -54,7 +54,7 @@ async def until_requested(desk: Desk, call: str, times: int = 1) -> None:
 
 
 async def pending(run: WorkflowHandle[Any, Any], activity: str) -> list[PendingActivityInfo]:
-    """Return the pending activities of a type; none if there is no such run yet."""
+    """Return the pending activities of a type. There are none if the run does not exist yet."""
     try:
         activities = (await run.describe()).raw_description.pending_activities
     except RPCError as error:
@@ -93,5 +93,5 @@ async def reset_activity(client: Client, run: WorkflowHandle[Any, Any], activity
 
 
 def lease_of(client: Client, publisher: str, offer: str = OFFER) -> WorkflowHandle[Any, Any]:
-    """Return the internal run that holds the lease on an offer's draft."""
+    """Return the internal run that holds the lease on an offer's draft, whether or not it exists."""
     return client.get_workflow_handle(f"internal/draft/{publisher}/{offer}")

@@ -43,7 +43,7 @@ def server_command(port: int, *more: str, file: Path | None = None) -> list[str]
 
 
 async def connected(address: str, **options: Any) -> Client:
-    """Return a client as soon as the server answers; ``options`` go to `Client.connect`.
+    """Return a client as soon as the server answers. The options are those of `Client.connect`.
 
     Raises:
         TimeoutError: The server did not answer within `READY_WITHIN` seconds.

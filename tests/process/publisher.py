@@ -10,7 +10,7 @@ from tests.apis.cloud_partner import IMAGES
 
 @dataclass(frozen=True)
 class Publisher:
-    """A publisher: sets how the sandbox treats its requests, and reads what arrived."""
+    """A publisher. Its methods set how the sandbox treats its requests, and read what the sandbox received."""
 
     name: str
     url: str

@@ -78,7 +78,7 @@ def place(waits: Place) -> Place:
 
 
 async def until_progress(run: Run, ready: Callable[[dict[str, Any]], bool]) -> None:
-    """Wait until the progress of a run is as wanted. It is read as JSON, for either version may answer."""
+    """Wait until the progress of a run meets a condition. It is read as JSON, because either version may answer."""
 
     async def is_ready() -> bool:
         await asyncio.sleep(0.2)  # every query takes the worker's time

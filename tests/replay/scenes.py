@@ -22,11 +22,10 @@ from tests.replay.stage import (
     delay,
     ended,
     hold,
-    publishes,
-    put_by_hand,
     recorded,
     release,
     run_of,
+    somebody_publishes,
     until_continued,
     until_delaying,
     until_exists,
@@ -64,7 +63,7 @@ async def refuses_an_offer_that_exists(desk: Desk) -> Run:
 
 @recorded(CREATE)
 async def waits_for_another_publish_before_it_replaces(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(CREATE, desk.create("4.2.1", if_exists="replace", **SELDOM))
     await until_followed(run)
     await release(desk)
@@ -169,7 +168,7 @@ async def removes_the_oldest_to_make_room(desk: Desk) -> Run:
 
 @recorded(UPDATE)
 async def waits_for_another_publish(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
     await release(desk)
@@ -178,7 +177,7 @@ async def waits_for_another_publish(desk: Desk) -> Run:
 
 @recorded(UPDATE)
 async def joins_the_publish_that_carries_its_images(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
     await desk.stranger("cancel", "publish")
@@ -189,7 +188,7 @@ async def joins_the_publish_that_carries_its_images(desk: Desk) -> Run:
 
 @recorded(UPDATE)
 async def cancels_another_publish(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     await desk.switch(cancel_async=True, cancel_seconds=3)
     run = await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM))
     await until_requested(desk, "cancel")
@@ -199,13 +198,13 @@ async def cancels_another_publish(desk: Desk) -> Run:
 
 @recorded(UPDATE)
 async def touches_nothing_where_it_may_not_wait(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", if_publishing="fail", **SELDOM)))
 
 
 @recorded(UPDATE)
 async def edits_are_refused_while_another_publish_runs(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     await desk.switch(edits_while_running="refuse")
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
@@ -229,7 +228,7 @@ async def waits_for_the_preview_to_show_its_images(desk: Desk) -> Run:
 
 @recorded(UPDATE)
 async def canceled_while_it_waits_leaves_its_images(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     return await canceled(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
 
 
@@ -255,7 +254,7 @@ async def canceled_where_the_marketplace_cancels_at_sign_off_only(desk: Desk) ->
 
 @recorded(UPDATE)
 async def continues_as_new_while_it_waits_for_another_publish(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **OFTEN))
     await until_continued(run)
     await release(desk)
@@ -314,7 +313,7 @@ async def promotes_whatever_the_preview_holds(desk: Desk) -> Run:
 
 @recorded(VALIDATE)
 async def waits_for_what_is_being_published_to_promote_it(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(VALIDATE, desk.images(**SELDOM))
     await until_followed(run)
     await release(desk)
@@ -428,7 +427,7 @@ async def continues_as_new_while_going_live(desk: Desk) -> Run:
 
 @recorded(CHECK)
 async def follows_to_the_preview(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(CHECK, desk.check(**SELDOM))
     await until_followed(run)
     await release(desk)
@@ -448,19 +447,19 @@ async def follows_a_go_live_to_production(desk: Desk) -> Run:
 
 @recorded(CHECK)
 async def looks_once(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     return await ended(await desk.start(CHECK, desk.check(wait=False)))
 
 
 @recorded(CHECK)
 async def finds_an_offer_that_was_never_published(desk: Desk) -> Run:
-    await put_by_hand(desk, "4.2.0")
+    await desk.put("4.2.0")
     return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
 @recorded(CHECK)
 async def looks_at_once_when_it_is_asked_to(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     return await _looks_when_it_is_asked_to(desk, await desk.start(CHECK, desk.check(**ONLY_WHEN_ASKED)))
 
 
@@ -488,27 +487,27 @@ async def look_is_refused_for_good(desk: Desk) -> Run:
 @recorded(CHECK)
 async def operation_fails(desk: Desk) -> Run:
     await desk.step("displaycertify", outcome="block", messages=["<b>Ports</b> are missing."])
-    await put_by_hand(desk, "4.2.0")
+    await desk.put("4.2.0")
     await desk.publish()
     return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
 @recorded(CHECK)
 async def operation_takes_longer_than_the_deadline(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     return await ended(await desk.start(CHECK, desk.check(deadline="PT2S", **SELDOM)))
 
 
 @recorded(CHECK)
 async def canceled_while_it_follows(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     return await canceled(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
 @recorded(CHECK)
 async def continues_as_new_with_a_note(desk: Desk) -> Run:
     await desk.switch(running_word="ruminating")
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(CHECK, desk.check(**OFTEN))
     await until_continued(run)
     await release(desk)

@@ -183,7 +183,7 @@ async def without_etags(desk: Desk) -> None:
     await desk.switch(etag_on_get=False, etag_on_put=False)
 
 
-async def publishes(desk: Desk) -> None:
+async def somebody_publishes(desk: Desk) -> None:
     """Let somebody else publish a changed draft of a live offer, and hold that publish until `release`."""
     await desk.live("4.2.0")
     await hold(desk)
@@ -191,13 +191,8 @@ async def publishes(desk: Desk) -> None:
     await desk.stranger("publish")
 
 
-async def put_by_hand(desk: Desk, *versions: str) -> None:
-    """Let somebody write the offer by hand."""
-    await desk.put(*versions)
-
-
 def image(version: str, url: str) -> dict[str, Any]:
-    """Return an image with a disk of its own."""
+    """Return an image with the given disk."""
     return {"plan_id": PLAN, "version": version, "os_vhd_url": url}
 
 

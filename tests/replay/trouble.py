@@ -35,11 +35,10 @@ from tests.replay.stage import (
     hold,
     image,
     played,
-    publishes,
-    put_by_hand,
     release,
     run_of,
     signed,
+    somebody_publishes,
     until_continued,
     until_delaying,
     until_newest_followed,
@@ -111,6 +110,14 @@ async def notification_is_refused(desk: Desk) -> Run:
 
 
 @played
+async def notification_is_refused_at_the_second_attempt(desk: Desk) -> Run:
+    assert isinstance(desk.webhook, Webhook)
+    desk.webhook.status, desk.webhook.away = 404, 1
+    await desk.preview("4.2.0")
+    return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
+
+
+@played
 async def webhook_is_slow(desk: Desk) -> Run:
     assert isinstance(desk.webhook, Webhook)
     desk.webhook.seconds = 1.5
@@ -172,7 +179,7 @@ async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
 
 @played
 async def nothing_to_promote(desk: Desk) -> Run:
-    await put_by_hand(desk, "4.2.0")
+    await desk.put("4.2.0")
     return await ended(await desk.start(VALIDATE, desk.images(**SELDOM)))
 
 
@@ -202,7 +209,7 @@ async def somebody_else_goes_live(desk: Desk) -> Run:
 @played
 async def asks_to_join_what_is_being_published(desk: Desk) -> Run:
     await hold(desk)
-    await put_by_hand(desk, "4.2.0")
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start(UPDATE, desk.images("4.2.0", if_publishing="cancel", **SELDOM))
     await until_followed(run)
@@ -212,7 +219,7 @@ async def asks_to_join_what_is_being_published(desk: Desk) -> Run:
 
 @played
 async def joined_a_publish_without_its_image(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     draft = (await desk.state())["slots"]["Draft"]["document"]
     draft["definition"]["plans"][0][IMAGES]["4.2.1"] = {"osVhdUrl": signed("4.2.1"), "lunVhdDetails": []}
     await desk.put(document=draft)
@@ -225,7 +232,7 @@ async def joined_a_publish_without_its_image(desk: Desk) -> Run:
 
 @played
 async def another_publish_ends_before_it_is_canceled(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     await desk.fault("put_offer", {"kind": "stranger_cancel", "when": "after"})
     run = await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM))
     await until_followed(run)
@@ -235,7 +242,7 @@ async def another_publish_ends_before_it_is_canceled(desk: Desk) -> Run:
 
 @played
 async def another_publish_cannot_be_canceled(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     await desk.switch(cancel_window="sign_off_only")
     run = await desk.start(UPDATE, desk.images("4.2.1", if_publishing="cancel", **SELDOM))
     await until_noted(run, "waited for instead")
@@ -259,7 +266,7 @@ async def replaced_by_another_publish(desk: Desk) -> Run:
 
 @played
 async def publish_that_carries_its_images_is_canceled(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
     await desk.stranger("cancel", "publish")
@@ -389,7 +396,7 @@ async def approved_while_production_changes(desk: Desk) -> Run:
 @played
 async def approved_before_there_is_a_preview(desk: Desk) -> Run:
     await hold(desk)
-    await put_by_hand(desk, "4.2.0")
+    await desk.put("4.2.0")
     await desk.publish()
     run = await desk.start(VALIDATE, desk.images(**SELDOM), start_signal="approve_go_live")
     await until_followed(run)
@@ -495,7 +502,7 @@ async def reset_to_its_beginning(desk: Desk) -> Run:
 
 @played
 async def canceled_in_a_local_look(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     # The cancellation arrives with the heartbeat of the workflow task, which by default comes after eight seconds.
     run = await desk.start(CHECK, desk.check(**ONLY_WHEN_ASKED), task_timeout=timedelta(seconds=1))
     await until_followed(run)
@@ -508,7 +515,7 @@ async def canceled_in_a_local_look(desk: Desk) -> Run:
 
 @played
 async def canceled_after_joining(desk: Desk) -> Run:
-    await publishes(desk)
+    await somebody_publishes(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
     await until_followed(run)
     await desk.stranger("cancel", "publish")
@@ -543,7 +550,7 @@ async def canceled_while_the_publish_never_arrives(desk: Desk) -> Run:
 @played
 async def canceled_while_it_asks_to_join(desk: Desk) -> Run:
     await hold(desk)
-    await put_by_hand(desk, "4.2.0")
+    await desk.put("4.2.0")
     await desk.publish()
     await delay(desk, "publish")
     run = await desk.start(UPDATE, desk.images("4.2.0", if_publishing="cancel", **SELDOM))
