@@ -19,6 +19,7 @@ def peculiar_offer(desk: Desk) -> str:
     text = json.dumps(desk.document("4.2.0"), indent=3)
     unusual = '"zz-unknown" : [1.50e+02, 0.10, 12345678901234567890, -0.0, 1E5, "\\u00e9 \u00fc &", null ]'
     member = desk.per_api('"definition": {', '"categories": {')
+    assert member in text
     return text.replace(member, f"{unusual},\n   {member}", 1)
 
 
