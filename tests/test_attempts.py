@@ -52,7 +52,9 @@ async def publish(why: ActivityCancellationDetails) -> tuple[StartedOperation | 
 
 
 @pytest.mark.parametrize(
-    "why", [ActivityCancellationDetails(not_found=True), ActivityCancellationDetails(timed_out=True)]
+    "why",
+    [ActivityCancellationDetails(not_found=True), ActivityCancellationDetails(timed_out=True)],
+    ids=["unknown to the server", "timed out"],
 )
 async def test_an_attempt_that_temporal_has_given_up_sends_nothing(why: ActivityCancellationDetails) -> None:
     outcome, requests = await publish(why)

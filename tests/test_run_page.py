@@ -1,4 +1,4 @@
-"""What strangers call things stays text on a run's page."""
+"""The page of a run: what it shows, and that quoted text cannot become markup."""
 
 import shlex
 from datetime import UTC, datetime
@@ -25,7 +25,8 @@ HOSTILE = [
 ]
 
 
-def hostile(words: str) -> Progress:
+def progress_with(words: str) -> Progress:
+    """Return the progress of a run in which every text is the same."""
     return Progress(
         publisher_id=words,
         offer_id=words,
@@ -46,8 +47,8 @@ def hostile(words: str) -> Progress:
 
 
 @pytest.mark.parametrize("words", HOSTILE)
-def test_hostile_words_stay_words(words: str) -> None:
-    shown, tame = page(hostile(words), "run"), page(hostile("tame"), "run")
+def test_quoted_text_cannot_change_the_layout_or_become_markup(words: str) -> None:
+    shown, tame = page(progress_with(words), "run"), page(progress_with("tame"), "run")
 
     assert len(shown.splitlines()) == len(tame.splitlines())
     assert shown.count("\n") == tame.count("\n")
@@ -60,7 +61,7 @@ def test_hostile_words_stay_words(words: str) -> None:
 
 
 @given(text=st.text(max_size=60))
-def test_plain_text_is_one_line_with_every_mark_escaped(text: str) -> None:
+def test_plain_text_is_one_line_in_which_all_markup_is_escaped(text: str) -> None:
     written = plain(text)
     assert len(written.splitlines()) <= 1
     unescaped = written
@@ -78,15 +79,15 @@ def test_the_page_asks_for_approval_until_the_run_is_over(stage: PublishStage) -
     assert ("**Approve again:** published again" in text) is not over
 
 
-def test_the_page_says_what_is_waited_for_and_shows_the_steps() -> None:
-    text = page(hostile("tame"), "run")
+def test_the_page_shows_the_stage_the_steps_and_what_the_run_is_waiting_for() -> None:
+    text = page(progress_with("tame"), "run")
     assert "**tame/tame** · awaiting approval since 2026-03-01 12:00:00 UTC" in text
     assert "| ▶ | tame | in progress, 5 % |" in " ".join(text.split())
     assert "**Waiting for** tame" in text
     assert "**Approve again:** tame" in text
 
 
-def test_the_page_has_the_command_that_approves_ready_for_a_shell() -> None:
+def test_the_command_that_approves_can_be_pasted_into_a_shell() -> None:
     approval = ApprovalProgress(required=True, approvers=["dana@fabrikam.example"])
     text = page(Progress(since=NOW, stage=PublishStage.AWAITING_APPROVAL, approval=approval), "it's/web", "prod")
     command = "\n".join(line for line in text.splitlines() if line.startswith("    "))
@@ -98,5 +99,5 @@ def test_the_page_has_the_command_that_approves_ready_for_a_shell() -> None:
     ]
 
 
-def test_the_page_has_no_command_that_approves_where_approval_is_not_awaited() -> None:
+def test_a_run_that_does_not_await_approval_shows_no_command_that_approves() -> None:
     assert "decide_go_live" not in page(Progress(since=NOW, stage=PublishStage.PUBLISHING), "web")

@@ -1,3 +1,5 @@
+"""The Makefile keeps the caller's environment away from the tests."""
+
 import os
 import subprocess
 from pathlib import Path
@@ -18,8 +20,8 @@ VARIABLES = [
 
 
 @pytest.mark.parametrize("target", ["test", "fuzz", "chaos", "overload", "model", "clients"])
-def test_no_variable_of_the_callers_shell_reaches_the_tests(target: str) -> None:
-    made = subprocess.run(
+def test_no_variable_that_could_lead_to_a_real_service_reaches_the_tests(target: str) -> None:
+    dry_run = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", target, "ARGS=-k mine"],
         cwd=ROOT,
         env=os.environ | dict.fromkeys(VARIABLES, "theirs"),
@@ -27,8 +29,8 @@ def test_no_variable_of_the_callers_shell_reaches_the_tests(target: str) -> None
         text=True,
         check=True,
     )
-    command = next(line for line in reversed(made.stdout.splitlines()) if line.startswith("env "))
+    command = next(line for line in reversed(dry_run.stdout.splitlines()) if line.startswith("env "))
 
     assert [name for name in VARIABLES if f" -u {name} " not in command] == []
     assert " TEMPORAL_CONFIG_FILE=/dev/null " in command
-    assert made.stdout.rstrip().endswith("-k mine")
+    assert dry_run.stdout.rstrip().endswith("-k mine")

@@ -1,4 +1,4 @@
-"""What a worker lets happen, whatever the input of a run says: whose offers it acts on, and who lets them go live."""
+"""A worker's policies hold whatever an input says: which publishers it acts for, and who approves going live."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,8 +17,8 @@ UNATTENDED: dict[str, Any] = {"approval": {"required": False}}
 
 
 @pytest.fixture
-def policy() -> list[str]:
-    """Who lets an offer go live."""
+def approvers() -> list[str]:
+    """The worker's approvers. A test may change them while the worker runs."""
     return [DANA, LEE]
 
 
@@ -30,9 +30,9 @@ async def task_queue(
     http: httpx.AsyncClient,
     webhook: Recorder,
     publisher: str,
-    policy: list[str],
+    approvers: list[str],
 ) -> AsyncIterator[str]:
-    """A task queue with a worker on it that has policies."""
+    """A task queue with a worker on it that has approvers, and two publishers."""
     queue = "offer-publishing"
     async with worker(
         temporal.client,
@@ -40,15 +40,15 @@ async def task_queue(
         api.marketplace(http, sandbox_url),
         webhook,
         publishers=["contoso", publisher.upper()],
-        approvers=policy,
+        approvers=approvers,
     ):
         yield queue
 
 
-# Who lets an offer go live
+# Approvers
 
 
-async def test_a_run_that_wants_no_approval_waits_for_one_where_the_worker_does(desk: Desk) -> None:
+async def test_a_run_whose_input_needs_no_approval_waits_for_an_approver_of_the_worker(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", **UNATTENDED))
     progress = await desk.until_asked(run)
@@ -63,7 +63,7 @@ async def test_a_run_that_wants_no_approval_waits_for_one_where_the_worker_does(
     assert (result.outcome, result.approved_by) == ("live", LEE.upper())
 
 
-async def test_images_that_were_published_for_nobody_to_approve_wait_too(desk: Desk) -> None:
+async def test_a_run_that_publishes_first_waits_for_an_approver_of_the_worker_too(desk: Desk) -> None:
     await desk.live("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", **UNATTENDED))
     await desk.until_asked(run)
@@ -73,7 +73,7 @@ async def test_images_that_were_published_for_nobody_to_approve_wait_too(desk: D
     assert (await failure_of(run)).type == "GoLiveRejected"
 
 
-async def test_only_those_decide_whom_both_the_worker_and_the_input_allow(desk: Desk) -> None:
+async def test_a_decision_needs_an_approver_of_both_the_worker_and_the_input(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [MALLORY, LEE.title()]}))
     progress = await desk.until_asked(run)
@@ -81,18 +81,18 @@ async def test_only_those_decide_whom_both_the_worker_and_the_input_allow(desk: 
     assert progress.approval is not None
     assert progress.approval.approvers == [LEE]
     for name in (MALLORY, DANA):
-        await is_refused(run, name)
+        await expect_refusal(run, name)
     await run.signal("approve_go_live", {"approver": LEE})
     assert (await run.result()).approved_by == LEE
 
 
-async def is_refused(run: Run, name: str) -> None:
+async def expect_refusal(run: Run, name: str) -> None:
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await run.execute_update("decide_go_live", {"approve": True, "approver": name})
     assert f"{name} is not among those who may decide" in str(refused.value.cause)
 
 
-async def test_a_run_whose_approvers_the_worker_lets_decide_nothing_ends_before_it_asks(desk: Desk) -> None:
+async def test_a_run_none_of_whose_approvers_the_worker_allows_fails_without_asking(desk: Desk) -> None:
     await desk.preview("4.2.0")
     error = await desk.failure("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [MALLORY]}))
 
@@ -101,13 +101,13 @@ async def test_a_run_whose_approvers_the_worker_lets_decide_nothing_ends_before_
     assert await desk.effects("go_live") == 0
 
 
-@pytest.mark.parametrize("signed", [{"approver": MALLORY}, {}], ids=["by another", "by nobody"])
-async def test_an_approval_that_came_before_the_run_knew_the_policy_does_not_stand(
-    desk: Desk, signed: dict[str, str]
+@pytest.mark.parametrize("approval", [{"approver": MALLORY}, {}], ids=["another name", "no name"])
+async def test_an_early_approval_by_somebody_whom_the_worker_does_not_allow_is_asked_for_again(
+    desk: Desk, approval: dict[str, str]
 ) -> None:
     await desk.live("4.2.0")
     run = await desk.start(
-        "ValidateAndGoLive", desk.images("4.2.1"), start_signal="approve_go_live", start_signal_args=[signed]
+        "ValidateAndGoLive", desk.images("4.2.1"), start_signal="approve_go_live", start_signal_args=[approval]
     )
     progress = await desk.until_asked(run)
 
@@ -119,7 +119,7 @@ async def test_an_approval_that_came_before_the_run_knew_the_policy_does_not_sta
     assert (await run.result()).approved_by == DANA
 
 
-async def test_an_early_approval_by_one_of_them_stands(desk: Desk) -> None:
+async def test_an_early_approval_by_an_approver_of_the_worker_stands(desk: Desk) -> None:
     await desk.live("4.2.0")
     result = await desk.run(
         "ValidateAndGoLive",
@@ -131,14 +131,14 @@ async def test_an_early_approval_by_one_of_them_stands(desk: Desk) -> None:
     assert (result.outcome, result.approved_by) == ("live", DANA)
 
 
-async def test_an_approval_that_the_policy_of_today_does_not_allow_is_asked_for_again(
-    desk: Desk, policy: list[str]
+async def test_an_approval_by_somebody_who_is_no_longer_an_approver_is_asked_for_again(
+    desk: Desk, approvers: list[str]
 ) -> None:
-    policy.append(MALLORY)
+    approvers.append(MALLORY)
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)
-    policy.remove(MALLORY)
+    approvers.remove(MALLORY)
     await run.signal("approve_go_live", {"approver": MALLORY})
     progress = await desk.until(run, lambda progress: bool(progress.approval and progress.approval.reopened))
 
@@ -151,14 +151,16 @@ async def test_an_approval_that_the_policy_of_today_does_not_allow_is_asked_for_
     assert (await run.result()).approved_by == DANA
 
 
-# Whose offers it acts on
+# Publishers
 
 
 @pytest.mark.parametrize(
     "workflow",
     ["CreateOfferAndPublish", "UpdateOfferAndPublish", "ValidateAndGoLive", "CheckLastOperationStatus"],
 )
-async def test_a_run_for_another_publisher_ends_and_nothing_is_sent(desk: Desk, workflow: str) -> None:
+async def test_a_run_for_a_publisher_that_the_worker_does_not_act_for_sends_nothing(
+    desk: Desk, workflow: str
+) -> None:
     mine, desk.publisher = desk.publisher, "northwind"
     start = {
         "CreateOfferAndPublish": desk.create(),
@@ -171,6 +173,6 @@ async def test_a_run_for_another_publisher_ends_and_nothing_is_sent(desk: Desk, 
     assert await desk.requests() == []
 
 
-async def test_a_run_for_one_of_them_is_not_disturbed(desk: Desk) -> None:
+async def test_a_run_for_a_publisher_of_the_worker_succeeds(desk: Desk) -> None:
     assert (await desk.run("CreateOfferAndPublish", desk.create())).outcome == "preview"
     assert (await progress_of(await desk.start("CheckLastOperationStatus", desk.check()))).error is None

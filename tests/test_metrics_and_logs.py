@@ -1,4 +1,4 @@
-"""What is measured of runs and written into the log: each stage, each step, each decision, each end."""
+"""The metrics and log lines of a run: its stages, steps, decisions and end."""
 
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -15,39 +15,39 @@ from tests.harness.runs import until_in_flight
 from tests.harness.temporal_server import time_skipping_server
 
 DANA = "dana@fabrikam.example"
-OF_THE_SDK = {"namespace", "task_queue", "workflow_type", "activity_type", "service_name"}
+SDK_LABELS = {"namespace", "task_queue", "workflow_type", "activity_type", "service_name"}
 
 
-class Measured:
-    """What was measured, by name."""
+class Metrics:
+    """The updates of metrics that clients and workers made."""
 
     def __init__(self) -> None:
         self.buffer = MetricBuffer(1_000_000)
-        self._kept: list[BufferedMetricUpdate] = []
+        self._updates: list[BufferedMetricUpdate] = []
 
-    def of(self, name: str) -> list[tuple[Mapping[str, str], float]]:
-        """Return labels and values of a metric of ours."""
-        self._kept += self.buffer.retrieve_updates()
+    def updates(self, name: str) -> list[tuple[Mapping[str, str], float]]:
+        """Return the labels and values that one of our metrics was updated with."""
+        self._updates += self.buffer.retrieve_updates()
         return [
             (
-                {key: str(value) for key, value in update.attributes.items() if key not in OF_THE_SDK},
+                {key: str(value) for key, value in update.attributes.items() if key not in SDK_LABELS},
                 float(update.value),
             )
-            for update in self._kept
+            for update in self._updates
             if update.metric.name == f"offer_publisher_{name}"
         ]
 
 
 @pytest.fixture
-def measured() -> Measured:
-    return Measured()
+def metrics() -> Metrics:
+    return Metrics()
 
 
 @pytest.fixture
-async def temporal(measured: Measured) -> AsyncIterator[WorkflowEnvironment]:
-    """The server that skips time, with clients and workers that measure."""
+async def temporal(metrics: Metrics) -> AsyncIterator[WorkflowEnvironment]:
+    """The server that skips time, with clients and workers whose metrics are kept."""
     async with time_skipping_server(
-        runtime=Runtime(telemetry=TelemetryConfig(metrics=measured.buffer))
+        runtime=Runtime(telemetry=TelemetryConfig(metrics=metrics.buffer))
     ) as environment:
         yield environment
 
@@ -58,8 +58,8 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def said(lines: pytest.LogCaptureFixture, workflow_id: str) -> list[str]:
-    """Return the lines about a run, without its offer."""
+def messages(lines: pytest.LogCaptureFixture, workflow_id: str) -> list[str]:
+    """Return the messages about a run, without the name of its offer."""
     return [
         record.getMessage().split(": ", 1)[1].split(" ({")[0]
         for record in lines.records
@@ -67,8 +67,8 @@ def said(lines: pytest.LogCaptureFixture, workflow_id: str) -> list[str]:
     ]
 
 
-async def test_a_publication_is_measured_stage_by_stage_and_step_by_step_and_once_when_it_ends(
-    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+async def test_every_stage_and_step_of_a_publication_is_measured_and_its_end_is_counted_once(
+    desk: Desk, metrics: Metrics, lines: pytest.LogCaptureFixture
 ) -> None:
     await desk.live("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.1"))
@@ -77,19 +77,19 @@ async def test_a_publication_is_measured_stage_by_stage_and_step_by_step_and_onc
     await run.execute_update("decide_go_live", {"approve": True, "approver": DANA})
     await run.result()
 
-    stages = {labels["stage"]: seconds for labels, seconds in measured.of("stage_seconds")}
+    stages = {labels["stage"]: seconds for labels, seconds in metrics.updates("stage_seconds")}
     assert stages.keys() == {"preparing", "publishing", "awaiting_approval", "going_live"}
     assert stages["publishing"] == pytest.approx(desk.publishing.total_seconds(), abs=600)
     assert stages["awaiting_approval"] == pytest.approx(2 * 86400, rel=0.01)
-    assert {labels["workflow"] for labels, _ in measured.of("stage_seconds")} == {"ValidateAndGoLive"}
-    steps = measured.of("step_seconds")
+    assert {labels["workflow"] for labels, _ in metrics.updates("stage_seconds")} == {"ValidateAndGoLive"}
+    steps = metrics.updates("step_seconds")
     assert steps
     assert all(set(labels) == {"step"} and 0 < seconds < 3600 for labels, seconds in steps)
-    assert measured.of("publications") == [({"workflow": "ValidateAndGoLive", "outcome": "live"}, 1)]
-    notifications = [labels for labels, _ in measured.of("notifications")]
+    assert metrics.updates("publications") == [({"workflow": "ValidateAndGoLive", "outcome": "live"}, 1)]
+    notifications = [labels for labels, _ in metrics.updates("notifications")]
     assert {"event": "live", "outcome": "delivered"} in notifications
 
-    assert said(lines, run.id) == [
+    assert messages(lines, run.id) == [
         "preparing",
         "publishing",
         "awaiting approval",
@@ -102,29 +102,29 @@ async def test_a_publication_is_measured_stage_by_stage_and_step_by_step_and_onc
     assert {record.levelno for record in lines.records if hasattr(record, "offer")} == {logging.INFO}
 
 
-async def test_what_a_run_fails_with_is_counted_and_logged(
-    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+async def test_a_failed_run_is_counted_and_logged_by_its_error_type(
+    desk: Desk, metrics: Metrics, lines: pytest.LogCaptureFixture
 ) -> None:
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
     error = await failure_of(run)
 
     assert error.type == "OfferNotFound"
-    assert measured.of("publications") == [({"workflow": "UpdateOfferAndPublish", "outcome": "OfferNotFound"}, 1)]
-    assert said(lines, run.id)[-1].startswith("failed, OfferNotFound: ")
+    assert metrics.updates("publications") == [({"workflow": "UpdateOfferAndPublish", "outcome": "OfferNotFound"}, 1)]
+    assert messages(lines, run.id)[-1].startswith("failed, OfferNotFound: ")
 
 
-async def test_an_input_of_the_wrong_shape_is_counted_and_logged_too(
-    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+async def test_a_run_with_a_wrong_input_is_counted_and_logged_too(
+    desk: Desk, metrics: Metrics, lines: pytest.LogCaptureFixture
 ) -> None:
     run = await desk.start("CheckLastOperationStatus", {"publisher_id": desk.publisher})
     await failure_of(run)
 
-    assert [labels["outcome"] for labels, _ in measured.of("publications")] == ["InvalidInput"]
-    assert said(lines, run.id)[-1].startswith("failed, InvalidInput: ")
+    assert [labels["outcome"] for labels, _ in metrics.updates("publications")] == ["InvalidInput"]
+    assert messages(lines, run.id)[-1].startswith("failed, InvalidInput: ")
 
 
 async def test_a_cancelled_run_is_counted_as_canceled(
-    desk: Desk, measured: Measured, lines: pytest.LogCaptureFixture
+    desk: Desk, metrics: Metrics, lines: pytest.LogCaptureFixture
 ) -> None:
     await desk.live("4.2.0")
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1"))
@@ -133,12 +133,12 @@ async def test_a_cancelled_run_is_counted_as_canceled(
     with pytest.raises(WorkflowFailureError):
         await run.result()
 
-    assert measured.of("publications") == [({"workflow": "UpdateOfferAndPublish", "outcome": "canceled"}, 1)]
-    assert said(lines, run.id)[-1] == "canceled"
+    assert metrics.updates("publications") == [({"workflow": "UpdateOfferAndPublish", "outcome": "canceled"}, 1)]
+    assert messages(lines, run.id)[-1] == "canceled"
 
 
 async def test_a_run_that_is_cancelled_inside_an_activity_is_counted_as_canceled_too(
-    desk: Desk, measured: Measured
+    desk: Desk, metrics: Metrics
 ) -> None:
     await desk.put("4.2.0")
     await desk.fault("list_operations", {"kind": "respond", "status": 503}, times=-1)
@@ -149,18 +149,18 @@ async def test_a_run_that_is_cancelled_inside_an_activity_is_counted_as_canceled
         await run.result()
 
     assert isinstance(failed.value.cause, CancelledError)
-    assert measured.of("publications") == [({"workflow": "CheckLastOperationStatus", "outcome": "canceled"}, 1)]
+    assert metrics.updates("publications") == [({"workflow": "CheckLastOperationStatus", "outcome": "canceled"}, 1)]
 
 
-async def test_a_run_that_only_looks_is_counted_by_what_it_saw(desk: Desk, measured: Measured) -> None:
+async def test_a_run_of_one_look_is_counted_by_its_outcome(desk: Desk, metrics: Metrics) -> None:
     await desk.put("4.2.0")
     await desk.run("CheckLastOperationStatus", desk.check(wait=False))
 
     outcome = {"workflow": "CheckLastOperationStatus", "outcome": "never_published"}
-    assert measured.of("publications") == [(outcome, 1)]
+    assert metrics.updates("publications") == [(outcome, 1)]
 
 
-async def test_decisions_that_do_not_stand_are_logged(desk: Desk, lines: pytest.LogCaptureFixture) -> None:
+async def test_ignored_and_negative_decisions_are_logged(desk: Desk, lines: pytest.LogCaptureFixture) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [DANA]}))
     await desk.until_asked(run)
@@ -169,5 +169,5 @@ async def test_decisions_that_do_not_stand_are_logged(desk: Desk, lines: pytest.
     await failure_of(run)
 
     ignored = f"an approval was ignored: mallory is not among those who may decide on going live: {DANA}"
-    assert ignored in said(lines, run.id)
-    assert f"going live was rejected by {DANA}" in said(lines, run.id)
+    assert ignored in messages(lines, run.id)
+    assert f"going live was rejected by {DANA}" in messages(lines, run.id)

@@ -1,4 +1,4 @@
-"""What only one of the APIs has is refused by a worker that speaks to the other, before anything is sent."""
+"""Members of an input that exist in one API only are refused by a worker for the other, before anything is sent."""
 
 from typing import Any
 
@@ -15,35 +15,35 @@ GALLERY = (
 BOTH = ["UpdateOfferAndPublish", "ValidateAndGoLive"]
 
 
-def of_an_image(**members: Any) -> dict[str, Any]:
-    """Make the members of an input that wants an image beside the usual one."""
-    usual = {"plan_id": PLAN, "version": "4.2.0", "os_vhd_url": vhd("4.2.0")}
-    return {"images": [usual, {"plan_id": PLAN, "version": "4.2.1", **members}]}
+def with_image(**members: Any) -> dict[str, Any]:
+    """Return images for an input: an ordinary one, and one with these members."""
+    ordinary = {"plan_id": PLAN, "version": "4.2.0", "os_vhd_url": vhd("4.2.0")}
+    return {"images": [ordinary, {"plan_id": PLAN, "version": "4.2.1", **members}]}
 
 
-OF_INGESTION_ONLY: dict[str, tuple[str, dict[str, Any]]] = {
+INGESTION_ONLY: dict[str, tuple[str, dict[str, Any]]] = {
     "publish": ("publish", {"publish": "modular"}),
     "foreign edits fail": ("foreign_edits", {"foreign_edits": "fail"}),
     "foreign edits include": ("foreign_edits", {"foreign_edits": "include"}),
     "notice": ("deprecation", {"deprecation": {"notice": "P30D"}}),
     "reason": ("deprecation", {"deprecation": {"reason": "endOfSupport"}}),
     "alternative": ("deprecation", {"deprecation": {"alternative_plan_id": "edge"}}),
-    "gallery": ("images.gallery_image_id", of_an_image(gallery_image_id=GALLERY)),
-    "gallery of a tenant": (
+    "gallery": ("images.gallery_image_id", with_image(gallery_image_id=GALLERY)),
+    "gallery of another tenant": (
         "images.gallery_image_id",
-        of_an_image(gallery_image_id=GALLERY, gallery_tenant_id=GUID),
+        with_image(gallery_image_id=GALLERY, gallery_tenant_id=GUID),
     ),
-    "sku": ("images.sku", of_an_image(os_vhd_url=vhd("4.2.1"), sku={"id": "lts-gen2"})),
+    "sku": ("images.sku", with_image(os_vhd_url=vhd("4.2.1"), sku={"id": "lts-gen2"})),
 }
 
 
-@pytest.mark.only("cloud-partner", "the other API has them")
+@pytest.mark.only("cloud-partner", "the other API takes them")
 @pytest.mark.parametrize("workflow", BOTH)
-@pytest.mark.parametrize("asked", OF_INGESTION_ONLY)
-async def test_what_only_the_other_api_has_is_refused_before_anything_is_sent(
-    desk: Desk, workflow: str, asked: str
+@pytest.mark.parametrize("case", INGESTION_ONLY)
+async def test_a_member_of_the_product_ingestion_api_is_refused_by_a_worker_for_the_portal(
+    desk: Desk, workflow: str, case: str
 ) -> None:
-    member, members = OF_INGESTION_ONLY[asked]
+    member, members = INGESTION_ONLY[case]
     error = await desk.failure(workflow, desk.images("4.2.0") | members)
     assert (error.type, error.non_retryable) == ("InvalidInput", True)
     assert error.message == (
@@ -54,7 +54,7 @@ async def test_what_only_the_other_api_has_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("workflow", BOTH)
-async def test_the_defaults_may_be_said_to_either_api(desk: Desk, workflow: str) -> None:
+async def test_both_apis_take_the_defaults(desk: Desk, workflow: str) -> None:
     defaults = {"publish": "whole", "foreign_edits": None, "deprecation": {"notice": "P90D", "reason": "other"}}
     unattended = {"approval": {"required": False}} if workflow == "ValidateAndGoLive" else {}
     await desk.preview("4.2.0")
@@ -62,7 +62,7 @@ async def test_the_defaults_may_be_said_to_either_api(desk: Desk, workflow: str)
     assert result.outcome == ("live" if unattended else "preview")
 
 
-async def test_an_offer_in_the_words_of_the_other_api_is_refused_before_anything_is_sent(desk: Desk) -> None:
+async def test_an_offer_in_the_form_of_the_other_api_is_refused(desk: Desk) -> None:
     document = {"publisherId": desk.publisher, "id": OFFER, "offerTypeId": "x", "definition": {}}
     product = {"$schema": "https://schema.example/product/1", "identity": {"externalId": OFFER}}
     resources = {"publisher_id": desk.publisher, "configure": configure(product).body}
