@@ -1,4 +1,4 @@
-"""What the Product Ingestion API's drafts add: foreign edits, parts of offers, deprecation, images of many kinds."""
+"""Foreign edits, modular publishes, deprecations and image types, which only the Product Ingestion API has."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ from tests.apis.product_ingestion import (
 )
 from tests.desk import OFFER, PLAN, Desk, vhd
 
-pytestmark = pytest.mark.only("product-ingestion", "nothing of this exists with the other API")
+pytestmark = pytest.mark.only("product-ingestion", "the other API has none of this")
 
 EDGE = "webstack-edge"
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
@@ -34,7 +34,7 @@ async def configuration(desk: Desk, slot: str = "Draft", plan: int = 0) -> dict[
 
 
 async def entries(desk: Desk, slot: str = "Draft") -> dict[str, dict[str, Any]]:
-    """Return the image versions that a slot holds, by their numbers."""
+    """Return the image versions that a slot holds, by version number."""
     return {each["versionNumber"]: each for each in (await configuration(desk, slot))["vmImageVersions"]}
 
 
@@ -43,13 +43,13 @@ async def writes(desk: Desk) -> list[str]:
     return [entry["call"] for entry in await desk.requests() if entry["effect"]]
 
 
-# Changes by others
+# Foreign edits
 
 
 @pytest.mark.parametrize("workflow", ["UpdateOfferAndPublish", "ValidateAndGoLive"])
-async def test_changes_by_others_are_named_before_anything_is_sent(desk: Desk, workflow: str) -> None:
+async def test_foreign_edits_are_named_before_anything_is_sent(desk: Desk, workflow: str) -> None:
     await desk.live("4.2.0")
-    await desk.stranger("change", resource="listing", text="Half a thought.")
+    await desk.stranger("change", resource="listing", text="An unfinished sentence.")
     before = await writes(desk)
     error = await desk.failure(workflow, desk.images("4.2.1"))
 
@@ -59,16 +59,16 @@ async def test_changes_by_others_are_named_before_anything_is_sent(desk: Desk, w
     assert await writes(desk) == before
 
 
-async def test_changes_by_others_are_published_along_where_that_is_asked_for(desk: Desk) -> None:
+async def test_foreign_edits_are_published_when_the_input_includes_them(desk: Desk) -> None:
     await desk.live("4.2.0")
-    await desk.stranger("change", resource="listing", text="A whole thought.")
+    await desk.stranger("change", resource="listing", text="New words.")
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", foreign_edits="include"))
 
     assert result.outcome == "preview"
-    assert "A whole thought." in json.dumps((await desk.state())["slots"]["Preview"])
+    assert "New words." in json.dumps((await desk.state())["slots"]["Preview"])
 
 
-async def test_a_change_that_comes_between_edit_and_publish_is_not_published(desk: Desk) -> None:
+async def test_a_foreign_edit_between_our_edit_and_our_publish_is_not_published(desk: Desk) -> None:
     await desk.live("4.2.0")
     published = await desk.effects("publish")
     await desk.fault("put_offer", {"kind": "stranger_change", "text": "In between.", "when": "after"})
@@ -78,7 +78,7 @@ async def test_a_change_that_comes_between_edit_and_publish_is_not_published(des
     assert await desk.effects("publish") == published
 
 
-async def test_an_edit_before_the_last_read_of_the_draft_is_kept(desk: Desk) -> None:
+async def test_an_image_that_another_client_adds_before_our_last_read_is_kept(desk: Desk) -> None:
     await desk.live("4.2.0")
     await desk.fault("read_slot", {"kind": "stranger_edit", "version": "4.2.5"}, slot="Draft", after=1)
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
@@ -87,10 +87,10 @@ async def test_an_edit_before_the_last_read_of_the_draft_is_kept(desk: Desk) -> 
     assert await desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.5"]
 
 
-# Some plans only
+# Modular publishes
 
 
-async def two_plans(desk: Desk) -> None:
+async def live_with_two_plans(desk: Desk) -> None:
     """Bring an offer of two plans to Production."""
     await desk.put(document=with_plan(desk.document("4.2.0"), EDGE, ["1.0.0"]))
     await desk.publish()
@@ -99,8 +99,8 @@ async def two_plans(desk: Desk) -> None:
     await desk.let_publish()
 
 
-async def test_a_publish_of_some_plans_leaves_the_drafts_of_others_unpublished(desk: Desk) -> None:
-    await two_plans(desk)
+async def test_a_modular_publish_leaves_the_drafts_of_other_plans_unpublished(desk: Desk) -> None:
+    await live_with_two_plans(desk)
     await desk.stranger("edit", plan_id=EDGE, version="1.0.1")
     await desk.stranger("change", resource="plan-listing", plan_id=EDGE, text="Not yet.")
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", publish="modular"))
@@ -112,8 +112,8 @@ async def test_a_publish_of_some_plans_leaves_the_drafts_of_others_unpublished(d
     assert "Not yet." not in json.dumps((await desk.state())["slots"]["Preview"])
 
 
-async def test_a_publish_of_some_plans_is_kept_from_changes_by_others_to_them(desk: Desk) -> None:
-    await two_plans(desk)
+async def test_a_modular_publish_fails_if_its_own_plans_hold_foreign_edits(desk: Desk) -> None:
+    await live_with_two_plans(desk)
     await desk.stranger("change", resource="plan-listing", plan_id=PLAN, text="Not yet.")
     error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.1", publish="modular"))
 
@@ -121,10 +121,10 @@ async def test_a_publish_of_some_plans_is_kept_from_changes_by_others_to_them(de
     assert "plan-listing/" in error.message
 
 
-# Room
+# Making room
 
 
-async def test_what_was_published_is_deprecated_to_make_room_and_what_was_not_is_deleted(desk: Desk) -> None:
+async def test_a_published_version_is_deprecated_to_make_room_and_an_unpublished_one_is_removed(desk: Desk) -> None:
     await desk.live("4.0.0", "4.1.0")
     await desk.stranger("edit", plan_id=PLAN, version="4.1.5")
     update = desk.images("4.2.0", **ROOM_FOR_TWO, deprecation={"notice": "P120D", "reason": "endOfSupport"})
@@ -138,10 +138,10 @@ async def test_what_was_published_is_deprecated_to_make_room_and_what_was_not_is
     assert live["4.0.0"]["deprecationSchedule"].items() >= {"dateOffset": "P120D", "reason": "endOfSupport"}.items()
 
 
-async def test_deprecations_by_others_are_not_reported(desk: Desk) -> None:
+async def test_a_version_that_was_not_deprecated_after_all_is_not_reported(desk: Desk) -> None:
     await desk.live("4.0.0", "4.1.0")
 
-    async def add_the_image_first(request: httpx.Request) -> None:
+    async def another_client_adds_the_image(request: httpx.Request) -> None:
         if desk.api.writes(request):
             desk.http.event_hooks = {}
             draft = await configuration(desk)
@@ -149,7 +149,7 @@ async def test_deprecations_by_others_are_not_reported(desk: Desk) -> None:
             await desk.send(configure(draft))
 
     await desk.fault("put_offer", {"kind": "respond", "status": 503}, after=1)
-    desk.http.event_hooks = {"request": [add_the_image_first]}
+    desk.http.event_hooks = {"request": [another_client_adds_the_image]}
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.0", **ROOM_FOR_TWO))
 
     assert result.deprecated == []
@@ -169,7 +169,7 @@ async def test_deprecated_versions_are_reported_although_the_answer_to_the_edit_
 # Images
 
 
-async def test_a_version_may_be_lower_than_those_that_are_there(desk: Desk) -> None:
+async def test_a_version_may_be_lower_than_existing_ones(desk: Desk) -> None:
     await desk.live("4.2.0")
     result = await desk.run("UpdateOfferAndPublish", desk.images("4.1.9"))
 
@@ -177,7 +177,7 @@ async def test_a_version_may_be_lower_than_those_that_are_there(desk: Desk) -> N
     assert await desk.versions("Preview") == ["4.1.9", "4.2.0"]
 
 
-async def test_an_image_goes_into_every_type_of_its_plan_where_none_is_named(desk: Desk) -> None:
+async def test_an_image_without_a_generation_gets_every_image_type_of_its_plan(desk: Desk) -> None:
     await desk.live("4.2.0")
     await desk.run("UpdateOfferAndPublish", desk.images("4.2.1"))
 
@@ -185,7 +185,7 @@ async def test_an_image_goes_into_every_type_of_its_plan_where_none_is_named(des
     assert [image["imageType"] for image in held["vmImages"]] == ["x64Gen1", "x64Gen2"]
 
 
-async def test_images_of_several_types_make_one_version_and_bring_the_skus_that_are_asked_for(desk: Desk) -> None:
+async def test_images_of_several_types_make_one_version_and_add_the_skus_of_the_input(desk: Desk) -> None:
     await desk.live("4.2.0")
     images = [
         {"plan_id": PLAN, "version": "4.3.0", "generation": "x64Gen2", "os_vhd_url": vhd("4.3.0")},
@@ -226,7 +226,7 @@ async def test_an_image_type_without_a_sku_is_refused_before_anything_is_sent(de
     assert await writes(desk) == before
 
 
-async def test_a_list_of_versions_that_cannot_be_empty_is_not_believed(desk: Desk) -> None:
+async def test_an_empty_list_of_versions_is_not_believed_for_a_published_plan(desk: Desk) -> None:
     await desk.live("4.2.0")
     before = await writes(desk)
     tree = (await desk.state())["slots"]["Draft"]["document"]
@@ -243,7 +243,7 @@ async def test_a_list_of_versions_that_cannot_be_empty_is_not_believed(desk: Des
 # Whole offers
 
 
-async def test_what_a_definition_does_not_name_stays_when_it_replaces(desk: Desk) -> None:
+async def test_replace_keeps_the_resources_that_the_document_does_not_name(desk: Desk) -> None:
     await desk.live("4.2.0")
     document = desk.document("4.2.0", "4.2.1")
     kept = ("product", "plan", CONFIGURATION)
@@ -256,7 +256,7 @@ async def test_what_a_definition_does_not_name_stays_when_it_replaces(desk: Desk
     assert resource_of((await desk.state())["slots"]["Preview"]["document"], "listing")["title"] == "Webstack"
 
 
-async def test_a_definition_that_leaves_out_what_was_published_is_refused_before_anything_is_sent(desk: Desk) -> None:
+async def test_replace_refuses_a_document_that_leaves_out_a_published_version(desk: Desk) -> None:
     await desk.live("4.2.0")
     before = await writes(desk)
     error = await desk.failure("CreateOfferAndPublish", desk.create("4.2.1", if_exists="replace"))
@@ -266,7 +266,7 @@ async def test_a_definition_that_leaves_out_what_was_published_is_refused_before
     assert await writes(desk) == before
 
 
-async def test_a_definition_with_a_submission_is_no_input(desk: Desk) -> None:
+async def test_a_document_with_a_submission_is_refused(desk: Desk) -> None:
     document = desk.document("4.2.0")
     publish = {
         "$schema": "https://schema.mp.microsoft.com/schema/submission/2022-03-01-preview2",
