@@ -1,6 +1,6 @@
-"""Valid JSON made invalid: the shapes that hostile inputs and answers come in, for hypothesis.
+"""Hypothesis strategies that make hostile inputs and answers from valid JSON.
 
-`make fuzz` tries fifty times as many as `make test`, and others each time.
+`make fuzz` plays fifty times as many examples as `make test`, and different ones each time.
 """
 
 import copy
@@ -19,12 +19,12 @@ ODD_CHARACTERS = "\x00\x1b[31m\r\n\t\x7f\x85\u202e\u2066\ufeff\u200b<script>aler
 
 
 def examples(count: int) -> settings:
-    """Return how often a test is tried: the same each time, unless more were asked for."""
+    """Return settings for a number of examples, which are the same each time except in `make fuzz`."""
     return settings(max_examples=count * TIMES, derandomize=TIMES == 1)
 
 
 class Raw(str):
-    """JSON text that stands for itself: what `json.dumps` would not write."""
+    """JSON text that is written as it is, for what `json.dumps` cannot write."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ _SMALL = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn, valid: Any) -> bytes:
-    """Return the bytes of a valid JSON value with one to three of its parts changed, and now and then its bytes."""
+    """Return a valid JSON value as bytes, with one to three of its parts changed and sometimes the bytes as well."""
     value = copy.deepcopy(valid)
     for _ in range(draw(st.integers(1, 3))):
         value = _changed(draw, value)
@@ -75,7 +75,7 @@ _BYTES = [
 
 
 def written(value: Any) -> str:
-    """Return JSON text, with `Raw` as it is."""
+    """Return JSON text, with `Raw` text left as it is."""
     match value:
         case Raw():
             return str(value)
@@ -88,7 +88,7 @@ def written(value: Any) -> str:
 
 
 def _changed(draw: st.DrawFn, value: Any) -> Any:
-    """Change one part: the value itself, or something within it."""
+    """Return the value with one part changed: the value itself, or something in it."""
     if isinstance(value, dict | list) and value and draw(st.integers(0, 9)):
         key = draw(st.sampled_from(list(value) if isinstance(value, dict) else list(range(len(value)))))
         match draw(st.integers(0, 9)):
@@ -103,4 +103,4 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
             case _:
                 value[key] = _changed(draw, value[key])
         return value
-    return copy.deepcopy(draw(st.sampled_from(JUNK) | _SMALL))  # it may be changed once more
+    return copy.deepcopy(draw(st.sampled_from(JUNK) | _SMALL))  # a copy, because it may be changed again

@@ -1,4 +1,4 @@
-"""The container stack as a file: what must hold before anybody starts it."""
+"""The files of the container stack: what can be checked without starting it."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def instruction(name: str) -> list[str]:
     return re.findall(rf"^{name} +(.*)", DOCKERFILE, re.MULTILINE)
 
 
-def test_each_step_waits_for_the_one_before_it() -> None:
+def test_each_service_waits_for_those_that_it_needs() -> None:
     assert gates("schema") == {"postgres": "service_healthy"}
     assert gates("temporal") == {"schema": "service_completed_successfully"}
     assert gates("namespace") == {"temporal": "service_healthy"}
@@ -47,18 +47,18 @@ def test_each_step_waits_for_the_one_before_it() -> None:
     assert gates("ui") == {"temporal": "service_healthy"}
 
 
-def test_every_program_that_stays_up_has_a_health_check_and_restarts_and_the_one_shots_do_neither() -> None:
+def test_every_service_that_stays_up_has_a_health_check_and_restarts() -> None:
     for name, service in SERVICES.items():
         one_shot = name in {"schema", "namespace"}
         assert ("restart" in service) != one_shot, name
-        # The worker's health check is the image's.
+        # The image brings the worker's health check.
         assert ("healthcheck" in service) != (one_shot or name == "worker"), name
 
 
-def test_the_image_is_built_once_and_never_asked_of_a_registry() -> None:
+def test_our_image_is_built_once_and_never_pulled() -> None:
     assert {name for name, service in SERVICES.items() if "build" in service} == {"worker"}
     assert {SERVICES[name]["image"] for name in OURS} == {SERVICES["worker"]["image"]}
-    # With `build` Compose builds what is missing, without it would pull: anybody can publish an image of this name.
+    # Without `build`, Compose would pull a missing image, and anybody can publish one under this name.
     assert {name: SERVICES[name].get("pull_policy") for name in OURS} == {
         "worker": None,
         "sandbox": "never",
@@ -66,7 +66,7 @@ def test_the_image_is_built_once_and_never_asked_of_a_registry() -> None:
     }
 
 
-def test_every_image_is_pinned_in_one_place_to_a_version() -> None:
+def test_every_foreign_image_is_pinned_to_a_version_in_one_place() -> None:
     foreign = {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
     assert set(foreign.values()) == set(COMPOSE["x-images"].values())
     for image in COMPOSE["x-images"].values():
@@ -102,14 +102,14 @@ def test_the_worker_has_time_to_drain_before_it_is_killed() -> None:
 
 
 def test_every_setting_of_the_worker_reaches_it() -> None:
-    of_the_image = {"METRICS_ADDRESS"}  # its health check depends on it
-    of_the_codec_server = {"CODEC_SERVER_TOKEN"}
+    set_by_the_image = {"METRICS_ADDRESS"}  # its health check depends on it
+    for_the_codec_server = {"CODEC_SERVER_TOKEN"}
     settings = {name.upper() for name in Settings.model_fields}
-    assert settings - of_the_image - of_the_codec_server <= SERVICES["worker"]["environment"].keys()
+    assert settings - set_by_the_image - for_the_codec_server <= SERVICES["worker"]["environment"].keys()
     assert any("METRICS_ADDRESS=0.0.0.0:9464" in line for line in instruction("ENV"))
 
 
-def test_data_lies_in_named_volumes() -> None:
+def test_data_is_kept_in_named_volumes() -> None:
     mounts = [v.split(":") for s in SERVICES.values() for v in s.get("volumes", [])]
     named = {source for source, *_ in mounts if not source.startswith("./")}
     assert named == set(COMPOSE["volumes"]) == {"postgres", "sandbox", "prometheus"}
@@ -118,7 +118,7 @@ def test_data_lies_in_named_volumes() -> None:
         assert mode == ["ro"], source
 
 
-def test_only_what_a_profile_names_waits_for_it_and_nothing_needs_that() -> None:
+def test_optional_services_have_a_profile_and_no_other_service_needs_them() -> None:
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
     assert profiles == {
         "sandbox": ["sandbox"],
@@ -127,10 +127,12 @@ def test_only_what_a_profile_names_waits_for_it_and_nothing_needs_that() -> None
         "grafana": ["observability"],
     }
     assert not any(profiles.keys() & gates(name) for name in SERVICES)
-    assert SERVICES["worker"]["environment"]["MARKETPLACE_URL"] is None  # the real one unless set
+    assert (
+        SERVICES["worker"]["environment"]["MARKETPLACE_URL"] is None
+    )  # the real marketplace, unless the shell sets another
 
 
-def test_our_containers_have_no_rights_and_write_nowhere_but_in_tmp_and_their_volume() -> None:
+def test_our_containers_have_no_privileges_and_a_read_only_file_system() -> None:
     for name in OURS:
         service = SERVICES[name]
         assert service["read_only"] is True
@@ -141,7 +143,7 @@ def test_our_containers_have_no_rights_and_write_nowhere_but_in_tmp_and_their_vo
         assert "privileged" not in service
 
 
-def test_no_secret_of_the_user_is_written_in_the_file_or_the_image() -> None:
+def test_neither_the_file_nor_the_image_holds_a_secret() -> None:
     environment = SERVICES["worker"]["environment"]
     given = {name for name, value in environment.items() if value is not None}
     assert given == {"TEMPORAL_ADDRESS"}
@@ -150,7 +152,7 @@ def test_no_secret_of_the_user_is_written_in_the_file_or_the_image() -> None:
     assert not any("env" in line for line in DOCKERIGNORE if line.startswith("!"))
 
 
-def test_the_image_holds_the_locked_packages_and_our_six() -> None:
+def test_the_image_holds_the_locked_packages_and_our_six_folders() -> None:
     (install,) = [line for line in instruction("RUN") if "-r /requirements.txt" in line]
     assert {"--require-hashes", "--only-binary"} <= set(install.split())
     copied = {line.split()[0] for line in instruction("COPY") if not line.startswith("--from")}
@@ -158,7 +160,7 @@ def test_the_image_holds_the_locked_packages_and_our_six() -> None:
     assert {line[1:] for line in DOCKERIGNORE if line.startswith("!")} == copied
 
 
-def test_the_image_runs_as_a_numbered_user_who_is_not_root_on_a_base_one_can_replace() -> None:
+def test_the_image_runs_as_a_numbered_user_other_than_root_on_a_replaceable_base() -> None:
     assert instruction("USER") == ["10001:10001"]
     assert instruction("STOPSIGNAL") == ["SIGTERM"]
     assert instruction("CMD") == ['["python", "-m", "worker"]']
@@ -168,7 +170,7 @@ def test_the_image_runs_as_a_numbered_user_who_is_not_root_on_a_base_one_can_rep
 
 
 @pytest.mark.parametrize("status", [200, 503, None], ids=["ready", "not ready", "no answer"])
-def test_the_health_check_tells_a_worker_that_is_ready_from_one_that_is_not(status: int | None) -> None:
+def test_the_health_check_passes_only_if_the_worker_is_ready(status: int | None) -> None:
     asked = []
 
     class Endpoint(BaseHTTPRequestHandler):
@@ -200,7 +202,7 @@ def test_the_health_check_tells_a_worker_that_is_ready_from_one_that_is_not(stat
     assert (done.returncode == 0) is (status == 200)
 
 
-def test_the_stack_registers_the_search_attributes_that_the_workflows_set() -> None:
+def test_the_stack_registers_the_search_attributes_of_the_workflows() -> None:
     (script,) = SERVICES["namespace"]["command"]
     registered = dict(re.findall(r"\b([A-Z]\w+):(Keyword\w*)", script))
     keys: list[Any] = [*ALL]
@@ -215,26 +217,27 @@ case "$*" in
   *"workflow count"*) test -e "$0.counted" || { touch "$0.counted"; exit 1; } ;;
 esac
 """
-"""A CLI whose answer to the first creation is lost, and whose server needs a moment to see search attributes."""
+"""A CLI that loses the answer to the first creation, and whose server takes a moment to see search attributes."""
 
 
-def test_the_namespace_step_survives_a_lost_answer_and_ends_when_the_server_takes_the_attributes(
+def test_the_namespace_service_survives_a_lost_answer_and_waits_for_the_search_attributes(
     tmp_path: Path,
 ) -> None:
     cli = tmp_path / "temporal"
     cli.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\n{NAMESPACES}')
     cli.chmod(0o755)
+    (tmp_path / "sleep").symlink_to("/bin/true")
     (script,) = SERVICES["namespace"]["command"]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TEMPORAL_NAMESPACE": "default"}
     command = [*SERVICES["namespace"]["entrypoint"], script.replace("$$", "$")]
     subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert sum("namespace create" in call for call in calls) == 1  # the second look finds it
+    assert sum("namespace create" in call for call in calls) == 1  # the second attempt finds it
     assert [call for call in calls if "workflow count" in call] == calls[-2:]
     assert all(key.name in calls[-1] for key in ALL)
 
 
-def test_the_namespace_step_fails_if_the_server_never_serves(tmp_path: Path) -> None:
+def test_the_namespace_service_fails_if_the_server_never_answers(tmp_path: Path) -> None:
     cli = tmp_path / "temporal"
     cli.write_text("#!/bin/sh\nexit 1\n")
     cli.chmod(0o755)
@@ -245,7 +248,7 @@ def test_the_namespace_step_fails_if_the_server_never_serves(tmp_path: Path) -> 
     assert subprocess.run(command, env=environment, check=False, timeout=60).returncode != 0
 
 
-def test_the_shell_of_the_one_shots_is_sound() -> None:
+def test_the_shell_scripts_stop_at_the_first_error_and_are_valid() -> None:
     for name in ("schema", "namespace"):
         assert SERVICES[name]["entrypoint"] == ["/bin/sh", "-euc"]  # the first failure ends the step
         (script,) = SERVICES[name]["command"]
@@ -263,7 +266,7 @@ def dynamic_config() -> dict[str, Any]:
     return {name: value["value"] for name, (value,) in config.items()}
 
 
-def test_publishers_take_turns_and_only_workflows_act_as_in_the_demo() -> None:
+def test_the_server_has_fairness_and_no_standalone_activities_as_in_the_demo() -> None:
     wanted = {
         "matching.enableFairness": True,
         "matching.numTaskqueueWritePartitions": 1,
@@ -277,24 +280,24 @@ def test_the_server_has_no_setting_that_is_for_development_only() -> None:
     assert "system.forceSearchAttributesCacheRefreshOnRead" not in dynamic_config()
 
 
-def test_the_number_of_history_shards_is_written_down_because_it_cannot_be_changed_later() -> None:
+def test_the_number_of_history_shards_which_is_final_is_set_and_not_the_default() -> None:
     default_of_the_image = 4  # too few for more than a trial
     assert int(SERVICES["temporal"]["environment"]["NUM_HISTORY_SHARDS"]) > default_of_the_image
 
 
-def test_no_log_grows_for_ever() -> None:
+def test_every_log_rotates() -> None:
     assert all(service["logging"] == COMPOSE["x-logging"] for service in SERVICES.values())
-    # The driver that rotates by itself; `json-file`, which is Docker's default, keeps everything.
+    # `local` rotates. `json-file`, Docker's default, keeps everything.
     assert COMPOSE["x-logging"] == {"driver": "${LOG_DRIVER:-local}"}
 
 
-def test_the_proxies_of_the_shell_reach_the_worker() -> None:
+def test_the_proxy_variables_of_the_shell_reach_the_worker() -> None:
     environment = SERVICES["worker"]["environment"]
-    # Without a value: a variable that is set makes the worker look for a proxy at every request.
+    # Without a value, so that Compose sets a variable only if the shell has it.
     assert {environment[name] for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")} == {None}
 
 
-def test_the_codec_server_answers_the_ui_of_this_stack_with_the_keys_of_the_worker() -> None:
+def test_the_codec_server_allows_the_ui_of_this_stack_and_has_the_keys_of_the_worker() -> None:
     codec = SERVICES["codec-server"]
     port = SERVICES["ui"]["ports"][0].split(":")[1]
     origins = {word.removeprefix("--origin=") for word in codec["command"] if word.startswith("--origin=")}
@@ -302,5 +305,5 @@ def test_the_codec_server_answers_the_ui_of_this_stack_with_the_keys_of_the_work
     assert "PAYLOAD_ENCRYPTION_KEYS" in codec["environment"].keys() & SERVICES["worker"]["environment"].keys()
 
 
-def test_a_workflow_id_that_postgresql_has_no_room_for_is_refused() -> None:
+def test_the_longest_workflow_id_fits_into_the_columns_of_postgresql() -> None:
     assert MAX_WORKFLOW_ID < dynamic_config()["limit.maxIDLength"] <= VARCHAR

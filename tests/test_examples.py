@@ -1,4 +1,4 @@
-"""The examples are what the workflows take, on a marketplace with its usual behaviour."""
+"""The examples are valid inputs of the workflows, and the schemas are up to date."""
 
 from pathlib import Path
 from typing import Protocol, cast
@@ -27,7 +27,7 @@ EXAMPLE_OF = {
 
 
 class Addressed(Protocol):
-    """An input that is about an offer."""
+    """An input that names an offer."""
 
     @property
     def key(self) -> OfferKey: ...
@@ -37,12 +37,12 @@ def model_of(example: str) -> type[BaseModel]:
     return INPUTS[EXAMPLE_OF[example]]
 
 
-def test_the_schemas_are_those_of_the_messages_now() -> None:
+def test_the_schemas_are_up_to_date() -> None:
     written = {path.name: path.read_text() for path in FOLDER.iterdir()}
     assert written == schemas(), "run `make schemas`"
 
 
-def test_every_example_is_named_here() -> None:
+def test_every_example_is_tested() -> None:
     named = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.json") if path.parent != FOLDER}
     assert named == set(EXAMPLE_OF)
 
@@ -60,6 +60,6 @@ def test_an_example_holds_no_secret(example: str) -> None:
 
 
 @pytest.mark.parametrize("example", [each for each in EXAMPLE_OF if not each.endswith("create-another.json")])
-def test_an_example_is_about_the_one_sample_offer(example: str) -> None:
+def test_an_example_is_about_the_sample_offer(example: str) -> None:
     given = cast("Addressed", model_of(example).model_validate_json((EXAMPLES / example).read_text()))
     assert str(given.key) == "fabrikam-linux/webstack-appliance"

@@ -1,4 +1,4 @@
-"""Whatever bytes a start, a signal or an update brings: they are read, or refused in a bounded, clean sentence."""
+"""Whatever bytes come with a start, a signal or an update, they are read, or refused in one bounded sentence."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ from workflows.messages import (
 )
 from workflows.page import page
 
-pytestmark = pytest.mark.only("cloud-partner", "what is sent to a run is read alike, whatever it is about")
+pytestmark = pytest.mark.only("cloud-partner", "the API makes no difference to how an input is read")
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 GALLERY = (
@@ -71,7 +71,7 @@ VALID: dict[type[BaseModel], dict[str, Any]] = {
     RejectGoLive: {"approver": "dana", "reason": "wrong kernel"},
     DecideGoLive: {"approve": True, "approver": "dana", "comment": "ship it"},
 }
-_OF_INGESTION: dict[str, Any] = {
+_IMAGES_OF_INGESTION: dict[str, Any] = {
     **_IMAGES,
     "images": [
         {"plan_id": "lts", "version": "4.2.1", "os_vhd_url": vhd("4.2.1"), "generation": "x64Gen2"},
@@ -93,8 +93,11 @@ ON_INGESTION: dict[type[BaseModel], dict[str, Any]] = {
         "configure": ProductIngestionApi().document("fabrikam", ["4.2.0"]),
         "if_exists": "replace",
     },
-    UpdateOfferAndPublishInput: _OF_INGESTION,
-    ValidateAndGoLiveInput: {**_OF_INGESTION, "approval": {"required": True, "timeout": 90, "approvers": ["dana"]}},
+    UpdateOfferAndPublishInput: _IMAGES_OF_INGESTION,
+    ValidateAndGoLiveInput: {
+        **_IMAGES_OF_INGESTION,
+        "approval": {"required": True, "timeout": 90, "approvers": ["dana"]},
+    },
 }
 INPUTS = {
     **{model.__name__: (model, valid) for model, valid in VALID.items()},
@@ -111,14 +114,14 @@ def payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
 
 
 def read_or_refused(model: type[BaseModel], sent: RawValue) -> str | None:
-    """Read; answers with the refusal, which has to be one clean and bounded sentence."""
+    """Read an input. Return the refusal, if any, which has to be one clean and bounded sentence."""
     begun = time.thread_time()
     refused = None
     try:
         validated(model, sent)
     except ApplicationError as error:
         refused = error
-    # A workflow task that takes two seconds is taken for one that hangs.
+    # The SDK takes a workflow task of two seconds for a deadlock.
     assert time.thread_time() - begun < 1
     if refused is None:
         return None
@@ -132,22 +135,22 @@ def read_or_refused(model: type[BaseModel], sent: RawValue) -> str | None:
 
 
 @every_input
-def test_what_is_valid_is_read(model: type[BaseModel], valid: dict[str, Any]) -> None:
+def test_a_valid_input_is_read(model: type[BaseModel], valid: dict[str, Any]) -> None:
     assert read_or_refused(model, payload(json.dumps(valid).encode())) is None
 
 
 @every_input
-def test_whatever_member_is_changed_it_is_read_or_refused(model: type[BaseModel], valid: dict[str, Any]) -> None:
+def test_an_input_with_any_member_changed_is_read_or_refused(model: type[BaseModel], valid: dict[str, Any]) -> None:
     @examples(40)
     @given(mutated(valid))
-    def tried(data: bytes) -> None:
+    def attempt(data: bytes) -> None:
         read_or_refused(model, payload(data))
 
-    tried()
+    attempt()
 
 
 @every_model
-def test_whatever_bytes_come_under_whatever_name_they_are_read_or_refused(model: type[BaseModel]) -> None:
+def test_any_bytes_in_any_encoding_are_read_or_refused(model: type[BaseModel]) -> None:
     encodings = [
         b"",
         b"json/plain",
@@ -160,14 +163,14 @@ def test_whatever_bytes_come_under_whatever_name_they_are_read_or_refused(model:
 
     @examples(30)
     @given(st.binary(max_size=300), st.sampled_from(encodings) | st.binary(max_size=100))
-    def tried(data: bytes, encoding: bytes) -> None:
+    def attempt(data: bytes, encoding: bytes) -> None:
         read_or_refused(model, payload(data, encoding))
 
-    tried()
+    attempt()
 
 
 @pytest.mark.parametrize(
-    ("model", "change", "said"),
+    ("model", "change", "reason"),
     [
         (CheckLastOperationStatusInput, {"operation_id": "op-1"}, "operation_id: is not a known member"),
         (ApproveGoLive, {"approver": "dana\u202e"}, "control characters"),
@@ -207,28 +210,28 @@ def test_whatever_bytes_come_under_whatever_name_they_are_read_or_refused(model:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_out_of_bounds_is_refused_with_the_bound(model: type[BaseModel], change: Any, said: str) -> None:
+def test_an_input_beyond_a_bound_is_refused_with_the_bound(model: type[BaseModel], change: Any, reason: str) -> None:
     refused = read_or_refused(model, payload(written({**VALID[model], **change}).encode()))
     assert refused is not None
-    assert said in refused
+    assert reason in refused
 
 
-def test_bytes_that_pass_for_our_own_count_of_values_are_refused() -> None:
+def test_a_payload_with_our_internal_encoding_for_several_values_is_refused() -> None:
     refused = read_or_refused(UpdateOfferAndPublishInput, payload(b"\xff\xfe", b"several"))
     assert refused is not None
     assert "values were sent" in refused
 
 
 async def has_begun(run: Run) -> bool:
-    """Return whether the run has got over its first task, well or badly."""
+    """Return whether the first task of the run is over, whatever its result."""
     return (await run.describe()).status != 1 or any(
         event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
         for event in (await run.fetch_history()).events
     )
 
 
-async def tasks_failed(run: Run) -> list[str]:
-    """Return why tasks of a run failed: what keeps failing is tried for ever."""
+async def task_failures(run: Run) -> list[str]:
+    """Return why workflow tasks of a run failed. A task that keeps failing is retried for ever."""
     return [
         event.workflow_task_failed_event_attributes.failure.message
         async for event in run.fetch_history_events()
@@ -237,16 +240,16 @@ async def tasks_failed(run: Run) -> list[str]:
 
 
 ENDS = {"InvalidInput", "OfferNotFound", "OfferExists", "PlanNotFound", "ValidationFailed", "MarketplaceError"}
-"""How a run may fail here; what is accepted may do its work."""
+"""The error types that a run may end with here. One whose input is accepted may also do its work."""
 
 
 @every_workflow
-async def test_no_input_keeps_a_run_from_its_first_task(desk: Desk, workflow: str) -> None:
-    sent = samples(mutated(VALID[WORKFLOWS[workflow]]), 12)
-    runs: list[Run] = [await desk.start(workflow, payload(data)) for data in sent]
+async def test_no_input_makes_the_first_workflow_task_fail(desk: Desk, workflow: str) -> None:
+    inputs = samples(mutated(VALID[WORKFLOWS[workflow]]), 12)
+    runs: list[Run] = [await desk.start(workflow, payload(data)) for data in inputs]
     for run in runs:
         await until(partial(has_begun, run), f"{run.id} has begun")
-        assert await tasks_failed(run) == []
+        assert await task_failures(run) == []
         with contextlib.suppress(RPCError):  # it has ended
             await run.terminate()
         if (await run.describe()).status is WorkflowExecutionStatus.FAILED:
@@ -254,7 +257,7 @@ async def test_no_input_keeps_a_run_from_its_first_task(desk: Desk, workflow: st
 
 
 def samples(strategy: st.SearchStrategy[bytes], count: int) -> list[bytes]:
-    """Return examples of a strategy, for what hypothesis cannot call."""
+    """Return examples of a strategy, for tests that hypothesis cannot call."""
     found: list[bytes] = []
 
     @examples(count)
@@ -267,13 +270,16 @@ def samples(strategy: st.SearchStrategy[bytes], count: int) -> list[bytes]:
 
 
 @pytest.fixture
-def long_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no timer fire while signals rain: one that fires while a workflow task cancels it strands the run for good
-    on the server that skips time (temporalio/sdk-java#3088), though not on a real one."""
+def no_timer_fires(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep timers from firing while many signals arrive.
+
+    On the server that skips time, a timer that fires while a workflow task cancels it blocks the run for good
+    (temporalio/sdk-java#3088). On a real server it does not.
+    """
     monkeypatch.setattr("workflows.waiting.BETWEEN_LOOKS", timedelta(hours=1))
 
 
-@pytest.mark.usefixtures("long_rest")
+@pytest.mark.usefixtures("no_timer_fires")
 async def test_a_run_survives_every_signal_update_and_query_and_goes_live(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": ["the one"]}))
@@ -295,7 +301,7 @@ async def test_a_run_survives_every_signal_update_and_query_and_goes_live(desk: 
             assert len(cause.message) <= 2000
     progress = await progress_of(run)
     assert await run.query("progress", {"not": "expected"}, result_type=Progress) == progress
-    assert await tasks_failed(run) == []
+    assert await task_failures(run) == []
     assert progress.approval is not None
     assert progress.approval.decision is None
     assert len(progress.notes) <= 50
@@ -306,7 +312,7 @@ async def test_a_run_survives_every_signal_update_and_query_and_goes_live(desk: 
     assert (await run.result()).outcome == "live"
 
 
-async def test_a_rejection_quotes_a_comment_clean_and_bounded(desk: Desk) -> None:
+async def test_a_rejection_quotes_its_reason_cleaned_and_shortened(desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)
@@ -321,16 +327,14 @@ async def reads(desk: Desk) -> int:
     return sum(entry["call"] == "read_slot" for entry in await desk.requests())
 
 
-async def test_to_look_does_not_count_as_others_changing_the_preview(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workflows.stages.MAX_ROUNDS", 3)
+async def test_looks_do_not_count_towards_the_limit_of_rounds(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.stages.MAX_ROUNDS", 2)
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
     await desk.until_asked(run)
     surveys = await reads(desk)
     with desk.temporal.auto_time_skipping_disabled():
-        for number in range(1, 6):
+        for number in range(1, 4):
             await run.signal("check_now")
 
             async def looked(number: int = number) -> bool:
@@ -342,10 +346,8 @@ async def test_to_look_does_not_count_as_others_changing_the_preview(
     assert (await run.result()).outcome == "live"
 
 
-@pytest.mark.usefixtures("long_rest")
-async def test_a_long_history_is_not_made_longer_by_those_who_only_look(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("no_timer_fires")
+async def test_check_now_is_ignored_once_the_history_is_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workflows.history.MAX_EVENTS", 40)
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))

@@ -1,6 +1,6 @@
-"""The example for Kubernetes: what must agree with the worker, its image and Temporal's variables.
+"""The manifest for Kubernetes agrees with the worker, its image and Temporal's variables.
 
-The schema of the Kubernetes API is larger than everything else that the tests install. To check against it:
+These tests do not check it against the schema of the Kubernetes API, which is too large to install. To do so:
 ``pip install kubernetes-validate && kubernetes-validate --strict examples/kubernetes/worker.yaml``.
 """
 
@@ -32,19 +32,19 @@ PORT = int(METRICS[1])
 
 
 def named_variables() -> Iterator[str]:
-    """Return the variables that are set, and those that only a comment shows how to set."""
+    """Return the variables that the manifest sets, and those that its comments show."""
     yield from (variable["name"] for variable in WORKER["env"])
     yield from re.findall(r"# - name: ([A-Z_]+)", TEXT)
     yield from re.findall(r"^#   ([A-Z_]+)=", TEXT, re.MULTILINE)
 
 
-def test_every_variable_is_one_that_the_worker_knows() -> None:
+def test_the_worker_knows_every_variable() -> None:
     known = {name.upper() for name in Settings.model_fields} | COMPOSE["services"]["worker"]["environment"].keys()
     connection = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY"}
     assert set(named_variables()) - known - connection == set()
 
 
-def test_what_the_settings_keep_secret_comes_from_the_secret() -> None:
+def test_secret_settings_come_from_the_secret() -> None:
     secret = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     in_the_open = {variable["name"] for variable in WORKER["env"]}
     assert not in_the_open & (secret | {"TEMPORAL_API_KEY", "AZURE_CLIENT_SECRET"})
@@ -53,9 +53,7 @@ def test_what_the_settings_keep_secret_comes_from_the_secret() -> None:
 
 
 @pytest.mark.parametrize(("probe", "answer"), [("livenessProbe", 200), ("readinessProbe", 503)])
-async def test_the_probes_ask_for_paths_that_the_worker_answers(
-    probe: str, answer: int, unused_tcp_port: int
-) -> None:
+async def test_the_worker_answers_at_the_paths_of_the_probes(probe: str, answer: int, unused_tcp_port: int) -> None:
     wanted = WORKER[probe]["httpGet"]
     assert wanted["port"] in {port["name"] for port in WORKER["ports"]}
     async with aiohttp.ClientSession() as session:
@@ -65,7 +63,7 @@ async def test_the_probes_ask_for_paths_that_the_worker_answers(
             assert response.status == answer
 
 
-def test_probes_and_prometheus_ask_at_the_port_of_the_image() -> None:
+def test_probes_and_prometheus_use_the_port_of_the_image() -> None:
     assert [port["containerPort"] for port in WORKER["ports"]] == [PORT]
     assert TEMPLATE["metadata"]["annotations"] == {
         "prometheus.io/scrape": "true",
@@ -78,7 +76,7 @@ def test_the_worker_has_time_to_drain_before_it_is_killed() -> None:
     assert POD["terminationGracePeriodSeconds"] >= DRAIN.total_seconds() + 10
 
 
-def test_it_runs_as_the_user_of_the_image_without_rights_and_writes_nowhere_but_in_tmp() -> None:
+def test_the_container_runs_as_the_user_of_the_image_without_privileges_and_writes_to_tmp_only() -> None:
     user = POD["securityContext"]
     assert f"USER {user['runAsUser']}:{user['runAsGroup']}" in DOCKERFILE.splitlines()
     assert user["runAsNonRoot"] is True
@@ -91,7 +89,7 @@ def test_it_runs_as_the_user_of_the_image_without_rights_and_writes_nowhere_but_
     assert {mount["name"] for mount in WORKER["volumeMounts"]} == {volume["name"] for volume in POD["volumes"]}
 
 
-def test_the_deployment_finds_its_pods_and_their_account() -> None:
+def test_the_deployment_selects_its_pods_and_names_their_service_account() -> None:
     labels = TEMPLATE["metadata"]["labels"]
     assert DEPLOYMENT["spec"]["selector"]["matchLabels"] == labels
     assert [spread["labelSelector"]["matchLabels"] for spread in POD["topologySpreadConstraints"]] == [labels]
