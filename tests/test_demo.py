@@ -1,4 +1,4 @@
-"""`make demo` as a person meets it: a process, its output, and the commands that it says to paste."""
+"""`make demo` as a person uses it: a process, its output, and the commands that it offers to paste."""
 
 import contextlib
 import json
@@ -27,7 +27,6 @@ APPROVE = "approve, and see it go live"
 PROGRESS = "see the progress of the run"
 WAITING = "list all runs that wait for approval"
 
-
 Found = TypeVar("Found")
 
 
@@ -47,7 +46,7 @@ def eventually(look: Callable[[], Found], what: str, seconds: float = 30) -> Fou
 
 
 class Demo:
-    """A running demo, and all that it has written."""
+    """A running demo, and everything that it has written."""
 
     def __init__(self, state: Path, *options: str) -> None:
         temporal, ui, marketplace = map(str, free_ports())
@@ -82,19 +81,19 @@ class Demo:
         assert text in self.output, self.output
 
     def children(self) -> dict[str, int]:
-        """Return the process ids of the demo's programs, by what their commands say."""
+        """Return the process IDs of the demo's programs, by command."""
         table = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
         rows = [line.split(maxsplit=2) for line in table.stdout.splitlines()]
         return {command: int(pid) for pid, parent, command in rows if int(parent) == self.process.pid}
 
     def child(self, name: str) -> int:
-        """Return the process id of one program."""
+        """Return the process ID of one program."""
         return eventually(
             lambda: next((pid for command, pid in self.children().items() if name in command), 0), f"{name} runs"
         )
 
     def pasted(self, purpose: str) -> str:
-        """Run a command as a person would who copies it from the terminal. Return its output."""
+        """Run a command as a person does who copies it from the terminal. Return its output."""
         command = self.output.split(f"# {purpose}\n", 1)[1]
         lines = command.splitlines()
         end = next(number for number, line in enumerate(lines) if not line.endswith("\\"))
@@ -146,7 +145,7 @@ def demos(state: Path) -> Iterator[Callable[..., Demo]]:
         demo.close()
 
 
-def test_a_person_sees_the_offer_wait_and_approves_with_the_pasted_command_even_after_the_worker_was_killed(
+def test_the_pasted_commands_show_the_run_and_approve_it_even_after_the_worker_was_killed(
     demos: Callable[..., Demo], state: Path
 ) -> None:
     demo = demos()
@@ -173,7 +172,7 @@ def test_a_person_sees_the_offer_wait_and_approves_with_the_pasted_command_even_
     assert json.loads((state / "sandbox.json").read_text())
 
 
-def test_the_next_demo_continues_with_the_state_of_the_last_one_and_no_program_outlives_it(
+def test_the_next_demo_continues_with_the_state_and_no_program_outlives_a_killed_demo(
     demos: Callable[..., Demo],
 ) -> None:
     first = demos("--until", "preview")
@@ -191,7 +190,7 @@ def test_the_next_demo_continues_with_the_state_of_the_last_one_and_no_program_o
     eventually(lambda: not any(map(alive, programs)), "all programs of the demo have ended", 20)
 
 
-def test_the_server_starts_no_activity_by_itself_so_that_nothing_goes_live_without_its_workflow(
+def test_the_server_refuses_to_run_an_activity_without_a_workflow(
     demos: Callable[..., Demo],
 ) -> None:
     demo = demos()
@@ -223,7 +222,7 @@ def test_a_taken_port_is_named_before_anything_starts(state: Path) -> None:
     assert not state.exists()
 
 
-def test_a_second_demo_does_not_use_the_state_of_the_first(tmp_path: Path) -> None:
+def test_two_demos_cannot_use_the_same_state_at_once(tmp_path: Path) -> None:
     with lock_state(tmp_path), pytest.raises(DemoError, match=r"Another demo uses the state in .* --state FOLDER"):
         lock_state(tmp_path)
     lock_state(tmp_path).close()
@@ -254,7 +253,7 @@ async def test_a_program_that_ends_before_it_is_ready_is_not_waited_for() -> Non
             await stack.start(program("raise SystemExit(1)", ready=never_ready))
 
 
-async def test_the_server_is_not_started_again_when_it_is_killed() -> None:
+async def test_a_program_that_must_not_restart_is_not_started_again_when_it_is_killed() -> None:
     async with Stack(lambda _name, _line: None) as stack:
         await stack.start(program("import os; os.kill(os.getpid(), 9)", restarts=False))
         with pytest.raises(ProgramEndedError, match="signal SIGKILL"):
