@@ -4,18 +4,26 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.exceptions import TimeoutError as TimedOutError
 from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
 
-from tests.desk import Desk, failure_of
-from tests.harness.runs import lease_of
+from sandbox import serve
+from tests.apis.product_ingestion import ProductIngestionApi
+from tests.desk import Desk, Recorder, failure_of, progress_of, publishing_time, sandbox_with
+from tests.harness.real_time_desk import RealTimeDesk
+from tests.harness.runs import lease_of, until_followed
 from tests.harness.waiting import until
+from tests.real_time.conftest import STEP_SECONDS
 from tests.real_time.test_concurrency import images, plans, results, start_each, versions_by_plan
+from worker.registration import worker
 
 ENDS = {"cancel": CancelledError, "terminate": TerminatedError, "time out": TimedOutError, "fail": ApplicationError}
+POLLING = {"min_interval": 0.2, "max_interval": 0.5}
 SLOW_READS: dict[str, Any] = {"kind": "delay", "seconds": 0.25}
 
 
@@ -115,7 +123,7 @@ async def test_images_that_wait_while_an_offer_is_replaced_are_added_to_the_new_
     whole["definition"]["displayText"] = "replaced"
     replacing = await real_desk.start(
         "CreateOfferAndPublish",
-        real_desk.create(document=whole, if_exists="replace", polling={"min_interval": 0.2, "max_interval": 0.5}),
+        real_desk.create(document=whole, if_exists="replace", polling=POLLING),
     )
     await until(lambda: is_held(real_desk), "a run holds the lease")
     adding = await start_each(real_desk, "UpdateOfferAndPublish", 4)
@@ -134,9 +142,8 @@ async def test_the_internal_run_refuses_to_be_started_by_hand(real_desk: Desk) -
 
 async def test_two_creations_of_one_offer_at_once_create_it_once(real_desk: Desk) -> None:
     await real_desk.fault("read_slot", SLOW_READS, times=-1)
-    polling = {"min_interval": 0.2, "max_interval": 0.5}
     runs = [
-        await real_desk.start("CreateOfferAndPublish", real_desk.create(version, polling=polling))
+        await real_desk.start("CreateOfferAndPublish", real_desk.create(version, polling=POLLING))
         for version in ("4.2.0", "4.3.0")
     ]
     ends = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
@@ -145,3 +152,32 @@ async def test_two_creations_of_one_offer_at_once_create_it_once(real_desk: Desk
     [lost] = [run for run, end in zip(runs, ends, strict=True) if isinstance(end, BaseException)]
     assert (await failure_of(lost)).type == "OfferExists"
     assert await real_desk.effects("put_offer") == 1
+
+
+async def test_a_run_that_is_cancelled_before_its_turn_to_publish_has_nothing_to_cancel(
+    real_temporal: WorkflowEnvironment, http: httpx.AsyncClient, webhook: Recorder
+) -> None:
+    api, name = ProductIngestionApi(), "before-its-turn"
+    async with (
+        serve(sandbox_with(STEP_SECONDS, account=name)) as url,
+        worker(real_temporal.client, name, api.marketplace(http, url), webhook),
+    ):
+        desk = RealTimeDesk(
+            api, real_temporal, http, url, name, name, webhook, publishing=publishing_time(STEP_SECONDS)
+        )
+        await desk.live("4.2.0")
+        await desk.stranger("edit", "publish", version="4.2.1")
+        run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.2", publish="modular", polling=POLLING))
+        await until_followed(run)  # its image is in the draft, and waits for the publish to end
+        other = await real_temporal.client.start_workflow("WriteDraft", id=lease(desk).id, task_queue="no-worker")
+        await desk.until(run, lambda progress: "another run that is writing" in (progress.waiting_for or ""))
+        await run.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await run.result()
+        await other.terminate()
+
+        assert (await progress_of(run)).notes == [
+            "The images stay in the draft: the next publish of the offer carries them.",
+            "Nothing was cancelled at the marketplace: no operation of this run is running there.",
+        ]
+        assert "cancel" not in [entry["call"] for entry in await desk.requests()]
