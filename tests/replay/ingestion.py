@@ -7,19 +7,24 @@ from tests.replay.stage import (
     UNATTENDED,
     UPDATE,
     VALIDATE,
+    WRITE,
     canceled,
     ended,
-    played_through_ingestion,
+    recorded,
+    through_ingestion,
 )
 
 
-@played_through_ingestion
+@recorded(WRITE)
+@recorded(UPDATE)
+@through_ingestion
 async def some_plans_are_published(desk: Desk) -> Run:
     await desk.live("4.2.0")
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", publish="modular", **SELDOM)))
 
 
-@played_through_ingestion
+@recorded(VALIDATE)
+@through_ingestion
 async def publish_is_refused_because_of_another(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.switch(contention="job")
@@ -27,13 +32,15 @@ async def publish_is_refused_because_of_another(desk: Desk) -> Run:
     return await ended(await desk.start(VALIDATE, desk.images("4.2.1", **UNATTENDED, **SELDOM)))
 
 
-@played_through_ingestion
+@recorded(VALIDATE)
+@through_ingestion
 async def canceled_where_a_preview_cannot_be_canceled(desk: Desk) -> Run:
     await desk.live("4.2.0")
     return await canceled(await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM)), until_asked)
 
 
-@played_through_ingestion
+@recorded(UPDATE)
+@through_ingestion
 async def canceled_while_its_publish_is_unknown(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.fault("publish", {"kind": "drop"}, times=-1)

@@ -1,12 +1,12 @@
-"""``python -m tests.replay.reached [FOLDER …]``: lists the lines of the workflows that no history reaches.
+"""``python -m tests.replay.reached``: lists the lines of the workflows that no recorded history reaches.
 
-Replay notices a change to a line only if some history reaches the line, so write a scene that does. The histories are
-the recorded ones and those in the folders. The exit status is 1 if any line is not reached.
+Replay notices a change to a line only if some history reaches the line. Write a scene that does. The exit status is 1
+if any line is not reached.
 """
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from coverage import Coverage
@@ -44,25 +44,24 @@ NEVER_IN_A_HISTORY = {
 """Lines that no scene reaches, as regular expressions, each with the reason."""
 
 
-async def _replay(folders: Sequence[Path]) -> None:
+async def _replay() -> None:
     # Imported here, while coverage is measured: lines that run at import count too.
-    from tests.replay.test_replay import history_in, replayer  # noqa: PLC0415
+    from tests.replay.test_replay import PATHS, history_in, replayer  # noqa: PLC0415
 
     async def histories() -> AsyncIterator[WorkflowHistory]:
-        for folder in folders:
-            for path in sorted(folder.rglob("*.json")):
-                yield history_in(path)
+        for path in PATHS.values():
+            yield history_in(path)
 
     await replayer(UnsandboxedWorkflowRunner()).replay_workflows(histories())
 
 
-def main(folders: Sequence[str]) -> int:
+def main() -> int:
     """Replay every history, print the lines that were not reached, and return the exit status."""
     measured = Coverage(data_file=None, config_file=False, include=list(map(str, MODULES)))
     for line in NEVER_IN_A_HISTORY:
         measured.exclude(line)
     with measured.collect():
-        asyncio.run(_replay([Path(__file__).parent / "histories", *map(Path, folders)]))
+        asyncio.run(_replay())
     missed = 0
     for path in MODULES:
         source = path.read_text().splitlines()
@@ -73,4 +72,4 @@ def main(folders: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -45,11 +45,8 @@ RECORDED: dict[str, dict[str, Scene]] = {
 }
 """The scenes whose histories are recorded, by workflow."""
 
-PLAYED: dict[str, Scene] = {}
-"""The scenes that a test plays and replays at once."""
-
 THROUGH_INGESTION: set[str] = set()
-"""The names of those scenes that are played through the Product Ingestion API."""
+"""The names of the scenes that are played through the Product Ingestion API."""
 
 
 def recorded(workflow: str) -> Callable[[Scene], Scene]:
@@ -62,16 +59,10 @@ def recorded(workflow: str) -> Callable[[Scene], Scene]:
     return named
 
 
-def played(play: Scene) -> Scene:
-    """Play a scene in every test run, and record nothing."""
-    PLAYED[play.__name__] = play
-    return play
-
-
-def played_through_ingestion(play: Scene) -> Scene:
-    """Play a scene in every test run through the Product Ingestion API, and record nothing."""
+def through_ingestion(play: Scene) -> Scene:
+    """Play a scene through the Product Ingestion API."""
     THROUGH_INGESTION.add(play.__name__)
-    return played(play)
+    return play
 
 
 # Runs

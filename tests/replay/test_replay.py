@@ -4,10 +4,12 @@ A run takes days, and a new version of the worker continues runs that an older o
 issues the same commands in the same order breaks those runs.
 """
 
+import asyncio
 import hashlib
 import json
 import re
 import socket
+import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,17 +20,20 @@ import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
-import tests.replay.scenes  # noqa: F401 - fills RECORDED
+import tests.replay.ingestion
+import tests.replay.scenes
+import tests.replay.trouble  # noqa: F401 - all three fill RECORDED
 from sandbox import DEFAULT_TOKEN
 from tests.replay.player import history_of
 from tests.replay.record import HISTORIES, SUMS, is_recorded, scenes
+from worker.context_free import ContextFreeRunner
 from worker.registration import WORKFLOWS, data_converter, interceptors
 
 PATHS = {str(path.relative_to(HISTORIES).with_suffix("")): path for path in sorted(HISTORIES.glob("*/*/*.json"))}
 
-NO_FORGOTTEN_IMPORTS = SandboxedWorkflowRunner(
+NO_FORGOTTEN_IMPORTS = ContextFreeRunner(
     restrictions=SandboxRestrictions.default.with_import_notification_policy(
         workflow.SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
     )
@@ -52,6 +57,16 @@ def replayer(runner: WorkflowRunner = NO_FORGOTTEN_IMPORTS, workflows: list[type
 @pytest.mark.parametrize("name", PATHS)
 async def test_a_recorded_history_replays_without_a_difference(name: str) -> None:
     await replayer().replay_workflow(history_in(PATHS[name]))
+
+
+async def test_every_line_that_decides_what_a_run_does_is_reached_by_a_recorded_run() -> None:
+    # A process of its own, for lines that run at import count too.
+    reached = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.replay.reached"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    unreached, complaints = await reached.communicate()
+
+    assert (reached.returncode, unreached.decode()) == (0, ""), complaints.decode()
 
 
 def test_every_scene_has_a_history() -> None:

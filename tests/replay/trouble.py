@@ -1,7 +1,4 @@
-"""Scenes for the lines that no recorded history reaches: what else can get in the way of a run.
-
-One test plays and replays them. They leave no file.
-"""
+"""Scenes of what else can get in the way of a run. They reach the lines that the other scenes do not reach."""
 
 import asyncio
 import contextlib
@@ -34,7 +31,7 @@ from tests.replay.stage import (
     ended,
     hold,
     image,
-    played,
+    recorded,
     release,
     run_of,
     signed,
@@ -51,65 +48,65 @@ BUSY: dict[str, Any] = {"kind": "respond", "status": 503, "headers": {"Retry-Aft
 # What the marketplace refuses for good, or never answers
 
 
-@played
+@recorded(UPDATE)
 async def offer_not_found(desk: Desk) -> Run:
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
 
 
-@played
+@recorded(CHECK)
 async def workflow_id_too_long(desk: Desk) -> Run:
     return await ended(await desk.start(CHECK, desk.check(), workflow_id=f"{desk.publisher}/{'x' * 200}"))
 
 
-@played
+@recorded(UPDATE)
 async def publish_refused(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.fault("publish", {"kind": "respond", "status": 422, "body": "No."}, times=-1)
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)))
 
 
-@played
+@recorded(VALIDATE)
 async def go_live_refused(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.fault("go_live", {"kind": "respond", "status": 403}, times=-1)
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
-@played
+@recorded(CREATE)
 async def put_fails_until_the_deadline(desk: Desk) -> Run:
     await desk.fault("put_offer", BUSY, times=-1)
     return await ended(await desk.start(CREATE, desk.create(deadline="PT9S", **SELDOM)))
 
 
-@played
+@recorded(UPDATE)
 async def put_is_not_answered_before_the_deadline(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await delay(desk, "put_offer", 4)
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", deadline="PT2S", **SELDOM)))
 
 
-@played
+@recorded(CHECK)
 async def look_takes_longer_than_a_local_activity_may(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await delay(desk, "list_operations", 3)
     return await ended(await desk.start(CHECK, desk.check(**SELDOM)))
 
 
-@played
+@recorded(UPDATE)
 async def preview_never_shows_its_images(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.switch(preview_lag_seconds=3600)
     return await ended(await desk.start(UPDATE, desk.images("4.2.1", deadline="PT5S", **SELDOM)))
 
 
-@played
+@recorded(VALIDATE)
 async def notification_is_refused(desk: Desk) -> Run:
     desk.webhook.status = 404
     await desk.preview("4.2.0")
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
-@played
+@recorded(VALIDATE)
 async def notification_is_refused_at_the_second_attempt(desk: Desk) -> Run:
     assert isinstance(desk.webhook, Webhook)
     desk.webhook.status, desk.webhook.away = 404, 1
@@ -117,7 +114,7 @@ async def notification_is_refused_at_the_second_attempt(desk: Desk) -> Run:
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
-@played
+@recorded(UPDATE)
 async def webhook_is_slow(desk: Desk) -> Run:
     assert isinstance(desk.webhook, Webhook)
     desk.webhook.seconds = 1.5
@@ -132,7 +129,7 @@ def _expiring(version: str) -> str:
     return signed(version, f"{datetime.now(UTC) + timedelta(days=10):%Y-%m-%d}")
 
 
-@played
+@recorded(UPDATE)
 async def added_with_a_warning(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.switch(sas_min_days=1)
@@ -140,14 +137,14 @@ async def added_with_a_warning(desk: Desk) -> Run:
     return await ended(await desk.start(UPDATE, desk.images(**SELDOM) | {"images": images}))
 
 
-@played
+@recorded(UPDATE)
 async def preview_is_cleared_once_live(desk: Desk) -> Run:
     await desk.switch(preview_cleared_after_go_live=True)
     await desk.live("4.2.0")
     return await ended(await desk.start(UPDATE, desk.images("4.2.0", **SELDOM)))
 
 
-@played
+@recorded(UPDATE)
 async def update_looks_when_it_is_asked_to(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await hold(desk)
@@ -159,7 +156,7 @@ async def update_looks_when_it_is_asked_to(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(UPDATE)
 async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await hold(desk)
@@ -177,13 +174,13 @@ async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(VALIDATE)
 async def nothing_to_promote(desk: Desk) -> Run:
     await desk.put("4.2.0")
     return await ended(await desk.start(VALIDATE, desk.images(**SELDOM)))
 
 
-@played
+@recorded(VALIDATE)
 async def promoted_by_another_while_production_lags(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.switch(production_lag_seconds=6)
@@ -192,7 +189,7 @@ async def promoted_by_another_while_production_lags(desk: Desk) -> Run:
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM)))
 
 
-@played
+@recorded(VALIDATE)
 async def somebody_else_goes_live(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.step("live", outcome="never")
@@ -206,7 +203,7 @@ async def somebody_else_goes_live(desk: Desk) -> Run:
 # Publishes of others
 
 
-@played
+@recorded(UPDATE)
 async def asks_to_join_what_is_being_published(desk: Desk) -> Run:
     await hold(desk)
     await desk.put("4.2.0")
@@ -217,7 +214,7 @@ async def asks_to_join_what_is_being_published(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(UPDATE)
 async def joined_a_publish_without_its_image(desk: Desk) -> Run:
     await somebody_publishes(desk)
     draft = (await desk.state())["slots"]["Draft"]["document"]
@@ -230,7 +227,7 @@ async def joined_a_publish_without_its_image(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(UPDATE)
 async def another_publish_ends_before_it_is_canceled(desk: Desk) -> Run:
     await somebody_publishes(desk)
     await desk.fault("put_offer", {"kind": "stranger_cancel", "when": "after"})
@@ -240,7 +237,7 @@ async def another_publish_ends_before_it_is_canceled(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(UPDATE)
 async def another_publish_cannot_be_canceled(desk: Desk) -> Run:
     await somebody_publishes(desk)
     await desk.switch(cancel_window="sign_off_only")
@@ -250,7 +247,7 @@ async def another_publish_cannot_be_canceled(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(UPDATE)
 async def replaced_by_another_publish(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await hold(desk)
@@ -264,7 +261,7 @@ async def replaced_by_another_publish(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(UPDATE)
 async def publish_that_carries_its_images_is_canceled(desk: Desk) -> Run:
     await somebody_publishes(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
@@ -279,7 +276,7 @@ async def publish_that_carries_its_images_is_canceled(desk: Desk) -> Run:
 # The internal run that holds the lease
 
 
-@played
+@recorded(CREATE)
 async def writer_is_canceled_by_somebody(desk: Desk) -> Run:
     await desk.fault("put_offer", BUSY, times=-1)
     run = await desk.start(CREATE, desk.create(**SELDOM))
@@ -288,7 +285,7 @@ async def writer_is_canceled_by_somebody(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(CREATE)
 async def writer_is_terminated_by_somebody(desk: Desk) -> Run:
     await desk.fault("put_offer", BUSY, times=-1)
     run = await desk.start(CREATE, desk.create(**SELDOM))
@@ -300,7 +297,7 @@ async def writer_is_terminated_by_somebody(desk: Desk) -> Run:
 # Decisions
 
 
-@played
+@recorded(VALIDATE)
 async def started_with_a_malformed_approval(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     wanted = desk.images("4.2.0", approval={"approvers": [DANA, "e" * 100, "f" * 100]}, **SELDOM)
@@ -310,7 +307,7 @@ async def started_with_a_malformed_approval(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(VALIDATE)
 async def surveys_when_it_is_asked_to(desk: Desk) -> Run:
     await desk.live("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM))
@@ -322,7 +319,7 @@ async def surveys_when_it_is_asked_to(desk: Desk) -> Run:
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def continues_as_new_because_of_signals_that_do_not_count(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.0", approval={"approvers": [DANA]}, **SELDOM))
@@ -333,7 +330,7 @@ async def continues_as_new_because_of_signals_that_do_not_count(desk: Desk) -> R
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def unattended_run_finds_another_preview(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.fault("list_operations", {"kind": "stranger_edit", "version": "4.2.5"}, after=1)
@@ -341,7 +338,7 @@ async def unattended_run_finds_another_preview(desk: Desk) -> Run:
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
-@played
+@recorded(VALIDATE)
 async def published_again_before_it_is_approved(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await hold(desk)
@@ -356,7 +353,7 @@ async def published_again_before_it_is_approved(desk: Desk) -> Run:
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def published_again_after_it_was_approved(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     run = await desk.start(VALIDATE, desk.images(**SELDOM))
@@ -374,7 +371,7 @@ async def published_again_after_it_was_approved(desk: Desk) -> Run:
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def approved_while_production_changes(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     await desk.switch(production_lag_seconds=4)
@@ -393,7 +390,7 @@ async def approved_while_production_changes(desk: Desk) -> Run:
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def approved_before_there_is_a_preview(desk: Desk) -> Run:
     await hold(desk)
     await desk.put("4.2.0")
@@ -404,14 +401,14 @@ async def approved_before_there_is_a_preview(desk: Desk) -> Run:
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def approved_though_no_approval_is_required(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     start = desk.images("4.2.0", **SELDOM, **UNATTENDED)
     return await ended(await desk.start(VALIDATE, start, start_signal="approve_go_live"))
 
 
-@played
+@recorded(VALIDATE)
 async def approved_by_somebody_the_worker_does_not_allow(desk: Desk) -> Run:
     desk.task_queue = GUARDED
     await desk.live("4.2.0")
@@ -419,14 +416,14 @@ async def approved_by_somebody_the_worker_does_not_allow(desk: Desk) -> Run:
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def unattended_run_where_the_worker_requires_an_approval(desk: Desk) -> Run:
     desk.task_queue = GUARDED
     await desk.preview("4.2.0")
     return await approved(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM, **UNATTENDED)))
 
 
-@played
+@recorded(VALIDATE)
 async def names_no_approver_that_the_worker_allows(desk: Desk) -> Run:
     desk.task_queue = GUARDED
     await desk.preview("4.2.0")
@@ -434,7 +431,7 @@ async def names_no_approver_that_the_worker_allows(desk: Desk) -> Run:
     return await ended(await desk.start(VALIDATE, wanted))
 
 
-@played
+@recorded(VALIDATE)
 async def decided_twice(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await hold(desk)
@@ -447,7 +444,7 @@ async def decided_twice(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(VALIDATE)
 async def approved_too_late(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.0", approval={"timeout": "PT2S"}, **SELDOM))
@@ -460,7 +457,7 @@ async def approved_too_late(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(VALIDATE)
 async def decided_with_the_start_by_somebody_else(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     start: WithStartWorkflowOperation[Any, PublicationResult] = WithStartWorkflowOperation(
@@ -480,7 +477,7 @@ async def decided_with_the_start_by_somebody_else(desk: Desk) -> Run:
     return await approved(run)
 
 
-@played
+@recorded(VALIDATE)
 async def reset_to_its_beginning(desk: Desk) -> Run:
     await desk.preview("4.2.0")
     run = await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM))
@@ -500,7 +497,7 @@ async def reset_to_its_beginning(desk: Desk) -> Run:
 # Cancellation, wherever a run may be
 
 
-@played
+@recorded(CHECK)
 async def canceled_in_a_local_look(desk: Desk) -> Run:
     await somebody_publishes(desk)
     # The cancellation arrives with the heartbeat of the workflow task, which by default comes after eight seconds.
@@ -513,7 +510,7 @@ async def canceled_in_a_local_look(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(UPDATE)
 async def canceled_after_joining(desk: Desk) -> Run:
     await somebody_publishes(desk)
     run = await desk.start(UPDATE, desk.images("4.2.1", **SELDOM))
@@ -523,7 +520,7 @@ async def canceled_after_joining(desk: Desk) -> Run:
     return await canceled(run)
 
 
-@played
+@recorded(UPDATE)
 async def canceled_while_the_publish_is_refused(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await delay(desk, "publish")
@@ -531,7 +528,7 @@ async def canceled_while_the_publish_is_refused(desk: Desk) -> Run:
     return await canceled_in(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)), "publish")
 
 
-@played
+@recorded(UPDATE)
 async def canceled_while_the_publish_is_lost(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await delay(desk, "publish")
@@ -539,7 +536,7 @@ async def canceled_while_the_publish_is_lost(desk: Desk) -> Run:
     return await canceled_in(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)), "publish")
 
 
-@played
+@recorded(UPDATE)
 async def canceled_while_the_publish_never_arrives(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await delay(desk, "publish")
@@ -547,7 +544,7 @@ async def canceled_while_the_publish_never_arrives(desk: Desk) -> Run:
     return await canceled_in(await desk.start(UPDATE, desk.images("4.2.1", **SELDOM)), "publish")
 
 
-@played
+@recorded(UPDATE)
 async def canceled_while_it_asks_to_join(desk: Desk) -> Run:
     await hold(desk)
     await desk.put("4.2.0")
@@ -557,28 +554,28 @@ async def canceled_while_it_asks_to_join(desk: Desk) -> Run:
     return await canceled_in(run, "publish")
 
 
-@played
+@recorded(VALIDATE)
 async def canceled_while_it_notifies(desk: Desk) -> Run:
     desk.webhook.status = 500
     await desk.preview("4.2.0")
     return await canceled(await desk.start(VALIDATE, desk.images("4.2.0", **SELDOM)), until_asked)
 
 
-@played
+@recorded(VALIDATE)
 async def production_lags_behind_somebody_elses_go_live(desk: Desk) -> Run:
     await desk.switch(production_lag_seconds=3)
     await desk.live("4.2.0")
     return await ended(await desk.start(VALIDATE, desk.images("4.2.0", **UNATTENDED, **SELDOM)))
 
 
-@played
+@recorded(VALIDATE)
 async def canceled_where_the_preview_stays(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.switch(cancel_window="before_sign_off")
     return await canceled(await desk.start(VALIDATE, desk.images("4.2.1", **SELDOM)), until_asked)
 
 
-@played
+@recorded(UPDATE)
 async def canceled_but_the_publish_does_not_end_in_time(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await hold(desk)
@@ -586,7 +583,7 @@ async def canceled_but_the_publish_does_not_end_in_time(desk: Desk) -> Run:
     return await canceled(await desk.start(UPDATE, desk.images("4.2.1", deadline="PT4S", **SELDOM)))
 
 
-@played
+@recorded(VALIDATE)
 async def approved_while_it_is_canceled(desk: Desk) -> Run:
     await desk.live("4.2.0")
     await desk.switch(cancel_async=True, cancel_seconds=4)
@@ -598,7 +595,7 @@ async def approved_while_it_is_canceled(desk: Desk) -> Run:
     return await ended(run)
 
 
-@played
+@recorded(CREATE)
 async def canceled_while_the_writer_is_to_try_again(desk: Desk) -> Run:
     await desk.fault("put_offer", BUSY, times=-1)
     run = await desk.start(CREATE, desk.create(**SELDOM))
