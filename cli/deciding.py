@@ -19,6 +19,7 @@ from cli.connection import PASSING, is_no_namespace
 from cli.runs import ENCRYPTED, MAX_SAID, TRY_AGAIN, described, readable
 from cli.statuses import CommandError
 from marketplace.wording import one_line
+from workflows.search_attributes import PUBLISH_STAGE
 
 DECIDES = "ValidateAndGoLive"
 PATIENCE = 60.0
@@ -109,8 +110,15 @@ async def _heed(client: Client, workflow_id: str, error: RPCError) -> None:
             return
         raise
     if newest.status is not WorkflowExecutionStatus.RUNNING:
+        if newest.workflow_type != DECIDES:
+            raise CommandError(_not_decided(workflow_id, newest.workflow_type))
         ended = newest.status.name.lower().replace("_", " ") if newest.status else "over"
-        raise CommandError(f"{workflow_id} has ended ({ended}): there is nothing to decide any more.")
+        if newest.status is WorkflowExecutionStatus.COMPLETED:
+            ended = newest.typed_search_attributes.get(PUBLISH_STAGE) or ended
+        raise CommandError(
+            f"{workflow_id} has ended ({ended}): there is nothing to decide any more. To see how it ended, use `wait`"
+            " with the same workflow ID."
+        )
     # The run has just continued as new.
 
 
@@ -120,6 +128,10 @@ async def _refusal(client: Client, workflow_id: str, cause: BaseException) -> st
     except (CommandError, RPCError):
         kind = DECIDES
     if kind != DECIDES:
-        return f"{workflow_id} is a run of {kind}, which asks for no approval: there is nothing to decide."
+        return _not_decided(workflow_id, kind)
     said = cause.message if isinstance(cause, ApplicationError) else str(cause)
     return f"{workflow_id} refuses the decision: {one_line(said, MAX_SAID)}."
+
+
+def _not_decided(workflow_id: str, kind: str) -> str:
+    return f"{workflow_id} is a run of {kind}, which asks for no approval. Only runs of {DECIDES} do."

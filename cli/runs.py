@@ -33,6 +33,8 @@ TRY_AGAIN = 1.0
 
 MAX_SAID = 3000
 ENCRYPTED = "is encrypted with a key that is not in PAYLOAD_ENCRYPTION_KEYS"
+WAS_CANCELED = "The run was cancelled"
+WAS_TERMINATED = "The run was terminated"
 NO_REASON = "Workflow terminated"
 """The SDK's message for a run that was terminated without a reason."""
 
@@ -111,7 +113,7 @@ class Publication:
         if before is not None and known and before.run_id == newest.run_id:
             progress, trouble = before.progress, list[str]()
         else:
-            progress, trouble = await self._progress(newest.run_id)
+            progress, trouble = await self._progress(newest.run_id, newest.task_queue)
         trouble += [_failing(each) for each in newest.raw_description.pending_activities if _keeps_failing(each)]
         return Look(
             workflow=newest.workflow_type,
@@ -156,7 +158,7 @@ class Publication:
     async def last_progress(self) -> Progress | None:
         """Return the progress of a run that has ended; ``None`` if no worker answers within a few seconds."""
         try:
-            return (await self._progress(self._run_id))[0]
+            return (await self._progress(self._run_id, ""))[0]
         except RPCError:
             return None
 
@@ -179,7 +181,7 @@ class Publication:
         # Somebody has started another publication under this ID.
         return await self._handle(self._run_id).describe(rpc_timeout=ANSWERED_WITHIN)
 
-    async def _progress(self, run_id: str) -> tuple[Progress | None, list[str]]:
+    async def _progress(self, run_id: str, task_queue: str) -> tuple[Progress | None, list[str]]:
         """Query the run's progress. Return it, or the reason why there is none."""
         try:
             answer = await self._handle(run_id).query("progress", result_type=RawValue, rpc_timeout=ANSWERED_WITHIN)
@@ -188,7 +190,7 @@ class Publication:
         except RPCError as error:
             if error.status in {RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED}:
                 raise
-            return None, ["No worker answers. The run goes on as soon as one does."]
+            return None, [f"No worker of task queue {task_queue} answers. The run goes on as soon as one does."]
         data = readable(answer)
         if data is None:
             return None, [f"The run's progress {ENCRYPTED}."]
@@ -236,10 +238,10 @@ def ended_badly(cause: BaseException) -> End:
         kind = cause.type or "ApplicationError"
         return End(OF_ERROR.get(kind, Status.ELSE), error=one_line(f"{kind}: {cause.message}", MAX_SAID))
     if isinstance(cause, CancelledError):
-        return End(Status.CANCELED, error="The run was cancelled.")
+        return End(Status.CANCELED, error=f"{WAS_CANCELED}.")
     if isinstance(cause, TerminatedError):
         why = f": {cause.message}" if cause.message not in {"", NO_REASON} else ""
-        return End(Status.CANCELED, error=one_line(f"The run was terminated{why}.", MAX_SAID))
+        return End(Status.CANCELED, error=one_line(f"{WAS_TERMINATED}{why}.", MAX_SAID))
     return End(Status.ELSE, error=one_line(f"The run ended otherwise: {cause}", MAX_SAID))
 
 

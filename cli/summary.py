@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.rows import LAST_NOTES, what_next
-from cli.runs import End
-from cli.statuses import MEANINGS, CommandError, Status
+from cli.runs import WAS_CANCELED, WAS_TERMINATED, End
+from cli.statuses import CommandError, Status
 from workflows.page import plain
 
 OUTCOMES = {
@@ -15,6 +15,14 @@ OUTCOMES = {
     "running": "is being published",
     "never_published": "was never published",
 }
+STOPPED = {
+    "GoLiveRejected": "was rejected",
+    "ApprovalTimedOut": "was not decided on in time",
+    WAS_CANCELED: "was cancelled",
+    WAS_TERMINATED: "was terminated",
+}
+"""What stopped a run that did not fail, by how its error begins."""
+
 MOST_IMAGES = 100
 
 
@@ -43,9 +51,9 @@ def summary(workflow_id: str, end: End) -> str:
 def _of_a_bad_end(workflow_id: str, end: End) -> str:
     rows = [("Workflow", plain(workflow_id))]
     title = f"❌ {plain(workflow_id)} failed"
-    if end.status in {Status.CANCELED, Status.PERSON}:
-        title = f"🛑 {plain(workflow_id)}: {MEANINGS[end.status]}"
     said = [end.error or ""]
+    if stopped := next((words for start, words in STOPPED.items() if said[0].startswith(start)), None):
+        title = f"🛑 {plain(workflow_id)} {stopped}"
     if end.progress is not None:
         about = end.progress
         if about.publisher_id and about.offer_id:

@@ -90,15 +90,15 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    def port(name: str, usual: int) -> int | str:
-        return os.environ.get(name) or usual
-
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument(
-        "--temporal-port", type=int, default=port("DEMO_TEMPORAL_PORT", TEMPORAL_PORT), metavar="PORT"
-    )
-    parser.add_argument("--ui-port", type=int, default=port("DEMO_UI_PORT", 8233), metavar="PORT")
-    parser.add_argument("--sandbox-port", type=int, default=port("DEMO_SANDBOX_PORT", 8400), metavar="PORT")
+    for name, usual in (("temporal", TEMPORAL_PORT), ("ui", 8233), ("sandbox", 8400)):
+        variable = f"DEMO_{name.upper()}_PORT"
+        chosen = os.environ.get(variable) or str(usual)
+        if not chosen.isdecimal():
+            parser.error(f"{variable} must be a port number, not {chosen!r}")
+        parser.add_argument(
+            f"--{name}-port", type=int, default=int(chosen), metavar="PORT", help=f"or {variable} (default: {usual})"
+        )
     parser.add_argument(
         "--state", type=Path, metavar="FOLDER", help="folder to keep the state in (default: .demo/API)"
     )
@@ -125,8 +125,9 @@ def check_ports(arguments: argparse.Namespace) -> None:
     """Check that every port is free, before anything starts.
 
     Raises:
-        DemoError: A port is not free. The message says how to choose another.
+        DemoError: Some are not free. The message names them, and says how to choose others.
     """
+    refusals, others = [], []
     for name, what in (("temporal", "Temporal"), ("ui", "the Temporal UI"), ("sandbox", "the marketplace sandbox")):
         port = getattr(arguments, f"{name}_port")
         try:
@@ -134,11 +135,13 @@ def check_ports(arguments: argparse.Namespace) -> None:
         except (OSError, OverflowError) as error:
             # Newer versions of Python add the address to the system's message.
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-            raise DemoError(
-                f"Port {port} for {what} cannot be used: {reason}."
-                " If the demo already runs in another terminal, use that one. Otherwise choose another port:"
-                f" make demo DEMO_{name.upper()}_PORT={port % 50_000 + 10_000} (or --{name}-port)."
-            ) from None
+            refusals.append(f"Port {port} for {what} cannot be used: {reason}.")
+            others.append(f"DEMO_{name.upper()}_PORT={port % 50_000 + 10_000}")
+    if refusals:
+        raise DemoError(
+            f"{' '.join(refusals)} If the demo already runs in another terminal, use that one. Otherwise choose other"
+            f" ports: make demo {' '.join(others)}."
+        )
 
 
 def lock_state(state: Path) -> TextIO:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -202,24 +203,37 @@ def test_the_server_refuses_to_run_an_activity_without_a_workflow(
     assert "Standalone activity is disabled" in refused.stderr
 
 
-def test_a_taken_port_is_named_before_anything_starts(state: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        environment = {**os.environ, "DEMO_SANDBOX_PORT": str(port)}
-        for name, free in zip(("TEMPORAL", "UI"), free_ports(), strict=False):
-            environment[f"DEMO_{name}_PORT"] = str(free)
-        run = subprocess.run(
-            [sys.executable, "-m", "sandbox.demo", "--state", str(state)],
-            cwd=CLONE,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def demo_with(state: Path, **ports: object) -> subprocess.CompletedProcess[str]:
+    """Run a demo that cannot start, with the ports that its variables name."""
+    variables = {f"DEMO_{name}_PORT": str(port) for name, port in ports.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "sandbox.demo", "--state", str(state)],
+        cwd=CLONE,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_all_taken_ports_are_named_before_anything_starts(state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        taken, taken_too = one.getsockname()[1], two.getsockname()[1]
+        run = demo_with(state, TEMPORAL=free_ports()[0], UI=taken, SANDBOX=taken_too)
+
+    said = " ".join(run.stdout.split())
     assert run.returncode == 2
-    assert f"Port {port} for the marketplace sandbox cannot be used" in run.stdout
-    assert "DEMO_SANDBOX_PORT=" in run.stdout
+    assert f"Port {taken} for the Temporal UI cannot be used" in said
+    assert f"Port {taken_too} for the marketplace sandbox cannot be used" in said
+    assert re.search(r"make demo DEMO_UI_PORT=\d+ DEMO_SANDBOX_PORT=\d+", said)
     assert not state.exists()
+
+
+def test_a_port_that_is_no_number_is_named_by_its_variable(state: Path) -> None:
+    run = demo_with(state, UI="eight")
+
+    assert run.returncode == 2
+    assert "DEMO_UI_PORT must be a port number, not 'eight'" in run.stderr
 
 
 def test_two_demos_cannot_use_the_same_state_at_once(tmp_path: Path) -> None:

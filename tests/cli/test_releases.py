@@ -77,7 +77,8 @@ async def test_a_rejection_ends_the_wait_with_5_and_its_reason(here: InProcess, 
 
     status, _, err = await here("approve", run.id)
     assert status == 1
-    assert err == f"{run.id} has ended (failed): there is nothing to decide any more.\n"
+    assert err.startswith(f"{run.id} has ended (failed): there is nothing to decide any more. To see how it ended")
+    assert f"🛑 {run.id} was rejected" in summary.read_text()
 
 
 async def test_the_input_comes_from_standard_input_as_it_is(command: Command, desk: Desk) -> None:
@@ -128,10 +129,10 @@ async def test_a_decision_on_a_run_that_asks_nobody_is_refused_with_its_kind(her
     await run.terminate()
 
     assert status == 1
-    assert (
-        err
-        == f"{run.id} is a run of CreateOfferAndPublish, which asks for no approval: there is nothing to decide.\n"
-    )
+    asks_nobody = f"{run.id} is a run of CreateOfferAndPublish, which asks for no approval."
+    assert err == f"{asks_nobody} Only runs of ValidateAndGoLive do.\n"
+    status, _, err = await here("approve", run.id)
+    assert (status, err.startswith(asks_nobody)) == (1, True)
 
 
 async def test_what_the_workflow_says_of_a_wrong_input_is_what_the_command_says(

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.exceptions import CancelledError, TerminatedError
 
 import worker.connection
 from cli.__main__ import main
 from cli.arguments import program_of
 from cli.rows import ending
-from cli.runs import End
+from cli.runs import End, ended_badly
 from cli.starting import KINDS, default_id
 from cli.statuses import Status
 from cli.summary import summary
@@ -125,7 +126,10 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
     assert "and 1 more |" in page
     assert "| Approved by | \\<b\\>dana\\</b\\> |" in page
     assert "nothing: everything was as requested already" in page
-    assert "🛑" in summary("x", End(Status.PERSON, error="GoLiveRejected: no"))
+    assert "🛑 x was rejected" in summary("x", End(Status.PERSON, error="GoLiveRejected: no"))
+    assert "🛑 x was not decided on in time" in summary("x", End(Status.PERSON, error="ApprovalTimedOut: no"))
+    assert "🛑 x was cancelled" in summary("x", ended_badly(CancelledError("no")))
+    assert "🛑 x was terminated" in summary("x", ended_badly(TerminatedError("no")))
     assert "❌" in summary("x", End(Status.REFUSED, error="InvalidInput: no"))
     assert "is encrypted" in summary("x", End(Status.WELL, remark="Its result is encrypted."))
 

@@ -106,7 +106,10 @@ async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_wo
         ending = asyncio.create_task((await Publication.find(client, run.id)).end(troubles.append))
         watching = asyncio.create_task(both.begin("watch", run.id))
         waiting = asyncio.create_task(both.begin("wait", run.id))
-        await until(lambda: both.has_said(out="Trouble: No worker answers"), "the trouble with the worker is shown")
+        await until(
+            lambda: both.has_said(out="Trouble: No worker of task queue "),
+            "the trouble with the worker is shown",
+        )
         server.kill()
         await until(
             lambda: both.has_said(out="Temporal does not answer (") and len(troubles) == 1, "the outage is shown"
