@@ -93,7 +93,7 @@ class Logbook:
 
     def log(self, what: str) -> None:
         """Write a line to the worker's log. The SDK adds the run's IDs."""
-        offer = str(self.publication.offer or "no offer yet")
+        offer = str(self.publication.offer or "unknown offer")
         workflow.logger.info("%s: %s", offer, what, extra={"offer": offer})
 
     def _log_stage(self) -> None:

@@ -32,7 +32,7 @@ MAX_IMAGE = 200
 
 def page(progress: Progress, workflow_id: str, namespace: str = "default") -> str:
     """Render the page. Text from the marketplace or from people is escaped."""
-    offer = f"{progress.publisher_id}/{progress.offer_id}" if progress.offer_id else "no offer yet"
+    offer = f"{progress.publisher_id}/{progress.offer_id}" if progress.offer_id else "unknown offer"
     lines = [f"**{plain(offer)}** · {progress.stage.replace('_', ' ')} since {_time(progress.since)}"]
     if progress.waiting_for:
         lines += ["", f"**Waiting for** {plain(progress.waiting_for)}"]

@@ -98,7 +98,8 @@ async def test_an_invalid_input_fails_with_what_is_wrong(shell: Shell, publisher
 
 
 async def test_an_approval_can_be_sent_with_the_start(shell: Shell, publisher: Publisher) -> None:
-    promotion = {"publisher_id": publisher.name, "offer_id": OFFER, "images": [], "polling": FAST}
+    images = [{"plan_id": "webstack-lts", "version": "4.2.0", "os_vhd_url": f"{vhd('4.2.0')}?{SAS}"}]
+    promotion = {"publisher_id": publisher.name, "offer_id": OFFER, "images": images, "polling": FAST}
     document = {"offer": offer_document(publisher.name, ["4.2.0"]), "polling": FAST}
     create = ("workflow", "execute", "--type", "CreateOfferAndPublish", "-t", QUEUE, "-w", f"{publisher.name}/create")
     await shell.run(*create, "--input", json.dumps(document))

@@ -218,7 +218,9 @@ async def test_a_run_cancelled_just_after_it_continued_as_new_cancels_its_publis
             await send_refused(run, 1)
             await asyncio.sleep(0.1)
         stopping = asyncio.create_task(first.shutdown())
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(
+            0.5
+        )  # until it polls no more: the run that follows is not to begin before it is cancelled
         go_on.set()
         await stopping
     await continued
