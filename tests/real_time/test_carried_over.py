@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
@@ -218,9 +219,7 @@ async def test_a_run_cancelled_just_after_it_continued_as_new_cancels_its_publis
             await send_refused(run, 1)
             await asyncio.sleep(0.1)
         stopping = asyncio.create_task(first.shutdown())
-        await asyncio.sleep(
-            0.5
-        )  # until it polls no more: the run that follows is not to begin before it is cancelled
+        await asyncio.sleep(0.5)  # until it polls no more
         go_on.set()
         await stopping
     await continued
@@ -228,8 +227,9 @@ async def test_a_run_cancelled_just_after_it_continued_as_new_cancels_its_publis
     async with own_worker(held_desk, http):
         await ends_as_cancelled(run)
 
-    events = (await histories(held_desk, run))[-1].events
-    assert events[1].HasField("workflow_execution_cancel_requested_event_attributes")
+    types = [event.event_type for event in (await histories(held_desk, run))[-1].events]
+    cancel_requested = types.index(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+    assert cancel_requested < types.index(EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
     assert (await held_desk.operations())[-1] == ("publish", "canceled")
 
 
