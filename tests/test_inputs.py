@@ -61,7 +61,17 @@ def refusal(model: type[Any], sent: RawValue) -> str:
 
 WRONG = [
     ({**OFFER}, ["images: is missing"]),
-    ({**UPDATE, "imagse": 1, "when_full": "maybe"}, ["imagse: is not a known member", "when_full: should be"]),
+    (
+        {**UPDATE, "imagse": 1, "when_full": "maybe"},
+        ["imagse: is not a known member (did you mean images?)", "when_full: should be"],
+    ),
+    (
+        {**UPDATE, "images": [{**IMAGE, "offer_id": 1, "data_disk": []}]},
+        [
+            "images.0.offer_id: is not a known member; images.0.data_disk",
+            "images.0.data_disk: is not a known member (did you mean data_disks?)",
+        ],
+    ),
     ({**UPDATE, "images": [{**IMAGE, "version": "1.0"}]}, ["images.0.version: must be three whole numbers"]),
     ({**UPDATE, "images": [{**IMAGE, "version": "1.0.0-rc1"}]}, ["images.0.version: must be three whole numbers"]),
     ({**UPDATE, "images": [{**IMAGE, "version": f"1.{'0' * 19}.0"}]}, ["images.0.version: ", "at most 18 digits"]),

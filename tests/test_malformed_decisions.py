@@ -52,7 +52,7 @@ async def test_a_malformed_signal_is_noted_and_decides_nothing(desk: Desk, signa
 
     for reason in (
         "2 values were sent",
-        "aprover: is not a known member",
+        "aprover: is not a known member (did you mean approver?)",
         "encrypted with a key",
         "approver: is given twice",
     ):
@@ -79,7 +79,7 @@ async def test_a_malformed_update_is_refused_with_each_wrong_member(desk: Desk) 
         "DecideGoLive: should be an object",
         "DecideGoLive: should be an object",
         "DecideGoLive: approve: should be a valid boolean",
-        "DecideGoLive: approver: should be a valid string; aprover: is not a known member",
+        "DecideGoLive: approver: should be a valid string; aprover: is not a known member (did you mean approver?)",
     ]
     assert (await failure_of(run)).type == "ApprovalTimedOut"
 

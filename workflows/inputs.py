@@ -7,7 +7,7 @@ spelling of an offer's numbers, which decoding would lose.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -16,6 +16,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from difflib import get_close_matches
+
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
@@ -28,6 +30,8 @@ NOTHING = RawValue(Payload())
 
 MAX_MESSAGE = 2000
 MAX_MEMBER = 200
+MAX_MISSPELT = 50
+"""Characters. No known member has a longer name, and longer ones take long to compare."""
 
 MAX_INPUT = 1_000_000
 """Bytes. An offer is passed to an activity as a JSON string of at most twice its size. Temporal's limit is 2 MiB."""
@@ -70,7 +74,7 @@ def validated(model: type[Model], sent: RawValue, limit: int = MAX_INPUT) -> Mod
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         more = [f"… and {len(details) - MAX_LISTED} more"] if len(details) > MAX_LISTED else []
-        raise invalid(model, [*map(_sentence, details[:MAX_LISTED]), *more]) from None
+        raise invalid(model, [*(_sentence(model, detail) for detail in details[:MAX_LISTED]), *more]) from None
     twice = list(_given_twice(json.loads(data, object_pairs_hook=_Object, parse_int=str, parse_float=str)))
     if twice:
         raise invalid(model, (f"{one_line(member, MAX_MEMBER)}: is given twice" for member in twice[:MAX_LISTED]))
@@ -105,13 +109,13 @@ def _given_twice(value: Any, place: str = "") -> Iterator[str]:
             yield from _given_twice(item, f"{place}{number}.")
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
     member = one_line(".".join(str(part) for part in detail["loc"]), MAX_MEMBER)
     match detail["type"]:
         case "missing":
             said = "is missing"
         case "extra_forbidden":
-            said = "is not a known member"
+            said = f"is not a known member{_hint(model, detail['loc'])}"
         case "value_error":
             said = detail["msg"].removeprefix("Value error, ")
         case "string_pattern_mismatch":
@@ -119,3 +123,18 @@ def _sentence(detail: ErrorDetails) -> str:
         case _:
             said = detail["msg"].replace("Input should", "should")
     return f"{member}: {said}" if member else said
+
+
+def _hint(model: type[BaseModel], place: Sequence[int | str]) -> str:
+    """Return a question about the known member that an unknown one resembles, or nothing."""
+    *parents, name = place
+    if len(str(name)) > MAX_MISSPELT:
+        return ""
+    schema = model.model_json_schema()
+    known: dict[str, Any] = schema
+    for parent in parents:
+        known = known.get("items", {}) if isinstance(parent, int) else known.get("properties", {}).get(parent, {})
+        known = next((each for each in known.get("anyOf", []) if "$ref" in each), known)
+        known = schema["$defs"][known["$ref"].rsplit("/", 1)[-1]] if "$ref" in known else known
+    alike = get_close_matches(str(name), sorted(known.get("properties", {})), n=1)
+    return f" (did you mean {alike[0]}?)" if alike else ""

@@ -146,4 +146,4 @@ async def test_what_the_workflow_says_of_a_wrong_input_is_what_the_command_says(
 
     assert status == 3
     assert err == f"InvalidInput: {by_hand.message}\n"
-    assert "when_ful: is not a known member" in err
+    assert "when_ful: is not a known member (did you mean when_full?)" in err
