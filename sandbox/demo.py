@@ -218,6 +218,7 @@ async def _publish_sample(arguments: argparse.Namespace, temporal: str, screen: 
         client,
         ui=f"http://{HOST}:{arguments.ui_port}",
         marketplace=f"http://{HOST}:{arguments.sandbox_port}",
+        watching=_watching(address),
         until=arguments.until,
         folder="" if arguments.marketplace_api == "cloud-partner" else f"{arguments.marketplace_api}/",
     )
@@ -229,6 +230,17 @@ def _connection_options(address: str) -> list[str]:
     if any(name.startswith("TEMPORAL_") for name in os.environ):
         return ["--address", address, "--disable-config-env", "--disable-config-file"]
     return [] if address == f"{HOST}:{TEMPORAL_PORT}" else ["--address", address]
+
+
+def _watching(address: str) -> list[str]:
+    """Return the words before `watch` with which it reaches the demo's server in the user's shell."""
+    python = Path(sys.executable)
+    words = [str(python.relative_to(CLONE) if python.is_relative_to(CLONE) else python), "-m", "cli"]
+    users = [name for name in os.environ if name.startswith("TEMPORAL_")]
+    if users:
+        unset = [word for name in users for word in ("-u", name)]
+        return ["env", *unset, f"TEMPORAL_ADDRESS={address}", f"TEMPORAL_CONFIG_FILE={os.devnull}", *words]
+    return words if address == f"{HOST}:{TEMPORAL_PORT}" else ["env", f"TEMPORAL_ADDRESS={address}", *words]
 
 
 def programs(

@@ -20,6 +20,7 @@ CLONE = Path(__file__).resolve().parent.parent
 EXAMPLES = CLONE / "examples"
 TASK_QUEUE = "offer-publishing"
 
+WATCH = "watch the run; Ctrl-C ends the watch, not the run"
 LOOK_EVERY = 0.3
 WIDEST_NAME = 8
 WIDEST_COMMAND = 115
@@ -154,6 +155,7 @@ class Sample:
     """The publication of the sample offer.
 
     Attributes:
+        watching: The words before `watch` in a pasted command of this project.
         until: The stage at which to stop; None to stay up.
         folder: The folder within `examples/` with the inputs for the API, with a slash at its end.
     """
@@ -163,6 +165,7 @@ class Sample:
     client: Client
     ui: str
     marketplace: str
+    watching: Sequence[str]
     until: str | None
     folder: str
     reported: set[tuple[str, ...]] = field(default_factory=set)
@@ -309,7 +312,8 @@ class Sample:
         self.screen.sheet(
             f"The preview of {images} waits for your approval.",
             self._places(run),
-            {purpose: self.cli.pasted(*words) for purpose, words in commands.items()},
+            {WATCH: shlex.join([*self.watching, "watch", run.workflow_id])}
+            | {purpose: self.cli.pasted(*words) for purpose, words in commands.items()},
         )
 
     def _show_next(self, run: NewestRun, title: str) -> None:

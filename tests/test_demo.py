@@ -25,6 +25,7 @@ FAST = "600000"
 """Sandbox seconds per real second: the week until the preview takes one second."""
 
 APPROVE = "approve, and see it go live"
+WATCH = "watch the run; Ctrl-C ends the watch, not the run"
 PROGRESS = "see the progress of the run"
 WAITING = "list all runs that wait for approval"
 
@@ -164,6 +165,7 @@ def test_the_pasted_commands_show_the_run_and_approve_it_even_after_the_worker_w
     demo.until("worker was stopped (signal SIGKILL): starting it again")
     assert "dana@fabrikam.example" in demo.pasted(APPROVE)
     demo.until("The offer is live.")
+    assert demo.pasted(WATCH).endswith("has ended well: live, approved by dana@fabrikam.example.\n")
     programs |= set(demo.children().values())
 
     demo.process.send_signal(signal.SIGINT)
