@@ -205,7 +205,9 @@ async def test_a_publish_of_another_client_cannot_be_cancelled_and_is_waited_for
 
     assert result.outcome == "preview"
     assert await desk.operations() == [("publish", None), ("goLive", None), ("publish", None), ("publish", None)]
-    assert any("cancels jobs only" in note for note in (await progress_of(run)).notes)
+    assert any(
+        "cannot be cancelled through the Product Ingestion API" in note for note in (await progress_of(run)).notes
+    )
     assert await desk.effects("cancel") == 0
 
 

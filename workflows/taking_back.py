@@ -68,7 +68,7 @@ async def _cancel(stages: Stages, operation_id: str | None) -> None:
             "The marketplace shows no publish of this run. If it accepted the request after all, it goes on."
         )
     elif answer.state is CancelState.REFUSED:
-        rest = "The preview stays, and nothing is running." if answer.at_sign_off else "It goes on."
+        rest = "The preview stays, and nothing is running." if answer.at_sign_off else "The publish goes on."
         stages.logbook.note(f"{answer.reason} {rest}")
     elif answer.state is CancelState.REQUESTED:
         await _follow(stages, answer.operation_id, Purpose.CANCELED)

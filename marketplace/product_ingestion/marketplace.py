@@ -355,9 +355,9 @@ class ProductIngestionMarketplace:
         """
         if not operation_id.startswith(JOB_PREFIX):
             raise Refused(
-                f"cancel {offer}: the Product Ingestion API cancels jobs only, and the job of"
-                f" submission {one_line(operation_id, 100)} is over or was started by somebody else; cancel it in"
-                " Partner Center",
+                f"cancel {offer}: submission {one_line(operation_id, 100)} cannot be cancelled through the Product"
+                " Ingestion API, because its job has ended or was started by somebody else; cancel it in Partner"
+                " Center",
                 call=f"cancel {offer}",
             )
         try:

@@ -542,7 +542,9 @@ async def test_a_job_can_be_cancelled_and_a_submission_cannot(publisher: Publish
     await publisher.put()
     handle = await publisher.publish()
     [running] = await publisher.marketplace.operations(publisher.offer)
-    with pytest.raises(errors.Refused, match=r"cancels jobs only.*cancel it in Partner Center"):
+    with pytest.raises(
+        errors.Refused, match=r"cannot be cancelled through the Product Ingestion API.*cancel it in Partner Center"
+    ):
         await publisher.marketplace.cancel(publisher.offer, running.id, [])
     await publisher.marketplace.cancel(publisher.offer, handle, [])
     report = await publisher.marketplace.look(publisher.offer, handle)
