@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
@@ -12,8 +13,8 @@ from cli.runs import Publication, ended_badly
 from cli.statuses import Status
 from tests.cli.command import InProcess
 from tests.cli.test_releases import FAST
-from tests.desk import Desk, Run
-from tests.harness.runs import until_progress
+from tests.desk import OFFER, Desk, Run
+from tests.harness.runs import until_asked, until_progress
 from workflows.messages import PublishStage
 
 
@@ -80,6 +81,30 @@ async def test_the_wait_ends_with_the_status_of_the_runs_error_and_says_it(
     assert (ended.status, ended.out) == (status, "")
     assert ended.err.startswith(sentence)
     assert (f"Offer: {desk.publisher}/" in ended.err) is (status != 3)
+
+
+async def test_a_run_cancelled_after_go_live_was_requested_ends_with_8_and_says_that_the_offer_may_go_live(
+    here: InProcess, desk: Desk, tmp_path: Path
+) -> None:
+    await desk.preview("4.2.0")
+    await desk.step("live", outcome="never")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0") | FAST)
+    await until_asked(run)
+    assert (await here("approve", run.id, "--approver", "dana")).status == 0
+    await until_progress(run, lambda progress: progress.stage is PublishStage.GOING_LIVE and bool(progress.steps))
+    await run.cancel()
+
+    summary = tmp_path / "summary.md"
+    ended = await here("wait", run.id, "--summary", str(summary))
+    assert (ended.status, ended.out) == (8, "")
+    assert ended.err.startswith("The run was cancelled.\n")
+    assert f"🛑 {run.id} was cancelled" in summary.read_text()
+    for said in (ended.err, summary.read_text()):
+        assert f"{desk.publisher}/{OFFER}" in said
+        assert "dana" in said
+        assert "Going live had been requested. It cannot be cancelled" in said
+        assert "The offer may still go live. Follow it: offer-publisher check FILE" in said
+    assert (await desk.operations())[-1] == ("goLive", None)
 
 
 def test_an_error_of_no_known_type_ends_with_1() -> None:

@@ -5,11 +5,20 @@ import re
 import signal
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from temporalio.service import RetryConfig
+from temporalio.client import (
+    Client,
+    Interceptor,
+    OutboundInterceptor,
+    StartWorkflowUpdateInput,
+    WorkflowUpdateHandle,
+)
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
+import cli.deciding
 import cli.runs
 import cli.watching
 from cli.deciding import decide
@@ -132,6 +141,66 @@ async def test_a_decision_that_no_worker_takes_up_is_not_waited_for_without_end(
     ):
         await decide(server.client, run.id, approve=True, approver=None, comment=None, patience=0.5)
     await run.terminate()
+
+
+class Unreliable(Interceptor):
+    """Fails the first decisions that a client sends, before or after they have reached the server."""
+
+    def __init__(self, status: RPCStatusCode, *, times: int, reached: bool = False) -> None:
+        self.status = status
+        self.times = times
+        self.reached = reached
+        self.sent: list[str | None] = []
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's name
+        return _Outbound(next, self)
+
+
+class _Outbound(OutboundInterceptor):
+    def __init__(self, following: OutboundInterceptor, outage: Unreliable) -> None:
+        super().__init__(following)
+        self._outage = outage
+
+    async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:  # noqa: A002
+        outage = self._outage
+        outage.sent.append(input.update_id)
+        fails = len(outage.sent) <= outage.times
+        if fails and not outage.reached:
+            raise RPCError("out of order", outage.status, b"")
+        answer = await super().start_workflow_update(input)
+        if fails:
+            raise RPCError("out of order", outage.status, b"")
+        return answer
+
+
+@pytest.mark.parametrize("reached", [False, True], ids=["the request was lost", "the answer was lost"])
+async def test_a_decision_that_meets_an_outage_is_sent_again_and_counts_once(
+    address: str, desk: Desk, monkeypatch: pytest.MonkeyPatch, *, reached: bool
+) -> None:
+    monkeypatch.setattr(cli.deciding, "TRY_AGAIN", 0.05)
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images() | FAST)
+    outage = Unreliable(RPCStatusCode.UNAVAILABLE, times=2, reached=reached)
+    client = await Client.connect(address, interceptors=[outage])
+    answer = await decide(client, run.id, approve=True, approver="dana", comment=None)
+
+    assert answer.decision is not None
+    assert answer.decision["approver"] == "dana"
+    assert len(outage.sent) == 3
+    assert len(set(outage.sent)) == 1  # the server executes an update ID once
+    assert (await run.result()).approved_by == "dana"
+
+
+async def test_a_decision_that_temporal_refuses_is_not_sent_again(address: str, desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images() | FAST)
+    refusing = Unreliable(RPCStatusCode.PERMISSION_DENIED, times=9)
+    client = await Client.connect(address, interceptors=[refusing])
+    with pytest.raises(RPCError, match="out of order"):
+        await decide(client, run.id, approve=True, approver="dana", comment=None)
+    await run.terminate()
+
+    assert len(refusing.sent) == 1
 
 
 async def test_a_look_says_what_the_marketplace_keeps_refusing(server: WorkflowEnvironment, desk: Desk) -> None:
