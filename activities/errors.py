@@ -87,9 +87,13 @@ def _spread(attempt: int) -> timedelta:
 
 
 @asynccontextmanager
-async def marketplace_call() -> AsyncIterator[Trail]:
-    """Run requests to the marketplace inside an activity: translate errors, and heartbeat."""
-    trail = Trail()
+async def marketplace_call(trail: Trail | None = None) -> AsyncIterator[Trail]:
+    """Run requests to the marketplace inside an activity: translate errors, and heartbeat.
+
+    Args:
+        trail: What earlier requests of this attempt have recorded. Each heartbeat replaces the last one.
+    """
+    trail = trail or Trail()
     beating = asyncio.create_task(_beat(trail))
     try:
         yield trail

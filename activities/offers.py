@@ -178,7 +178,8 @@ class DraftWritten(Payload):
     """The outcome of a write to the draft.
 
     Attributes:
-        survey: How the offer stood before the write. After an edit it also shows what the slots hold.
+        survey: How the offer stood before the write, but ``in_draft`` is as of after it. After an edit it also shows
+            what the slots hold.
         known_operations: IDs of the newest operations after the write, newest first. A publish that is not among
             them carries what was written.
         changed: Whether anything was written.

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from functools import partial
 from weakref import WeakValueDictionary
 
 from temporalio import activity
@@ -183,29 +183,30 @@ class OperationActivities:
             ApplicationError: ``PublishInProgress`` if another operation is running, or if somebody's publish began
                 and ended after the known operations were read.
         """
-        return await unbroken(self._begin(request, OperationKind.PUBLISH, self._publish(request)))
+        return await unbroken(self._begin(request, OperationKind.PUBLISH, partial(self._publish, request)))
 
     async def _begin(
         self,
         request: PublishRequest | GoLiveRequest,
         kind: OperationKind,
-        sending: Coroutine[Any, Any, StartedOperation],
+        send: Callable[[Trail], Awaitable[StartedOperation]],
     ) -> StartedOperation:
         """Send a request, and look once at the operation that it started. The look may fail."""
         offer, known = request.offer, request.known_operations
-        started = await sending
+        async with marketplace_call() as trail:
+            started = await send(trail)
         report: OperationReport | None = None
         with contextlib.suppress(ApplicationError, TimeoutError):
-            async with asyncio.timeout(FIRST_LOOK.total_seconds()), marketplace_call():
+            async with asyncio.timeout(FIRST_LOOK.total_seconds()), marketplace_call(trail):
                 report = await self._marketplace.look(offer, started.operation_id, kind, known=known)
         return started.model_copy(update={"report": report})
 
-    async def _publish(self, request: PublishRequest) -> StartedOperation:
+    async def _publish(self, request: PublishRequest, trail: Trail) -> StartedOperation:
         offer = request.offer
         # The service does not show whose request started an operation. With one request at a time, each later run
         # finds the operation listed. Only runs of two workers can both take it for their own.
         turn = self._publishing.setdefault(str(offer).casefold(), asyncio.Lock())
-        async with marketplace_call() as trail, turn:
+        async with turn:
             if trail.handle is not None:
                 return StartedOperation(operation_id=trail.handle, ours=True)
             before = await self._marketplace.operations(offer)
@@ -303,39 +304,38 @@ class OperationActivities:
             ApplicationError: ``PreviewChanged`` if the preview is no longer the approved one, or somebody else has
                 gone live; ``NotApproved`` if the approver is not one that the policy requires. Nothing was sent.
         """
-        return await unbroken(self._begin(request, OperationKind.GO_LIVE, self._go_live(request)))
+        return await unbroken(self._begin(request, OperationKind.GO_LIVE, partial(self._go_live, request)))
 
-    async def _go_live(self, request: GoLiveRequest) -> StartedOperation:
+    async def _go_live(self, request: GoLiveRequest, trail: Trail) -> StartedOperation:
         offer = request.offer
-        async with marketplace_call() as trail:
-            if trail.handle is not None:
-                return StartedOperation(operation_id=trail.handle, ours=True)
+        if trail.handle is not None:
+            return StartedOperation(operation_id=trail.handle, ours=True)
+        operations = await self._marketplace.operations(offer)
+        begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+        begun = begun or _promotion_of(operations, request.approved_publish)
+        if begun is not None and not trail.sent:
+            raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
+        if begun is not None:
+            return StartedOperation(operation_id=begun.id, ours=True)
+        self._check_approver(request)
+        await self._check_preview(request, operations)
+        attempt = trail.attempt()
+        known = [*request.known_operations, *(operation.id for operation in operations)]
+        trail.sends()
+        try:
+            named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)
+        except (Refused, Conflict):
             operations = await self._marketplace.operations(offer)
-            begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
+            begun = _newest_since(operations, known, OperationKind.GO_LIVE)
             begun = begun or _promotion_of(operations, request.approved_publish)
-            if begun is not None and not trail.sent:
-                raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
-            if begun is not None:
-                return StartedOperation(operation_id=begun.id, ours=True)
-            self._check_approver(request)
-            await self._check_preview(request, operations)
-            attempt = trail.attempt()
-            known = [*request.known_operations, *(operation.id for operation in operations)]
-            trail.sends()
-            try:
-                named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)
-            except (Refused, Conflict):
-                operations = await self._marketplace.operations(offer)
-                begun = _newest_since(operations, known, OperationKind.GO_LIVE)
-                begun = begun or _promotion_of(operations, request.approved_publish)
-                if begun is None:
-                    await self._check_preview(request, operations)
-                    await self._check_sign_off(request)
-                    raise
-                return StartedOperation(operation_id=begun.id, ours=False)
-            if named is None:
-                named = await self._unnamed(offer, OperationKind.GO_LIVE, request.known_operations)
-            return StartedOperation(operation_id=named, ours=True)
+            if begun is None:
+                await self._check_preview(request, operations)
+                await self._check_sign_off(request)
+                raise
+            return StartedOperation(operation_id=begun.id, ours=False)
+        if named is None:
+            named = await self._unnamed(offer, OperationKind.GO_LIVE, request.known_operations)
+        return StartedOperation(operation_id=named, ours=True)
 
     def _check_approver(self, request: GoLiveRequest) -> None:
         """Apply the worker's policy, whatever the run has accepted."""
