@@ -1,5 +1,7 @@
 """Without `images`, `ValidateAndGoLive` promotes what the preview holds when it is approved."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.desk import Desk, failure_of, numbers
@@ -129,3 +131,17 @@ async def test_an_approval_is_void_if_the_offer_is_published_again_before_go_liv
     result = await run.result()
     assert result.approved_by == "lee"
     assert numbers(result.images) == ["4.2.0", "4.2.5"]
+
+
+@ONE_API
+async def test_the_time_to_decide_counts_from_the_moment_the_run_asks(desk: Desk) -> None:
+    await desk.preview("4.2.0")
+    await desk.fault("read_slot", {"kind": "respond", "status": 503, "headers": {"Retry-After": "600"}}, times=9)
+    run = await desk.start("ValidateAndGoLive", desk.images(approval={"timeout": "PT30M"}))
+    asked = await desk.until(run, lambda progress: progress.stage == "awaiting_approval", minutes=300)
+
+    assert asked.approval is not None
+    assert asked.approval.until is not None
+    assert asked.approval.until - asked.since >= timedelta(minutes=29)
+    await run.signal("approve_go_live")
+    assert (await run.result()).outcome == "live"

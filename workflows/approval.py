@@ -34,8 +34,9 @@ class Approval:
 
     @property
     def approver(self) -> str | None:
-        """Who took the decision that stands."""
-        return self.sign_off.decision.approver if self.sign_off.decision is not None else None
+        """Who approved going live; ``None`` if nobody did, or gave no name."""
+        decision = self.sign_off.decision
+        return decision.approver if decision is not None and decision.approve else None
 
     def heed(self, policy: Sequence[str]) -> None:
         """Narrow the input's approvers to those that the worker's policy allows.
@@ -71,8 +72,9 @@ class Approval:
         """Return why a decision cannot stand."""
         if workflow.cancellation_reason() is not None:
             return "this run is being cancelled"
-        if self._logbook.publication.error is not None:
-            return f"this run has failed: {self._logbook.publication.error}"
+        publication = self._logbook.publication
+        if publication.error is not None or publication.stage is PublishStage.LIVE:
+            return f"this run has failed: {publication.error}" if publication.error else "this run has gone live"
         if not self.sign_off.required:
             return "this run goes live without approval"
         if not self._may_decide(decision):

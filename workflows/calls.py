@@ -92,33 +92,6 @@ def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityCon
     )
 
 
-async def read(
-    method: Callable[[Any, Request], Awaitable[Answer]], request: Request, config: ActivityConfig
-) -> Answer:
-    """Call an activity that changes nothing: first as a local activity, and as an ordinary one when that fails.
-
-    The local attempt costs one event and no further workflow task. It is short: anything longer runs as an
-    ordinary activity, which people see as pending and can pause or reset.
-
-    Args:
-        method: The activity.
-        request: The activity's input.
-        config: Options of the ordinary activity.
-
-    Raises:
-        ApplicationError: The local attempt failed for good.
-        ActivityError: The ordinary activity failed.
-    """
-    try:
-        return await at_once(method, request, LOCAL_ATTEMPT, config.get("summary"))
-    except ApplicationError as error:
-        if error.non_retryable:
-            raise
-        if error.next_retry_delay is not None:
-            await _stay_away(error.next_retry_delay, config)
-    return await workflow.execute_activity_method(method, request, **config)
-
-
 async def at_once(
     method: Callable[[Any, Request], Awaitable[Answer]], request: Request, time: timedelta, summary: str | None
 ) -> Answer:
@@ -136,12 +109,6 @@ async def at_once(
         if is_cancelled_exception(error):
             raise
         raise ApplicationError("it took too long", type="TimedOut") from error
-
-
-async def _stay_away(asked: timedelta, config: ActivityConfig) -> None:
-    """Wait as long as the service asked for, but no longer than the whole call may take."""
-    allowed = config.get("schedule_to_close_timeout")
-    await workflow.sleep(min(asked, allowed) if allowed else asked, summary="The marketplace asked for patience")
 
 
 def short(summary: str) -> str:

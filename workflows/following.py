@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.operations import LookRequest, OperationActivities
     from marketplace.model import OfferKey, OperationKind, OperationReport, OperationState
     from workflows import history
-    from workflows.calls import READ, read, within
+    from workflows.calls import READ, within
     from workflows.errors import final
     from workflows.logbook import Logbook
     from workflows.messages import Polling, PublishStage
@@ -53,6 +53,7 @@ class Follower:
                 report = await self._look(following)
                 if report is None:
                     return None
+                looked_at = self._waiting.now
                 following.looks += 1
                 self._seen(following, report)
             else:  # with the request that began it
@@ -66,7 +67,7 @@ class Follower:
         what = f"operation {following.operation_id}" if following.operation_id else "the last operation"
         if self._logbook.publication.waiting_for is None:
             self._logbook.waits_for(f"the marketplace to show {what}")
-        answer = await read(
+        answer = await self._waiting.read(
             OperationActivities.look,
             LookRequest(
                 offer=self._offer,

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from marketplace.model import ImageVersion, OperationKind
     from marketplace.wording import listed
     from workflows.approval import Approval
-    from workflows.calls import START, VERIFY, read, within
+    from workflows.calls import START, VERIFY, within
     from workflows.errors import application_error, final
     from workflows.messages import Outcome, PublicationResult, PublishStage, ValidateAndGoLiveInput
     from workflows.people import LIVE, notify
@@ -37,7 +37,7 @@ class GoingLive:
         self._approval = approval
         self._wanted = wanted
 
-    async def survey(self) -> Survey:
+    async def edit(self) -> Survey:
         """Survey the offer, and put images that no slot holds into its draft."""
         if self._wanted.images:
             survey = await self._stages.edit(self._wanted, production_suffices=True)
@@ -145,7 +145,7 @@ class GoingLive:
         """Wait until Production holds the wanted images and these versions."""
         stages = self._stages
         stages.logbook.waits_for("Production to show the images")
-        await read(
+        await stages.waiting.read(
             OperationActivities.verify_live,
             VerifyLiveRequest(offer=stages.offer, images=self._wanted.images, versions=list(versions)),
             within(
@@ -158,6 +158,7 @@ class GoingLive:
     async def end(self, survey: Survey | None = None) -> PublicationResult:
         """End live, with the run's own go-live or with the last one that the survey shows."""
         own = self._stages.publication.gone_live
+        approver = self._approval.approver if own is not None else None
         if survey is not None:
             # Somebody else went live. What the run saw last, such as steps that wait for sign-off, is out of date.
             self._stages.publication.report = None
@@ -166,9 +167,9 @@ class GoingLive:
         result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)
         if result.changed or own is not None:
             what = listed([str(image) for image in images])
-            by = f", approved by {self._approval.approver}" if self._approval.approver else ""
+            by = f", approved by {approver}" if approver else ""
             await notify(self._stages.logbook, LIVE, f"{self._wanted.key} is live{by}: {what}.")
-        return result.model_copy(update={"approved_by": self._approval.approver})
+        return result.model_copy(update={"approved_by": approver})
 
 
 def _last_go_live(survey: Survey | None) -> str | None:

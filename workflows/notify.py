@@ -18,7 +18,7 @@ class Notify:
 
     @workflow.run
     async def run(self, request: RawValue = NOTHING) -> None:
-        """Take a `Notification`. Only the run that it is about starts it."""
+        """Take a `Notification`. A run without a parent is refused."""
         if workflow.info().parent is None:
             raise final("InvalidInput", "Notify is a part of the other workflows. Start one of them instead.")
         notification = validated(Notification, request)

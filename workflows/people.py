@@ -71,7 +71,8 @@ def _notification(logbook: Logbook, event: str, text: str, reminder: int) -> Not
         return notification
     told = {name: getattr(sign_off.promotion, name) for name in ("adds", "removes", "deprecates", "changes")}
     if event == LIVE:
-        told["approved_by"] = sign_off.decision.approver if sign_off.decision is not None else None
+        decision = sign_off.decision if publication.gone_live is not None else None
+        told["approved_by"] = decision.approver if decision is not None and decision.approve else None
     else:
         told["approvers"], told["until"] = sign_off.approvers, sign_off.until
         told["command"] = " ".join(approve_command(info.workflow_id, info.namespace, sign_off.approvers))

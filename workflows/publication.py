@@ -44,7 +44,7 @@ class Following(State):
         since: When the run began to follow it.
         until: When the run gives up.
         looks: The number of looks at it.
-        looked_at: When the request that started it looked at it; ``None`` if the next look is due.
+        looked_at: Time of a first look that came with the request. It is cleared once it has been used.
         steps_since: When each running step was first seen running, by step ID.
     """
 

@@ -43,7 +43,7 @@ with workflow.unsafe.imports_passed_through():
         WhenFull,
         shown_id,
     )
-    from workflows.calls import READ, START, read, within
+    from workflows.calls import READ, START, within
     from workflows.draft import DraftWrite, DraftWriter
     from workflows.errors import application_error, ended_badly, final, refused_for_good
     from workflows.following import Follower
@@ -113,7 +113,7 @@ class Stages:
         await heed_cancellation()
         seen, self._seen = self._seen, None
         self.logbook.waits_for("the marketplace to show the offer's slots and operations")
-        survey = await read(
+        survey = await self.waiting.read(
             OfferActivities.survey,
             SurveyRequest(
                 offer=self.offer,
@@ -352,7 +352,7 @@ class Stages:
     async def ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
         """Ask the service to cancel an operation. ``None`` stands for a publish that is not among those known."""
         self.logbook.waits_for("the marketplace to accept the cancel request")
-        return await workflow.execute_activity_method(
+        answer = await workflow.execute_activity_method(
             OperationActivities.cancel_operation,
             CancelRequest(
                 offer=self.offer,
@@ -363,6 +363,8 @@ class Stages:
             ),
             **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
         )
+        self.waiting.now = workflow.now()
+        return answer
 
     # Follow
 
@@ -480,7 +482,7 @@ class Stages:
         if publish is None or (report is not None and report.operation_id == publish.id):
             return
         with contextlib.suppress(ApplicationError, ActivityError):  # the run goes on without the steps
-            answer = await read(
+            answer = await self.waiting.read(
                 OperationActivities.look,
                 LookRequest(offer=self.offer, operation_id=publish.id, kind=publish.kind),
                 within(GLANCE, READ, f"Look at {publish.id} of {self.offer}, which made the preview"),

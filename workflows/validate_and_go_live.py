@@ -54,7 +54,7 @@ class ValidateAndGoLive:
                         await going_live.promote()
                         continue
                     stages.count_round()
-                    survey = await going_live.survey()
+                    survey = await going_live.edit()
                     if going_live.is_done(survey):
                         return await going_live.end(survey)
                     if survey.going_live is not None:

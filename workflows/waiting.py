@@ -1,15 +1,18 @@
 """Waits on a durable timer, which a signal can cut short, or for a person. Either may continue the run as new."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from workflows import history
-    from workflows.calls import short
+    from workflows.calls import LOCAL_ATTEMPT, Answer, Request, at_once, short
     from workflows.errors import final
     from workflows.inputs import NOTHING
     from workflows.logbook import Logbook
@@ -82,7 +85,7 @@ class Waiting:
                 come = False
             except TimeoutError:
                 come = not rests
-                self._has_looked = self._has_looked and not rests
+                self._has_looked = False
             except asyncio.CancelledError:
                 self.now = workflow.now()  # what is cancelled at the marketplace is followed from now on
                 raise
@@ -95,7 +98,38 @@ class Waiting:
 
     def _is_woken(self, ready: Callable[[], bool], asked_before: bool) -> bool:  # noqa: FBT001
         """Whether the run has something to do."""
-        return ready() or self._look_now is not asked_before
+        return ready() or self._look_now != asked_before
+
+    async def read(
+        self, method: Callable[[Any, Request], Awaitable[Answer]], request: Request, config: ActivityConfig
+    ) -> Answer:
+        """Call an activity that changes nothing: first as a local activity, and as an ordinary one when that fails.
+
+        The local attempt costs one event and no further workflow task. It is short: anything longer runs as an
+        ordinary activity, which people see as pending and can pause or reset.
+
+        Args:
+            method: The activity.
+            request: The activity's input.
+            config: Options of the ordinary activity. Its time to completion includes the time that the service asks
+                to stay away after the local attempt.
+
+        Raises:
+            ApplicationError: The local attempt failed for good.
+            ActivityError: The ordinary activity failed.
+        """
+        try:
+            return await at_once(method, request, LOCAL_ATTEMPT, config.get("summary"))
+        except ApplicationError as error:
+            if error.non_retryable:
+                raise
+            asked = error.next_retry_delay
+        try:
+            if asked is not None:
+                config = await _stay_away(asked, config)
+            return await workflow.execute_activity_method(method, request, **config)
+        finally:
+            self.now = workflow.now()
 
     def time_left(self) -> timedelta:
         """Return how long the run may still wait for the marketplace."""
@@ -120,6 +154,13 @@ class Waiting:
             )
         self._logbook.waits_for(what)
         await self.until(self.now + min(interval, self.time_left()), f"Wait for {what}")
+
+
+async def _stay_away(asked: timedelta, config: ActivityConfig) -> ActivityConfig:
+    """Wait as long as the service asked for, but no longer than the whole call may take; return the rest of it."""
+    allowed = config.get("schedule_to_close_timeout") or asked
+    await workflow.sleep(min(asked, allowed), summary="The marketplace asked for patience")
+    return config | ActivityConfig(schedule_to_close_timeout=max(allowed - asked, timedelta(seconds=1)))
 
 
 async def heed_cancellation() -> None:

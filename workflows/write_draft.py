@@ -22,7 +22,7 @@ class WriteDraft:
 
     @workflow.run
     async def run(self, request: RawValue = NOTHING) -> DraftWritten | StartedOperation:
-        """Take a `DraftWrite`. Only another workflow of this worker may start the run."""
+        """Take a `DraftWrite`. A run without a parent is refused."""
         if workflow.info().parent is None:
             raise final("InvalidInput", "WriteDraft is a part of the other workflows. Start one of them instead.")
         try:

@@ -1,7 +1,8 @@
-"""What an operator does to a run from outside: reset an activity."""
+"""What people do to a run while one of its activities is in progress."""
 
 from tests.desk import Desk
-from tests.harness.runs import reset_activity, until_failed_once, until_followed
+from tests.harness.runs import reset_activity, until_failed_once, until_followed, until_in_flight
+from tests.real_time.held_desk import HeldDesk
 
 QUICK = {"polling": {"min_interval": 0.1, "max_interval": 0.2}}
 
@@ -20,3 +21,21 @@ async def test_a_publish_whose_answer_was_lost_is_recognised_after_the_activity_
     assert progress.operation.ours
     assert await real_desk.effects("publish") == 1
     await run.cancel()
+
+
+async def test_nobody_is_named_as_the_approver_of_a_go_live_that_is_not_the_runs(held_desk: HeldDesk) -> None:
+    await held_desk.preview("4.2.0")
+    run = await held_desk.start("ValidateAndGoLive", held_desk.images())
+    await held_desk.until_asked(run)
+    await held_desk.stranger("go_live")
+    await held_desk.let_publish()
+    await held_desk.fault("read_slot", {"kind": "respond", "status": 503})
+    await held_desk.fault("read_slot", {"kind": "delay", "seconds": 2}, times=2)
+    await run.signal("check_now")
+    await until_in_flight(run, "survey")
+    decision = await run.execute_update("decide_go_live", {"approve": False, "approver": "lee"})
+    result = await run.result()
+
+    assert not decision["approve"]
+    assert (result.outcome, result.approved_by) == ("live", None)
+    assert "lee" not in str([body for body in held_desk.webhook.bodies if body["workflow_id"] == run.id])

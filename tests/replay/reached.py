@@ -16,7 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 PROJECT = Path(__file__).parents[2]
 
 NO_COMMANDS = {"__init__", "inputs", "measuring", "messages", "page", "publication", "search_attributes"}
-"""Modules of `workflows` that decide nothing about the commands of a run."""
+"""Modules of `workflows` that issue no commands. What `inputs` or `messages` refuse fails at the first task."""
 
 MODULES = [
     *(path for path in sorted(PROJECT.glob("workflows/*.py")) if path.stem not in NO_COMMANDS),

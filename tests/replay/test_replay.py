@@ -130,6 +130,7 @@ COMMANDS = (
     "execute_child_workflow",
     "execute_local_activity_method",
     "sleep",
+    "start_child_workflow",
     "wait_condition",
 )
 """What workflows await that issues a command. (Waiting for a condition without a timeout issues none.)"""
