@@ -33,7 +33,7 @@ from tests.harness.runs import lease_of, reset_activity, until_failed_once
 from tests.harness.waiting import until
 
 PROJECT = Path(__file__).parents[2]
-OLDEST = "713ebc58545d020f11478f06802fedb2100c617a"
+OLDEST = "27691a7e71349c3f68e61c6f2b150bd704a8e21d"
 """The commit whose runs the worker of today must finish."""
 
 NONE = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED
