@@ -6,12 +6,10 @@ from pathlib import Path
 
 from cli.starting import KINDS, STANDARD_INPUT
 from cli.statuses import MEANINGS
+from workflows.messages import PLACEHOLDER
 
 NAME = "offer-publisher"
 AS_MODULE = "python -m cli"
-PLACEHOLDER = "YOUR NAME"
-"""Stands in a printed command for the name of the approver."""
-
 STARTS = {
     "create": "create an offer and publish it to its preview",
     "publish": "publish new images to the preview",

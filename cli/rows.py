@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from cli.arguments import PLACEHOLDER
 from cli.runs import End, Look
 from cli.statuses import Status
 from marketplace.model import ImageVersion, Step, StepState
 from marketplace.wording import listed, one_line
-from workflows.messages import ApprovalProgress, Progress, PublishStage
+from workflows.messages import PLACEHOLDER, ApprovalProgress, Progress, PublishStage
 
 LAST_NOTES = 5
 LIVE_REQUESTED = "Going live had been requested"

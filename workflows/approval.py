@@ -126,8 +126,8 @@ class Approval:
         why = f": {one_line(decision.comment, MAX_COMMENT)}" if decision.comment else ""
         raise final(
             "GoLiveRejected",
-            f"{self._stages.offer}: going live was rejected by {_name(decision)}{why}. The preview stays as it is:"
-            " publish a new version over it and start the run again.",
+            f"{self._stages.offer}: going live was rejected by {_name(decision)}{why}. The preview stays as it is."
+            " Its images also go live with the next version, unless somebody removes them from the draft first.",
         )
 
     def holds_for_the_images(self) -> bool:

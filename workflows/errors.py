@@ -63,7 +63,7 @@ def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | 
         )
     if report.state is OperationState.FAILED:
         said = "; ".join(report.errors) or "the marketplace gives no reason"
-        advice = ". Mend this and start the run again."
+        advice = ". Correct this and start the run again. Another disk needs another version."
         # Clip what was said, so that the advice is never cut off.
         message = f"{what} failed. {said}"[: MAX_ERROR - len(advice)].rstrip(". ") + advice
         return final("PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed", message)

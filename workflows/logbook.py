@@ -80,6 +80,7 @@ class Logbook:
         if following is not None and report.operation_id in _own(self.publication):
             measuring.looked(following, report)
         self.publication.report = report
+        self.publication.ours = report.operation_id in _own(self.publication)
         step = report.step
         operation = f"{report.kind.replace('_', '-')} {report.operation_id}"
         self.waits_for(whose + (f"{step.name} ({step.state.replace('_', ' ')})" if step else operation))
@@ -115,7 +116,7 @@ class Logbook:
                 id=shown_id(report.operation_id),
                 kind=report.kind,
                 state=report.state,
-                ours=report.operation_id in _own(publication),
+                ours=publication.ours,
             )
         return Progress(
             publisher_id=publication.offer.publisher_id if publication.offer else None,

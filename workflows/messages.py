@@ -40,7 +40,18 @@ def _printable(name: str) -> str:
 Interval = Annotated[timedelta, Field(ge=timedelta(seconds=0.1), le=MAX_WAIT, strict=False)]
 Deadline = Annotated[timedelta, Field(gt=timedelta(0), le=MAX_WAIT, strict=False)]
 Email = Annotated[str, Field(pattern=r"^[^@\s,;]+@[^@\s,;]+$", max_length=254)]
+PLACEHOLDER = "YOUR NAME"
+"""Stands in a shown command for the name of the approver."""
+
+
+def _own_name(name: str) -> str:
+    if name == PLACEHOLDER:
+        raise ValueError(f"replace {PLACEHOLDER} with your name")
+    return name
+
+
 Person = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=254)]
+Approver = Annotated[Person, AfterValidator(_own_name)]
 Remark = Annotated[str, Field(max_length=2000)]
 
 
@@ -289,14 +300,14 @@ class PublicationResult(Payload):
 class ApproveGoLive(UserInput):
     """Payload of the signal ``approve_go_live``."""
 
-    approver: Person | None = None
+    approver: Approver | None = None
     comment: Remark | None = None
 
 
 class RejectGoLive(UserInput):
     """Payload of the signal ``reject_go_live``."""
 
-    approver: Person | None = None
+    approver: Approver | None = None
     reason: Remark | None = None
 
 
@@ -304,7 +315,7 @@ class DecideGoLive(UserInput):
     """Payload of the update ``decide_go_live``."""
 
     approve: bool
-    approver: Person | None = None
+    approver: Approver | None = None
     comment: Remark | None = None
 
 

@@ -101,6 +101,7 @@ class Publication(State):
         wait_until: When the run gives up waiting for the marketplace.
         rounds: How often the run has surveyed the offer to do the next thing.
         report: The last look at an operation.
+        ours: Whether this run's request started that operation.
         slot_since: When a slot was first seen to lag behind its operation.
         writer_since: When another run was first seen writing to the draft.
         unguarded: Whether the draft has no ETag: then only one run at a time may write to it.
@@ -128,6 +129,7 @@ class Publication(State):
     rounds: int = 0
     following: Following | None = None
     report: OperationReport | None = None
+    ours: bool = False
     slot_since: datetime | None = None
     writer_since: datetime | None = None
 
