@@ -98,7 +98,7 @@ async def test_nobody_without_the_keys_reads_what_was_started_with_them(
     here: InProcess, sealed: Mapping[str, str], desk: Desk, tmp_path: Path
 ) -> None:
     await desk.preview("4.2.0")
-    promotion = written(tmp_path, desk.images(approval={"approvers": [DANA]}))
+    promotion = written(tmp_path, desk.images("4.2.0", approval={"approvers": [DANA]}))
     go_live, blind = f"go-live/{desk.publisher}/{OFFER}", {"PAYLOAD_ENCRYPTION_KEYS": ""}
     assert (await here("go-live", promotion, **sealed)).status == 0
     history = await desk.temporal.client.get_workflow_handle(go_live).fetch_history()

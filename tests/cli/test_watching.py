@@ -180,6 +180,7 @@ async def test_a_decision_that_meets_an_outage_is_sent_again_and_counts_once(
     monkeypatch.setattr(cli.deciding, "TRY_AGAIN", 0.05)
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images() | FAST)
+    await desk.until_asked(run)
     outage = Unreliable(RPCStatusCode.UNAVAILABLE, times=2, reached=reached)
     client = await Client.connect(address, interceptors=[outage])
     answer = await decide(client, run.id, approve=True, approver="dana", comment=None)
