@@ -23,7 +23,7 @@ class Trail:
     Attributes:
         repeated: Whether an earlier attempt may have had an effect. The attempt number alone does not show it:
             ``temporal activity reset`` starts again at one.
-        sent: Whether an earlier attempt has sent its request.
+        sent: Whether a request may have been sent. It is recorded just before sending.
         handle: The marketplace's ID of that request.
         waited: Whether an earlier attempt has waited for the request to show.
     """

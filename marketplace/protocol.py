@@ -24,7 +24,7 @@ KNOWN_OPERATIONS = 5
 """How many of the newest operations are remembered. Operations that come before them in a later list are new."""
 
 SETTLE = timedelta(minutes=2)
-"""The default for how long a request whose answer was lost may take to show."""
+"""Default time to wait for a request to show after its answer was lost."""
 
 
 def _forget(*_marks: str) -> None:
@@ -37,7 +37,7 @@ class Attempt:
 
     Attributes:
         repeated: Whether there was an earlier attempt, which may have had an effect.
-        sent: Whether an earlier attempt was about to send its request, and may have sent it.
+        sent: Whether an earlier attempt may have sent its request. It is recorded just before sending.
         handle: The ID that the answer to that request named, such as a job's; ``None`` if it named none or was lost.
         settle: How long a request whose answer was lost may take to show.
         before_send: Records that a request is about to be sent. The record outlives this process.

@@ -74,7 +74,7 @@ def application(
 
 
 def _gate(origins: Collection[str], hosts: Collection[str], token: SecretStr | None) -> Middleware:
-    """Return what lets only those in who may read payloads."""
+    """Return the middleware that refuses unknown hosts, unknown origins and requests without the token."""
 
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:

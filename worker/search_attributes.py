@@ -14,7 +14,7 @@ CLOUD = (".tmprl.cloud", ".api.temporal.io")
 
 
 class SearchAttributesError(Exception):
-    """The namespace lacks search attributes, and the worker may not add them. The message says what to run."""
+    """The namespace lacks search attributes, and the worker could not add them. The message says what to run."""
 
 
 async def ensure_search_attributes(client: Client) -> None:
@@ -42,7 +42,7 @@ async def ensure_search_attributes(client: Client) -> None:
     except RPCError as error:
         if error.status is not RPCStatusCode.ALREADY_EXISTS:  # by another worker, a moment ago
             raise SearchAttributesError(
-                f"Namespace {client.namespace} lacks search attributes, and this worker may not add them"
+                f"Namespace {client.namespace} lacks search attributes, and this worker could not add them"
                 f" ({error.message.rstrip('.')}). {_add(client, missing)}"
             ) from error
 
@@ -82,7 +82,7 @@ def _add(client: Client, missing: Mapping[str, "IndexedValueType.ValueType"]) ->
         f"temporal operator search-attribute create --namespace {client.namespace} --name {name} --type {_type(kind)}"
         for name, kind in missing.items()
     )
-    return f"Let somebody who may run: {commands}"
+    return f"Ask somebody with permission to run: {commands}"
 
 
 def _mend(client: Client, wrong: Sequence[str]) -> str:
