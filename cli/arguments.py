@@ -6,10 +6,11 @@ from pathlib import Path
 
 from cli.starting import KINDS, STANDARD_INPUT
 from cli.statuses import MEANINGS
-from workflows.messages import PLACEHOLDER
+from workflows.messages import own_name
 
 NAME = "offer-publisher"
 AS_MODULE = "python -m cli"
+
 STARTS = {
     "create": "create an offer and publish it to its preview",
     "publish": "publish new images to the preview",
@@ -71,9 +72,10 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
 
 
 def _approver(text: str) -> str:
-    if text == PLACEHOLDER:
-        raise argparse.ArgumentTypeError(f"replace {PLACEHOLDER} with your name")
-    return text
+    try:
+        return own_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _id(text: str) -> str:

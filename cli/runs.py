@@ -113,7 +113,7 @@ class Publication:
         if before is not None and known and before.run_id == newest.run_id:
             progress, trouble = before.progress, list[str]()
         else:
-            progress, trouble = await self._progress(newest.run_id, newest.task_queue)
+            progress, trouble = await self._progress(newest)
         trouble += [_failing(each) for each in newest.raw_description.pending_activities if _keeps_failing(each)]
         return Look(
             workflow=newest.workflow_type,
@@ -158,7 +158,7 @@ class Publication:
     async def last_progress(self) -> Progress | None:
         """Return the progress of a run that has ended; ``None`` if no worker answers within a few seconds."""
         try:
-            return (await self._progress(self._run_id, ""))[0]
+            return (await self._progress(await self._newest()))[0]
         except RPCError:
             return None
 
@@ -181,16 +181,18 @@ class Publication:
         # Somebody has started another publication under this ID.
         return await self._handle(self._run_id).describe(rpc_timeout=ANSWERED_WITHIN)
 
-    async def _progress(self, run_id: str, task_queue: str) -> tuple[Progress | None, list[str]]:
+    async def _progress(self, run: WorkflowExecutionDescription) -> tuple[Progress | None, list[str]]:
         """Query the run's progress. Return it, or the reason why there is none."""
         try:
-            answer = await self._handle(run_id).query("progress", result_type=RawValue, rpc_timeout=ANSWERED_WITHIN)
+            answer = await self._handle(run.run_id).query(
+                "progress", result_type=RawValue, rpc_timeout=ANSWERED_WITHIN
+            )
         except WorkflowQueryFailedError as error:
             return None, [f"The run does not answer the query: {one_line(str(error), MAX_SAID)}"]
         except RPCError as error:
             if error.status in {RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED}:
                 raise
-            return None, [f"No worker of task queue {task_queue} answers. The run goes on as soon as one does."]
+            return None, [f"No worker of task queue {run.task_queue} answers. The run goes on as soon as one does."]
         data = readable(answer)
         if data is None:
             return None, [f"The run's progress {ENCRYPTED}."]

@@ -44,14 +44,19 @@ PLACEHOLDER = "YOUR NAME"
 """Stands in a shown command for the name of the approver."""
 
 
-def _own_name(name: str) -> str:
+def own_name(name: str) -> str:
+    """Return the name of an approver.
+
+    Raises:
+        ValueError: It is the placeholder.
+    """
     if name == PLACEHOLDER:
         raise ValueError(f"replace {PLACEHOLDER} with your name")
     return name
 
 
 Person = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=254)]
-Approver = Annotated[Person, AfterValidator(_own_name)]
+Approver = Annotated[Person, AfterValidator(own_name)]
 Remark = Annotated[str, Field(max_length=2000)]
 
 

@@ -1,4 +1,4 @@
-"""Waits on a durable timer, which a signal can cut short, or for a person. Either may continue the run as new."""
+"""Waits on a durable timer, which a signal can cut short, for a person, or for an answer that changes nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ MANY = 100
 
 
 class Waiting:
-    """The waits of a run. A run continues as new only here, where nothing else is in progress.
+    """The waits of a run. A run continues as new only in `until`, where nothing else is in progress.
 
     Attributes:
         request: The run's input, which it is continued with.
