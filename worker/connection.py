@@ -42,7 +42,7 @@ async def connect(settings: Settings, runtime: Runtime) -> Client:
     options = read_connection()
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE.total_seconds()
-    tried = False
+    failures, is_announced = 0, False
     while True:
         try:
             async with asyncio.timeout(ONE_ATTEMPT.total_seconds()):
@@ -53,9 +53,11 @@ async def connect(settings: Settings, runtime: Runtime) -> Client:
                 raise ConnectionFailedError(
                     f"{sentence}. Is it running, and are the TEMPORAL_* variables right?"
                 ) from error
-            if not tried:
+            failures += 1
+            # The next attempt often gets the alert that the server closed this connection with.
+            if not is_announced and (failures > 1 or closed(str(error), options) is None):
                 logger.warning("%s. Trying for %d s", sentence, PATIENCE.total_seconds())
-            tried = True
+                is_announced = True
         await asyncio.sleep(BETWEEN_ATTEMPTS.total_seconds())
 
 

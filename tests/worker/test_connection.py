@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from worker import connection
 from worker.connection import ConnectionFailedError, connect, read_connection
@@ -95,3 +96,37 @@ async def test_a_server_that_says_nothing_is_named_too(monkeypatch: pytest.Monke
         monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{listener.getsockname()[1]}")
         with pytest.raises(ConnectionFailedError, match=r"nothing came back within 0\.2 s"):
             await connect(Settings(), runtime())
+
+
+CLOSED = "call error after connection: Status { source: Some(tonic::transport::Error(Transport, connection closed)) }"
+
+
+async def attempts(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
+    """Connect, with attempts that fail one after the other. The last error ends it."""
+    left = iter(errors)
+
+    async def fail(*_arguments: object) -> Client:
+        raise next(left)
+
+    monkeypatch.setattr(connection, "_connect", fail)
+    monkeypatch.setattr(connection, "BETWEEN_ATTEMPTS", timedelta())
+    with pytest.raises(SettingsError, match="UnknownCA"):
+        await connect(Settings(), runtime())
+
+
+async def test_an_alert_that_only_the_second_attempt_gets_is_all_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await attempts(monkeypatch, RuntimeError(CLOSED), SettingsError("UnknownCA"))
+
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("said", ['message: "Connection refused"', CLOSED])
+async def test_a_server_that_does_not_answer_is_announced_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: str
+) -> None:
+    await attempts(monkeypatch, *[RuntimeError(said)] * 3, SettingsError("UnknownCA"))
+
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].endswith(". Trying for 30 s")
