@@ -141,7 +141,7 @@ def test_a_valid_input_is_read(model: type[BaseModel], valid: dict[str, Any]) ->
 
 @every_input
 def test_an_input_with_any_member_changed_is_read_or_refused(model: type[BaseModel], valid: dict[str, Any]) -> None:
-    @examples(40)
+    @examples(20)
     @given(mutated(valid))
     def attempt(data: bytes) -> None:
         read_or_refused(model, payload(data))
@@ -161,7 +161,7 @@ def test_any_bytes_in_any_encoding_are_read_or_refused(model: type[BaseModel]) -
         b"several",
     ]
 
-    @examples(30)
+    @examples(15)
     @given(st.binary(max_size=300), st.sampled_from(encodings) | st.binary(max_size=100))
     def attempt(data: bytes, encoding: bytes) -> None:
         read_or_refused(model, payload(data, encoding))

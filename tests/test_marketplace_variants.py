@@ -1,9 +1,8 @@
 """An image reaches Production once, however the marketplace behaves where its documentation is unclear.
 
-A variant sets some of the sandbox's switches to a value that is not their default.
+A variant sets some of the sandbox's switches to a value that is not their default. A test tries several variants
+together, so that few tests try them all.
 """
-
-from random import Random
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -12,9 +11,8 @@ from marketplace.model import shown_id
 from tests.desk import Desk
 
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
-SEEDS = 3
+MOST_TOGETHER = 4
 
-# Switches that do not affect each other share an entry: fewer tests cover all of them.
 ON_PORTAL: dict[str, dict[str, object]] = {
     "location absolute, success is complete": {"location_form": "absolute", "success_word": "complete"},
     "location without an id, running in two words": {"location_form": "old_relative", "running_word": "In Progress"},
@@ -38,7 +36,12 @@ ON_PORTAL: dict[str, dict[str, object]] = {
         "submissions_order": "shuffled",
         "sign_off_by": "step_name",
     },
-    "sign-off shown by the offer": {"sign_off_by": "offer_status"},
+    # Then nothing but the status of the offer says that the preview waits for sign-off.
+    "sign-off shown by the offer": {
+        "sign_off_by": "offer_status",
+        "offer_status_at_sign_off": "waitingForPublisherReview",
+        "status_contradiction": False,
+    },
     "sign-off shown by the operation's end": {"sign_off_by": "operation_completed"},
     "offer runs on at sign-off": {"offer_status_at_sign_off": "running"},
     "offer succeeded while steps wait, published in the list": {
@@ -142,24 +145,31 @@ ON_INGESTION: dict[str, dict[str, object]] = {
 }
 
 
+def together(variants: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """Return the variants in groups of up to `MOST_TOGETHER` that set no switch to different values."""
+    groups: list[tuple[list[str], dict[str, object]]] = []
+    for name, switches in variants.items():
+        for names, chosen in groups:
+            if len(names) < MOST_TOGETHER and chosen | switches == switches | chosen:
+                names.append(name)
+                chosen.update(switches)
+                break
+        else:
+            groups.append(([name], dict(switches)))
+    return {"; ".join(names): chosen for names, chosen in groups}
+
+
 def variants() -> list[ParameterSet]:
     """Return the variants of both APIs as parameters, each for its API only."""
-    on_portal, on_ingestion = (
-        pytest.mark.only(api, "a variant of its own") for api in ("cloud-partner", "product-ingestion")
-    )
     return [
-        *(pytest.param(switches, id=name, marks=on_portal) for name, switches in ON_PORTAL.items()),
-        *(pytest.param(switches, id=name, marks=on_ingestion) for name, switches in ON_INGESTION.items()),
+        pytest.param(switches, id=name, marks=pytest.mark.only(api, "a variant of its own"))
+        for api, own in (("cloud-partner", ON_PORTAL), ("product-ingestion", ON_INGESTION))
+        for name, switches in together(own).items()
     ]
 
 
 @pytest.mark.parametrize("switches", variants())
 async def test_an_image_goes_live_once_with_each_variant(desk: Desk, switches: dict[str, object]) -> None:
-    await goes_live_once(desk, switches)
-
-
-async def goes_live_once(desk: Desk, switches: dict[str, object]) -> None:
-    """Publish an offer for the first time, bring an update to Production, and repeat the update."""
     await desk.switch(**switches)
     update = desk.images("4.2.1", approval={"required": False}, polling=POLLING)
 
@@ -179,18 +189,6 @@ async def goes_live_once(desk: Desk, switches: dict[str, object]) -> None:
     assert await desk.effects("put_offer") == 2
     assert await desk.effects("publish") == 2
     assert await desk.effects("go_live") == 1
-
-
-@pytest.mark.parametrize("seed", range(SEEDS))
-async def test_an_image_goes_live_once_with_many_variants_together(desk: Desk, seed: int) -> None:
-    chosen: dict[str, object] = {}
-    random = Random(seed)  # noqa: S311 - a choice of tests
-    for switches in random.sample(list(desk.per_api(ON_PORTAL, ON_INGESTION).values()), desk.per_api(16, 6)):
-        chosen |= switches
-    if chosen.get("sign_off_by") == "offer_status":
-        # Then nothing but the status of the offer says that the preview waits for sign-off.
-        chosen |= {"offer_status_at_sign_off": "waitingForPublisherReview", "status_contradiction": False}
-    await goes_live_once(desk, chosen)
 
 
 async def test_a_preview_that_lags_behind_its_publish_is_waited_for_and_not_published_again(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""The commands of README and runbook do what the documents say, typed as they stand there, with both APIs."""
+"""The commands of README and runbook do what the documents say, typed as they stand there."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -75,7 +75,7 @@ async def creates(reader: Reader) -> None:
     assert (await reader.result("offer/fabrikam-linux/another-appliance"))["outcome"] == "preview"
 
 
-@scene(RUNBOOK, "Publish new images")
+@scene(RUNBOOK, "Publish new images", AS_WITH_ONE)
 async def updates(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
     await reader.type_next("UpdateOfferAndPublish")
@@ -83,14 +83,14 @@ async def updates(reader: Reader) -> None:
     assert await reader.desk.versions("Preview") == ["4.2.0", "4.3.0"]
 
 
-@scene(RUNBOOK, "Go live")
+@scene(RUNBOOK, "Go live", AS_WITH_ONE)
 async def asks_for_approval(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
     await reader.type_next("ValidateAndGoLive")
     await reader.until_asked()
 
 
-@scene(RUNBOOK, "Approve or reject")
+@scene(RUNBOOK, "Approve or reject", AS_WITH_ONE)
 async def decides(reader: Reader) -> None:
     await reader.await_approval()
     assert "4.2.1" in await reader.type_next("progress")
@@ -107,7 +107,7 @@ async def decides(reader: Reader) -> None:
     assert (await reader.result(GO_LIVE_RUN))["outcome"] == "live"
 
 
-@scene(RUNBOOK, "Follow what somebody started elsewhere")
+@scene(RUNBOOK, "Follow what somebody started elsewhere", AS_WITH_ONE)
 async def follows(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
     assert '"outcome":"preview"' in (await reader.type_next("CheckLastOperationStatus")).replace(" ", "")
@@ -128,7 +128,7 @@ async def lists(reader: Reader) -> None:
     await until(has_looked, "the run looks at the operation again")
 
 
-@scene(RUNBOOK, "Cancel")
+@scene(RUNBOOK, "Cancel", AS_WITH_ONE)
 async def cancels(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
     await publishes_for_ever(reader, "UpdateOfferAndPublish", OFFER_RUN)

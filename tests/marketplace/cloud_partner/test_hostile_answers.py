@@ -138,7 +138,7 @@ def test_any_changed_member_of_an_answer_leads_to_a_result_or_an_error_of_the_co
 ) -> None:
     everything = st.fixed_dictionaries({call: mutated(real_answers[call]) for call in real_answers})
 
-    @examples(25)
+    @examples(12)
     @given(everything, st.sets(st.sampled_from(sorted(real_answers)), min_size=1), st.integers(0, 3))
     def tried(hostile: dict[str, bytes], struck: set[str], refused: int) -> None:
         def answer(request: httpx.Request) -> httpx.Response:
@@ -176,7 +176,7 @@ def test_any_status_headers_and_bytes_lead_to_a_result_or_an_error_of_the_contra
         [b"[" * 100_000, ODD_CHARACTERS.encode() * 50, f'{{"message": "{SAS} {TOKEN}'.encode(), b"x" * 300_000]
     )
 
-    @examples(25)
+    @examples(12)
     @given(
         st.sampled_from([200, 201, 202, 204, 301, 304, 400, 401, 403, 404, 408, 409, 412, 422, 429, 500, 503, 999]),
         st.dictionaries(st.sampled_from(_HEADERS), st.sampled_from(_VALUES) | st.text(max_size=20), max_size=3),
@@ -348,15 +348,15 @@ def edited(document: str, images: Sequence[Image], **more: Any) -> Any:
     return edit(document, images, now=NOW, **options)
 
 
-@pytest.mark.parametrize(("plans", "versions"), [(2000, 1), (1, 4000)], ids=["plans", "versions"])
+@pytest.mark.parametrize(("plans", "versions"), [(1000, 1), (1, 2000)], ids=["plans", "versions"])
 def test_an_edit_takes_linear_time(plans: int, versions: int) -> None:
     document, images = crowded(plans, versions), wanted(500, plans)
     begun = time.thread_time()
     text, outcome = edited(document, images)
     assert len(outcome.added) == 500
     assert edited(text, images)[0] == text
-    # Each takes a quarter of a second. Reading every version for every image took half a minute.
-    assert time.thread_time() - begun < 4
+    # Both take a quarter of a second. Reading every version for every image took a quarter of a minute.
+    assert time.thread_time() - begun < 3
 
 
 def test_a_thousand_of_many_removed_versions_are_named() -> None:
