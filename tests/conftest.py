@@ -1,13 +1,13 @@
 """A Temporal server that skips time, the sandbox over HTTP on that server's clock, and a worker.
 
-Each test starts its own, which takes a third of a second. A server that skips time stops skipping for good when a run
-ends with an activity in flight, and that would slow down the next test.
+Each test has its own sandbox, worker and task queue. A server serves many tests.
 """
 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from zlib import crc32
 
 import httpx
 import hypothesis
@@ -19,7 +19,7 @@ from tests.apis.api import Api
 from tests.apis.cloud_partner import CloudPartnerApi
 from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Recorder, TemporalClock, sandbox_with
-from tests.harness.temporal_server import time_skipping_server
+from tests.harness.temporal_server import ServersInTurn
 from worker.registration import worker
 
 _numbers = itertools.count(1)
@@ -42,8 +42,13 @@ def api(request: pytest.FixtureRequest) -> Api:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deselect tests with an API that their ``only`` mark excludes."""
+    """Deselect tests with an API that their ``only`` mark excludes, and mix the files.
+
+    Files of one folder are alike: they mostly compute, or mostly wait. Workers get items that follow each other, so
+    mixed files use all processors until the end. What may take minutes comes first.
+    """
     items[:] = [item for item in items if _is_for_its_api(item)]
+    items.sort(key=lambda item: (item.get_closest_marker("timeout") is None, crc32(str(item.path.name).encode())))
 
 
 def _is_for_its_api(item: pytest.Item) -> bool:
@@ -57,11 +62,17 @@ def _is_for_its_api(item: pytest.Item) -> bool:
     return True
 
 
+@pytest.fixture(scope="session")
+async def servers() -> AsyncIterator[ServersInTurn]:
+    async with ServersInTurn() as servers:
+        yield servers
+
+
 @pytest.fixture
-async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+async def temporal(servers: ServersInTurn) -> AsyncIterator[WorkflowEnvironment]:
     """A Temporal server that skips time while the test awaits a result."""
-    async with time_skipping_server() as environment:
-        yield environment
+    yield await servers.skipping()
+    await servers.release()
 
 
 @pytest.fixture
@@ -103,10 +114,15 @@ async def webhook() -> Recorder:
 
 @pytest.fixture
 async def task_queue(
-    api: Api, temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient, webhook: Recorder
+    api: Api,
+    temporal: WorkflowEnvironment,
+    sandbox_url: str,
+    http: httpx.AsyncClient,
+    webhook: Recorder,
+    publisher: str,
 ) -> AsyncIterator[str]:
     """The task queue of a worker, built by the product's own registration."""
-    queue = "offer-publishing"
+    queue = f"offers-of-{publisher}"
     async with worker(temporal.client, queue, api.marketplace(http, sandbox_url), webhook):
         yield queue
 
@@ -120,6 +136,8 @@ async def desk(
     task_queue: str,
     publisher: str,
     webhook: Recorder,
-) -> Desk:
+) -> AsyncIterator[Desk]:
     """A release engineer's desk, with a publisher of the test's own."""
-    return Desk(api, temporal, http, sandbox_url, task_queue, publisher, webhook)
+    desk = Desk(api, temporal, http, sandbox_url, task_queue, publisher, webhook)
+    yield desk
+    await desk.end_runs()

@@ -215,7 +215,7 @@ class Desk(Shop):
         self.temporal = temporal
         self.task_queue = task_queue
         self.webhook = webhook
-        self._runs = 0
+        self._runs: list[Run] = []
 
     async def let_publish(self) -> None:
         """Wait until a publish has become a preview that waits for sign-off."""
@@ -223,15 +223,22 @@ class Desk(Shop):
 
     async def start(self, workflow: str, start: object, *, workflow_id: str | None = None, **options: Any) -> Run:
         """Start a workflow by name with any JSON, as the CLI does."""
-        self._runs += 1
-        return await self.temporal.client.start_workflow(
+        run = await self.temporal.client.start_workflow(
             workflow,
             start,
-            id=workflow_id or f"{self.publisher}/{workflow}-{self._runs}",
+            id=workflow_id or f"{self.publisher}/{workflow}-{len(self._runs) + 1}",
             task_queue=self.task_queue,
             result_type=PublicationResult,
             **options,
         )
+        self._runs.append(run)
+        return run
+
+    async def end_runs(self) -> None:
+        """Terminate the runs that have not ended."""
+        for run in self._runs:
+            with suppress(RPCError):  # it has ended
+                await run.terminate()
 
     async def run(self, workflow: str, start: object, **options: Any) -> PublicationResult:
         """Run a workflow, and return its result."""

@@ -159,9 +159,9 @@ class Release:
     """A user's own workflow: going live is one of its steps."""
 
     @workflow.run
-    async def run(self, start: dict[str, Any]) -> dict[str, Any]:
+    async def run(self, start: dict[str, Any], task_queue: str) -> dict[str, Any]:
         result: dict[str, Any] = await workflow.execute_child_workflow(
-            "ValidateAndGoLive", start, id=f"{workflow.info().workflow_id}/promotion", task_queue="offer-publishing"
+            "ValidateAndGoLive", start, id=f"{workflow.info().workflow_id}/promotion", task_queue=task_queue
         )
         return result
 
@@ -171,7 +171,9 @@ async def test_a_publication_that_is_a_child_of_another_workflow_notifies_too(de
     await desk.preview("4.2.0")
     client, name = desk.temporal.client, f"{desk.publisher}/release"
     async with Worker(client, task_queue=name, workflows=[Release], workflow_runner=UnsandboxedWorkflowRunner()):
-        release = await client.start_workflow("Release", desk.images("4.2.0"), id=name, task_queue=name)
+        release = await client.start_workflow(
+            "Release", args=[desk.images("4.2.0"), desk.task_queue], id=name, task_queue=name
+        )
         promotion = client.get_workflow_handle(f"{name}/promotion", result_type=PublicationResult)
         await desk.temporal.sleep(timedelta(minutes=1))
         await desk.until_asked(promotion)

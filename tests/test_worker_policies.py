@@ -33,7 +33,7 @@ async def task_queue(
     approvers: list[str],
 ) -> AsyncIterator[str]:
     """A task queue with a worker on it that has approvers, and two publishers."""
-    queue = "offer-publishing"
+    queue = f"offers-of-{publisher}"
     async with worker(
         temporal.client,
         queue,

@@ -55,8 +55,8 @@ def free_port() -> int:
 def die_with_us(number: int = signal.SIGKILL) -> None:
     """Ask the kernel to send this process a signal when its parent dies. Pass it as ``preexec_fn``.
 
-    This covers a parent that is killed and cannot clean up. Ctrl-C works too if the tests run in a shell's background,
-    where it is ignored.
+    This covers a parent that is killed and cannot clean up. The process also listens to Ctrl-C again, which a shell
+    ignores for what it runs in the background.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":

@@ -3,9 +3,10 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -21,6 +22,7 @@ SEARCH_ATTRIBUTES = tuple(
     f"{key.name}={key.indexed_value_type.name.title().replace('_', '')}" for key in search_attributes.ALL
 )
 READY_WITHIN = 60.0
+SKIPS_WITHIN = 1.0
 
 
 def server_command(port: int, *more: str, file: Path | None = None) -> list[str]:
@@ -105,3 +107,36 @@ async def time_skipping_server(**options: Any) -> AsyncIterator[WorkflowEnvironm
             )
         )
         yield environment
+
+
+class ServersInTurn:
+    """Servers that skip time, one after the other. Each serves as long as it skips time.
+
+    A server stops skipping for good when a run ends with an activity in flight.
+    """
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._serving: WorkflowEnvironment | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._stack.aclose()
+
+    async def skipping(self) -> WorkflowEnvironment:
+        """Return a server that skips time."""
+        if self._serving is None:
+            self._serving = await self._stack.enter_async_context(time_skipping_server())
+        return self._serving
+
+    async def release(self) -> None:
+        """Stop the server if it skips no time any more, so that the next test gets another."""
+        if self._serving is None:
+            return
+        try:
+            await asyncio.wait_for(self._serving.sleep(timedelta(hours=1)), SKIPS_WITHIN)
+        except TimeoutError:
+            self._serving = None
+            await self._stack.aclose()

@@ -318,9 +318,7 @@ async def test_a_run_cancelled_after_it_requested_go_live_cancels_nothing(held_d
 FAILURES: dict[str, dict[str, object]] = {
     "401": {"kind": "respond", "status": 401},
     "409": {"kind": "respond", "status": 409},
-    "429": {"kind": "respond", "status": 429, "headers": {"Retry-After": "1"}},
     "503": {"kind": "respond", "status": 503, "headers": {"Retry-After": "1"}},
-    "truncated": {"kind": "truncate"},
     "dropped after": {"kind": "drop", "when": "after"},
 }
 

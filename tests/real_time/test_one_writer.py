@@ -166,10 +166,12 @@ async def test_a_run_that_is_cancelled_before_its_turn_to_publish_has_nothing_to
             api, real_temporal, http, url, name, name, webhook, publishing=publishing_time(STEP_SECONDS)
         )
         await desk.live("4.2.0")
+        await desk.step("displaycertify", outcome="never")
         await desk.stranger("edit", "publish", version="4.2.1")
         run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.2", publish="modular", polling=POLLING))
         await until_followed(run)  # its image is in the draft, and waits for the publish to end
         other = await real_temporal.client.start_workflow("WriteDraft", id=lease(desk).id, task_queue="no-worker")
+        await desk.step("displaycertify")
         await desk.until(run, lambda progress: "another run that is writing" in (progress.waiting_for or ""))
         await run.cancel()
         with pytest.raises(WorkflowFailureError):

@@ -38,7 +38,7 @@ async def test_the_marketplace_counts_no_more_than_the_cap() -> None:
 async def test_so_few_activities_are_at_work_that_none_waits_long(
     temporal: WorkflowEnvironment, cap: float, at_work: int
 ) -> None:
-    paced = worker(temporal.client, "paced", object(), requests_per_second=cap)  # type: ignore[arg-type]
+    paced = worker(temporal.client, f"paced-{cap}", object(), requests_per_second=cap)  # type: ignore[arg-type]
 
     assert paced.config()["max_concurrent_activities"] == at_work
     assert paced.config()["disable_eager_activity_execution"]

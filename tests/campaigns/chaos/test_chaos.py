@@ -36,12 +36,8 @@ from tests.campaigns.histories import History
 from tests.campaigns.switches import WITHOUT_ETAGS
 
 SLICES = {
-    "cloud-partner": ("502 after the effect", "stranger publishes", "kill -9 at the approval"),
-    "product-ingestion": (
-        "connection dropped after the effect",
-        "kill -9 between publish and its recording",
-        "network to Temporal cut",
-    ),
+    "cloud-partner": ("502 after the effect", "kill -9 at the approval"),
+    "product-ingestion": ("kill -9 between publish and its recording", "network to Temporal cut"),
 }
 """Kinds of faults, half of the slice through each API: each costs servers and workers of its own."""
 
