@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -43,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Status.ELSE
-    except Exception as error:  # noqa: BLE001 - a traceback does not help a release engineer
+    except Exception as error:  # noqa: BLE001 - a traceback helps only where the command itself is wrong
         failure = _failure(error)
         _remark(str(failure))
         return failure.status
@@ -58,7 +59,8 @@ def _failure(error: Exception) -> CommandError:
         case ConnectionFailedError():
             return CommandError(str(error))
         case _:
-            return CommandError(f"This should not have happened: {type(error).__name__}: {error}")
+            _remark("".join(traceback.format_exception(error)).rstrip())
+            return CommandError("This is a defect of the command. What was started goes on.")
 
 
 class _Command:

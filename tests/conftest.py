@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mixed files use all processors until the end. What may take minutes comes first.
     """
     items[:] = [item for item in items if _is_for_its_api(item)]
-    items.sort(key=lambda item: (item.get_closest_marker("timeout") is None, crc32(str(item.path.name).encode())))
+    items.sort(key=lambda item: (item.get_closest_marker("timeout") is None, crc32(item.path.name.encode())))
 
 
 def _is_for_its_api(item: pytest.Item) -> bool:

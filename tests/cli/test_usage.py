@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from temporalio.exceptions import CancelledError, TerminatedError
 
+import cli.__main__
 import worker.connection
 from cli.__main__ import main
 from cli.arguments import program_of
@@ -152,3 +153,18 @@ def test_every_workflow_has_a_command() -> None:
     schemas = {path.stem for path in (EXAMPLES / "schemas").iterdir()}
     assert {kind.workflow for kind in KINDS.values()} == {name for name in schemas if name[0].isupper()}
     assert json.loads((EXAMPLES / "schemas" / "decide_go_live.json").read_text())["title"] == "decide_go_live"
+
+
+async def test_a_defect_of_the_command_ends_with_1_and_shows_where_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_settings: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli.__main__, "connected", broken)
+    ended = await InProcess(capsys)("watch", "go-live/a/b")
+
+    assert ended.status == 1
+    assert "Traceback" in ended.err
+    assert "in broken" in ended.err
+    assert ended.err.splitlines()[-1] == "This is a defect of the command. What was started goes on."

@@ -41,7 +41,7 @@ def call(gate: ActivityGate, work: Work, request: object = None, **info: Any) ->
 
 
 @pytest.mark.parametrize("info", [{"workflow_type": "Theirs"}, {"workflow_id": None, "workflow_type": None}])
-async def test_only_our_workflows_act(info: dict[str, Any]) -> None:
+async def test_an_activity_that_none_of_our_workflows_started_does_nothing(info: dict[str, Any]) -> None:
     work = Work()
     work.go_on.set()
     with pytest.raises(ApplicationError, match="cannot be started by itself") as refused:

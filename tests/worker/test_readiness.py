@@ -71,7 +71,7 @@ async def looked_at(temporal: Temporal, times: int = 2) -> None:
         await temporal.asked.wait()
 
 
-async def test_a_worker_is_ready_while_temporal_answers_and_from_twenty_seconds_after_it_did_last_is_not() -> None:
+async def test_a_worker_is_ready_until_temporal_has_not_answered_for_twenty_seconds() -> None:
     clock, temporal = Clock(), Temporal()
     ready = Readiness(clock=clock)
     assert ready.objection() == "the worker has not started yet, or has stopped"

@@ -237,5 +237,5 @@ def test_an_intent_may_publish_again_if_somebody_published_between_its_edit_and_
         (complaints_about(update(), FAILED, ends="preview"), "although its publish-1 failed"),
     ],
 )
-def test_the_model_complains(found: list[str], expected: str) -> None:
+def test_the_model_complains_about_what_is_forbidden(found: list[str], expected: str) -> None:
     assert any(expected in complaint for complaint in found)

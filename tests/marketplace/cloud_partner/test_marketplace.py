@@ -154,7 +154,7 @@ class Service:
         )
 
 
-async def test_it_is_a_marketplace() -> None:
+async def test_an_offer_that_was_never_published_has_no_operations() -> None:
     marketplace: Marketplace = Service(document("1.0.0")).marketplace()
     assert await marketplace.operations(OFFER) == []
 

@@ -296,7 +296,7 @@ def test_a_step_after_the_fifty_reported_ones_counts() -> None:
     assert report("op", GO_LIVE, operation("running", live, *done)).state == "live"
 
 
-def test_steps_are_reported() -> None:
+def test_a_report_lists_the_steps_in_order_and_the_one_in_progress() -> None:
     found = report("op", PUBLISH, operation("running", step("a"), step("b", "inProgress"), {"status": "odd"}, "no"))
     assert [(each.id, each.name, each.state) for each in found.steps] == [
         ("a", "a", StepState.COMPLETE),

@@ -43,7 +43,7 @@ SAMPLE_VERSION = "4.2.0"
 NOTHING_THERE = json.dumps({"error": {"code": "notFound", "message": "There is nothing here.", "details": []}})
 
 
-async def test_it_is_a_marketplace(publisher: Publisher) -> None:
+async def test_the_api_does_not_list_a_new_submission_at_once(publisher: Publisher) -> None:
     marketplace: Marketplace = publisher.marketplace
     assert not marketplace.lists_at_once
 

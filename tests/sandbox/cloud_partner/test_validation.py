@@ -96,7 +96,7 @@ async def test_a_plan_without_an_image_cannot_be_published(client: PortalClient)
     assert "lts" in detail["message"]
 
 
-async def test_a_title_can_be_too_long(client: PortalClient) -> None:
+async def test_a_title_that_is_too_long_is_refused(client: PortalClient) -> None:
     client.document["definition"]["offer"][f"{LISTING}.title"] = "x" * 51
     (detail,) = await refusal(client)
     assert detail["code"] == "TooLong"
