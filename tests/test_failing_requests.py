@@ -33,7 +33,7 @@ ONCE: dict[str, dict[str, object]] = {
     "500 after": {"kind": "respond_after", "status": 500, **WORDS},
 }
 
-WITH_ONE_API = ("401", "412", "500", "503", "truncated", "dropped before")
+WITH_ONE_API = ("401", "412", "429", "500", "503", "html with 200", "truncated", "dropped before")
 
 OUTAGES = {each: ONCE[each] for each in ("409", "503", "html with 200", "dropped before")}
 

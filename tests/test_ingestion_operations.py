@@ -14,7 +14,6 @@ pytestmark = pytest.mark.only("product-ingestion", "the other API has no submiss
 POLLING = {"min_interval": "PT20M", "max_interval": "PT30M"}
 UNATTENDED: dict[str, Any] = {"approval": {"required": False}, "polling": POLLING}
 LOST = {
-    "dropped": {"kind": "drop", "when": "after"},
     "cut off": {"kind": "truncate", "bytes": 10},
     "502": {"kind": "respond_after", "status": 502},
 }
@@ -52,8 +51,8 @@ async def test_the_operation_id_is_that_of_the_submission_whichever_its_target(d
 
 @pytest.mark.parametrize(
     ("action", "listed_after"),
-    [(LOST["cut off"], 0), (LOST["dropped"], 240), (LOST["502"], 240)],
-    ids=["cut off", "dropped, listed late", "502, listed late"],
+    [(LOST["cut off"], 0), (LOST["502"], 240)],
+    ids=["cut off", "502, listed late"],
 )
 @pytest.mark.parametrize("call", ["put_offer", "publish", "go_live"])
 async def test_a_write_whose_answer_was_lost_happens_once(

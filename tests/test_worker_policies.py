@@ -15,6 +15,8 @@ from worker.registration import worker
 DANA, LEE, MALLORY = "dana@fabrikam.example", "lee@fabrikam.example", "mallory@fabrikam.example"
 UNATTENDED: dict[str, Any] = {"approval": {"required": False}}
 
+pytestmark = pytest.mark.only("cloud-partner", "the API makes no difference to a worker's policies")
+
 
 @pytest.fixture
 def approvers() -> list[str]:
