@@ -129,7 +129,8 @@ class Waiting:
                 config = await _stay_away(asked, config)
             return await workflow.execute_activity_method(method, request, **config)
         finally:
-            self.now = workflow.now()
+            if workflow.in_workflow():  # not when Python disposes of a run that its worker has evicted
+                self.now = workflow.now()
 
     def time_left(self) -> timedelta:
         """Return how long the run may still wait for the marketplace."""

@@ -5,14 +5,16 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from temporalio import workflow
 from temporalio.api.common.v1 import ActivityType
+from temporalio.exceptions import ApplicationError
 
 from tests.desk import Run, failure_of, progress_of
 from tests.harness.runs import until_in_flight
 from tests.real_time.conftest import client_of
 from tests.real_time.held_desk import HeldDesk
 from worker.registration import worker
-from workflows import calls
+from workflows import calls, waiting
 
 CHECK = "CheckLastOperationStatus"
 
@@ -90,3 +92,21 @@ async def test_a_rate_limited_worker_reads_with_ordinary_activities_only(
 
     assert await ordinary(run) == ["look"]
     assert asked[0] == asked[1] != []
+
+
+def test_a_run_that_is_disposed_of_while_it_reads_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python closes the coroutines of an evicted run outside the workflow, where there is no workflow time."""
+
+    async def fail(*_arguments: object) -> None:
+        raise ApplicationError("unavailable")
+
+    async def hang(*_arguments: object, **_options: object) -> None:
+        await asyncio.Future(loop=loop)
+
+    monkeypatch.setattr(waiting, "at_once", fail)
+    monkeypatch.setattr(workflow, "execute_activity_method", hang)
+    loop = asyncio.new_event_loop()
+    reading = waiting.Waiting.read(waiting.Waiting.__new__(waiting.Waiting), fail, None, {})
+    reading.send(None)
+    reading.close()
+    loop.close()
