@@ -49,8 +49,8 @@ sixteen-days: .venv/dev-installed ## Count what a publication of sixteen days co
 frontier: .venv/dev-installed .bench/plots/installed.txt ## Compare when to look with other schedules, into docs/looks.md
 	@$(RUN) bench.frontier .bench/plots/bin/python
 
-fuzz: .venv/dev-installed ## Try 50 times as many hostile inputs and answers as `make test`, others each time (5 minutes)
-	@$(ISOLATED) FUZZ_TIMES=50 $(RUN) pytest \
+fuzz: .venv/dev-installed ## Try 100 times as many hostile inputs and answers as `make test`, others each time (5 minutes)
+	@$(ISOLATED) FUZZ_TIMES=100 $(RUN) pytest \
 	  -n 2 --dist worksteal --timeout 3600 tests/test_hostile_inputs.py tests/marketplace/cloud_partner/test_hostile_answers.py $(ARGS)
 
 chaos: .venv/dev-installed ## Publish 300 times through each API under fault, and check the results (half an hour); see ARGS="--help"

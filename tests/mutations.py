@@ -1,6 +1,6 @@
 """Hypothesis strategies that make hostile inputs and answers from valid JSON.
 
-`make fuzz` plays fifty times as many examples as `make test`, and different ones each time.
+`make fuzz` plays a hundred times as many examples as `make test`, and different ones each time.
 """
 
 import copy

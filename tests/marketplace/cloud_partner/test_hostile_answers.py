@@ -348,15 +348,15 @@ def edited(document: str, images: Sequence[Image], **more: Any) -> Any:
     return edit(document, images, now=NOW, **options)
 
 
-@pytest.mark.parametrize(("plans", "versions"), [(1000, 1), (1, 2000)], ids=["plans", "versions"])
+@pytest.mark.parametrize(("plans", "versions"), [(2000, 1), (1, 4000)], ids=["plans", "versions"])
 def test_an_edit_takes_linear_time(plans: int, versions: int) -> None:
     document, images = crowded(plans, versions), wanted(500, plans)
     begun = time.thread_time()
     text, outcome = edited(document, images)
     assert len(outcome.added) == 500
     assert edited(text, images)[0] == text
-    # Both take a quarter of a second. Reading every version for every image took a quarter of a minute.
-    assert time.thread_time() - begun < 3
+    # Each takes a quarter of a second. Reading every version for every image took half a minute.
+    assert time.thread_time() - begun < 4
 
 
 def test_a_thousand_of_many_removed_versions_are_named() -> None:
