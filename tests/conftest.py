@@ -7,6 +7,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 from zlib import crc32
 
 import httpx
@@ -113,6 +114,12 @@ async def webhook() -> Recorder:
 
 
 @pytest.fixture
+def policies() -> dict[str, Any]:
+    """What the worker allows. A module may override it."""
+    return {}
+
+
+@pytest.fixture
 async def task_queue(
     api: Api,
     temporal: WorkflowEnvironment,
@@ -120,10 +127,11 @@ async def task_queue(
     http: httpx.AsyncClient,
     webhook: Recorder,
     publisher: str,
+    policies: dict[str, Any],
 ) -> AsyncIterator[str]:
     """The task queue of a worker, built by the product's own registration."""
     queue = f"offers-of-{publisher}"
-    async with worker(temporal.client, queue, api.marketplace(http, sandbox_url), webhook):
+    async with worker(temporal.client, queue, api.marketplace(http, sandbox_url), webhook, **policies):
         yield queue
 
 

@@ -1,16 +1,11 @@
 """A worker's policies hold whatever an input says: which publishers it acts for, and who approves going live."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
-from temporalio.testing import WorkflowEnvironment
 
-from tests.apis.api import Api
-from tests.desk import Desk, Recorder, Run, failure_of, progress_of
-from worker.registration import worker
+from tests.desk import Desk, Run, failure_of, progress_of
 
 DANA, LEE, MALLORY = "dana@fabrikam.example", "lee@fabrikam.example", "mallory@fabrikam.example"
 UNATTENDED: dict[str, Any] = {"approval": {"required": False}}
@@ -25,26 +20,9 @@ def approvers() -> list[str]:
 
 
 @pytest.fixture
-async def task_queue(
-    api: Api,
-    temporal: WorkflowEnvironment,
-    sandbox_url: str,
-    http: httpx.AsyncClient,
-    webhook: Recorder,
-    publisher: str,
-    approvers: list[str],
-) -> AsyncIterator[str]:
-    """A task queue with a worker on it that has approvers, and two publishers."""
-    queue = f"offers-of-{publisher}"
-    async with worker(
-        temporal.client,
-        queue,
-        api.marketplace(http, sandbox_url),
-        webhook,
-        publishers=["contoso", publisher.upper()],
-        approvers=approvers,
-    ):
-        yield queue
+def policies(publisher: str, approvers: list[str]) -> dict[str, Any]:
+    """Approvers, and two publishers."""
+    return {"publishers": ["contoso", publisher.upper()], "approvers": approvers}
 
 
 # Approvers
