@@ -59,8 +59,10 @@ def _failure(error: Exception) -> CommandError:
         case ConnectionFailedError():
             return CommandError(str(error))
         case _:
-            _remark("".join(traceback.format_exception(error)).rstrip())
-            return CommandError("This is a defect of the command. What was started goes on.")
+            trace = "".join(traceback.format_exception(error))
+            return CommandError(
+                f"{trace}This is a defect of the command. Report it with the lines above. What was started goes on."
+            )
 
 
 class _Command:
