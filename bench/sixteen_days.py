@@ -29,7 +29,7 @@ from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.harness.processes import end_on_sigterm
 from worker.__main__ import end
-from worker.registration import data_converter, worker
+from worker.registration import create_data_converter, create_worker
 from workflows import search_attributes
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -72,14 +72,14 @@ def main() -> int:
 async def play(server: str) -> None:
     """Play the publication, and print what it cost."""
     async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=data_converter(), test_server_existing_path=server
+        data_converter=create_data_converter(), test_server_existing_path=server
     ) as temporal:
         await _register_search_attributes(temporal.client)
         sandbox = SandboxMarketplace(clock=TemporalClock(temporal))
         async with serve(sandbox) as url, httpx.AsyncClient() as http:
             portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
             marketplace = CloudPartnerMarketplace(portal, signer=Signer({"fabrikamimages": "aW52ZW50ZWQ="}))
-            async with worker(temporal.client, QUEUE, marketplace):
+            async with create_worker(temporal.client, QUEUE, marketplace):
                 state = await _publish_and_promote(temporal.client, http, url)
             requests = (await http.get(f"{url}/_control/requests")).json()
         await _report(temporal.client, requests, state)

@@ -21,7 +21,7 @@ from tests.apis.cloud_partner import CloudPartnerApi
 from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Recorder, TemporalClock, sandbox_with
 from tests.harness.temporal_server import ServersInTurn
-from worker.registration import worker
+from worker.registration import create_worker
 
 _numbers = itertools.count(1)
 
@@ -131,7 +131,7 @@ async def task_queue(
 ) -> AsyncIterator[str]:
     """The task queue of a worker, built by the product's own registration."""
     queue = f"offers-of-{publisher}"
-    async with worker(temporal.client, queue, api.marketplace(http, sandbox_url), webhook, **policies):
+    async with create_worker(temporal.client, queue, api.marketplace(http, sandbox_url), webhook, **policies):
         yield queue
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from activities.offers import EditRequest, SurveyRequest
 from activities.operations import GoLiveRequest, VerifyLiveRequest
-from worker.registration import data_converter
+from worker.registration import create_data_converter
 from workflows.messages import UpdateOfferAndPublishInput
 
 VHD = "https://images.blob.core.windows.net/vhds/web.vhd?sv=2022-11-02&sig=TOPSECRET"
@@ -29,8 +29,8 @@ REQUEST: dict[str, Any] = {
 
 async def received(sent: dict[str, Any], model: type[BaseModel]) -> Any:
     """Encode a request as the workflow does, and decode it as the activity does."""
-    [payload] = await data_converter().encode([sent])
-    [request] = await data_converter().decode([payload], [model])
+    [payload] = await create_data_converter().encode([sent])
+    [request] = await create_data_converter().decode([payload], [model])
     return request
 
 

@@ -22,7 +22,7 @@ from worker.logs import set_up_logging
 from worker.marketplaces import credentials_of, http_client, marketplace_of, url_of
 from worker.observation import Observation, observed
 from worker.proxies import complete_proxies
-from worker.registration import worker
+from worker.registration import create_worker
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 from worker.settings import Settings, SettingsError, read_settings
 from worker.sharing import share
@@ -97,7 +97,7 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
         async with (
             http_client() as http,
             # Cancels this task and raises if the worker fails.
-            worker(
+            create_worker(
                 client,
                 settings.temporal_task_queue,
                 marketplace_of(settings, http, credentials, pace, observation.requests),

@@ -13,7 +13,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 
 from worker.encryption import EncryptionCodec
-from worker.registration import data_converter
+from worker.registration import create_data_converter
 from worker.settings import Settings, SettingsError
 from worker.tls_refusals import closed, refusal
 
@@ -89,7 +89,7 @@ async def _connect(settings: Settings, options: ClientConnectConfig, runtime: Ru
     try:
         return await Client.connect(
             **options,
-            data_converter=data_converter(EncryptionCodec(keys) if keys else None),
+            data_converter=create_data_converter(EncryptionCodec(keys) if keys else None),
             runtime=runtime,
             identity=f"offer-publisher/{os.getpid()}@{socket.gethostname()}",
         )

@@ -1,4 +1,4 @@
-"""Registers workflows, activities and interceptors, for worker, tests and replayer alike."""
+"""Creates workers with their workflows, activities and interceptors. Tests and the replayer use the same."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -9,17 +9,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, PayloadCodec
-from temporalio.worker import (
-    ExecuteWorkflowInput,
-    HandleSignalInput,
-    HandleUpdateInput,
-    Interceptor,
-    PollerBehaviorAutoscaling,
-    Worker,
-    WorkerDeploymentConfig,
-    WorkflowInboundInterceptor,
-    WorkflowInterceptorClassInput,
-)
+from temporalio.worker import Interceptor, PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 
 from activities.notifications import Notification, NotificationActivities, Webhook, as_json
 from activities.offers import OfferActivities
@@ -29,9 +19,9 @@ from worker.activity_gate import ActivityGate
 from worker.context_free import ContextFreeRunner
 from worker.failures import PlainFailures
 from worker.measured_runs import MeasuredRuns
+from worker.one_payload import OnePayloadEach
 from workflows.check_last_operation_status import CheckLastOperationStatus
 from workflows.create_offer_and_publish import CreateOfferAndPublish
-from workflows.inputs import several
 from workflows.notify import Notify
 from workflows.update_offer_and_publish import UpdateOfferAndPublish
 from workflows.validate_and_go_live import ValidateAndGoLive
@@ -71,13 +61,13 @@ HEARTBEAT_AT_ONCE = timedelta(milliseconds=200)
 loses the details. By default the SDK can hold a heartbeat back for seconds."""
 
 
-def activities(
+def create_activities(
     marketplace: Marketplace,
     webhook: Webhook | None = None,
     approvers: Sequence[str] = (),
     write: Callable[[Notification, str], str] = as_json,
 ) -> list[Callable[..., Any]]:
-    """Return the activities, which share a marketplace client and a webhook."""
+    """Create the activities, which share a marketplace client and a webhook."""
     offers = OfferActivities(marketplace, approvers)
     operations = OperationActivities(marketplace, approvers)
     return [
@@ -93,17 +83,17 @@ def activities(
     ]
 
 
-def data_converter(codec: PayloadCodec | None = None) -> DataConverter:
-    """Return the data converter: pydantic's JSON, encrypted if there is a codec."""
+def create_data_converter(codec: PayloadCodec | None = None) -> DataConverter:
+    """Create the data converter: pydantic's JSON, encrypted if there is a codec."""
     return dataclasses.replace(pydantic_data_converter, payload_codec=codec, failure_converter_class=PlainFailures)
 
 
-def interceptors() -> Sequence[Interceptor]:
-    """Return the interceptors of worker and replayer."""
+def create_interceptors() -> Sequence[Interceptor]:
+    """Create the interceptors that a worker and a replayer share."""
     return [OnePayloadEach()]
 
 
-def worker(
+def create_worker(
     client: Client,
     task_queue: str,
     marketplace: Marketplace,
@@ -117,10 +107,10 @@ def worker(
     deployment_version: WorkerDeploymentVersion | None = None,
     **options: Any,
 ) -> Worker:
-    """Return a worker.
+    """Create a worker.
 
     Args:
-        client: A client with `data_converter`.
+        client: A client with the converter of `create_data_converter`.
         task_queue: The task queue.
         marketplace: The marketplace client.
         webhook: Receives notifications.
@@ -132,29 +122,25 @@ def worker(
         deployment_version: The worker deployment version; ``None`` for an unversioned worker.
         options: Further arguments of `temporalio.worker.Worker`.
     """
-    paced = requests_per_second is not None
+    is_paced = requests_per_second is not None
+    gate = ActivityGate(
+        [each.__name__ for each in WORKFLOWS],
+        # Local activities bypass the task queue, where publishers take turns and share the rate.
+        local=0 if is_paced else LOCAL_ACTIVITIES,
+        publishers=publishers,
+    )
     return Worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=activities(marketplace, webhook, approvers, write),
+        activities=create_activities(marketplace, webhook, approvers, write),
         workflow_runner=ContextFreeRunner(),
-        interceptors=[
-            *tracing,
-            *interceptors(),
-            MeasuredRuns(),
-            # Local activities bypass the task queue, where publishers take turns and share the rate.
-            ActivityGate(
-                [each.__name__ for each in WORKFLOWS],
-                local=0 if paced else LOCAL_ACTIVITIES,
-                publishers=publishers,
-            ),
-        ],
+        interceptors=[*tracing, *create_interceptors(), MeasuredRuns(), gate],
         graceful_shutdown_timeout=DRAIN,
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         max_concurrent_activities=_concurrent_activities(requests_per_second),
         # Eager activities bypass the task queue, and overtake those that wait in it.
-        disable_eager_activity_execution=paced,
+        disable_eager_activity_execution=is_paced,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         max_heartbeat_throttle_interval=HEARTBEAT_AT_ONCE,
@@ -183,37 +169,3 @@ def _auto_upgrade(version: WorkerDeploymentVersion | None) -> WorkerDeploymentCo
     return WorkerDeploymentConfig(
         version=version, use_worker_versioning=True, default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE
     )
-
-
-class OnePayloadEach(Interceptor):
-    """Keeps a start, signal or update with several payloads from failing workflow tasks forever."""
-
-    def workflow_interceptor_class(
-        self,
-        input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002 - the SDK's name
-    ) -> type[WorkflowInboundInterceptor]:
-        """Return the interceptor of workflows."""
-        return _OnePayloadEach
-
-
-class _OnePayloadEach(WorkflowInboundInterceptor):
-    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:  # noqa: A002
-        _one_payload(input)
-        return await super().execute_workflow(input)
-
-    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
-        _one_payload(input)
-        await super().handle_signal(input)
-
-    def handle_update_validator(self, input: HandleUpdateInput) -> None:  # noqa: A002
-        _one_payload(input)
-        super().handle_update_validator(input)
-
-    async def handle_update_handler(self, input: HandleUpdateInput) -> Any:  # noqa: A002
-        _one_payload(input)
-        return await super().handle_update_handler(input)
-
-
-def _one_payload(call: ExecuteWorkflowInput | HandleSignalInput | HandleUpdateInput) -> None:
-    if len(call.args) > 1:
-        call.args = [several(len(call.args))]

@@ -15,7 +15,7 @@ from tests.desk import Recorder, publishing_time, sandbox_with
 from tests.harness.real_time_desk import RealTimeDesk
 from tests.harness.temporal_server import development_server
 from worker.encryption import EncryptionCodec
-from worker.registration import data_converter, worker
+from worker.registration import create_data_converter, create_worker
 from worker.settings import read_encryption_keys
 
 STEP_SECONDS = 0.15
@@ -42,7 +42,7 @@ async def working(
     server: WorkflowEnvironment, marketplace_url: str, http: httpx.AsyncClient, webhook: Recorder
 ) -> AsyncIterator[str]:
     """The task queue of a worker."""
-    async with worker(server.client, QUEUE, CloudPartnerApi().marketplace(http, marketplace_url), webhook):
+    async with create_worker(server.client, QUEUE, CloudPartnerApi().marketplace(http, marketplace_url), webhook):
         yield QUEUE
 
 
@@ -89,6 +89,6 @@ async def sealed(
     """The variables that the command needs for a worker that encrypts payloads."""
     keys = "2026:aHVudGVyMmh1bnRlcjIhIQ=="
     codec = EncryptionCodec(read_encryption_keys(keys))
-    client = await Client.connect(address, data_converter=data_converter(codec))
-    async with worker(client, "sealed", CloudPartnerApi().marketplace(http, marketplace_url), webhook):
+    client = await Client.connect(address, data_converter=create_data_converter(codec))
+    async with create_worker(client, "sealed", CloudPartnerApi().marketplace(http, marketplace_url), webhook):
         yield {"TEMPORAL_TASK_QUEUE": "sealed", "PAYLOAD_ENCRYPTION_KEYS": keys}

@@ -22,7 +22,7 @@ from tests.apis.cloud_partner import CloudPartnerApi
 from tests.cli.conftest import STEP_SECONDS
 from tests.desk import OFFER, STEPS, Desk, Recorder
 from tests.harness.processes import CLEAN, ROOT
-from worker.registration import worker
+from worker.registration import create_worker
 
 PIPELINES = ROOT / "examples" / "pipelines"
 SCHEMAS = {
@@ -159,7 +159,7 @@ async def platform(
     queue = tmp_path.name
     async with (
         serve(SandboxMarketplace(default_switches={"step_durations": durations})) as url,
-        worker(server.client, queue, CloudPartnerApi().marketplace(http, url), webhook),
+        create_worker(server.client, queue, CloudPartnerApi().marketplace(http, url), webhook),
     ):
         desk = Desk(CloudPartnerApi(), server, http, url, queue, "fabrikam-linux", webhook)
         await desk.put("4.2.0")

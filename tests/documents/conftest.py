@@ -13,7 +13,7 @@ from tests.desk import Recorder, publishing_time, sandbox_with
 from tests.documents.reader import QUEUE, Reader
 from tests.harness.real_time_desk import RealTimeDesk
 from tests.harness.temporal_server import development_server
-from worker.registration import worker
+from worker.registration import create_worker
 
 STEP_SECONDS = 0.02
 
@@ -31,7 +31,7 @@ async def reader(
     """A reader who types the commands of a document, for the offer of the examples."""
     async with (
         serve(sandbox_with(STEP_SECONDS)) as url,
-        worker(server.client, QUEUE, api.marketplace(http, url), webhook),
+        create_worker(server.client, QUEUE, api.marketplace(http, url), webhook),
     ):
         publishing = publishing_time(STEP_SECONDS)
         desk = RealTimeDesk(api, server, http, url, QUEUE, "fabrikam-linux", webhook, publishing)

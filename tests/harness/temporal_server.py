@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from sandbox.demo import find_temporal
-from worker.registration import data_converter
+from worker.registration import create_data_converter
 from workflows import search_attributes
 
 SEARCH_ATTRIBUTES = tuple(
@@ -53,7 +53,7 @@ async def connected(address: str, **options: Any) -> Client:
     async with asyncio.timeout(READY_WITHIN):
         while True:
             try:
-                client = await Client.connect(address, data_converter=data_converter(), **options)
+                client = await Client.connect(address, data_converter=create_data_converter(), **options)
                 await client.count_workflows()
             except (RuntimeError, RPCError):
                 await asyncio.sleep(0.1)
@@ -78,7 +78,7 @@ async def development_server(
         *dynamic_config,
     ]
     async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(),
+        data_converter=create_data_converter(),
         dev_server_existing_path=shutil.which("temporal"),
         dev_server_extra_args=[word for each in settings for word in ("--dynamic-config-value", each)],
         search_attributes=search_attributes.ALL,
@@ -96,7 +96,9 @@ async def time_skipping_server(**options: Any) -> AsyncIterator[WorkflowEnvironm
         options: More options of `WorkflowEnvironment.start_time_skipping`.
     """
     async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=data_converter(), test_server_existing_path=shutil.which("temporal-test-server"), **options
+        data_converter=create_data_converter(),
+        test_server_existing_path=shutil.which("temporal-test-server"),
+        **options,
     ) as environment:
         await environment.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(

@@ -34,7 +34,7 @@ from tests.harness.waiting import until
 from tests.process.outside import ENTRA, MARKETPLACE, TRACES, WEBHOOK, Outside, Wire
 from tests.process.publisher import Publisher
 from worker.encryption import ENCODING, EncryptionCodec
-from worker.registration import data_converter
+from worker.registration import create_data_converter
 
 QUEUE = "secrets"
 FAST = {"polling": {"min_interval": "PT0.1S", "max_interval": "PT0.2S"}}
@@ -155,7 +155,7 @@ async def test_secrets_are_only_where_they_are_needed(
     temporal, metrics, codec = free_port(), free_port(), EncryptionCodec({"2026": base64.b64decode(ENCRYPTION_KEY)})
     programs.temporal(temporal)
     await connected(f"127.0.0.1:{temporal}")
-    client = await Client.connect(f"127.0.0.1:{temporal}", data_converter=data_converter(codec))
+    client = await Client.connect(f"127.0.0.1:{temporal}", data_converter=create_data_converter(codec))
     wire, outside = Wire(temporal), Outside(marketplace_url, tmp_path)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(wire.listening())

@@ -20,7 +20,7 @@ from tests.desk import Recorder, publishing_time, sandbox_with
 from tests.harness.real_time_desk import RealTimeDesk
 from tests.harness.temporal_server import development_server
 from tests.real_time.held_desk import HeldDesk
-from worker.registration import worker
+from worker.registration import create_worker
 from workflows import draft
 
 STEP_SECONDS = 0.2
@@ -50,7 +50,7 @@ async def quick(
     """The URL of a marketplace, and the task queue of a worker on it."""
     async with (
         serve(sandbox_with(STEP_SECONDS)) as url,
-        worker(real_temporal.client, "quick", client_of(http, url), webhook),
+        create_worker(real_temporal.client, "quick", client_of(http, url), webhook),
     ):
         yield url, "quick"
 
@@ -81,7 +81,7 @@ async def held(
     clock = SpeedClock()
     async with (
         serve(sandbox_with(300, clock=clock)) as url,
-        worker(real_temporal.client, "held", client_of(http, url), webhook),
+        create_worker(real_temporal.client, "held", client_of(http, url), webhook),
     ):
         yield url, "held", clock
 

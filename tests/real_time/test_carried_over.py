@@ -23,7 +23,7 @@ from tests.real_time.conftest import client_of
 from tests.real_time.held_desk import HeldDesk
 from tests.real_time.test_cancel import ends_as_cancelled
 from worker.encryption import EncryptionCodec
-from worker.registration import data_converter, worker
+from worker.registration import create_data_converter, create_worker
 from workflows import history, stages, waiting
 from workflows.messages import GoLiveDecision, Progress
 
@@ -240,7 +240,7 @@ async def test_what_a_run_carries_over_is_encrypted_like_its_input(
     await held_desk.put("4.2.0")
     await held_desk.publish()
     codec = EncryptionCodec({"key": b"k" * 32})
-    client = Client(**held_desk.temporal.client.config() | {"data_converter": data_converter(codec)})
+    client = Client(**held_desk.temporal.client.config() | {"data_converter": create_data_converter(codec)})
     async with own_worker(held_desk, http, client):
         run = await held_desk.start("CheckLastOperationStatus", held_desk.check())
         await until_continued(run)
@@ -276,4 +276,6 @@ async def test_forged_carried_over_state_is_ignored(held_desk: HeldDesk) -> None
 
 def own_worker(desk: HeldDesk, http: httpx.AsyncClient, client: Client | None = None) -> Worker:
     """Return a worker on the task queue of the desk, for the test to stop."""
-    return worker(client or desk.temporal.client, desk.task_queue, client_of(http, desk.sandbox_url), desk.webhook)
+    return create_worker(
+        client or desk.temporal.client, desk.task_queue, client_of(http, desk.sandbox_url), desk.webhook
+    )

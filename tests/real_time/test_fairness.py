@@ -20,7 +20,7 @@ from tests.desk import Run
 from tests.harness.runs import pending
 from tests.harness.waiting import until
 from worker import sharing
-from worker.registration import data_converter, worker
+from worker.registration import create_data_converter, create_worker
 
 GREEDY, SMALL = ["greedy"] * 24, ["small"] * 3
 
@@ -32,7 +32,7 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
     async with serve(sandbox) as url:
         marketplace = CloudPartnerMarketplace(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url))
         # With a rate there are no local activities, so every look waits in the task queue.
-        async with worker(client, "fair", marketplace, requests_per_second=1, no_remote_activities=True):
+        async with create_worker(client, "fair", marketplace, requests_per_second=1, no_remote_activities=True):
             runs = [
                 await client.start_workflow(
                     "CheckLastOperationStatus",
@@ -44,7 +44,7 @@ async def test_one_publisher_with_many_runs_does_not_keep_another_waiting(
             ]
             for run in runs:
                 await until(partial(_is_pending, run), f"the look of {run.id} is pending")
-        async with worker(client, "fair", marketplace, requests_per_second=1):
+        async with create_worker(client, "fair", marketplace, requests_per_second=1):
             await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
 
     asked = [str(entry["publisher"]) for entry in sandbox.requests if entry["call"] == "list_operations"]
@@ -63,14 +63,15 @@ async def test_two_workers_share_the_rate_that_the_marketplace_allows(
     address = real_temporal.client.service_client.config.target_host
     no_marketplace: Any = object()
     one, other = [
-        await Client.connect(address, identity=name, data_converter=data_converter()) for name in ("one", "other")
+        await Client.connect(address, identity=name, data_converter=create_data_converter())
+        for name in ("one", "other")
     ]
 
     async def both_are_seen() -> bool:
         return await sharing.count_workers(one, "shared") == 2
 
     pace = Pace(4)
-    async with worker(one, "shared", no_marketplace), worker(other, "shared", no_marketplace):
+    async with create_worker(one, "shared", no_marketplace), create_worker(other, "shared", no_marketplace):
         await until(both_are_seen, "both workers are counted")
         sharing_it = asyncio.create_task(sharing.share(pace, one, "shared"))
         async with asyncio.timeout(10), pace.turn(), pace.turn():

@@ -13,7 +13,7 @@ from tests.desk import Run, failure_of, progress_of
 from tests.harness.runs import until_in_flight
 from tests.real_time.conftest import client_of
 from tests.real_time.held_desk import HeldDesk
-from worker.registration import worker
+from worker.registration import create_worker
 from workflows import calls, waiting
 
 CHECK = "CheckLastOperationStatus"
@@ -82,7 +82,7 @@ async def test_a_rate_limited_worker_reads_with_ordinary_activities_only(
     await held_desk.live("4.2.0")
     asked: list[list[str]] = []
     client, marketplace = held_desk.temporal.client, client_of(http, held_desk.sandbox_url)
-    async with worker(client, "rationed", marketplace, held_desk.webhook, requests_per_second=100):
+    async with create_worker(client, "rationed", marketplace, held_desk.webhook, requests_per_second=100):
         for task_queue in (held_desk.task_queue, "rationed"):
             held_desk.task_queue = task_queue
             before = len(await held_desk.requests())

@@ -20,7 +20,7 @@ from tests.harness.runs import lease_of, until_followed
 from tests.harness.waiting import until
 from tests.real_time.conftest import STEP_SECONDS
 from tests.real_time.test_concurrency import images, plans, results, start_each, versions_by_plan
-from worker.registration import worker
+from worker.registration import create_worker
 
 ENDS = {"cancel": CancelledError, "terminate": TerminatedError, "time out": TimedOutError, "fail": ApplicationError}
 POLLING = {"min_interval": 0.2, "max_interval": 0.5}
@@ -160,7 +160,7 @@ async def test_a_run_that_is_cancelled_before_its_turn_to_publish_has_nothing_to
     api, name = ProductIngestionApi(), "before-its-turn"
     async with (
         serve(sandbox_with(STEP_SECONDS, account=name)) as url,
-        worker(real_temporal.client, name, api.marketplace(http, url), webhook),
+        create_worker(real_temporal.client, name, api.marketplace(http, url), webhook),
     ):
         desk = RealTimeDesk(
             api, real_temporal, http, url, name, name, webhook, publishing=publishing_time(STEP_SECONDS)

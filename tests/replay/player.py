@@ -18,7 +18,7 @@ from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Recorder, publishing_time, sandbox_with
 from tests.harness.temporal_server import development_server
 from tests.replay.stage import DANA, THROUGH_INGESTION, Scene, ended
-from worker.registration import worker
+from worker.registration import create_worker
 
 API: Api = CloudPartnerApi()
 QUEUE = "offer-publishing"
@@ -96,7 +96,7 @@ class Player:
         api, queue = ProductIngestionApi(), f"ingestion-{publisher}"
         url = await stack.enter_async_context(serve(sandbox_with(STEP_SECONDS, account=publisher)))
         client, marketplace = self._temporal.client, api.marketplace(self._http, url)
-        await stack.enter_async_context(worker(client, queue, marketplace, self._webhooks, identity=IDENTITY))
+        await stack.enter_async_context(create_worker(client, queue, marketplace, self._webhooks, identity=IDENTITY))
         return api, url, queue
 
     async def play_all(self, scenes: Mapping[str, Scene]) -> tuple[dict[str, list[Events]], dict[str, BaseException]]:
@@ -120,8 +120,10 @@ async def playing() -> AsyncIterator[Player]:
         development_server(continue_as_new_after=CONTINUE_AS_NEW_AFTER, identity=IDENTITY) as temporal,
         serve(sandbox_with(STEP_SECONDS)) as url,
         httpx.AsyncClient() as http,
-        worker(temporal.client, QUEUE, API.marketplace(http, url), webhooks, identity=IDENTITY),
-        worker(temporal.client, GUARDED, API.marketplace(http, url), webhooks, approvers=[DANA], identity=IDENTITY),
+        create_worker(temporal.client, QUEUE, API.marketplace(http, url), webhooks, identity=IDENTITY),
+        create_worker(
+            temporal.client, GUARDED, API.marketplace(http, url), webhooks, approvers=[DANA], identity=IDENTITY
+        ),
     ):
         yield Player(temporal, http, url, webhooks)
 

@@ -29,7 +29,7 @@ from sandbox import DEFAULT_TOKEN
 from tests.replay.player import history_of
 from tests.replay.record import HISTORIES, SUMS, is_recorded, scenes
 from worker.context_free import ContextFreeRunner
-from worker.registration import WORKFLOWS, data_converter, interceptors
+from worker.registration import WORKFLOWS, create_data_converter, create_interceptors
 
 PATHS = {str(path.relative_to(HISTORIES).with_suffix("")): path for path in sorted(HISTORIES.glob("*/*/*.json"))}
 
@@ -49,8 +49,8 @@ def replayer(runner: WorkflowRunner = NO_FORGOTTEN_IMPORTS, workflows: list[type
     return Replayer(
         workflows=workflows,
         workflow_runner=runner,
-        interceptors=interceptors(),
-        data_converter=data_converter(),
+        interceptors=create_interceptors(),
+        data_converter=create_data_converter(),
     )
 
 

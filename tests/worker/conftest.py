@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from worker.registration import data_converter
+from worker.registration import create_data_converter
 
 
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
-        data_converter=data_converter(), dev_server_existing_path=shutil.which("temporal")
+        data_converter=create_data_converter(), dev_server_existing_path=shutil.which("temporal")
     ) as environment:
         yield environment

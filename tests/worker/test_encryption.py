@@ -20,7 +20,7 @@ from sandbox import DEFAULT_TOKEN
 from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, Desk, Recorder, failure_of
 from worker.encryption import EncryptionCodec
-from worker.registration import data_converter, worker
+from worker.registration import create_data_converter, create_worker
 from workflows.messages import Progress, PublicationResult
 
 OLD, NEW = b"o" * 32, b"n" * 16
@@ -81,12 +81,12 @@ async def encrypted(
     """A client that encrypts, with a worker that does on the queue ``encrypted``."""
     client = with_keys(temporal.client, {"new": NEW, "old": OLD})
     marketplace = CloudPartnerMarketplace(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url))
-    async with worker(client, "encrypted", marketplace, Recorder()):
+    async with create_worker(client, "encrypted", marketplace, Recorder()):
         yield client
 
 
 def with_keys(client: Client, keys: dict[str, bytes]) -> Client:
-    return Client(**client.config() | {"data_converter": data_converter(EncryptionCodec(keys))})
+    return Client(**client.config() | {"data_converter": create_data_converter(EncryptionCodec(keys))})
 
 
 Run = WorkflowHandle[Any, PublicationResult]

@@ -13,7 +13,7 @@ from marketplace.http.credentials import FixedToken
 from marketplace.http.pace import Pace
 from marketplace.model import OfferKey
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
-from worker.registration import MOST_AT_WORK, worker
+from worker.registration import MOST_AT_WORK, create_worker
 
 OFFER = OfferKey(publisher_id="fabrikam", offer_id="webstack")
 
@@ -38,7 +38,7 @@ async def test_the_marketplace_counts_no_more_than_the_cap() -> None:
 async def test_so_few_activities_are_at_work_that_none_waits_long(
     temporal: WorkflowEnvironment, cap: float, at_work: int
 ) -> None:
-    paced = worker(temporal.client, f"paced-{cap}", object(), requests_per_second=cap)  # type: ignore[arg-type]
+    paced = create_worker(temporal.client, f"paced-{cap}", object(), requests_per_second=cap)  # type: ignore[arg-type]
 
     assert paced.config()["max_concurrent_activities"] == at_work
     assert paced.config()["disable_eager_activity_execution"]

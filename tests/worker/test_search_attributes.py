@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from temporalio.testing import WorkflowEnvironment
 
-from worker.registration import data_converter
+from worker.registration import create_data_converter
 from worker.search_attributes import SearchAttributesError, ensure_search_attributes
 
 NAMES = {"PublisherId", "OfferId", "PublishStage", "ImageVersions"}
@@ -30,7 +30,7 @@ async def client(server: WorkflowEnvironment) -> Client:
     await server.client.workflow_service.register_namespace(
         RegisterNamespaceRequest(namespace=namespace, workflow_execution_retention_period=day)
     )
-    client = Client(server.client.service_client, namespace=namespace, data_converter=data_converter())
+    client = Client(server.client.service_client, namespace=namespace, data_converter=create_data_converter())
     while True:
         try:
             await held(client)
@@ -117,7 +117,7 @@ async def test_an_attribute_of_another_type_is_named(client: Client) -> None:
 
 
 async def test_a_namespace_that_is_not_there_is_named(server: WorkflowEnvironment) -> None:
-    client = Client(server.client.service_client, namespace="nonesuch", data_converter=data_converter())
+    client = Client(server.client.service_client, namespace="nonesuch", data_converter=create_data_converter())
     with pytest.raises(SearchAttributesError, match=r"TEMPORAL_NAMESPACE.*namespace create --namespace nonesuch"):
         await ensure_search_attributes(client)
 
@@ -161,6 +161,6 @@ async def test_on_temporal_cloud_nothing_is_removed_or_created_with_the_operator
     monkeypatch.setattr(client.service_client.config, "target_host", "release.f45a2.tmprl.cloud:7233")
     with pytest.raises(SearchAttributesError, match=r"search-attributes rename .*--existing-name OfferId"):
         await ensure_search_attributes(client)
-    nowhere = Client(server.client.service_client, namespace="nonesuch", data_converter=data_converter())
+    nowhere = Client(server.client.service_client, namespace="nonesuch", data_converter=create_data_converter())
     with pytest.raises(SearchAttributesError, match=r"NAME\.ACCOUNT"):
         await ensure_search_attributes(nowhere)

@@ -23,7 +23,7 @@ from tests.harness.temporal_server import development_server
 from tests.replay.record import HISTORIES
 from tests.replay.test_replay import NO_FORGOTTEN_IMPORTS, history_in
 from worker.marketplaces import marketplace_of
-from worker.registration import WORKFLOWS, data_converter, interceptors, worker
+from worker.registration import WORKFLOWS, create_data_converter, create_interceptors, create_worker
 from worker.settings import Settings
 from worker.tracing import Tracing
 
@@ -72,7 +72,7 @@ async def desk(short_lived: WorkflowEnvironment, tracing: Tracing, http: httpx.A
         settings = Settings(marketplace_url=url, azure_storage_account_keys="fabrikamimages=aW52ZW50ZWQ=")
         traced = marketplace_of(settings, named, FixedToken(SecretStr(DEFAULT_TOKEN)), observe=tracing.requests)
         webhook = Recorder()
-        async with worker(client, "traced", traced, webhook, tracing=[tracing.interceptor]):
+        async with create_worker(client, "traced", traced, webhook, tracing=[tracing.interceptor]):
             yield Desk(
                 CloudPartnerApi(),
                 short_lived,
@@ -195,8 +195,8 @@ async def test_a_run_that_began_without_tracing_goes_on_with_it(name: str, kept:
     replayer = Replayer(
         workflows=WORKFLOWS,
         workflow_runner=NO_FORGOTTEN_IMPORTS,
-        interceptors=[tracing.interceptor, *interceptors()],
-        data_converter=data_converter(),
+        interceptors=[tracing.interceptor, *create_interceptors()],
+        data_converter=create_data_converter(),
     )
     await replayer.replay_workflow(history)
     tracing.shutdown()

@@ -8,7 +8,7 @@ from temporalio.client import Client
 
 from bench.compare.offers import IMAGE, PLAN, VHD
 from bench.compare.orders import run
-from worker.registration import data_converter
+from worker.registration import create_data_converter
 
 PUBLISHER = "fabrikam-linux"
 WAIT = float(os.environ.get("BENCH_WAIT", "1"))
@@ -48,7 +48,7 @@ class Ours:
 @asynccontextmanager
 async def client() -> AsyncIterator[Ours]:
     """Connect to Temporal."""
-    yield Ours(await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=data_converter()))
+    yield Ours(await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=create_data_converter()))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from tests.campaigns.apis import APIS, CLOUD_PARTNER, CampaignApi
 from tests.campaigns.stack import SHORT_HISTORIES
 from tests.harness.processes import free_port, start
 from tests.harness.temporal_server import connected, server_command
-from worker.registration import worker
+from worker.registration import create_worker
 from workflows import calls, search_attributes
 from workflows.messages import Progress
 from workflows.stages import GLANCE
@@ -300,7 +300,7 @@ async def _pause(_time: timedelta) -> None:
 @asynccontextmanager
 async def _run_worker(client: Client, queue: str, marketplace: Marketplace) -> AsyncIterator[None]:
     """Run a worker in a task of its own, because the SDK cancels the task that enters a worker that fails."""
-    working = worker(client, queue, marketplace, Inbox())
+    working = create_worker(client, queue, marketplace, Inbox())
     running = asyncio.create_task(working.run())
     try:
         yield
