@@ -23,7 +23,7 @@ class Trail:
     Attributes:
         repeated: Whether an earlier attempt may have had an effect. The attempt number alone does not show it:
             ``temporal activity reset`` starts again at one.
-        sent: Whether a request may have been sent. It is recorded just before sending.
+        may_have_sent: Whether a request may have been sent. It is recorded just before sending.
         handle: The marketplace's ID of that request.
         waited: Whether an earlier attempt has waited for the request to show.
     """
@@ -32,7 +32,7 @@ class Trail:
         info = activity.info()
         marks = [mark for mark in info.heartbeat_details if isinstance(mark, str)]
         self.repeated = info.attempt > 1 or bool(marks)
-        self.sent = self._was_sent = SENT in marks
+        self.may_have_sent = self._earlier_may_have_sent = SENT in marks
         self.waited = WAITED in marks
         self.handle = next((mark for mark in marks if mark not in {SENT, WAITED}), None)
 
@@ -44,14 +44,14 @@ class Trail:
         """
         return Attempt(
             repeated=self.repeated,
-            sent=self.sent,
+            may_have_sent=self.may_have_sent,
             handle=self.handle,
             settle=settle,
-            before_send=self.sends,
-            accepted=self._note,
+            before_send=self.record_send,
+            accepted=self._record_handle,
         )
 
-    def sends(self) -> None:
+    def record_send(self) -> None:
         """Record that a request is about to be sent.
 
         Raises:
@@ -61,27 +61,27 @@ class Trail:
         given_up = activity.cancellation_details()
         if given_up is not None and (given_up.not_found or given_up.timed_out):
             raise ApplicationError("Temporal has given this attempt up; nothing was sent", type="AttemptGivenUp")
-        self.sent, self.waited = True, False
-        self.beat()
+        self.may_have_sent, self.waited = True, False
+        self.heartbeat()
 
-    def was_not_served(self) -> None:
+    def record_no_effect(self) -> None:
         """Record that the request had no effect. An earlier attempt's request may have had one."""
-        self.sent = self._was_sent
-        self.beat()
+        self.may_have_sent = self._earlier_may_have_sent
+        self.heartbeat()
 
-    def waits(self) -> None:
+    def record_wait(self) -> None:
         """Record that the next attempt will have waited for the request to show."""
         self.waited = True
-        self.beat()
+        self.heartbeat()
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Send a heartbeat."""
-        marks = [SENT] * self.sent + [WAITED] * self.waited
+        marks = [SENT] * self.may_have_sent + [WAITED] * self.waited
         activity.heartbeat(*marks, *([self.handle] if self.handle is not None else []))
 
-    def _note(self, handle: str) -> None:
+    def _record_handle(self, handle: str) -> None:
         self.handle = handle
-        self.beat()
+        self.heartbeat()
 
 
 async def unbroken(call: Coroutine[Any, Any, Answer]) -> Answer:

@@ -94,7 +94,7 @@ async def marketplace_call(trail: Trail | None = None) -> AsyncIterator[Trail]:
         trail: What earlier requests of this attempt have recorded. Each heartbeat replaces the last one.
     """
     trail = trail or Trail()
-    beating = asyncio.create_task(_beat(trail))
+    beating = asyncio.create_task(_send_heartbeats(trail))
     try:
         yield trail
     except (errors.MarketplaceError, errors.RuleBroken) as error:
@@ -103,7 +103,7 @@ async def marketplace_call(trail: Trail | None = None) -> AsyncIterator[Trail]:
         beating.cancel()
 
 
-async def _beat(trail: Trail) -> None:
+async def _send_heartbeats(trail: Trail) -> None:
     while True:
         await asyncio.sleep(BEAT_AFTER.total_seconds())
-        trail.beat()
+        trail.heartbeat()

@@ -210,15 +210,9 @@ class OperationActivities:
             if trail.handle is not None:
                 return StartedOperation(operation_id=trail.handle, ours=True)
             before = await self._marketplace.operations(offer)
-            begun = _newest_since(before, request.known_operations, OperationKind.PUBLISH)
-            if begun is not None and trail.sent:
-                return StartedOperation(operation_id=begun.id, ours=True)
-            self._let_settle(offer, trail, request.settle, was_sent=trail.sent)
-            if begun is not None and begun.state is not OperationState.RUNNING:
-                # No worker was running for a while. The publish may have brought the draft to Production meanwhile.
-                raise _in_progress(offer, f"{begun.id} was published since this run looked last")
+            begun = self._begun_publish(request, trail, before)
             if begun is not None:
-                return StartedOperation(operation_id=begun.id, ours=False)
+                return begun
             in_the_way = await self._running(offer, before)
             if in_the_way is not None and not (request.ask_to_join and self._marketplace.joins_publishes):
                 raise _in_progress(offer, f"operation {in_the_way.id} is running")
@@ -226,44 +220,73 @@ class OperationActivities:
             try:
                 named = await self._send_publish(request, trail)
             except (Refused, Conflict) as refusal:
-                # The operation in the way may have ended by now. Its presence is reason enough for another survey.
-                after = await self._marketplace.operations(offer)
-                came_and_went = next((each for each in after if each.id not in known), None)
-                in_the_way = await self._running(offer, after) or in_the_way or came_and_went
-                if in_the_way is None and refusal.status is None:
-                    # Nothing was sent: the draft lacks what is live. The next round puts it back.
-                    raise _in_progress(offer, str(refusal)) from refusal
-                if in_the_way is None:
-                    raise
-                raise _in_progress(
-                    offer,
-                    f"operation {in_the_way.id} is running, and the marketplace publishes nothing else meanwhile."
-                    f" It said: {refusal}",
-                ) from refusal
+                await self._raise_if_in_progress(offer, refusal, known, in_the_way)
+                raise
             if named is None:
                 named = await self._unnamed(offer, OperationKind.PUBLISH, known)
             return StartedOperation(operation_id=named, ours=named not in known)
 
+    def _begun_publish(
+        self, request: PublishRequest, trail: Trail, operations: list[Operation]
+    ) -> StartedOperation | None:
+        """Return the publish that has begun since the draft held the images.
+
+        Raises:
+            ApplicationError: ``PublishInProgress`` if somebody else's publish has begun and ended; retryable if an
+                earlier attempt's publish may show later.
+        """
+        offer = request.offer
+        begun = _newest_since(operations, request.known_operations, OperationKind.PUBLISH)
+        if begun is None:
+            self._let_settle(offer, trail, request.settle, may_have_sent=trail.may_have_sent)
+            return None
+        if trail.may_have_sent:
+            return StartedOperation(operation_id=begun.id, ours=True)
+        if begun.state is not OperationState.RUNNING:
+            # No worker was running for a while. The publish may have brought the draft to Production meanwhile.
+            raise _in_progress(offer, f"{begun.id} was published since this run looked last")
+        return StartedOperation(operation_id=begun.id, ours=False)
+
+    async def _raise_if_in_progress(
+        self, offer: OfferKey, refusal: Refused | Conflict, known: list[str], in_the_way: Operation | None
+    ) -> None:
+        """Raise ``PublishInProgress`` if the run should survey the offer again after a refused publish.
+
+        An operation may have been in the way. It is a reason even if it has ended by now.
+        """
+        operations = await self._marketplace.operations(offer)
+        came_and_went = next((each for each in operations if each.id not in known), None)
+        in_the_way = await self._running(offer, operations) or in_the_way or came_and_went
+        if in_the_way is not None:
+            raise _in_progress(
+                offer,
+                f"operation {in_the_way.id} is running, and the marketplace publishes nothing else meanwhile."
+                f" It said: {refusal}",
+            ) from refusal
+        if refusal.status is None:
+            # Nothing was sent: the draft lacks what is live. The next round puts it back.
+            raise _in_progress(offer, str(refusal)) from refusal
+
     async def _send_publish(self, request: PublishRequest, trail: Trail) -> str | None:
         attempt = trail.attempt()
-        trail.sends()
+        trail.record_send()
         try:
             return await self._marketplace.publish(
                 request.offer, request.change, request.notification_emails, attempt=attempt
             )
         except (Refused, Conflict, Unavailable) as error:
             if not isinstance(error, Unavailable) or error.status == TOO_MANY_REQUESTS:
-                trail.was_not_served()
+                trail.record_no_effect()
             raise
 
-    def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta, *, was_sent: bool) -> None:
+    def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta, *, may_have_sent: bool) -> None:
         """Wait for a request to show if its answer was lost.
 
         Raises:
             ApplicationError: Retryable, with the delay after which the next attempt looks again.
         """
-        if was_sent and not trail.waited and not self._marketplace.lists_at_once:
-            trail.waits()
+        if may_have_sent and not trail.waited and not self._marketplace.lists_at_once:
+            trail.record_wait()
             raise ApplicationError(
                 f"{offer}: the answer to the request was lost, and the marketplace does not list its operation yet;"
                 f" the run looks again in {time}",
@@ -313,7 +336,7 @@ class OperationActivities:
         operations = await self._marketplace.operations(offer)
         begun = _newest_since(operations, request.known_operations, OperationKind.GO_LIVE)
         begun = begun or _promotion_of(operations, request.approved_publish)
-        if begun is not None and not trail.sent:
+        if begun is not None and not trail.may_have_sent:
             raise _preview_changed(offer, f"somebody else has gone live since, {begun.id}")
         if begun is not None:
             return StartedOperation(operation_id=begun.id, ours=True)
@@ -321,7 +344,7 @@ class OperationActivities:
         await self._check_preview(request, operations)
         attempt = trail.attempt()
         known = [*request.known_operations, *(operation.id for operation in operations)]
-        trail.sends()
+        trail.record_send()
         try:
             named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)
         except (Refused, Conflict):
@@ -365,7 +388,7 @@ class OperationActivities:
         if promotion != request.shown:
             raise _preview_changed(
                 request.offer,
-                f"going live would {_told(promotion)}, which is not what was shown",
+                f"going live would {_described(promotion)}, which is not what was shown",
             )
 
     async def _check_sign_off(self, request: GoLiveRequest) -> None:
@@ -389,7 +412,7 @@ class OperationActivities:
                 operations = await self._marketplace.operations(offer)
                 begun = _newest_since(operations, request.known_operations, OperationKind.PUBLISH)
                 if begun is None:
-                    self._let_settle(offer, trail, request.settle, was_sent=True)
+                    self._let_settle(offer, trail, request.settle, may_have_sent=True)
                     return CancelAnswer(state=CancelState.NOTHING_TO_CANCEL)
                 operation_id = begun.id
             nothing_to_cancel = CancelAnswer(state=CancelState.NOTHING_TO_CANCEL, operation_id=operation_id)
@@ -494,7 +517,7 @@ def _in_progress(offer: OfferKey, why: str) -> ApplicationError:
     return ApplicationError(f"{offer}: {why}", type=PUBLISH_IN_PROGRESS, non_retryable=True)
 
 
-def _told(promotion: Promotion) -> str:
+def _described(promotion: Promotion) -> str:
     """Return a clause that says what going live would do."""
     parts = {"add": promotion.adds, "remove": promotion.removes, "deprecate": promotion.deprecates}
     told = [f"{verb} {', '.join(map(str, images[:10]))}" for verb, images in parts.items() if images]

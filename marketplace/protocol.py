@@ -37,7 +37,7 @@ class Attempt:
 
     Attributes:
         repeated: Whether there was an earlier attempt, which may have had an effect.
-        sent: Whether an earlier attempt may have sent its request. It is recorded just before sending.
+        may_have_sent: Whether an earlier attempt may have sent its request. It is recorded just before sending.
         handle: The ID that the answer to that request named, such as a job's; ``None`` if it named none or was lost.
         settle: How long a request whose answer was lost may take to show.
         before_send: Records that a request is about to be sent. The record outlives this process.
@@ -45,7 +45,7 @@ class Attempt:
     """
 
     repeated: bool = False
-    sent: bool = False
+    may_have_sent: bool = False
     handle: str | None = None
     settle: timedelta = SETTLE
     before_send: Callable[[], None] = _forget

@@ -213,7 +213,7 @@ class ProductIngestionMarketplace:
         """
         done = EditOutcome()
         is_done = partial(self._holds, offer, change, _tree(preview), _tree(production))
-        if attempt.sent:
+        if attempt.may_have_sent:
             # If there is nothing left to do, the earlier attempt has done it.
             done = EditOutcome(added=_unpublished(change.images, preview, production))
             await self._writes.finish_earlier(offer, attempt, is_done)

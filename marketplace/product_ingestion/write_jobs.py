@@ -62,7 +62,7 @@ class WriteJobs:
         """Follow the job of an earlier attempt to its end. If the job is unknown, wait until its effect shows."""
         if attempt.handle is not None:
             return await self._follow(offer, attempt.handle.removeprefix(JOB_PREFIX), attempt.settle, is_done)
-        if attempt.sent:
+        if attempt.may_have_sent:
             await self.shows(is_done, attempt.settle)
         return None
 

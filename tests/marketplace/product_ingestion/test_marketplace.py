@@ -337,7 +337,7 @@ async def test_the_job_of_an_earlier_attempt_is_followed_before_anything_is_sent
     job = (await publisher.by_hand.configure(changed)).json()["jobId"]
     before = await publisher.requests()
     outcome = await publisher.edit(
-        image("4.3.0"), attempt=publisher.attempt(repeated=True, sent=True, handle=f"job:{job}")
+        image("4.3.0"), attempt=publisher.attempt(repeated=True, may_have_sent=True, handle=f"job:{job}")
     )
     assert "configure_draft" not in await publisher.calls_since(before)
     assert [str(each) for each in outcome.added] == [f"{PLAN} 4.3.0"]
@@ -345,7 +345,7 @@ async def test_the_job_of_an_earlier_attempt_is_followed_before_anything_is_sent
 
 async def test_a_job_that_the_service_has_forgotten_is_judged_by_the_draft(publisher: Publisher) -> None:
     await publisher.live()
-    gone = publisher.attempt(repeated=True, sent=True, handle="job:00000000-0000-0000-0000-000000000000")
+    gone = publisher.attempt(repeated=True, may_have_sent=True, handle="job:00000000-0000-0000-0000-000000000000")
     await publisher.edit(image("4.3.0"), attempt=gone)
     assert await publisher.by_hand.versions() == [SAMPLE_VERSION, "4.3.0"]
 
@@ -356,7 +356,7 @@ async def test_an_edit_whose_answer_was_lost_is_recognised(publisher: Publisher)
     with pytest.raises(errors.Unreachable):
         await publisher.edit(image("4.3.0"))
     before = await publisher.requests()
-    await publisher.edit(image("4.3.0"), attempt=publisher.attempt(repeated=True, sent=True))
+    await publisher.edit(image("4.3.0"), attempt=publisher.attempt(repeated=True, may_have_sent=True))
     assert "configure_draft" not in await publisher.calls_since(before)
 
 
