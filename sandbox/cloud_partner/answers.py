@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from sandbox.cloud_partner.errors import API_VERSIONS
-from sandbox.json_text import members_of, parse_plain
 from sandbox.offers import can_cancel
+from sandbox.spelled_json import members_of, parse_plain
 from sandbox.state import Offer, Operation, Publisher
 from sandbox.steps import SIGN_OFF, StepView, progress_of
 from sandbox.switches import Switches

@@ -12,7 +12,7 @@ from sandbox.cloud_partner.documents import (
     with_changed_text,
 )
 from sandbox.cloud_partner.validation import check_publish, check_put
-from sandbox.json_text import members_of, parse_plain
+from sandbox.spelled_json import members_of, parse_plain
 from sandbox.state import Disk, Offer
 from sandbox.switches import Switches
 from sandbox.versions import version_order

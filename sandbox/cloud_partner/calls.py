@@ -10,8 +10,8 @@ from sandbox.api_call import ApiCall
 from sandbox.cloud_partner import answers, documents
 from sandbox.cloud_partner.documents import Members
 from sandbox.cloud_partner.put import put
-from sandbox.json_text import members_of, parse, parse_plain, render
 from sandbox.refusals import RefusedError
+from sandbox.spelled_json import members_of, parse, parse_plain, render
 from sandbox.state import Offer, Operation, Publisher, Snapshot
 
 

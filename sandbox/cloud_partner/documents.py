@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from sandbox.artifacts import stored_address
-from sandbox.json_text import Spelled, Tree, members_of, objects_in, parse, parse_plain, render
+from sandbox.spelled_json import Spelled, Tree, members_of, objects_in, parse, parse_plain, render
 from sandbox.versions import next_patch, version_order
 
 VIRTUAL_MACHINE = "microsoft-azure-virtualmachines"

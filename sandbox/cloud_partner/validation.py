@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sandbox.cloud_partner.documents import CORE_VM, LISTING, VIRTUAL_MACHINE, image_maps_of, plans_of
-from sandbox.json_text import members_of, objects_in, parse_plain
 from sandbox.refusals import Detail, RefusedError
 from sandbox.sas import blob_of
+from sandbox.spelled_json import members_of, objects_in, parse_plain
 from sandbox.switches import Switches
 
 _ID = re.compile(r"[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9_])?")

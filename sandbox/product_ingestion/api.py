@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.api_call import ApiCall, Subject
-from sandbox.json_text import members_of, objects_in
 from sandbox.marketplace import SandboxMarketplace
 from sandbox.product_ingestion.calls import CALLS
 from sandbox.product_ingestion.configure_body import read_plain
@@ -16,6 +15,7 @@ from sandbox.product_ingestion.products import Found, by_external_id, by_guid, j
 from sandbox.product_ingestion.queries import query_of
 from sandbox.product_ingestion.schemas import Schema
 from sandbox.refusals import RefusedError
+from sandbox.spelled_json import members_of, objects_in
 from sandbox.switches import Switches
 from sandbox.tokens import account_of, bearer_of
 

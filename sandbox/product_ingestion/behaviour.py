@@ -3,7 +3,6 @@
 import hashlib
 import json
 
-from sandbox.json_text import members_of
 from sandbox.product_ingestion.draft_rules import check_resources
 from sandbox.product_ingestion.publish_rules import problems_with_publishing
 from sandbox.product_ingestion.resources import (
@@ -18,6 +17,7 @@ from sandbox.product_ingestion.resources import (
 )
 from sandbox.product_ingestion.sources import addresses_of
 from sandbox.refusals import RefusedError
+from sandbox.spelled_json import members_of
 from sandbox.state import Disk, Offer
 from sandbox.switches import Switches
 from sandbox.versions import next_patch, version_order

@@ -8,7 +8,6 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox import offers
 from sandbox.api_call import ApiCall
-from sandbox.json_text import render
 from sandbox.product_ingestion import jobs, submissions
 from sandbox.product_ingestion.configure import configure
 from sandbox.product_ingestion.configure_body import checked_ceiling
@@ -20,6 +19,7 @@ from sandbox.product_ingestion.rendering import has_no_changes, rendered, snapsh
 from sandbox.product_ingestion.resources import Resource, resources_in
 from sandbox.product_ingestion.schemas import address_of
 from sandbox.product_ingestion.submissions import Target
+from sandbox.spelled_json import render
 from sandbox.state import Job, Offer, Publisher
 from sandbox.tokens import account_of, bearer_of
 

@@ -7,7 +7,6 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox import offers
 from sandbox.api_call import ApiCall
-from sandbox.json_text import members_of
 from sandbox.product_ingestion import jobs
 from sandbox.product_ingestion.configure_body import Prepared, checked_ceiling, prepare, read_resources
 from sandbox.product_ingestion.draft_rules import check_resources
@@ -29,6 +28,7 @@ from sandbox.product_ingestion.resources import Resource, resources_in, state_of
 from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS
 from sandbox.product_ingestion.submissions import DRAFT
 from sandbox.refusals import Detail, RefusedError
+from sandbox.spelled_json import members_of
 from sandbox.state import Job, Offer, Operation, Publisher
 from sandbox.switches import Switches
 

@@ -7,7 +7,6 @@ from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox.artifacts import STORAGE, stored_address
-from sandbox.json_text import members_of, parse, parse_plain
 from sandbox.product_ingestion.errors import BUSINESS_ERROR, SCHEMA_ERROR, bad_request, error_of
 from sandbox.product_ingestion.ids import (
     DURABLE,
@@ -28,6 +27,7 @@ from sandbox.product_ingestion.schemas import (
     schema_order,
 )
 from sandbox.refusals import Detail
+from sandbox.spelled_json import members_of, parse, parse_plain
 from sandbox.switches import Switches
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.json_text import members_of
 from sandbox.product_ingestion.errors import BUSINESS_ERROR
 from sandbox.product_ingestion.ids import external_id_of
 from sandbox.product_ingestion.resources import (
@@ -25,6 +24,7 @@ from sandbox.product_ingestion.resources import (
 from sandbox.product_ingestion.schemas import CORE_VM_CONFIGURATION
 from sandbox.product_ingestion.sources import identity_of
 from sandbox.refusals import Detail
+from sandbox.spelled_json import members_of
 from sandbox.state import Offer
 from sandbox.switches import Switches
 

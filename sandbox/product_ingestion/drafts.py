@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.json_text import members_of
 from sandbox.product_ingestion.draft_rules import days_of
 from sandbox.product_ingestion.resources import Resource, is_active, resources_in, state_of, text_of, versions_of
 from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS
+from sandbox.spelled_json import members_of
 from sandbox.state import Offer
 
 

@@ -5,7 +5,7 @@ import uuid
 from functools import lru_cache
 from typing import Any
 
-from sandbox.json_text import members_of
+from sandbox.spelled_json import members_of
 
 DURABLE = re.compile(r"[a-z](-?[a-z0-9]+)*/[a-z0-9-]+(/?[a-z0-9-])*")
 PRODUCT_EXTERNAL_ID = re.compile(r"[a-z0-9][a-z0-9-_]{2,49}")

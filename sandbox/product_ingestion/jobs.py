@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from sandbox import offers
-from sandbox.json_text import objects_in, parse_plain
 from sandbox.product_ingestion.drafts import clean, merge
 from sandbox.product_ingestion.errors import Error, error_of, shaped
 from sandbox.product_ingestion.ids import product_guid
 from sandbox.product_ingestion.resources import Resource, resources_in, text_of
 from sandbox.product_ingestion.schemas import address_of
 from sandbox.product_ingestion.times import timestamp
+from sandbox.spelled_json import objects_in, parse_plain
 from sandbox.state import Job, JobResult, Operation, Outcome, Publisher
 from sandbox.steps import CERTIFICATION, progress_of
 from sandbox.switches import Switches

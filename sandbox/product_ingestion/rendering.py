@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from sandbox.json_text import members_of
 from sandbox.product_ingestion.resources import STICKY_PROPERTIES, Resource, images_of, resources_in, schema_of
 from sandbox.product_ingestion.schemas import (
     RETIRED_HOST,
@@ -16,6 +15,7 @@ from sandbox.product_ingestion.schemas import (
     newest_below,
 )
 from sandbox.product_ingestion.submissions import Target
+from sandbox.spelled_json import members_of
 from sandbox.state import Offer, Snapshot
 from sandbox.switches import Switches
 

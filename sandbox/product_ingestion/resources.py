@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from sandbox.json_text import members_of, objects_in, parse, parse_plain, render
 from sandbox.product_ingestion.ids import external_id_of
 from sandbox.product_ingestion.schemas import TECHNICAL_CONFIGURATIONS, Schema
+from sandbox.spelled_json import members_of, objects_in, parse, parse_plain, render
 
 Tree = dict[str, Any]
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sandbox.json_text import members_of, objects_in
 from sandbox.product_ingestion.schemas import CORE_VM_CONFIGURATION, TECHNICAL_CONFIGURATIONS, Schema
+from sandbox.spelled_json import members_of, objects_in
 
 Problem: TypeAlias = str
 

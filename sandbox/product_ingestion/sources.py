@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sandbox.json_text import members_of, objects_in
 from sandbox.sas import blob_of
+from sandbox.spelled_json import members_of, objects_in
 
 
 def addresses_of(source: dict[str, Any]) -> list[str]:

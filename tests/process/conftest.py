@@ -10,7 +10,7 @@ from tests.desk import STEPS
 from tests.harness.processes import free_port
 from tests.harness.programs import Programs
 from tests.harness.temporal_server import connected
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 
 _numbers = itertools.count(1)
 

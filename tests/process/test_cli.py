@@ -17,7 +17,7 @@ from tests.desk import OFFER, SAS, vhd
 from tests.harness.processes import free_port
 from tests.harness.programs import Programs
 from tests.harness.waiting import until
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 from tests.process.shell import Shell
 
 FAST = {"min_interval": "PT0.3S", "max_interval": "PT0.5S"}

@@ -18,7 +18,7 @@ from tests.apis.cloud_partner import offer_document
 from tests.desk import OFFER, PLAN, vhd
 from tests.harness.processes import free_port
 from tests.harness.programs import Programs
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 from workflows.messages import PublicationResult, PublishStage
 
 FOLDER = Path(__file__).parents[2] / "observability"

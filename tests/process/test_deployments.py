@@ -9,7 +9,7 @@ from tests.desk import OFFER, PLAN, SAS, Run, vhd
 from tests.harness.programs import Program, Programs
 from tests.harness.runs import until_asked
 from tests.harness.waiting import until
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 from worker.sharing import count_workers
 from workflows.messages import PublicationResult
 

@@ -9,7 +9,7 @@ from tests.desk import OFFER
 from tests.harness.processes import free_port
 from tests.harness.programs import Program, Programs
 from tests.harness.waiting import until
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 from tests.process.shell import Shell
 
 KEYS = {"PAYLOAD_ENCRYPTION_KEYS": "key:aHVudGVyMmh1bnRlcjIhIQ=="}

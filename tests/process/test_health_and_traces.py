@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowFailureError
 
 from tests.harness.processes import free_port
 from tests.harness.programs import Programs
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 
 
 async def check_an_unknown_offer(client: Client, publisher: Publisher) -> None:

@@ -14,7 +14,7 @@ from tests.desk import Run
 from tests.harness.processes import free_port
 from tests.harness.programs import Program, Programs, worker_environment
 from tests.harness.runs import lease_of, until_in_flight
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 from workflows.messages import PublicationResult
 
 NOBODY = "127.0.0.1:1"

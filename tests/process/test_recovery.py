@@ -14,7 +14,7 @@ from tests.harness.programs import Programs
 from tests.harness.runs import in_flight, lease_of, until_asked, until_in_flight, until_progress
 from tests.harness.temporal_server import connected
 from tests.harness.waiting import until
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 from workflows.messages import PublicationResult
 
 

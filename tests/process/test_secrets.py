@@ -32,7 +32,7 @@ from tests.harness.runs import lease_of, until_asked, until_progress
 from tests.harness.temporal_server import connected
 from tests.harness.waiting import until
 from tests.process.outside import ENTRA, MARKETPLACE, TRACES, WEBHOOK, Outside, Wire
-from tests.process.publisher import Publisher
+from tests.process.sandbox_publisher import Publisher
 from worker.encryption import ENCODING, EncryptionCodec
 from worker.registration import create_data_converter
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tests.replay.ingestion
-import tests.replay.scenes
-import tests.replay.trouble  # noqa: F401 - all three fill RECORDED
+import tests.replay.rare_scenes
+import tests.replay.scenes  # noqa: F401 - all three fill RECORDED
 from tests.replay.player import Events, playing, workflow_of
 from tests.replay.stage import RECORDED
 from worker.__main__ import end

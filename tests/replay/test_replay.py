@@ -23,8 +23,8 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunne
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 import tests.replay.ingestion
-import tests.replay.scenes
-import tests.replay.trouble  # noqa: F401 - all three fill RECORDED
+import tests.replay.rare_scenes
+import tests.replay.scenes  # noqa: F401 - all three fill RECORDED
 from sandbox import DEFAULT_TOKEN
 from tests.replay.player import history_of
 from tests.replay.record import HISTORIES, SUMS, is_recorded, scenes

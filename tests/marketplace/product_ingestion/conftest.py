@@ -13,8 +13,8 @@ from marketplace.product_ingestion.calls import ProductIngestion
 from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
 from marketplace.sas import Signer
 from sandbox import ManualClock, SandboxMarketplace, serve
+from tests.marketplace.product_ingestion.ingestion_publisher import Publisher
 from tests.marketplace.product_ingestion.offers import NOW, TENANT
-from tests.marketplace.product_ingestion.publisher import Publisher
 from tests.sandbox.product_ingestion.ingestion_client import BASE, IngestionClient
 
 _numbers = itertools.count(1)

@@ -25,8 +25,8 @@ from marketplace.model import (
 from marketplace.product_ingestion.calls import ProductIngestion
 from marketplace.product_ingestion.marketplace import ProductIngestionMarketplace
 from marketplace.protocol import Marketplace
+from tests.marketplace.product_ingestion.ingestion_publisher import Publisher, image
 from tests.marketplace.product_ingestion.offers import TENANT, gallery
-from tests.marketplace.product_ingestion.publisher import Publisher, image
 from tests.sandbox.product_ingestion.ingestion_client import (
     BASE,
     CONFIGURATION,

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.json_text import parse, render
+from sandbox.spelled_json import parse, render
 from tests.sandbox.portal_client import LISTING, VM, PortalClient
 
 _json = st.recursive(
