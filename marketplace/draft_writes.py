@@ -11,7 +11,7 @@ from marketplace.wording import bounded
 ROUNDS = 5
 """How often a write is attempted on a draft that others write to as well."""
 
-MAX_NAMED = 1000
+MAX_REPORTED = 1000
 """How many removed, and how many deprecated, versions a result names."""
 
 Version = TypeVar("Version")
@@ -25,9 +25,9 @@ def capped(versions: Sequence[Version], what: str, warnings: list[str]) -> list[
         what: ``"removed"`` or ``"deprecated"``.
         warnings: The list that gets the warning.
     """
-    if len(versions) > MAX_NAMED:
-        warnings.insert(0, f"{len(versions):,} versions were {what}; the result names the first {MAX_NAMED:,}.")
-    return list(versions[:MAX_NAMED])
+    if len(versions) > MAX_REPORTED:
+        warnings.insert(0, f"{len(versions):,} versions were {what}; the result names the first {MAX_REPORTED:,}.")
+    return list(versions[:MAX_REPORTED])
 
 
 def merged(

@@ -17,10 +17,12 @@ MAX_READ = 20_000
 MAX_SENTENCES = 20
 MAX_LISTED = 20
 MAX_NAME = 80
+"""The length of a name within a sentence, in characters."""
+
 MAX_DEPTH = 8
 
-SHORTEST_SECRET = 8
-"""Anything shorter may be a word of the text."""
+SHORTEST_HIDDEN = 8
+"""The length of the shortest secret that `hide` replaces. Anything shorter may be a word of the text."""
 
 _INLINE = frozenset(
     {"a", "abbr", "b", "code", "em", "font", "i", "s", "small", "span", "strong", "sub", "sup", "tt", "u"}
@@ -41,9 +43,9 @@ _NESTED = ("error", "odata.error", "errors", "details", "innererror", "messages"
 
 
 def hide(text: str, *secrets: str) -> str:
-    """Return the text without the given secrets, which may be URL-encoded in it. See `SHORTEST_SECRET`."""
+    """Return the text without the given secrets, which may be URL-encoded in it. See `SHORTEST_HIDDEN`."""
     for secret in secrets:
-        if len(secret) >= SHORTEST_SECRET:
+        if len(secret) >= SHORTEST_HIDDEN:
             text = text.replace(secret, "REDACTED").replace(quote_plus(secret), "REDACTED")
     return text
 

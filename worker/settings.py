@@ -25,7 +25,9 @@ from marketplace.model import PublisherId
 from worker.encryption import KEY_SIZES
 
 MAX_PORT = 65535
-MAX_NAME = 254
+MAX_PERSON = 254
+"""The length of an approver's name, as in `workflows.messages.Person`."""
+
 SHORTEST_SECRET = 16
 
 
@@ -75,8 +77,8 @@ def _listening_address(address: str) -> str:
 
 def _people(names: Sequence[str]) -> Sequence[str]:
     for position, name in enumerate(names, start=1):
-        if not name.isprintable() or len(name) > MAX_NAME:
-            raise ValueError(f"name {position} must be printable and of at most {MAX_NAME} characters")
+        if not name.isprintable() or len(name) > MAX_PERSON:
+            raise ValueError(f"name {position} must be printable and of at most {MAX_PERSON} characters")
     return names
 
 

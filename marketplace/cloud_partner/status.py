@@ -24,7 +24,9 @@ MAX_MESSAGES = 20
 MAX_MESSAGE = 400
 """The length of one message, in characters."""
 
-MAX_NAME = 100
+MAX_WORD = 100
+"""The length of a status word, or of the ID or name of a step, in characters. Longer text is no word."""
+
 MAX_UNKNOWN_WORDS = 20
 
 _WORDS = {
@@ -74,7 +76,7 @@ class _ReadStep:
 
 def meaning(word: object) -> StepState:
     """Return what a status word means, ``UNKNOWN`` if it is not a word of the vocabulary."""
-    if not isinstance(word, str) or len(word) > MAX_NAME:
+    if not isinstance(word, str) or len(word) > MAX_WORD:
         return StepState.UNKNOWN
     return _VOCABULARY.get(re.sub(r"[\s_-]+", "", word).casefold(), StepState.UNKNOWN)
 
@@ -251,11 +253,11 @@ def _shown(steps: list[Step]) -> list[Step]:
 
 
 def _step(members: dict[str, object], number: int, *, after_complete: bool) -> _ReadStep:
-    step_id = _text(members.get("id"), MAX_NAME)
+    step_id = _text(members.get("id"), MAX_WORD)
     state = meaning(members.get("status"))
     errors, others = _messages(members.get("messages"))
     failed = state is StepState.REJECTED or (state is StepState.BLOCKED and (bool(errors) or after_complete))
-    names = [_text(members.get(name), MAX_NAME) for name in ("stepname", "name")]
+    names = [_text(members.get(name), MAX_WORD) for name in ("stepname", "name")]
     step = Step(
         id=step_id,
         name=next((name for name in [*names, step_id] if name), f"step {number}"),
@@ -292,7 +294,7 @@ def _errors(document: dict[str, object], items: list[_ReadStep]) -> list[str]:
     blamed = [item for item in items if item.failed or item.step.errors]
     for item in blamed or [item for item in items if item.step.state in _FAILED]:
         messages = item.step.errors or item.others
-        word = _text(item.word, MAX_NAME)
+        word = _text(item.word, MAX_WORD)
         errors += [f"{item.step.name}: {message}" for message in messages] or [
             f"{item.step.name}: {word}, without a message from the service"
         ]
@@ -317,7 +319,7 @@ def _percent(members: dict[str, object]) -> int | None:
 
 def _unknown(words: Iterable[object]) -> list[str]:
     unknown = {
-        (_text(word, MAX_NAME) if isinstance(word, str) else f"a {type(word).__name__}"): None
+        (_text(word, MAX_WORD) if isinstance(word, str) else f"a {type(word).__name__}"): None
         for word in words
         if word not in (None, "") and meaning(word) is StepState.UNKNOWN
     }
@@ -339,7 +341,7 @@ def _is_live(step: Step) -> bool:
 
 
 def _letters(text: object) -> str:
-    return re.sub(r"[\W_]+", "", text).casefold() if isinstance(text, str) and len(text) <= MAX_NAME else ""
+    return re.sub(r"[\W_]+", "", text).casefold() if isinstance(text, str) and len(text) <= MAX_WORD else ""
 
 
 def _text(value: object, limit: int) -> str:

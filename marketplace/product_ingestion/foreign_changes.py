@@ -20,7 +20,7 @@ from marketplace.product_ingestion.references import PRODUCT, PROPERTY
 from marketplace.product_ingestion.resources import VERSIONS, Resource, Tree, differing, with_members
 from marketplace.wording import one_line
 
-MAX_NAMED = 300
+MAX_RESOURCE_NAME = 300
 
 
 def refuse(draft: Tree | None, published: Tree | None, scope: Scope, plans: Collection[str]) -> None:
@@ -65,7 +65,7 @@ def changes_by_others(draft: Tree | None, published: Tree | None, scope: Scope, 
         tree, resource = (draft, ours) if ours is not None else (published, theirs)
         if resource is None or not _counts(tree, resource, scope, plans):
             continue
-        name = one_line(f"{tree.title(resource)} ({resource.id or 'no id'})", MAX_NAMED)
+        name = one_line(f"{tree.title(resource)} ({resource.id or 'no id'})", MAX_RESOURCE_NAME)
         if theirs is None:
             sentences.append(f"{name} is new in the draft")
         elif ours is None:

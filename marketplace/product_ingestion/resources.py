@@ -33,7 +33,7 @@ _IGNORED = frozenset({"$schema", "id", "validations", "resourceName"})
 _ASSETS = ("listing-asset", "listing-trailer")
 
 MAX_DEPTH = 50
-MAX_NAMED = 6
+MAX_MEMBERS = 6
 """How many members of a resource a sentence names."""
 
 _EXACT = Context(prec=1_000_000)
@@ -237,8 +237,8 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def with_members(name: str, members: Iterable[str]) -> str:
     """Return a sentence with the first of the members that differ."""
     names = [one_line(one, MAX_NAME) for one in members]
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return one_line(f"{name}: {', '.join(names[:MAX_NAMED])}{more}", 600)
+    more = f" and {len(names) - MAX_MEMBERS} more" if len(names) > MAX_MEMBERS else ""
+    return one_line(f"{name}: {', '.join(names[:MAX_MEMBERS])}{more}", 600)
 
 
 def _filled(value: Any) -> Any:
