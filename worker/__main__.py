@@ -90,9 +90,9 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
     rate = settings.marketplace_requests_per_second
     version = settings.deployment_version()
     pace = Pace(rate) if rate is not None else None
-    asides = [asyncio.create_task(_warn_without(credentials))]
+    background = [asyncio.create_task(_check_access(credentials))]
     if pace is not None:
-        asides.append(asyncio.create_task(share(pace, client, settings.temporal_task_queue)))
+        background.append(asyncio.create_task(share(pace, client, settings.temporal_task_queue)))
     try:
         async with (
             http_client() as http,
@@ -127,19 +127,19 @@ async def _work(client: Client, settings: Settings, stop: asyncio.Event, observa
                     version.build_id,
                 )
             watching = [asyncio.create_task(watch(client)) for watch in observation.watchers]
-            asides += watching
+            background += watching
             await stop.wait()
             logger.info("Stopping: waiting for running activities")
             for watcher in watching:
                 watcher.cancel()
     finally:
-        for aside in asides:
-            aside.cancel()
+        for task in background:
+            task.cancel()
         await credentials.close()
 
 
-async def _warn_without(credentials: Credentials) -> None:
-    """Warn at the start, not at the first publication, if the marketplace cannot be accessed."""
+async def _check_access(credentials: Credentials) -> None:
+    """Warn of missing access to the marketplace at the start, before a publication fails."""
     try:
         await credentials.token()
     except MarketplaceError as error:

@@ -37,14 +37,14 @@ class ActivityGate(Interceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """Return the interceptor of activity calls."""
-        return _Gate(next, self)
+        return _ActivityGate(next, self)
 
 
 def _is_among(publisher: str, publishers: Sequence[str]) -> bool:
     return publisher.casefold() in map(str.casefold, publishers)
 
 
-class _Gate(ActivityInboundInterceptor):
+class _ActivityGate(ActivityInboundInterceptor):
     def __init__(self, next: ActivityInboundInterceptor, gate: ActivityGate) -> None:  # noqa: A002
         super().__init__(next)
         self._gate = gate

@@ -65,7 +65,7 @@ def application(
     async def preflight(_request: web.Request) -> web.Response:
         return web.Response(status=204)
 
-    app = web.Application(client_max_size=MAX_BYTES, middlewares=[_gate(origins, hosts, token)])
+    app = web.Application(client_max_size=MAX_BYTES, middlewares=[_access_middleware(origins, hosts, token)])
     # Only the end of the path counts, as in Temporal's protocol, so that a proxy may serve this below a folder.
     app.router.add_post("/{folder:(.*/)?}encode", call(codec.encode))
     app.router.add_post("/{folder:(.*/)?}decode", call(codec.decode))
@@ -73,11 +73,11 @@ def application(
     return app
 
 
-def _gate(origins: Collection[str], hosts: Collection[str], token: SecretStr | None) -> Middleware:
+def _access_middleware(origins: Collection[str], hosts: Collection[str], token: SecretStr | None) -> Middleware:
     """Return the middleware that refuses unknown hosts, unknown origins and requests without the token."""
 
     @web.middleware
-    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check_access(request: web.Request, handler: Handler) -> web.StreamResponse:
         # A web page can point a host name of its own at this machine (DNS rebinding). Then its requests are not
         # cross-origin for the browser, but they carry that name.
         if not _is_known(request.headers.get("Host", ""), hosts):
@@ -107,7 +107,7 @@ def _gate(origins: Collection[str], hosts: Collection[str], token: SecretStr | N
             )
         return response
 
-    return gate
+    return check_access
 
 
 def _is_known(header: str, hosts: Collection[str]) -> bool:
