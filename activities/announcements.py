@@ -51,7 +51,7 @@ class Announcer:
         """Return the body of the POST."""
         link = None
         if self._ui_url is not None:
-            # Without the run ID: the UI shows the newest run, should this one have continued as new.
+            # Without a run ID, the UI shows the newest run, even if this one has continued as new.
             workflow = quote(notification.workflow_id, safe="")
             link = f"{self._ui_url}/namespaces/{quote(namespace, safe='')}/workflows/{workflow}"
         return json.dumps(self._write(notification, link), ensure_ascii=False)

@@ -55,8 +55,8 @@ class Trail:
         """Record that a request is about to be sent.
 
         Raises:
-            ApplicationError: Temporal has given this attempt up, because its heartbeats stayed away. The next attempt
-                may be running.
+            ApplicationError: Temporal has given this attempt up, because its heartbeats did not arrive. The next
+                attempt may be running.
         """
         given_up = activity.cancellation_details()
         if given_up is not None and (given_up.not_found or given_up.timed_out):
@@ -70,7 +70,7 @@ class Trail:
         self.heartbeat()
 
     def record_wait(self) -> None:
-        """Record that the next attempt will have waited for the request to show."""
+        """Record that the next attempt begins only after a wait for the request to show."""
         self.waited = True
         self.heartbeat()
 
@@ -87,8 +87,8 @@ class Trail:
 async def unbroken(call: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a write to its end even if the activity is cancelled: its outcome must be known.
 
-    Heartbeats deliver cancellations. Without heartbeats, it would take minutes to notice that a worker died during a
-    write.
+    Cancellations arrive with heartbeats. The write cannot do without heartbeats, because it would take minutes to
+    notice that its worker died.
     """
     running = asyncio.ensure_future(call)
     while not running.done():

@@ -20,7 +20,7 @@ class Notification(Payload):
         text: What happened and what to do now, for a person.
         reminder: For ``awaiting_approval``: 0 for the first notification, 1 and 2 for the reminders.
         until: When the run gives up waiting for the approval.
-        approvers: Who may approve; empty: anyone.
+        approvers: The people who may approve; empty for anyone.
         approved_by: Who approved going live.
         adds: Image versions that going live adds, at most 100.
         removes: Image versions that going live removes, at most 100.

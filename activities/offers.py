@@ -65,7 +65,7 @@ class SurveyRequest(ChangeRequest):
     """Input of `OfferActivities.survey`.
 
     Attributes:
-        seen: The newest operation, if the run has just looked at it. The list is not read again then.
+        seen: The newest operation, if the run has just looked at it. Then the list is not read again.
     """
 
     seen: Operation | None = None
@@ -128,7 +128,7 @@ class Survey(Payload):
 
     @property
     def last_publish(self) -> Operation | None:
-        """The newest publish. Once it waits for sign-off, the preview is its."""
+        """The newest publish. Once it waits for sign-off, it has made the preview."""
         return next((each for each in self.operations if each.kind is OperationKind.PUBLISH), None)
 
     @property
@@ -178,8 +178,8 @@ class DraftWritten(Payload):
     """The outcome of a write to the draft.
 
     Attributes:
-        survey: How the offer stood before the write, but ``in_draft`` is as of after it. After an edit it also shows
-            what the slots hold.
+        survey: The offer before the write, except that ``in_draft`` is as of after it. Only an edit reads what the
+            slots hold.
         known_operations: IDs of the newest operations after the write, newest first. A publish that is not among
             them carries what was written.
         changed: Whether anything was written.
@@ -247,7 +247,7 @@ class OfferActivities:
             operations, awaits_sign_off = [request.seen], request.seen.state is OperationState.PREVIEW
         else:
             try:
-                # Before the slots: a publish that begins after the preview was read is not the preview's.
+                # Read before the slots: a publish that begins after the preview was read did not make it.
                 status = await self._marketplace.status(offer)
             except NotFound:
                 return Survey(exists=False), None, None
@@ -261,7 +261,7 @@ class OfferActivities:
         if not operations and preview is None and await self._marketplace.read_slot(offer, Slot.DRAFT) is None:
             return Survey(exists=False), None, None
         published = [contents for contents in (preview, production) if contents is not None]
-        # Otherwise the run would take another image of the same version for its own.
+        # Without this check, the run would take another image of the same version for its own.
         VersionTaken.raise_for(dict.fromkeys(each for contents in published for each in contents.conflicts(images)))
         survey = Survey(
             exists=True,
@@ -312,7 +312,7 @@ class OfferActivities:
         )
 
     async def _refused(self, survey: Survey, offer: OfferKey, refusal: Refused | Conflict) -> DraftWritten:
-        """Return the refusal if an operation was the reason, even one that has ended by now. Otherwise raise it."""
+        """Return the refusal if an operation was the reason, even one that has ended by now. If not, raise it."""
         if refusal.status == PRECONDITION_FAILED:
             raise refusal
         try:

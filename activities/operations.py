@@ -63,7 +63,7 @@ class StartedOperation(Payload):
     """The operation that answers a request.
 
     Attributes:
-        ours: Whether this request started it. Otherwise it was running already and does what was requested.
+        ours: Whether this request started it. If not, it was running already and does what was requested.
         report: The first look at it, if that look succeeded.
     """
 
@@ -118,7 +118,7 @@ class CancelAnswer(Payload):
     """The service's answer to a request to cancel.
 
     Attributes:
-        at_sign_off: Whether the operation's preview waits for sign-off, so that nothing is running.
+        at_sign_off: Whether the operation's preview waits for sign-off. Then nothing is running.
         reason: The service's message if it refused; ends with a full stop.
         is_final: Whether the service will refuse every time.
     """
@@ -135,7 +135,7 @@ class LookRequest(Payload):
 
     Attributes:
         kind: The operation's kind, if an earlier look has found it. It saves a request.
-        known_operations: IDs of operations that existed before it was requested. It is none of them.
+        known_operations: IDs of the operations that existed before this one was requested. It is none of them.
     """
 
     offer: OfferKey
@@ -177,7 +177,7 @@ class OperationActivities:
         """Publish the draft.
 
         Safe to repeat: the operations are read first. A publish that is not among ``known_operations`` carries the
-        draft already, whether an earlier attempt started it or somebody else. It is joined.
+        draft already. It is joined, no matter who started it.
 
         Raises:
             ApplicationError: ``PublishInProgress`` if another operation is running, or if somebody's publish began
@@ -295,7 +295,7 @@ class OperationActivities:
             )
 
     async def _running(self, offer: OfferKey, operations: list[Operation]) -> Operation | None:
-        """Return the running operation. The list also shows one as running that waits for sign-off."""
+        """Return the running operation. The list may show an operation that waits for sign-off as running."""
         running = next((each for each in operations if each.state is OperationState.RUNNING), None)
         if running is not None:
             report = await self._marketplace.look(offer, running.id, running.kind)
@@ -361,7 +361,7 @@ class OperationActivities:
         return StartedOperation(operation_id=named, ours=True)
 
     def _check_approver(self, request: GoLiveRequest) -> None:
-        """Apply the worker's policy, whatever the run has accepted."""
+        """Check the approver against this worker's policy, even if the run has accepted the approver."""
         if self._approvers and (request.approver or "").casefold() not in map(str.casefold, self._approvers):
             raise ApplicationError(
                 f"{request.offer}: going live was approved by {request.approver or 'somebody who gave no name'}, but"
@@ -446,11 +446,11 @@ class OperationActivities:
             return CancelAnswer(state=CancelState.REQUESTED, operation_id=operation_id)
 
     async def _is_canceled(self, offer: OfferKey, report: OperationReport) -> bool:
-        """Return whether a preview was cancelled, although its operation has ended at sign-off and never shows it."""
+        """Return whether a preview was cancelled. Its operation ended before and does not show it."""
         return report.state is OperationState.PREVIEW and not await self._marketplace.may_await_sign_off(offer)
 
     async def _is_newest(self, offer: OfferKey, operation_id: str) -> bool:
-        """Return whether a cancel request would reach this operation: some requests name only the offer."""
+        """Return whether a request to cancel would reach this operation. Some requests name only the offer."""
         if operation_id.startswith(JOB_PREFIX):
             return True
         operations = await self._marketplace.operations(offer)

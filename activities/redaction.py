@@ -29,7 +29,7 @@ def _members(sent: object, model: type[BaseModel]) -> object:
 
 
 def _redacted(images: list[Image]) -> list[Image]:
-    """Keep what the rules about SAS URLs check: permissions, dates, and that there is a signature."""
+    """Redact the signatures. The rules about SAS URLs check only that there is one, beside permissions and dates."""
     return [
         image.model_copy(
             update={

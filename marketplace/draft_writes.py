@@ -1,4 +1,4 @@
-"""What writes to a draft share in both APIs."""
+"""Helpers for writes to a draft, which both APIs use."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -54,7 +54,7 @@ def merged(
 def newest_ids(operations: Iterable[Operation]) -> list[str]:
     """Return the IDs of the newest operations.
 
-    An operation that later comes before them in the list is of the draft as it is now.
+    Operations that start later come before these in a list. A publish among them carries the draft as it is now.
     """
     return [operation.id for operation in operations][:KNOWN_OPERATIONS]
 

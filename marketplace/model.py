@@ -376,7 +376,8 @@ class EditOutcome(Payload):
         deprecated: Image versions that were deprecated to make room.
         renewed: Unpublished image versions whose SAS did not work any more and was replaced.
         warnings: Warnings for a person, such as a SAS that expires too soon.
-        operations: IDs of the newest operations after the edit, newest first. A later operation is of this draft.
+        operations: IDs of the newest operations after the edit, newest first. A publish that starts later carries
+            this draft.
     """
 
     added: list[ImageVersion] = []

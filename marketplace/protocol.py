@@ -57,7 +57,8 @@ class PutOutcome:
     """The outcome of putting a whole offer.
 
     Attributes:
-        operations: IDs of the newest operations after the put, newest first. A later operation is of this draft.
+        operations: IDs of the newest operations after the put, newest first. A publish that starts later carries
+            this draft.
         images: The image versions that the draft holds now.
         warnings: Warnings for a person, such as a SAS that expires too soon.
     """
@@ -98,12 +99,12 @@ class Marketplace(Protocol):
 
     @property
     def lists_at_once(self) -> bool:
-        """Whether an operation is listed as soon as its request was accepted. Otherwise it may take a while."""
+        """Whether an operation is listed as soon as its request was accepted. If not, that may take minutes."""
         ...
 
     @property
     def guards_writes(self) -> bool:
-        """Whether a write can be conditional. Otherwise every write needs a sole writer."""
+        """Whether a write can be conditional. If not, every write needs a sole writer."""
         ...
 
     @property
@@ -214,7 +215,7 @@ class Marketplace(Protocol):
             offer: The offer.
             operation_id: The operation.
             kind: The kind that an earlier look found, which saves a request.
-            known: IDs of the operations that were there before it was started. It is none of them.
+            known: IDs of the operations that existed before this one was started. It is none of them.
         """
         ...
 

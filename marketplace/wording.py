@@ -103,7 +103,7 @@ def error_sentences(body: object) -> list[str]:
 
 
 def encodable(text: str) -> str:
-    """Return text with lone surrogates, which JSON can escape and UTF-8 cannot encode, as question marks."""
+    """Replace lone surrogates with question marks. JSON can escape them, but UTF-8 cannot encode them."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 

@@ -42,7 +42,7 @@ class SpeedClock:
     def resume_at(self, moment: datetime) -> None:
         """Continue from `moment` after a restart.
 
-        The clock is never behind the wall clock. Otherwise a SAS signed today would not be valid yet.
+        The clock is never behind the wall clock. If it were, a SAS signed today would not be valid yet.
         """
         self._wall_origin = datetime.now(UTC)
         self._origin = max(moment, self._wall_origin)

@@ -135,7 +135,7 @@ class SandboxMarketplace:
     def retry_after(self) -> float | None:
         """Count a request. Return None if it is within the rate limit, else the seconds after which to send it again.
 
-        A refused request does not count. Otherwise clients that keep trying would never be admitted.
+        A refused request does not count. If it did, clients that keep trying would never be admitted.
         """
         if self.requests_per_second is None:
             return None

@@ -5,7 +5,7 @@ would bypass the checks of the procedures. With ``MARKETPLACE_PUBLISHERS``, acti
 publishers.
 
 A local activity holds a workflow task while it runs. Therefore the number of local activities is limited. The worker
-refuses any more at once, and the run calls an ordinary activity instead.
+refuses a further one immediately, and the run calls an ordinary activity instead.
 """
 
 from collections.abc import Collection, Sequence

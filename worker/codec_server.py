@@ -1,11 +1,11 @@
 """``python -m worker.codec_server``: decrypts payloads for the Temporal UI and CLI.
 
-It encrypts and decrypts with `PAYLOAD_ENCRYPTION_KEYS`, the keys of the worker. Name its address, such as
-http://127.0.0.1:8081, to the CLI in `TEMPORAL_CODEC_ENDPOINT`, and to the UI under the glasses at the top right.
+It encrypts and decrypts with `PAYLOAD_ENCRYPTION_KEYS`, the keys of the worker. Set its address, such as
+http://127.0.0.1:8081, in `TEMPORAL_CODEC_ENDPOINT` for the CLI, and under the glasses at the top right of the UI.
 
-Anybody who can reach it can read every payload. It listens only on this machine, unless --host says otherwise. It
-answers only web pages of the given origins. If `CODEC_SERVER_TOKEN` is set, every request needs that token. The CLI
-sends it from `TEMPORAL_CODEC_AUTH="Bearer ..."`.
+Anybody who can reach it can read every payload. It listens only on this machine, unless --host names another address.
+It refuses web pages, except those of the given origins. If `CODEC_SERVER_TOKEN` is set, every request needs that
+token. The CLI sends it from `TEMPORAL_CODEC_AUTH="Bearer ..."`.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def _access_middleware(origins: Collection[str], hosts: Collection[str], token: 
         origin = request.headers.get("Origin")
         if origin is not None and origin not in origins:
             return web.Response(status=403, text="Web pages of this origin are not answered: see --origin.\n")
-        # The question that a browser asks before a request never carries the token.
+        # A browser's preflight request never carries the token.
         if request.method != "OPTIONS" and not _is_authorized(request, token):
             text = 'The codec server needs its token: TEMPORAL_CODEC_AUTH="Bearer <token>" for the CLI.\n'
             response: web.StreamResponse = web.Response(status=401, headers={"WWW-Authenticate": "Bearer"}, text=text)
@@ -115,7 +115,7 @@ def _is_known(header: str, hosts: Collection[str]) -> bool:
         host = httpx.URL(f"http://{header}").host
     except httpx.InvalidURL:
         return False
-    # Nobody can point an IP address elsewhere.
+    # DNS rebinding needs a name: nobody can point an IP address at another machine.
     return host == "localhost" or host in hosts or _ip(host) is not None
 
 

@@ -68,7 +68,7 @@ def _runtime(metrics: PrometheusConfig | None) -> Runtime:
     telemetry = TelemetryConfig(
         logging=LoggingConfig(
             filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-            # Otherwise the SDK writes to the console itself, without our format and without `redacted`.
+            # Without this, the SDK would write to the console itself, without our format and without `redacted`.
             forwarding=LogForwardingConfig(
                 logging.getLogger("temporalio.core"),
                 append_target_to_name=False,

@@ -28,7 +28,8 @@ def says_the_same(wanted: str, stored: str) -> bool:
     Every member of ``wanted`` must be in ``stored`` with an equal value, with these exceptions:
 
     * The offer's own ``eTag``, ``version``, ``status``, ``changedTime`` and ``offerTypeVersions`` are ignored.
-    * ``windowsOSType`` is ignored, because the service drops it. So is a ``null`` that is absent in ``stored``.
+    * ``windowsOSType`` is ignored, because the service drops it.
+    * A ``null`` may be absent in ``stored``.
     * ``stored`` may have more members. It may not have more image versions, plans or other items of an array.
     * Credentials in the configuration of sales leads may be missing, because reads leave secrets out.
     * Numbers are compared by value, and disks by their address without SAS.

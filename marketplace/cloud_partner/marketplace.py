@@ -155,7 +155,7 @@ class CloudPartnerMarketplace:
     ) -> PutOutcome:
         """Return the outcome of a put.
 
-        The operations are read after the put, which takes minutes. An operation that somebody started meanwhile is of
+        The operations are read after the put, which takes minutes. A publish that somebody started meanwhile carries
         the old draft. An offer that did not exist before has no operations.
         """
         known = newest_ids(await self.operations(offer)) if before is not None else []
@@ -175,7 +175,7 @@ class CloudPartnerMarketplace:
 
         Without an ETag the last writer wins. Then the caller must be the sole writer among our runs. The draft is
         read again after such a write, because strangers may write too. If an image is missing, the images are applied
-        again. The operations are read last. An operation that somebody started during the write is of the old draft.
+        again. The operations are read last. A publish that somebody started during the write carries the old draft.
 
         Safe to repeat: an image that is there already is left alone.
 
@@ -322,7 +322,7 @@ class CloudPartnerMarketplace:
         """Look at one operation. ``kind`` is the kind that an earlier look, or the list, found.
 
         The operation's document may lack its kind and the sign-off step. Then the list of operations and the offer's
-        status are asked. The status describes the newest operation only.
+        status are read. The status describes the newest operation only.
         """
         document = status.single_document(await self._portal.operation(offer, operation_id), operation_id)
         listed: list[Operation] | None = None

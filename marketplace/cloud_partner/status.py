@@ -201,7 +201,7 @@ def report(operation_id: str, kind: OperationKind, operation: object, offer_stat
 
 
 def may_wait_for_sign_off(publish: OperationReport) -> bool:
-    """Return whether the offer's status has to be asked if a publish waits for sign-off.
+    """Return whether only the offer's status may show that a publish waits for sign-off.
 
     The operation's document may lack the sign-off step. Right after the publish has started, the offer's status may
     still describe the previous preview. The steps of the new operation show when that is the case.

@@ -12,10 +12,9 @@ class Pace:
     """Limits how many requests arrive at the marketplace in any second.
 
     There are as many places as requests are allowed in a second. A request takes a place before it is sent, and frees
-    it one second after it has arrived. The service does not say when a request arrived. It was before the answer
-    came, or within `ON_THE_WAY` if the service takes longer to answer. This way the limit holds even when requests
-    are held up on the way and arrive together. The price: if answers take 0.2 s, one sixth of what is allowed is not
-    used.
+    it one second after it has arrived. The service does not say when a request arrived. It counts as arrived when its
+    answer comes, and after `ON_THE_WAY` at the latest. The limit holds even when requests are held up on the way and
+    arrive together. This costs some of the rate: if answers take 0.2 s, one sixth is not used.
 
     Requests pass in the order of arrival. None passes before the first call of `share`.
     """

@@ -1,7 +1,7 @@
 """Unpublished changes by others in the draft, which a publish would include.
 
-The draft is compared with what was published last. Image versions are left out, since the approval shows them. So are
-differences that are not changes to a person:
+The draft is compared with what was published last. Image versions are left out, since the approval shows them. Other
+differences are left out because a person would not call them changes:
 
 * the order of resources, their schemas, and the signed URLs of assets
 * submissions

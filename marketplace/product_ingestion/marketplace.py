@@ -196,8 +196,8 @@ class ProductIngestionMarketplace:
 
         Writes are not conditional in this API, so the caller must be the sole writer among our runs. Strangers may
         write too. Therefore the draft is read again just before the write. If an image is missing afterwards, the
-        images are applied again. The submissions are read last. An operation that somebody started while the job ran
-        is of the old draft.
+        images are applied again. The submissions are read last. A publish that somebody started while the job ran
+        carries the old draft.
 
         Safe to repeat: the job of an earlier attempt is followed to its end first, and an image that is there already
         is left alone.
@@ -394,8 +394,8 @@ class ProductIngestionMarketplace:
     ) -> PutOutcome:
         """Return the outcome of a put.
 
-        The submissions are read after the put, which takes minutes. An operation that somebody started meanwhile is
-        of the old draft.
+        The submissions are read after the put, which takes minutes. A publish that somebody started meanwhile carries
+        the old draft.
         """
         draft = await self._draft_if_any(offer)
         held = await _in_thread(offer, OfferContents(draft if draft is not None else wanted).prepare)

@@ -36,8 +36,8 @@ def make_room(
 ) -> Room:
     """Return the versions to deprecate or delete, to keep the number of active versions within the limit.
 
-    Versions that are asked for stay. So do the newest of each image type in any slot, and the last active version of
-    an image type.
+    These stay: the versions asked for, the newest of each image type in any slot, and the last active version of an
+    image type.
 
     Args:
         plan: The plan.

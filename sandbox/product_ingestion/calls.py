@@ -112,7 +112,7 @@ def read_tree(call: ApiCall) -> Response:
 
 
 def _count_read_of_draft_jobs(call: ApiCall, publisher: Publisher, offer: Offer) -> None:
-    """Count a read of the draft as a read of its jobs. Otherwise a job whose answer was lost would never end."""
+    """Count a read of the draft as a read of its jobs. Without this, a job whose answer was lost would never end."""
     for job in list(publisher.jobs.values()):
         if job.offer == offer.id and job.change is not None and jobs.count_read(publisher, job, call.now, call.tick):
             call.changed = True
