@@ -197,7 +197,7 @@ class Marketplace(Protocol):
     async def may_await_sign_off(self, offer: OfferKey) -> bool:
         """Return whether the preview of a completed publish may still wait for the publisher's sign-off.
 
-        ``False`` means that the service says otherwise, for example after a cancellation.
+        ``False`` means that the service says that it does not, for example after a cancellation.
         """
         ...
 

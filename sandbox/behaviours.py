@@ -13,7 +13,7 @@ class OfferBehaviour(Protocol):
     """What the state machine of offers needs to know of an API and its documents.
 
     Attributes:
-        joins_running_publish: Whether a second publish of the same draft joins the first. Otherwise it is refused.
+        joins_running_publish: Whether a second publish of the same draft joins the first. If not, it is refused.
         publish_ends_at_sign_off: Whether a publish is complete once its preview waits for sign-off.
         go_live_can_be_repeated: Whether a failed go-live leaves a preview that can go live.
     """

@@ -40,8 +40,8 @@ def edit(
     data disks, and a plan of a virtual machine offer holds eight versions. Versions are compared as numbers, which
     makes another spelling of a version the same version.
 
-    An image that is in the draft only gets the given SAS when its own does not work for three more weeks. The service
-    could not copy its disks otherwise.
+    An unpublished image in the draft gets the given SAS when its own does not work for three more weeks. The
+    service might fail to copy the disks with its own.
 
     Args:
         document: The draft.
