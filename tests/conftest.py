@@ -5,7 +5,7 @@ Each test has its own sandbox, worker and task queue. A server serves many tests
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 from zlib import crc32
@@ -21,6 +21,7 @@ from tests.apis.cloud_partner import CloudPartnerApi
 from tests.apis.product_ingestion import ProductIngestionApi
 from tests.desk import Desk, Recorder, TemporalClock, sandbox_with
 from tests.harness.temporal_server import ServersInTurn
+from worker.context_free import ContextFreeRunner
 from worker.registration import create_worker
 
 _numbers = itertools.count(1)
@@ -61,6 +62,22 @@ def _is_for_its_api(item: pytest.Item) -> bool:
         if with_api is not None and with_api.name != name:
             return False
     return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workflows_prepared_once() -> Iterator[None]:
+    """Let only the first worker of this process prepare each workflow, which takes most of a worker's start."""
+    prepared: set[type] = set()
+    prepare = ContextFreeRunner.prepare_workflow
+
+    def prepare_once(runner: ContextFreeRunner, definition: Any) -> None:
+        if definition.cls not in prepared:
+            prepare(runner, definition)
+            prepared.add(definition.cls)
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(ContextFreeRunner, "prepare_workflow", prepare_once)
+        yield
 
 
 @pytest.fixture(scope="session")
