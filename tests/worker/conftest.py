@@ -1,4 +1,4 @@
-"""A separate Temporal development server, for what the time-skipping server cannot do."""
+"""A Temporal development server for tests that the time-skipping server cannot run."""
 
 import shutil
 from collections.abc import AsyncIterator

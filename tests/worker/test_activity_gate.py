@@ -1,4 +1,4 @@
-"""Which calls of activities are carried out."""
+"""Which activity calls run and which are refused."""
 
 import asyncio
 import dataclasses
@@ -16,7 +16,7 @@ from worker.activity_gate import ActivityGate
 
 
 class Work(ActivityInboundInterceptor):
-    """The end of the chain: counts, and waits until it may end."""
+    """The last interceptor. It waits for `go_on`, then counts the call."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -28,7 +28,7 @@ class Work(ActivityInboundInterceptor):
 
 
 def call(gate: ActivityGate, work: Work, request: object = None, **info: Any) -> asyncio.Task[Any]:
-    """Call an activity from a workflow of that type."""
+    """Call an activity from a workflow of type `Ours`, unless `info` names another."""
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, **{"workflow_type": "Ours", **info})
     sent = ExecuteActivityInput(fn=print, args=[request], executor=None, headers={})
@@ -41,7 +41,7 @@ def call(gate: ActivityGate, work: Work, request: object = None, **info: Any) ->
 
 
 @pytest.mark.parametrize("info", [{"workflow_type": "Theirs"}, {"workflow_id": None, "workflow_type": None}])
-async def test_an_activity_that_none_of_our_workflows_started_does_nothing(info: dict[str, Any]) -> None:
+async def test_an_activity_that_no_workflow_of_ours_started_is_refused(info: dict[str, Any]) -> None:
     work = Work()
     work.go_on.set()
     with pytest.raises(ApplicationError, match="cannot be started by itself") as refused:
@@ -51,7 +51,7 @@ async def test_an_activity_that_none_of_our_workflows_started_does_nothing(info:
 
 
 @pytest.mark.parametrize("is_local", [True, False])
-async def test_offers_of_other_publishers_than_the_workers_are_not_acted_on(*, is_local: bool) -> None:
+async def test_a_worker_refuses_offers_of_other_publishers(*, is_local: bool) -> None:
     gate, work = ActivityGate(["Ours"], local=1, publishers=["fabrikam"]), Work()
     work.go_on.set()
     foreign = LookRequest(offer=OfferKey(publisher_id="northwind", offer_id="webstack"))
@@ -66,7 +66,7 @@ async def test_offers_of_other_publishers_than_the_workers_are_not_acted_on(*, i
     assert work.done == 2
 
 
-async def test_only_some_local_activities_are_let_in_at_a_time_and_others_do_not_count() -> None:
+async def test_a_limited_number_of_local_activities_run_at_once_and_ordinary_ones_do_not_count() -> None:
     gate, work = ActivityGate(["Ours"], local=2), Work()
     let_in = [call(gate, work, is_local=True) for _ in range(2)]
     ordinary = [call(gate, work) for _ in range(3)]
@@ -81,6 +81,6 @@ async def test_only_some_local_activities_are_let_in_at_a_time_and_others_do_not
     assert work.done == 6
 
 
-async def test_where_a_rate_is_set_no_local_activity_is_let_in() -> None:
+async def test_a_limit_of_zero_refuses_every_local_activity() -> None:
     with pytest.raises(ApplicationError, match="too many"):
         await call(ActivityGate(["Ours"], local=0), Work(), is_local=True)

@@ -1,4 +1,4 @@
-"""How many runs are under way, and how long the oldest has been in its stage."""
+"""The number of open runs per stage, and the time that the oldest has spent in it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ AGE = timedelta(days=3)
 
 @workflow.defn
 class Waits:
-    """A run that reports the given progress."""
+    """A workflow that reports the given progress and never ends."""
 
     @workflow.run
     async def run(self, stage: str, says: str) -> None:
@@ -38,14 +38,14 @@ class Waits:
 
 @pytest.fixture(scope="module")
 async def searchable() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that knows our search attributes."""
+    """A server for all tests of this module, with our search attributes."""
     async with development_server() as environment:
         yield environment
 
 
 @pytest.fixture
 async def runs(searchable: WorkflowEnvironment) -> AsyncIterator[str]:
-    """A task queue with runs in three stages; one of them says another stage than visibility shows."""
+    """A task queue with runs in three stages. One run reports a later stage than visibility shows."""
     queue = f"census-{datetime.now(UTC).timestamp()}"
     client = searchable.client
     async with (
@@ -80,7 +80,7 @@ def gauges(buffer: MetricBuffer) -> dict[tuple[str, str], float]:
     }
 
 
-async def test_the_runs_of_a_task_queue_are_counted_and_asked_how_long_they_have_been_there(
+async def test_the_runs_of_a_task_queue_are_counted_and_queried_for_their_time_in_the_stage(
     searchable: WorkflowEnvironment, runs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(census, "OLD", timedelta(0))
@@ -103,7 +103,7 @@ async def test_the_runs_of_a_task_queue_are_counted_and_asked_how_long_they_have
     assert found["oldest_run_seconds", "going_live"] == 0
 
 
-async def test_each_run_is_asked_once_and_a_young_one_never(
+async def test_each_run_is_queried_once_and_young_runs_never(
     searchable: WorkflowEnvironment, runs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -124,7 +124,7 @@ async def test_each_run_is_asked_once_and_a_young_one_never(
         assert len(asked) == total
 
 
-async def test_a_server_that_refuses_is_named_once_and_counted_on(
+async def test_counting_goes_on_after_a_refusal_which_is_logged_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts, enough = 0, asyncio.Event()

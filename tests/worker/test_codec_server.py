@@ -1,4 +1,4 @@
-"""The codec server: who gets plaintext from it, and who does not."""
+"""Which callers get plaintext from the codec server."""
 
 import contextlib
 from collections.abc import AsyncIterator, Collection
@@ -66,7 +66,7 @@ async def test_only_the_end_of_the_path_counts(server: httpx.AsyncClient, path: 
 
 
 @pytest.mark.parametrize("body", ["", "nonsense", "[1]", '{"payloads": 7}', '{"unknown": []}'])
-async def test_it_refuses_what_is_no_list_of_payloads(server: httpx.AsyncClient, body: str) -> None:
+async def test_it_refuses_a_body_that_is_not_a_list_of_payloads(server: httpx.AsyncClient, body: str) -> None:
     assert (await server.post("/decode", content=body)).status_code == 400
 
 
@@ -74,7 +74,7 @@ async def test_it_refuses_what_is_no_list_of_payloads(server: httpx.AsyncClient,
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-async def test_the_local_ui_is_answered_by_both_of_its_names(server: httpx.AsyncClient, origin: str) -> None:
+async def test_it_answers_the_local_ui_under_both_of_its_origins(server: httpx.AsyncClient, origin: str) -> None:
     answer = await server.post("/decode", json=await sealed(), headers={"Origin": origin})
 
     assert answer.json() == BODY
@@ -83,7 +83,7 @@ async def test_the_local_ui_is_answered_by_both_of_its_names(server: httpx.Async
     assert answer.headers["Vary"] == "Origin"
 
 
-async def test_given_origins_take_the_place_of_the_local_ui() -> None:
+async def test_given_origins_replace_the_local_ui() -> None:
     own = ["https://temporal.fabrikam.example", "http://127.0.0.1:8080"]
     async with serving(own) as server:
         statuses = [
@@ -115,7 +115,7 @@ async def test_a_web_page_of_another_origin_gets_nothing(server: httpx.AsyncClie
 
 
 async def test_a_browser_may_send_what_the_ui_sends(server: httpx.AsyncClient) -> None:
-    """The UI with *Pass the user access token* and *Include cross-origin credentials*."""
+    """Send the headers of the UI with *Pass the user access token* and *Include cross-origin credentials*."""
     asked = ["authorization", "authorization-extras", "content-type", "x-namespace"]
     preflight = await server.options(
         "/decode?preserveStorageRefs=true",
@@ -153,13 +153,13 @@ async def test_it_is_reached_as_localhost_and_by_ip_address(server: httpx.AsyncC
     "host", ["evil.example", "evil.example:8081", "localhost.evil.example", "127.0.0.1.evil.example", "a:b:c", ""]
 )
 @pytest.mark.parametrize("origin", [None, UI])
-async def test_a_page_that_points_its_name_at_this_machine_gets_nothing(
+async def test_a_page_whose_host_name_resolves_to_this_machine_gets_nothing(
     server: httpx.AsyncClient, host: str, origin: str | None
 ) -> None:
     headers = {"Host": host} | ({"Origin": origin} if origin else {})
     answer = await server.post("/decode", json=await sealed(), headers=headers)
 
-    assert answer.status_code in {400, 403}  # what is no host name at all is not even read
+    assert answer.status_code in {400, 403}  # 400 if the host name is invalid
     assert "json/plain" not in answer.text
     assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -195,11 +195,11 @@ async def test_without_the_token_it_does_nothing(guarded: httpx.AsyncClient, cal
     assert TOKEN not in answer.text
 
 
-async def test_a_browser_asks_without_the_token_what_it_may_send(guarded: httpx.AsyncClient) -> None:
+async def test_a_preflight_request_needs_no_token(guarded: httpx.AsyncClient) -> None:
     assert (await guarded.options("/decode", headers={"Origin": UI})).status_code == 204
 
 
-async def test_without_a_token_of_its_own_it_takes_what_the_ui_sends(server: httpx.AsyncClient) -> None:
+async def test_a_server_without_a_token_ignores_the_token_that_the_ui_sends(server: httpx.AsyncClient) -> None:
     headers = {"Origin": UI, "Authorization": "Bearer somebody's", "Authorization-Extras": "an ID token"}
 
     assert (await server.post("/decode", json=await sealed(), headers=headers)).json() == BODY
@@ -210,7 +210,7 @@ async def test_without_a_token_of_its_own_it_takes_what_the_ui_sends(server: htt
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """What `main` makes a server with, instead of serving."""
+    """The arguments with which `main` makes its server. It does not serve."""
     made: dict[str, object] = {}
 
     def note(codec: EncryptionCodec, origins: object, hosts: object, token: object) -> None:
@@ -240,7 +240,7 @@ def test_several_origins_and_hosts_may_be_given(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     "origin", ["*", "null", "temporal.example", "https://", "ftp://a", "https://a/ui", "https://u@a"]
 )
-def test_what_is_no_origin_is_refused(
+def test_an_invalid_origin_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], started: dict[str, object], origin: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -273,7 +273,7 @@ def test_a_short_token_is_a_wrong_configuration(
     ("host", "token", "warned"),
     [("0.0.0.0", None, True), ("0.0.0.0", TOKEN, False), ("127.0.0.1", None, False), ("localhost", None, False)],  # noqa: S104
 )
-def test_it_warns_where_everybody_can_read(
+def test_it_warns_if_everybody_can_read_payloads(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     started: dict[str, object],

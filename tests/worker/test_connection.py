@@ -1,4 +1,4 @@
-"""The connection to Temporal: a wrong ``TEMPORAL_*`` variable is one line, a server that is not there a sentence."""
+"""How connecting to Temporal fails: with one line about a wrong ``TEMPORAL_*`` variable or an unreachable server."""
 
 import socket
 from datetime import timedelta
@@ -18,11 +18,11 @@ def no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", "/dev/null")
 
 
-def test_without_any_setting_it_is_the_local_server() -> None:
+def test_without_settings_the_local_server_is_used() -> None:
     assert read_connection() == {"target_host": "localhost:7233"}
 
 
-def test_a_profile_is_read_as_the_cli_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_profile_is_read_as_by_the_temporal_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "temporal.toml"
     path.write_text(
         '[profile.cloud]\naddress = "fabrikam.example:7233"\nnamespace = "fabrikam"\napi_key = "invented"'
@@ -68,7 +68,7 @@ def test_a_broken_file_is_named_and_not_quoted(monkeypatch: pytest.MonkeyPatch, 
     assert "\n" not in str(wrong.value)
 
 
-async def test_what_is_no_certificate_is_a_wrong_configuration(
+async def test_a_file_that_is_not_a_certificate_is_a_wrong_configuration(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "client.pem"
@@ -79,7 +79,7 @@ async def test_what_is_no_certificate_is_a_wrong_configuration(
         await connect(Settings(), runtime())
 
 
-async def test_a_server_that_is_not_there_is_named_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_server_is_named_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
@@ -89,7 +89,7 @@ async def test_a_server_that_is_not_there_is_named_after_a_while(monkeypatch: py
         await connect(Settings(), runtime())
 
 
-async def test_a_server_that_says_nothing_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_server_is_named_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", timedelta(0))
     monkeypatch.setattr(connection, "ONE_ATTEMPT", timedelta(seconds=0.2))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -102,7 +102,7 @@ CLOSED = "call error after connection: Status { source: Some(tonic::transport::E
 
 
 async def attempts(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
-    """Connect, with attempts that fail one after the other. The last error ends it."""
+    """Connect with attempts that fail with these errors in turn. The last error must end it."""
     left = iter(errors)
 
     async def fail(*_arguments: object) -> Client:
@@ -114,7 +114,7 @@ async def attempts(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
         await connect(Settings(), runtime())
 
 
-async def test_an_alert_that_only_the_second_attempt_gets_is_all_that_is_said(
+async def test_a_closed_connection_is_not_logged_if_the_next_attempt_gets_the_reason(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await attempts(monkeypatch, RuntimeError(CLOSED), SettingsError("UnknownCA"))

@@ -1,4 +1,4 @@
-"""`PAYLOAD_ENCRYPTION_KEYS`: only those who have the key can read what a history holds."""
+"""`PAYLOAD_ENCRYPTION_KEYS`: nobody can read the payloads of a history without a key."""
 
 import base64
 import itertools
@@ -30,14 +30,14 @@ RECORDED = {
 }
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"a secret"')
 
-pytestmark = pytest.mark.only("cloud-partner", "payloads are encrypted in the same way, whatever they are about")
+pytestmark = pytest.mark.only("cloud-partner", "the encryption of payloads does not depend on the API")
 _numbers = itertools.count(1)
 
 
 # The codec
 
 
-async def test_what_is_encrypted_comes_back_and_shows_nothing() -> None:
+async def test_an_encrypted_payload_decrypts_to_the_original_and_shows_none_of_it() -> None:
     codec = EncryptionCodec({"key": OLD})
     [sealed] = await codec.encode([PLAIN])
 
@@ -46,7 +46,7 @@ async def test_what_is_encrypted_comes_back_and_shows_nothing() -> None:
     assert await codec.decode([sealed]) == [PLAIN]
 
 
-async def test_the_same_payload_is_never_encrypted_to_the_same_bytes() -> None:
+async def test_the_same_payload_is_encrypted_to_different_bytes_each_time() -> None:
     one, two = await EncryptionCodec({"key": OLD}).encode([PLAIN, PLAIN])
 
     assert one.data != two.data
@@ -61,7 +61,7 @@ async def test_the_first_key_encrypts_and_all_decrypt() -> None:
     assert await changed.decode([before, after]) == [PLAIN, PLAIN]
 
 
-async def test_what_cannot_be_decrypted_stays_as_it_is() -> None:
+async def test_a_payload_that_cannot_be_decrypted_is_returned_unchanged() -> None:
     [sealed] = await EncryptionCodec({"key": OLD}).encode([PLAIN])
     changed = Payload(metadata=sealed.metadata, data=sealed.data[:-1] + bytes([sealed.data[-1] ^ 1]))
     short = Payload(metadata=sealed.metadata, data=b"short")
@@ -78,7 +78,7 @@ async def test_what_cannot_be_decrypted_stays_as_it_is() -> None:
 async def encrypted(
     temporal: WorkflowEnvironment, sandbox_url: str, http: httpx.AsyncClient
 ) -> AsyncIterator[Client]:
-    """A client that encrypts, with a worker that does on the queue ``encrypted``."""
+    """A client that encrypts. A worker that encrypts too polls the task queue ``encrypted``."""
     client = with_keys(temporal.client, {"new": NEW, "old": OLD})
     marketplace = CloudPartnerMarketplace(Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=sandbox_url))
     async with create_worker(client, "encrypted", marketplace, Recorder()):
@@ -126,10 +126,10 @@ async def test_a_history_shows_no_clear_text(encrypted: Client, temporal: Workfl
 
 
 def payloads(value: object) -> list[dict[str, Any]]:
-    """Find every payload below ``value`` that may hold what a user or the marketplace said.
+    """Return every payload below ``value`` that may hold text from a user or the marketplace.
 
-    Search attributes are none of them: encrypted they could not be searched. Nor is the SDK's own record of a local
-    activity beside its result: its number, name and times.
+    Search attributes are left out, because encrypted ones could not be searched. So is the SDK's own record of a
+    local activity, which has its number, name and times.
     """
     if isinstance(value, list):
         return [payload for each in value for payload in payloads(each)]

@@ -15,7 +15,7 @@ from worker.telemetry import BUCKETS, exporting_runtime
 
 
 class State:
-    """Why the worker is not ready."""
+    """The reason why the worker is not ready. None if it is ready."""
 
     objection: str | None = "Temporal has not answered for 21 s"
 
@@ -41,30 +41,32 @@ async def served(request: pytest.FixtureRequest, state: State, exporter: str) ->
 
 @pytest.fixture(scope="module")
 def exporter() -> Iterator[str]:
-    """Where the metrics of a runtime are had that has measured something."""
+    """The address of a runtime's metrics. The runtime has measured something."""
     runtime, url = exporting_runtime()
     meter = runtime.metric_meter
     meter.create_counter("offer_publisher_publications").add(3, {"outcome": "live"})
     meter.create_histogram_float("offer_publisher_stage_seconds").record(20 * 86400.0)
     yield url
-    del runtime  # its metrics are had as long as it is held
+    del runtime  # its metrics are served until here
 
 
-async def test_the_metrics_of_the_sdk_and_ours_are_served_as_prometheus_reads_them(served: httpx.AsyncClient) -> None:
+async def test_metrics_of_the_sdk_and_our_own_are_served_in_the_format_of_prometheus(
+    served: httpx.AsyncClient,
+) -> None:
     answer = await served.get("/metrics")
 
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'offer_publisher_publications{outcome="live",service_name="temporal-core-sdk"} 3\n' in answer.text
 
 
-async def test_the_histograms_tell_days_apart(served: httpx.AsyncClient) -> None:
+async def test_the_histograms_have_buckets_for_days(served: httpx.AsyncClient) -> None:
     held = dict(re.findall(r'stage_seconds_bucket{.*le="(.*)"} (\d)', (await served.get("/metrics")).text))
 
     assert len(held) == len(BUCKETS["offer_publisher_stage_seconds"]) + 1
     assert (held["60"], held["1209600"], held["1814400"]) == ("0", "0", "1")
 
 
-async def test_a_worker_that_is_not_ready_lives_and_says_why(served: httpx.AsyncClient, state: State) -> None:
+async def test_a_worker_that_is_not_ready_is_alive_and_says_why(served: httpx.AsyncClient, state: State) -> None:
     assert (await served.get("/healthz")).status_code == 200
     answer = await served.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "Not ready: Temporal has not answered for 21 s.\n")

@@ -1,4 +1,4 @@
-"""How failures stand in a history."""
+"""How failures are written into a history."""
 
 import pytest
 from temporalio.api.failure.v1 import Failure
@@ -34,7 +34,7 @@ def tried() -> None:
         raise application_error(error) from error
 
 
-def test_a_failure_of_the_marketplace_is_written_without_the_code_that_noticed_it() -> None:
+def test_a_failure_of_the_marketplace_has_no_stack_trace() -> None:
     with pytest.raises(ApplicationError) as raised:
         tried()
     failure = written(raised.value)
@@ -47,7 +47,7 @@ def test_a_failure_of_the_marketplace_is_written_without_the_code_that_noticed_i
     assert not failure.cause.stack_trace
 
 
-def test_the_trace_of_a_defect_stays() -> None:
+def test_a_defect_keeps_its_stack_trace() -> None:
     with pytest.raises(ConnectionResetError) as raised:
         answered()
 

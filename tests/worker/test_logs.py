@@ -1,4 +1,4 @@
-"""The worker's log: whose line it is, and no secret in it."""
+"""The worker's log: its lines name their run and hold no secret."""
 
 import json
 import logging
@@ -26,13 +26,13 @@ def as_it_was() -> Iterator[None]:
 
 
 def line(capsys: pytest.CaptureFixture[str], form: Literal["text", "json"], message: str, **extra: object) -> str:
-    """Return what is written of a record."""
+    """Log a message and return the line that is written."""
     set_up_logging("INFO", form)
     logging.getLogger("temporalio.workflow").info(message, extra=extra)
     return capsys.readouterr().err.rstrip("\n")
 
 
-def test_a_line_of_text_ends_with_the_ids_of_its_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_line_ends_with_the_ids_of_its_run(capsys: pytest.CaptureFixture[str]) -> None:
     written = line(capsys, "text", "fabrikam/webstack: going live", temporal_workflow=RUN)
 
     assert written.endswith(
@@ -40,17 +40,17 @@ def test_a_line_of_text_ends_with_the_ids_of_its_run(capsys: pytest.CaptureFixtu
     )
 
 
-def test_a_line_of_an_activity_names_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_from_an_activity_also_names_the_activity(capsys: pytest.CaptureFixture[str]) -> None:
     written = line(capsys, "text", "it failed", temporal_activity=ACTIVITY)
 
     assert written.endswith("it failed (publish, go-live/fabrikam/webstack, 0199-run)")
 
 
-def test_another_line_ends_with_its_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_from_outside_a_run_ends_with_its_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert line(capsys, "text", "Stopped").endswith("temporalio.workflow: Stopped")
 
 
-def test_json_holds_offer_and_ids_as_members(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_line_has_members_for_offer_and_ids(capsys: pytest.CaptureFixture[str]) -> None:
     written = json.loads(line(capsys, "json", "going live", temporal_workflow=RUN, offer="fabrikam/webstack"))
 
     assert (written["message"], written["offer"], written["temporal_workflow"]) == (

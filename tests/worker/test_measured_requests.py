@@ -1,4 +1,4 @@
-"""What is measured of requests to the marketplace."""
+"""Metrics of requests to the marketplace."""
 
 from collections import Counter
 from datetime import timedelta
@@ -19,7 +19,7 @@ def exchange(**more: Any) -> Exchange:
 
 
 def measured(*exchanges: Exchange) -> list[tuple[str, dict[str, str], float]]:
-    """Return what is measured of requests."""
+    """Return the metrics recorded for requests."""
     buffer = MetricBuffer(1000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
     measure = MeasuredRequests(runtime.metric_meter, "cloud-partner")
@@ -42,13 +42,13 @@ def test_a_request_is_counted_by_its_status_and_timed_by_its_call() -> None:
     assert ("marketplace_request_seconds", {"api": "cloud-partner", "call": "publish"}, 0.25) in updates
 
 
-def test_a_request_without_an_answer_is_counted_as_that() -> None:
+def test_a_request_without_an_answer_is_counted_as_unanswered() -> None:
     [labels] = [labels for name, labels, _ in measured(exchange(failure="ConnectError")) if name.endswith("requests")]
 
     assert labels["status"] == "no_answer"
 
 
-def test_the_time_that_requests_are_held_back_adds_up_though_each_is_less_than_a_second() -> None:
+def test_delays_of_less_than_a_second_add_up() -> None:
     held = [exchange(status=200, waited=0.3) for _ in range(5)]
     asked = exchange(status=429, retry_after=timedelta(seconds=17))
     totals: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""`MARKETPLACE_REQUESTS_PER_SECOND`, as the marketplace counts."""
+"""`MARKETPLACE_REQUESTS_PER_SECOND`, counted on the side of the marketplace."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ def portal(http: httpx.AsyncClient, url: str, requests_per_second: float) -> Por
     return Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url, pace=pace)
 
 
-async def test_the_marketplace_counts_no_more_than_the_cap() -> None:
+async def test_the_marketplace_gets_no_more_requests_than_the_cap() -> None:
     strict = SandboxMarketplace(requests_per_second=20)
     async with serve(strict) as url, httpx.AsyncClient() as http:
         paced = portal(http, url, 20)
@@ -35,7 +35,7 @@ async def test_the_marketplace_counts_no_more_than_the_cap() -> None:
 
 
 @pytest.mark.parametrize(("cap", "at_work"), [(0.1, 1), (5, 15), (1000, MOST_AT_WORK)])
-async def test_so_few_activities_are_at_work_that_none_waits_long(
+async def test_concurrent_activities_are_limited_by_the_cap(
     temporal: WorkflowEnvironment, cap: float, at_work: int
 ) -> None:
     paced = create_worker(temporal.client, f"paced-{cap}", object(), requests_per_second=cap)  # type: ignore[arg-type]

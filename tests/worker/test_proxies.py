@@ -15,7 +15,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def test_all_proxy_is_for_schemes_without_a_proxy_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_proxy_applies_to_schemes_without_a_proxy_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "all.example:1")
     monkeypatch.setenv("HTTPS_PROXY", "https.example:2")
 
@@ -25,7 +25,7 @@ def test_all_proxy_is_for_schemes_without_a_proxy_of_their_own(monkeypatch: pyte
     }
 
 
-def test_a_proxy_without_a_scheme_is_completed_for_azure_identity_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_without_a_scheme_gets_one_for_azure_identity_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "dana:hunter2@proxy.example:3128")
     monkeypatch.setenv("http_proxy", "http://other.example:3128")
     complete_proxies()
@@ -44,7 +44,7 @@ def test_a_proxy_without_a_scheme_is_completed_for_azure_identity_too(monkeypatc
         ("http://", "must be an HTTP proxy such as http://"),
     ],
 )
-def test_a_wrong_proxy_is_refused_at_the_start_without_its_value(
+def test_a_wrong_proxy_is_refused_at_the_start_and_not_quoted(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(variable, value)

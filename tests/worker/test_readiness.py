@@ -1,4 +1,4 @@
-"""When a worker counts as ready."""
+"""When a worker is ready."""
 
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ async def looked_at(temporal: Temporal, times: int = 2) -> None:
         await temporal.asked.wait()
 
 
-async def test_a_worker_is_ready_until_temporal_has_not_answered_for_twenty_seconds() -> None:
+async def test_a_worker_is_not_ready_once_temporal_has_been_silent_for_twenty_seconds() -> None:
     clock, temporal = Clock(), Temporal()
     ready = Readiness(clock=clock)
     assert ready.objection() == "the worker has not started yet, or has stopped"
@@ -92,7 +92,7 @@ async def test_a_worker_is_ready_until_temporal_has_not_answered_for_twenty_seco
     assert ready.objection() == "the worker has not started yet, or has stopped"
 
 
-async def test_a_server_that_only_refuses_to_describe_the_task_queue_is_there() -> None:
+async def test_a_server_that_refuses_to_describe_the_task_queue_counts_as_reachable() -> None:
     clock, temporal = Clock(), Temporal()
     temporal.refusal = RPCStatusCode.PERMISSION_DENIED
     ready = Readiness(clock=clock)
@@ -124,7 +124,7 @@ async def test_a_worker_whose_polls_do_not_come_back_is_not_ready() -> None:
         assert ready.objection() is None
 
 
-async def test_a_scrape_that_fails_ends_no_watch() -> None:
+async def test_the_watch_goes_on_after_a_failed_scrape() -> None:
     clock, temporal = Clock(), Temporal()
     ready = Readiness(clock=clock)
 
@@ -136,7 +136,7 @@ async def test_a_scrape_that_fails_ends_no_watch() -> None:
         assert ready.objection() is None
 
 
-async def test_a_real_server_answers_for_a_task_queue_that_nobody_polls_yet(server: WorkflowEnvironment) -> None:
+async def test_a_real_server_describes_a_task_queue_that_has_no_poller_yet(server: WorkflowEnvironment) -> None:
     ready, looked = Readiness(), asyncio.Event()
 
     async def scrape() -> bytes:

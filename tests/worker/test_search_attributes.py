@@ -1,4 +1,4 @@
-"""A worker finds its search attributes, registers them, or fails with the command that does."""
+"""A worker finds its search attributes, registers them, or fails and names the command that registers them."""
 
 import asyncio
 import itertools
@@ -55,14 +55,16 @@ def refuse(monkeypatch: pytest.MonkeyPatch, client: Client, *calls: str) -> None
         monkeypatch.setattr(client.operator_service, call, refused)
 
 
-async def test_missing_attributes_are_registered_also_when_another_worker_does_the_same(client: Client) -> None:
+async def test_missing_attributes_are_registered_even_if_another_worker_registers_them_at_the_same_time(
+    client: Client,
+) -> None:
     await asyncio.gather(*(ensure_search_attributes(client) for _ in range(3)))
     await ensure_search_attributes(client)
 
     assert set(await held(client)) >= NAMES
 
 
-async def test_a_refusal_names_the_commands_for_what_is_missing(
+async def test_a_refusal_names_the_commands_that_register_the_missing_attributes(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await client.operator_service.add_search_attributes(
@@ -82,7 +84,7 @@ async def test_a_refusal_names_the_commands_for_what_is_missing(
     assert "--name OfferId" not in str(refused.value)
 
 
-async def test_who_may_not_even_list_them_starts_where_they_are_there(
+async def test_a_worker_that_may_not_list_attributes_starts_if_they_are_registered(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, client, "list_search_attributes", "add_search_attributes")
@@ -102,7 +104,7 @@ async def test_who_may_not_even_list_them_starts_where_they_are_there(
                 break
 
 
-async def test_an_attribute_of_another_type_is_named(client: Client) -> None:
+async def test_an_attribute_with_a_wrong_type_is_named(client: Client) -> None:
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
             namespace=client.namespace, search_attributes={"OfferId": IndexedValueType.INDEXED_VALUE_TYPE_INT}
@@ -116,15 +118,13 @@ async def test_an_attribute_of_another_type_is_named(client: Client) -> None:
     assert "search-attribute remove" in str(wrong.value)
 
 
-async def test_a_namespace_that_is_not_there_is_named(server: WorkflowEnvironment) -> None:
+async def test_a_missing_namespace_is_named(server: WorkflowEnvironment) -> None:
     client = Client(server.client.service_client, namespace="nonesuch", data_converter=create_data_converter())
     with pytest.raises(SearchAttributesError, match=r"TEMPORAL_NAMESPACE.*namespace create --namespace nonesuch"):
         await ensure_search_attributes(client)
 
 
-async def test_on_temporal_cloud_the_advice_is_of_its_own_tools(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_on_temporal_cloud_the_advice_uses_tcld(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
             namespace=client.namespace,
@@ -150,7 +150,7 @@ async def test_on_temporal_cloud_the_advice_is_of_its_own_tools(
         assert "temporal operator" not in str(refused.value)
 
 
-async def test_on_temporal_cloud_nothing_is_removed_or_created_with_the_operator_s_commands(
+async def test_on_temporal_cloud_the_advice_does_not_use_the_operator_commands(
     client: Client, server: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await client.operator_service.add_search_attributes(

@@ -1,4 +1,4 @@
-"""The environment: every variable of the contract, and one line without its value when one is wrong."""
+"""Settings from the environment. A wrong variable is reported in one line, without its value."""
 
 import base64
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_everything_has_a_default() -> None:
         ("product-ingestion", "https://graph.microsoft.com/rp/product-ingestion", ProductIngestionMarketplace),
     ],
 )
-async def test_the_api_chooses_the_client_and_its_address(
+async def test_the_api_setting_selects_the_client_and_its_address(
     monkeypatch: pytest.MonkeyPatch, api: str, address: str, client: type
 ) -> None:
     monkeypatch.setenv("MARKETPLACE_API", api)
@@ -151,7 +151,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_a_wrong_value_is_one_line_that_names_the_variable_only(
+def test_a_wrong_value_is_reported_in_one_line_that_names_the_variable_but_not_the_value(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -165,7 +165,7 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_only(
     assert "invalid literal" not in said
 
 
-def test_a_token_of_entra_is_never_sent_in_clear_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entra_token_is_never_sent_in_clear_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETPLACE_URL", "http://marketplace.example")
     with pytest.raises(SettingsError, match=r"^MARKETPLACE_URL: must begin with https://"):
         read_settings()
@@ -209,7 +209,7 @@ def test_the_examples_of_a_sandbox_are_accepted(monkeypatch: pytest.MonkeyPatch,
         ("TEMPORAL_DEPLOYMENT_BUILD_ID", "has no meaning without TEMPORAL_DEPLOYMENT_NAME"),
     ],
 )
-def test_of_a_deployment_both_the_name_and_the_build_id_are_set_or_none(
+def test_a_deployment_needs_both_a_name_and_a_build_id(
     monkeypatch: pytest.MonkeyPatch, set_alone: str, said: str
 ) -> None:
     assert read_settings().deployment_version() is None

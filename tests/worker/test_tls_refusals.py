@@ -1,4 +1,4 @@
-"""What a failed TLS handshake with Temporal means: the variable to change, in one sentence."""
+"""A failed TLS handshake with Temporal is explained in one sentence that names the variable to change."""
 
 import asyncio
 from datetime import timedelta
@@ -26,7 +26,7 @@ AFTER = (
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Certificate:
-    """An authority that the connection trusts."""
+    """A certificate authority that the connection trusts."""
     made = certificate(tmp_path, "authority")
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("TEMPORAL_TLS_SERVER_CA_CERT_PATH", str(made.path))
@@ -40,7 +40,7 @@ async def refused(monkeypatch: pytest.MonkeyPatch, address: str) -> str:
     return str(wrong.value)
 
 
-async def test_a_certificate_for_another_host_is_a_wrong_name(
+async def test_a_certificate_for_another_host_blames_the_server_name(
     monkeypatch: pytest.MonkeyPatch, authority: Certificate, tmp_path: Path
 ) -> None:
     server = certificate(tmp_path, "server", authority, host="temporal.example")
@@ -72,7 +72,7 @@ async def test_a_key_of_another_certificate_is_named(
     assert said == "TEMPORAL_TLS_CLIENT_KEY_PATH: is not the private key of the client certificate"
 
 
-async def test_a_server_that_closes_every_connection_may_want_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_closes_every_connection_may_require_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -88,7 +88,7 @@ async def test_a_server_that_closes_every_connection_may_want_tls(monkeypatch: p
 @pytest.mark.parametrize(
     ("said", "tls", "explained"),
     [
-        # Go and HAProxy, TLS 1.2, without a certificate and with a wrong one
+        # Go and HAProxy with TLS 1.2, for a missing and for a wrong certificate
         ("InvalidData, error: AlertReceived(HandshakeFailure) }", TLS, "requires a client certificate (HandshakeF"),
         ("InvalidData, error: AlertReceived(UnknownCA) }", MUTUAL_TLS, "refused the client certificate (UnknownCA)"),
         # TLS 1.3
@@ -115,7 +115,7 @@ def test_every_way_to_refuse_a_client_is_recognized(said: str, tls: TLSConfig, e
         AFTER + 'Canceled, "connection closed"',
     ],
 )
-def test_a_connection_that_is_closed_without_a_word_is_tried_again(said: str) -> None:
+def test_a_connection_that_closes_without_an_alert_is_no_certain_refusal(said: str) -> None:
     tls: ClientConnectConfig = {"target_host": "temporal.example:7233", "tls": TLS}
     mutual: ClientConnectConfig = {"target_host": "temporal.example:7233", "tls": MUTUAL_TLS}
 
@@ -125,13 +125,13 @@ def test_a_connection_that_is_closed_without_a_word_is_tried_again(said: str) ->
 
 
 @pytest.mark.parametrize("tls", [{}, {"tls": False}])
-def test_without_tls_an_answer_of_http_is_no_refused_certificate(tls: ClientConnectConfig) -> None:
+def test_without_tls_a_400_response_is_not_taken_for_a_certificate_refusal(tls: ClientConnectConfig) -> None:
     options: ClientConnectConfig = {"target_host": "temporal.example:7233", **tls}
 
     assert refusal("while receiving response with status: 400 Bad Request", options) is None
 
 
-def test_unneeded_tls_is_named_also_without_a_key() -> None:
+def test_tls_to_a_server_without_it_is_reported_even_without_an_api_key() -> None:
     options: ClientConnectConfig = {"target_host": "temporal.example:7233", "tls": TLS}
     said = refusal("error: InvalidMessage(InvalidContentType)", options)
 

@@ -1,4 +1,4 @@
-"""What is traced: from the start of a run to the marketplace's answers, in one trace, without a secret."""
+"""One trace covers a run from its start to the marketplace's answers, without secrets."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -29,7 +29,7 @@ from worker.tracing import Tracing
 
 
 class Kept(SpanExporter):
-    """Keeps spans."""
+    """Keep spans in memory."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
@@ -44,7 +44,7 @@ class Kept(SpanExporter):
 
 @pytest.fixture(scope="module")
 async def short_lived() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that suggests to continue as new after a few events."""
+    """A server that suggests continue-as-new after a few events."""
     async with development_server(continue_as_new_after=20) as environment:
         yield environment
 
@@ -94,7 +94,7 @@ def trace(span: ReadableSpan) -> str:
     return f"{span.context.trace_id:032x}"
 
 
-async def test_a_run_that_the_cli_started_is_one_trace_whose_id_is_the_runs(
+async def test_a_run_that_the_cli_started_is_one_trace_with_the_run_id_as_its_id(
     desk: Desk, kept: Kept, tracing: Tracing
 ) -> None:
     often = {"polling": {"min_interval": "PT0.1S", "max_interval": "PT0.1S"}}
@@ -115,7 +115,7 @@ async def test_a_run_that_the_cli_started_is_one_trace_whose_id_is_the_runs(
     )
 
 
-async def test_the_requests_of_an_activity_are_below_it_with_what_the_service_called_them(
+async def test_request_spans_are_children_of_their_activity_and_carry_the_request_id_of_the_service(
     desk: Desk, kept: Kept, tracing: Tracing
 ) -> None:
     await desk.put("4.2.0")
@@ -139,7 +139,7 @@ async def test_the_requests_of_an_activity_are_below_it_with_what_the_service_ca
     assert activity.start_time <= request.start_time <= request.end_time <= activity.end_time
 
 
-async def test_a_run_that_was_started_within_a_trace_belongs_to_it(
+async def test_a_run_that_is_started_within_a_trace_joins_it(
     desk: Desk, kept: Kept, tracing: Tracing, short_lived: WorkflowEnvironment
 ) -> None:
     tracer = TracerProvider().get_tracer("pipeline")
@@ -177,7 +177,7 @@ async def test_no_span_holds_a_secret(desk: Desk, kept: Kept, tracing: Tracing) 
     assert "aW52ZW50ZWQ" not in exported
 
 
-def test_what_a_defect_quotes_is_redacted(kept: Kept, tracing: Tracing) -> None:
+def test_a_signature_in_the_description_of_a_call_is_redacted(kept: Kept, tracing: Tracing) -> None:
     call = Call(f"read https://images.example/1.vhd?{SAS}", "fabrikam", name="read_offer")
     tracing.requests(Exchange(call, "GET", "cloudpartner.azure.com", 1_700_000_000.0, 0.25, 0.0, failure="ReadError"))
     tracing.shutdown()
@@ -190,7 +190,9 @@ def test_what_a_defect_quotes_is_redacted(kept: Kept, tracing: Tracing) -> None:
 
 
 @pytest.mark.parametrize("name", ["continues_as_new_while_publishing", "goes_live_through_the_preview_once_approved"])
-async def test_a_run_that_began_without_tracing_goes_on_with_it(name: str, kept: Kept, tracing: Tracing) -> None:
+async def test_a_history_recorded_without_tracing_replays_with_tracing(
+    name: str, kept: Kept, tracing: Tracing
+) -> None:
     history = history_in(HISTORIES / "0.1.0" / "ValidateAndGoLive" / f"{name}.json")
     replayer = Replayer(
         workflows=WORKFLOWS,

@@ -12,7 +12,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Service:
-    """Answers every request with the same bytes, then hangs up."""
+    """A service that answers every request with the same bytes and hangs up."""
 
     def __init__(self, answer: bytes, delay: float = 0.0) -> None:
         self.requests: list[bytes] = []
@@ -37,7 +37,7 @@ async def service(answer: bytes, delay: float = 0.0) -> AsyncIterator[tuple[Serv
     server.close()
 
 
-async def test_an_answer_arrives_as_from_httpx_itself() -> None:
+async def test_an_answer_is_the_same_as_with_the_transport_of_httpx() -> None:
     async with service(b"HTTP/1.1 202 Accepted\r\nLocation: /x\r\nContent-Length: 2\r\n\r\n{}") as (there, client):
         answer = await client.post(there.url, content=b"", headers={"Content-Length": "0"})
 
@@ -63,13 +63,15 @@ async def test_a_write_whose_connection_broke_is_not_sent_again() -> None:
     ],
     ids=["nothing", "nonsense", "half a body", "too late"],
 )
-async def test_what_goes_wrong_is_named_as_httpx_does(answer: bytes, delay: float, error: type[Exception]) -> None:
+async def test_a_failed_exchange_raises_the_same_error_as_httpx(
+    answer: bytes, delay: float, error: type[Exception]
+) -> None:
     async with service(answer, delay) as (there, client):
         with pytest.raises(error):
             await client.get(there.url, timeout=0.3)
 
 
-async def test_nobody_who_listens_is_an_error_of_connecting() -> None:
+async def test_a_closed_port_raises_a_connect_error() -> None:
     async with service(OK) as (there, _):
         pass
     async with http_client() as client:
@@ -78,7 +80,7 @@ async def test_nobody_who_listens_is_an_error_of_connecting() -> None:
 
 
 @pytest.mark.parametrize("form", ["http://{}", "{}"])
-async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+async def test_the_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     async with service(OK) as (there, _):
         monkeypatch.setenv("http_proxy", form.format(there.url.removeprefix("http://")))
         monkeypatch.delenv("no_proxy", raising=False)
@@ -88,7 +90,7 @@ async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPa
     assert there.requests[0].startswith(b"GET http://marketplace.example/offers ")
 
 
-async def test_a_proxy_that_refuses_is_named_as_httpx_does(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusing_proxy_raises_the_same_error_as_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as (there, _):
         monkeypatch.setenv("https_proxy", there.url)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -98,7 +100,7 @@ async def test_a_proxy_that_refuses_is_named_as_httpx_does(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.1:{port}", "marketplace.example, 127.0.0.1:{port}"])
-async def test_what_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+async def test_a_host_in_no_proxy_is_reached_directly(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     async with service(OK) as (there, _):
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
         monkeypatch.setenv("no_proxy", entry.format(port=httpx.URL(there.url).port))
@@ -108,7 +110,9 @@ async def test_what_no_proxy_names_is_reached_directly(monkeypatch: pytest.Monke
     assert len(there.requests) == 1
 
 
-async def test_another_port_than_no_proxy_names_is_reached_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_that_no_proxy_does_not_list_is_reached_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with service(OK) as (there, _):
         monkeypatch.setenv("http_proxy", there.url)
         monkeypatch.setenv("no_proxy", "marketplace.example:8400")
@@ -118,7 +122,7 @@ async def test_another_port_than_no_proxy_names_is_reached_through_the_proxy(mon
     assert there.requests[0].startswith(b"GET http://marketplace.example:8401/offers ")
 
 
-async def test_a_password_in_netrc_does_not_get_in_the_way_of_a_token(
+async def test_a_password_in_netrc_does_not_replace_the_token(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"

@@ -1,4 +1,4 @@
-"""How notifications are posted."""
+"""How notifications are posted to the webhook."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ SECRET = "0123456789abcdef-invented"
 
 
 async def posted(body: str, **settings: Any) -> httpx.Request:
-    """Return the request that a body is posted with."""
+    """Post a body and return the request that was sent."""
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -31,7 +31,7 @@ async def posted(body: str, **settings: Any) -> httpx.Request:
     return request
 
 
-async def test_each_post_is_signed_where_a_secret_is_set() -> None:
+async def test_with_a_secret_each_post_is_signed() -> None:
     body = '{"text": "Grüße"}'
     request = await posted(body, notify_secret=SecretStr(SECRET + "\n"))
 
@@ -45,6 +45,6 @@ async def test_without_a_secret_nothing_is_signed() -> None:
     assert "X-Signature-256" not in (await posted("{}")).headers
 
 
-async def test_without_an_address_nobody_is_told() -> None:
+async def test_without_an_address_there_is_no_webhook() -> None:
     async with httpx.AsyncClient() as client:
         assert webhook_of(Settings(), client) is None
