@@ -11,21 +11,21 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 PROGRAMS = ("temporal", "offer-publisher")
-"""What the tests can run: both speak to a Temporal server and to nothing else."""
+"""The programs that the tests can run. Both talk to a Temporal server and to nothing else."""
 
 _HEADING_OR_BLOCK = re.compile(r"^#+ ([^\n]*)$|^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a shell, as it is written, in the section of a heading."""
+    """A shell command as written, with the heading of its section."""
 
     section: str
     text: str
 
     @property
     def words(self) -> Sequence[str]:
-        """The program that it runs, and its arguments; of a pipe, those of the last program."""
+        """The program that it runs, with its arguments. For a pipe, this is the last program."""
         read = shlex.shlex(self.text, posix=True, punctuation_chars="|")
         read.whitespace_split, read.commenters = True, ""
         words = list(read)
@@ -52,27 +52,27 @@ class Document:
 
     @cached_property
     def text(self) -> str:
-        """What it says."""
+        """Its text."""
         return self.path.read_text()
 
     @cached_property
     def prose(self) -> str:
-        """What it says outside blocks of code."""
+        """Its text outside code blocks."""
         return re.sub(r"^ *```.*?^ *```$", "", self.text, flags=re.MULTILINE | re.DOTALL)
 
     @property
     def anchors(self) -> Sequence[str]:
-        """The names that GitHub gives to its headings."""
+        """The anchors that GitHub gives to its headings."""
         headings = re.findall(r"^#+ (.*)$", self.prose, re.MULTILINE)
         return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
     @property
     def links(self) -> Sequence[str]:
-        """What it links to, pictures too."""
+        """The targets of its links and pictures."""
         return re.findall(r"\]\(([^)\s]+)\)", self.prose)
 
     def commands(self) -> Iterator[Command]:
-        """Find the commands in blocks for a shell, without comments. A backslash at a line's end continues it."""
+        """Yield the commands in shell blocks, without comments. A backslash at the end of a line continues it."""
         section = ""
         for heading, language, block in _HEADING_OR_BLOCK.findall(self.text):
             section = heading or section
@@ -90,7 +90,7 @@ class Document:
 def table(text: str, head: str) -> Sequence[Sequence[str]]:
     """Return the rows of the table whose first column has this head."""
     found = re.search(rf"^\| {re.escape(head)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
-    assert found is not None, f"there is no table of {head}"
+    assert found is not None, f"there is no table whose first column is {head}"
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in found[1].splitlines()]
 
 

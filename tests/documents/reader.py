@@ -49,15 +49,15 @@ class Reader:
         }
 
     def open_section(self, name: str, section: str) -> None:
-        """Begin a section, whose commands are typed in their order."""
+        """Begin a section. Its commands are typed in order."""
         self._left = [each.text for each in document(name).runnable() if each.section == section]
 
     async def type_next(self, hint: str, **options: str) -> str:
         """Type the next command, which must succeed, and return its output.
 
         Args:
-            hint: A part of the command, which shows that test and document are at the same place.
-            options: Values of options that the reader knows better than the document.
+            hint: A part of the command. It checks that the test and the document are in step.
+            options: Values that replace the document's values, by option.
         """
         command = self._left.pop(0)
         assert hint in command
@@ -102,7 +102,7 @@ class Reader:
         await until_progress(self.run(workflow_id), ready, seconds=WITHIN)
 
     async def until_asked(self) -> None:
-        """Wait until the go-live run asks for approval, and lists show it."""
+        """Wait until the go-live run asks for approval and visibility shows it."""
         await self.until(GO_LIVE_RUN, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
         client = self.desk.temporal.client
         query = f'WorkflowId="{GO_LIVE_RUN}" AND PublishStage="awaiting_approval" AND ExecutionStatus="Running"'
@@ -113,7 +113,7 @@ class Reader:
         await until(listed, f"lists show that {GO_LIVE_RUN} awaits approval", seconds=WITHIN)
 
     async def await_approval(self) -> None:
-        """Bring the go-live run of the example to where it awaits approval."""
+        """Start the go-live run of the example, and wait until it asks for approval."""
         await self.desk.preview("4.2.0")
         await self.start_example("ValidateAndGoLive", GO_LIVE_RUN, "go-live.json")
         await self.until_asked()

@@ -1,4 +1,4 @@
-"""The commands of README and runbook do what the documents say, typed as they stand there."""
+"""The commands in the README and the runbook do what the documents say, typed as written."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ PLAYED: list[Any] = []
 
 
 def scene(name: str, section: str, *marks: pytest.MarkDecorator) -> Callable[[Scene], Scene]:
-    """Keep the scene in which the commands of a section are typed."""
+    """Register the scene that types the commands of a section."""
 
     def kept(play: Scene) -> Scene:
         SCENES[name, section] = play
@@ -56,7 +56,7 @@ async def releases(reader: Reader) -> None:
 
 
 async def publishes_for_ever(reader: Reader, workflow: str, workflow_id: str) -> None:
-    """Begin a run whose publish does not end by itself."""
+    """Start a run whose publish never ends by itself."""
     await reader.desk.step("displaycertify", outcome="never")
     await reader.start_example(workflow, workflow_id, "update.json")
     await reader.until(workflow_id, lambda progress: progress.operation is not None)

@@ -1,4 +1,4 @@
-"""What the documents name is there: files, headings, commands, variables, errors."""
+"""Everything that the documents name exists: files, headings, commands, variables and errors."""
 
 import functools
 import importlib.util
@@ -19,7 +19,7 @@ ERRORS = document("docs/errors.md")
 IDS = [each.name for each in DOCUMENTS]
 
 
-def test_the_readme_is_read_in_some_minutes() -> None:
+def test_the_readme_is_short() -> None:
     assert document("README.md").text.count("\n") <= 150
 
 
@@ -35,7 +35,7 @@ def _leads_somewhere(page: Document, link: str) -> bool:
     return target.exists() and (not anchor or anchor in Document(target).anchors)
 
 
-def test_every_document_is_found_from_the_readme() -> None:
+def test_every_document_can_be_reached_from_the_readme() -> None:
     found, left = set[Path](), [ROOT / "README.md"]
     while left:
         page = left.pop().resolve()
@@ -46,7 +46,7 @@ def test_every_document_is_found_from_the_readme() -> None:
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=IDS)
-def test_every_command_of_make_is_a_target(page: Document) -> None:
+def test_every_make_command_names_a_target(page: Document) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"`make ([a-z-]+)", page.prose))
     named |= {command.words[1] for command in page.commands() if command.program == "make"}
@@ -54,13 +54,13 @@ def test_every_command_of_make_is_a_target(page: Document) -> None:
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=IDS)
-def test_every_module_that_python_is_told_to_run_is_there(page: Document) -> None:
+def test_every_module_in_a_python_command_exists(page: Document) -> None:
     as_of_today = re.sub(r"`[^`]*`, as the command was called then", "", page.text)
     named = re.findall(r"python -m ([\w.]+)", as_of_today)
     assert not [name for name in named if importlib.util.find_spec(name) is None]
 
 
-def test_every_command_of_temporal_is_known_with_its_options() -> None:
+def test_every_temporal_command_exists_with_its_options() -> None:
     wrong = []
     for page in DOCUMENTS:
         for command in page.commands():
@@ -76,7 +76,7 @@ def test_every_command_of_temporal_is_known_with_its_options() -> None:
 
 @functools.cache
 def _known(*path: str) -> set[str]:
-    """Return the options of a command, and those that all commands have; none if there is no such command."""
+    """Return the options of a command and of all commands. Return none if the command does not exist."""
     own, common = _shown(*path, "--help"), _shown("temporal", "options")
     is_command = f"\n  {' '.join(path)} [" in own
     return set(re.findall(r"(?<![\w-])(--?[a-zA-Z][\w-]*)", own + common)) if is_command else set()
@@ -87,7 +87,7 @@ def _shown(*words: str) -> str:
     return subprocess.run(words, env=CLEAN, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
-def test_every_command_of_ours_is_a_command_on_files_that_exist() -> None:
+def test_every_offer_publisher_command_is_valid_and_its_files_exist() -> None:
     commands = [each for page in DOCUMENTS for each in page.commands() if each.program == "offer-publisher"]
     read = [read_arguments(each.program, each.words[1:]) for each in commands]
     assert {each.command for each in read} >= {"publish", "watch", "go-live", "approve", "wait", "check"}
@@ -105,14 +105,14 @@ def test_every_setting_of_the_worker_is_described_once() -> None:
     assert {name for name in named if name.startswith(ours)} <= settings
 
 
-def test_the_exit_status_of_every_error_is_said() -> None:
+def test_the_exit_status_of_every_error_is_documented() -> None:
     rows = table(ERRORS.text, "exit status")
     said = {error: int(row[0]) for row in rows for error in re.findall(r"`([A-Z]\w+)`", row[2])}
     assert said == {error: status.value for error, status in OF_ERROR.items()}
     assert [int(row[0]) for row in rows] == [status.value for status in Status]
 
 
-def test_every_error_that_is_explained_has_an_exit_status() -> None:
+def test_every_documented_error_has_an_exit_status() -> None:
     explained = [error for row in table(ERRORS.text, "error type") for error in re.findall(r"`(\w+)`", row[0])]
     assert len(explained) == len(set(explained))
     assert set(explained) == set(OF_ERROR)
