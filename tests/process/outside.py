@@ -1,4 +1,4 @@
-"""Everything a worker talks to besides Temporal, behind one proxy, where a test sees the whole traffic."""
+"""Everything that a worker talks to besides Temporal, behind one proxy that shows a test all traffic."""
 
 import asyncio
 import ssl
@@ -25,7 +25,7 @@ class Exchange(NamedTuple):
     """A request and its answer.
 
     Attributes:
-        headers: The headers of the request, one a line, without those that are meant for the proxy.
+        headers: The headers of the request, one a line, without those meant for the proxy.
     """
 
     host: str
@@ -180,7 +180,7 @@ async def join(
     first: bytes = b"",
     kept: bytearray | None = None,
 ) -> None:
-    """Pass data between a connection and a port of loopback, to which ``first`` is sent first."""
+    """Relay a connection to a loopback port, which gets ``first`` before anything else."""
     there, to_there = await asyncio.open_connection("127.0.0.1", port)
     to_there.write(first)
     await asyncio.gather(_pass_on(reader, to_there, kept), _pass_on(there, writer))

@@ -1,4 +1,4 @@
-"""A publisher of a test's own, in the sandbox process that all tests share."""
+"""A publisher for one test, in the sandbox process that all tests share."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -9,7 +9,7 @@ from tests.harness.waiting import until
 
 
 class Shell:
-    """A shell whose environment sets Temporal's address, and more if given."""
+    """A shell whose environment has Temporal's address and the variables in ``more``."""
 
     def __init__(self, address: str, **more: str) -> None:
         self._environment = CLEAN | {"TEMPORAL_ADDRESS": address} | more

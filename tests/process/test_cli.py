@@ -86,7 +86,7 @@ async def test_a_release_can_be_driven_from_the_shell_alone(
     assert publisher.effects("go_live") == 1
 
 
-async def test_an_invalid_input_fails_with_what_is_wrong(shell: Shell, publisher: Publisher) -> None:
+async def test_an_invalid_input_fails_and_says_what_is_wrong(shell: Shell, publisher: Publisher) -> None:
     execute = ("workflow", "execute", "-t", QUEUE, "--type", "UpdateOfferAndPublish")
     status, said = await shell.status(
         *execute, "-w", f"{publisher.name}/wrong", "--input", '{"publisher_id": "fabrikam", "offer": "typo"}'

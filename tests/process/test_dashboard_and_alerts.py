@@ -80,7 +80,7 @@ async def metrics_url(shared: Programs, address: str, client: Client, marketplac
                 f"\n{name}" in text for name in ("temporal_workflow_task_execution_failed{", "offer_publisher_runs{")
             )
 
-        await worker.until(all_is_measured, "the worker exposes the failed task and the running runs")
+        await worker.until(all_is_measured, "the worker exposes the failed task and the open runs")
         yield f"{url}/metrics"
     worker.kill()
 

@@ -64,7 +64,7 @@ async def awaiting(programs: Programs, address: str, publisher: Publisher) -> st
 
 
 async def awaits_approval(shell: Shell, run: str) -> bool:
-    """Return whether a run awaits approval. Search attributes show it to everybody, with no key."""
+    """Return whether a run awaits approval. Search attributes show it without a key."""
     query = f'WorkflowId="{run}" AND PublishStage="awaiting_approval"'
     return bool(await shell.json("workflow", "list", "--query", query))
 
@@ -73,7 +73,7 @@ def decide_go_live(run: str) -> tuple[str, ...]:
     return ("workflow", "update", "execute", "-w", run, "--name", "decide_go_live", "-i", APPROVAL)
 
 
-async def test_the_cli_reads_the_answer_to_an_approval_through_a_codec_server_that_wants_a_token(
+async def test_the_cli_reads_the_answer_to_an_approval_through_a_codec_server_that_requires_a_token(
     programs: Programs, address: str, publisher: Publisher, awaiting: str
 ) -> None:
     _, endpoint = await codec_server(programs, CODEC_SERVER_TOKEN=TOKEN)
@@ -93,7 +93,7 @@ async def test_the_cli_reads_the_answer_to_an_approval_through_a_codec_server_th
     assert result["result"]["approved_by"] == "dana@fabrikam.example"
 
 
-async def test_an_approval_counts_though_the_cli_cannot_decrypt_the_answer(
+async def test_an_approval_counts_even_if_the_cli_cannot_decrypt_the_answer(
     programs: Programs, address: str, publisher: Publisher, awaiting: str
 ) -> None:
     shell = Shell(address)

@@ -84,7 +84,7 @@ async def test_traces_are_sent_where_the_opentelemetry_variables_say(
     )
     await worker.until_working()
     await check_an_unknown_offer(client, publisher)
-    assert await asyncio.to_thread(worker.stop) == 0  # which sends the remaining spans
+    assert await asyncio.to_thread(worker.stop) == 0  # a worker that stops sends its remaining spans
     await runner.cleanup()
 
     resources = [each for request in received for each in request.resource_spans]
@@ -94,7 +94,7 @@ async def test_traces_are_sent_where_the_opentelemetry_variables_say(
     assert {"RunWorkflow:CheckLastOperationStatus", "RunActivity:look", "GET list_operations"} <= spans
 
 
-async def test_a_missing_trace_collector_disturbs_no_run(
+async def test_runs_succeed_without_the_trace_collector(
     programs: Programs, client: Client, address: str, publisher: Publisher
 ) -> None:
     worker = programs.worker(

@@ -66,7 +66,9 @@ async def start_creation(client: Client, publisher: Publisher) -> Run:
         ("HTTPS_PROXY", "socks5://dana:hunter2@127.0.0.1:1080"),
     ],
 )
-def test_a_wrong_setting_ends_the_worker_with_2_and_one_line(programs: Programs, variable: str, value: str) -> None:
+def test_a_wrong_setting_ends_the_worker_with_status_2_and_one_line(
+    programs: Programs, variable: str, value: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         value = value.replace("taken", f"127.0.0.1:{taken.getsockname()[1]}")
         worker = programs.python("-m", "worker", environment={variable: value})
@@ -77,14 +79,14 @@ def test_a_wrong_setting_ends_the_worker_with_2_and_one_line(programs: Programs,
     assert "hunter2" not in worker.said()
 
 
-def test_a_worker_that_cannot_reach_temporal_ends_with_1_and_a_sentence(programs: Programs) -> None:
+def test_a_worker_that_cannot_reach_temporal_ends_with_status_1_and_a_sentence(programs: Programs) -> None:
     worker = programs.python("-c", IMPATIENT, environment={"TEMPORAL_ADDRESS": NOBODY, "LOG_FORMAT": "json"})
     assert worker.ended() == 1
 
     assert f"Temporal does not answer at {NOBODY}: Connection refused" in json.loads(worker.said())["message"]
 
 
-def test_a_namespace_that_does_not_exist_ends_the_worker_with_1_and_a_sentence(
+def test_a_namespace_that_does_not_exist_ends_the_worker_with_status_1_and_a_sentence(
     programs: Programs, address: str
 ) -> None:
     worker = programs.worker(address, "http://127.0.0.1:1", "nobody", TEMPORAL_NAMESPACE="nonesuch")
@@ -94,7 +96,7 @@ def test_a_namespace_that_does_not_exist_ends_the_worker_with_1_and_a_sentence(
     assert "There is no namespace nonesuch" in worker.said()
 
 
-def test_a_worker_that_temporal_refuses_while_it_polls_ends_with_1_and_the_reason(
+def test_a_worker_that_temporal_refuses_while_it_polls_ends_with_status_1_and_the_reason(
     programs: Programs, address: str
 ) -> None:
     environment = worker_environment(address, "http://127.0.0.1:1", "refused")

@@ -46,7 +46,7 @@ async def start_with_image(client: Client, publisher: Publisher, workflow: str, 
 
 
 async def shorten_attempt(client: Client, address: str, run: Run, activity: str) -> None:
-    """Let Temporal give up an attempt that died with its worker, which otherwise takes minutes."""
+    """Shorten the timeout of an attempt whose worker was killed. By default it takes minutes."""
     for each in (await run.describe()).raw_description.pending_activities:
         if each.activity_type.name == activity:
             options = ["-w", run.id, "--activity-id", each.activity_id, "--start-to-close-timeout", "2s"]

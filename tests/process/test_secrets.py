@@ -207,7 +207,7 @@ async def test_secrets_are_only_where_they_are_needed(
             ("the summary of a pipeline", summary.read_bytes()),
             ("/metrics", await read(f"http://127.0.0.1:{metrics}/metrics")),
         ]
-        assert await asyncio.to_thread(worker.stop) == 0  # which sends the remaining spans
+        assert await asyncio.to_thread(worker.stop) == 0  # a worker that stops sends its remaining spans
         places.append(("the worker's log", worker.said().encode()))
         places += [("a notification", f"{each.headers}\n".encode() + each.body) for each in outside.of(WEBHOOK)]
         places += [("spans", each.body) for each in outside.of(TRACES)]
@@ -218,7 +218,7 @@ async def test_secrets_are_only_where_they_are_needed(
     assert found(secrets, places) == set()
     assert found(secrets, in_history(sealed)) == set()
     # The decrypted histories are what Temporal keeps where PAYLOAD_ENCRYPTION_KEYS is unset. There, inputs show
-    # what a person signed.
+    # the URLs that a person signed.
     assert {secret for secret, _ in found(secrets, in_history(opened))} == OF_INPUTS
     assert found(secrets, in_history(without_inputs(opened))) == set()
 
@@ -486,7 +486,7 @@ def signature_of(body: bytes) -> str:
 
 
 def assert_worth_reading(stage: Stage, places: Sequence[Place]) -> None:
-    """Check that each place shows what it is there for, so that searching it proves something."""
+    """Check that each place shows its usual content, so that searching it proves something."""
     shown: dict[str, bytes] = {}
     for place, text in places:
         shown[place] = shown.get(place, b"") + text

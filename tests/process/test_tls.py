@@ -1,4 +1,4 @@
-"""TLS to Temporal: the worker's variables are tried on a proxy that ends TLS, as a load balancer does."""
+"""TLS to Temporal. The worker connects to a proxy that terminates TLS, as a load balancer does."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,9 +1,9 @@
 """The worker of today finishes the runs that an older worker began.
 
-A run takes weeks, so the oldest worker that may have begun one counts: that of the commit `OLDEST`. A worker that
-finishes its runs also finishes the runs of every commit between, as long as those changed commands only under
-``workflow.patched``. Both workers run on today's packages and sandbox. ``BEFORE=HEAD~1 python -m pytest
-tests/process/test_upgrade.py`` compares with any other commit.
+A run can take weeks. The test begins with the oldest worker whose runs may still be open, which is the commit
+`OLDEST`. A worker that finishes its runs also finishes the runs of every commit between, as long as those commits
+changed commands only under ``workflow.patched``. Both workers run on today's packages and sandbox. ``BEFORE=HEAD~1
+python -m pytest tests/process/test_upgrade.py`` compares with any other commit.
 
 A commit that drops a package which the oldest worker imports must keep it installed for this test.
 """
@@ -46,7 +46,7 @@ KEYS = {"AZURE_STORAGE_ACCOUNT_KEYS": "fabrikamimages=aW52ZW50ZWQ="}
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the project as it was in the older commit."""
+    """Return a folder with the project at the older commit."""
     if not (PROJECT / ".git").exists():
         pytest.skip("there is no older version to begin runs with: this is not a git clone")
     revision = os.environ.get("BEFORE", OLDEST)
@@ -78,7 +78,7 @@ def place(waits: Place) -> Place:
 
 
 async def until_progress(run: Run, ready: Callable[[dict[str, Any]], bool]) -> None:
-    """Wait until the progress of a run meets a condition. It is read as JSON, because either version may answer."""
+    """Wait until the progress of a run meets a condition. Read it as JSON, because either worker may answer."""
 
     async def is_ready() -> bool:
         await asyncio.sleep(0.2)  # every query takes the worker's time
@@ -318,7 +318,7 @@ async def nothing_is_in_flight(client: Client, queue: str) -> bool:
 
 
 async def watch(client: Client, queue: str) -> None:
-    """Check that no workflow task fails. Temporal retries a failed one for ever, and its run stands still."""
+    """Check that no workflow task fails. Temporal retries a failed one forever, and its run makes no progress."""
     while True:
         await asyncio.sleep(2)
         async for run in client.list_workflows(f'TaskQueue="{queue}" AND ExecutionStatus="Running"'):
