@@ -1,7 +1,7 @@
 """A Temporal server in real time and two marketplaces: one whose steps take tenths of seconds, one held by the test.
 
 The server that skips time cannot serve here. It stops skipping when many runs move at once or when a run is cancelled
-with an activity in flight, and it never suggests to continue as new.
+with an activity in flight, and it never suggests continue-as-new.
 """
 
 import itertools
@@ -36,7 +36,7 @@ def lease_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 async def real_temporal() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that suggests to continue as new after a few events."""
+    """A server that suggests continue-as-new after a few events."""
     async with development_server(
         "matching.enableFairness=true", "matching.numTaskqueueWritePartitions=1", continue_as_new_after=20
     ) as environment:

@@ -360,7 +360,7 @@ CANCELLATIONS: dict[str, dict[str, object]] = {
     "only before sign-off": {"cancel_window": "before_sign_off"},
     "sign-off ends the operation": {"sign_off_by": "operation_completed"},
 }
-"""Switches that cannot touch each other share a line."""
+"""Switches that do not affect each other share a line."""
 
 
 @pytest.mark.parametrize("switches", CANCELLATIONS.values(), ids=CANCELLATIONS)

@@ -1,4 +1,4 @@
-"""What a run carries over when it continues as new, which it does here after 20 events."""
+"""What a run carries over when it continues as new, here after 20 events."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ APPROVERS: dict[str, Any] = {"approval": {"approvers": [DANA, "lee@fabrikam.exam
 
 @pytest.fixture
 def few_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let four signals, instead of a hundred, make a run look again, and so continue as new."""
+    """Let a run look again, and then continue as new, after four signals instead of a hundred."""
     monkeypatch.setattr(waiting, "MANY", 4)
     monkeypatch.setattr(waiting, "BETWEEN_LOOKS", timedelta(seconds=0.1))
 
@@ -45,7 +45,7 @@ async def send_refused(run: Run, times: int) -> None:
 
 
 async def approve(run: Run, approver: str) -> GoLiveDecision | None:
-    """Approve, and repeat that after an error that says so. Return ``None`` if somebody else was faster."""
+    """Approve. Repeat the update if the error asks for it. Return ``None`` if somebody else decided first."""
     while True:
         try:
             wanted = {"approve": True, "approver": approver}
@@ -219,7 +219,7 @@ async def test_a_run_cancelled_just_after_it_continued_as_new_cancels_its_publis
             await send_refused(run, 1)
             await asyncio.sleep(0.1)
         stopping = asyncio.create_task(first.shutdown())
-        await asyncio.sleep(0.5)  # until it polls no more
+        await asyncio.sleep(0.5)  # until the worker has stopped polling
         go_on.set()
         await stopping
     await continued

@@ -1,4 +1,4 @@
-"""A run that continues as new every few events loses nothing that arrives at that moment and repeats nothing."""
+"""A run that continues as new every few events repeats nothing, and loses nothing that arrives at that moment."""
 
 import asyncio
 from typing import Any
@@ -116,7 +116,7 @@ async def test_a_flood_of_signals_loses_no_decision_and_asks_for_approval_once(h
 
 
 async def approve(run: Run) -> None:
-    """Approve. Repeat that where the run continued as new at that moment, as the server demands."""
+    """Approve. Send the update again if the run continued as new at that moment, as the server demands."""
     for _ in range(50):
         try:
             decision = await run.execute_update("decide_go_live", DANA, result_type=GoLiveDecision)

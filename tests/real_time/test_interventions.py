@@ -23,7 +23,7 @@ async def test_a_publish_whose_answer_was_lost_is_recognised_after_the_activity_
     await run.cancel()
 
 
-async def test_nobody_is_named_as_the_approver_of_a_go_live_that_is_not_the_runs(held_desk: HeldDesk) -> None:
+async def test_no_approver_is_named_for_a_go_live_that_somebody_else_started(held_desk: HeldDesk) -> None:
     await held_desk.preview("4.2.0")
     run = await held_desk.start("ValidateAndGoLive", held_desk.images())
     await held_desk.until_asked(run)

@@ -1,4 +1,4 @@
-"""The limits of a Temporal server: we refuse earlier what it would refuse, or never send it."""
+"""The limits of a Temporal server, and inputs that come close to them or exceed them."""
 
 from typing import Any
 

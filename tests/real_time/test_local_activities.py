@@ -1,4 +1,4 @@
-"""A read is tried once, and briefly, as a local activity. If that fails, an ordinary activity repeats it."""
+"""A read gets one short attempt as a local activity. If that fails, an ordinary activity repeats it."""
 
 import asyncio
 from datetime import timedelta
@@ -30,7 +30,7 @@ async def ordinary(run: Run) -> list[str]:
 
 
 @pytest.mark.parametrize(("status", "requests"), [(401, 2), (422, 1)], ids=["with another token", "once"])
-async def test_a_read_that_is_refused_for_good_is_not_repeated(
+async def test_a_read_that_is_refused_permanently_is_not_repeated(
     held_desk: HeldDesk, status: int, requests: int
 ) -> None:
     await held_desk.preview("4.2.0")
@@ -94,7 +94,7 @@ async def test_a_rate_limited_worker_reads_with_ordinary_activities_only(
     assert asked[0] == asked[1] != []
 
 
-def test_a_run_that_is_disposed_of_while_it_reads_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_evicted_while_it_reads_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python closes the coroutines of an evicted run outside the workflow, where there is no workflow time."""
 
     async def fail(*_arguments: object) -> None:

@@ -51,7 +51,7 @@ async def test_a_webhook_that_was_unavailable_gets_the_notification_later_and_de
     attributes = (await trying.describe()).typed_search_attributes
     assert [attributes.get(key) for key in (PUBLISHER_ID, OFFER_ID)] == [None, None]
     attempts = len(real_desk.notified(run))
-    await until(lambda: len(real_desk.notified(run)) > attempts + 1, "the notification is tried twice more")
+    await until(lambda: len(real_desk.notified(run)) > attempts + 1, "the notification gets two more attempts")
     real_desk.webhook.status = 200
     await trying.result()
 
@@ -59,7 +59,7 @@ async def test_a_webhook_that_was_unavailable_gets_the_notification_later_and_de
     assert delivered["event"] == "live"
 
 
-async def test_a_notification_to_a_webhook_that_stays_unavailable_is_given_up_in_the_end(
+async def test_a_notification_to_a_webhook_that_stays_unavailable_is_given_up(
     real_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "FOR_DAYS", timedelta(seconds=2))

@@ -1,4 +1,4 @@
-"""Behaviour that the server that skips time does not have."""
+"""Behaviour that the time-skipping server lacks."""
 
 from datetime import timedelta
 
