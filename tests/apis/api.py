@@ -1,4 +1,4 @@
-"""What `tests.desk` has to know about an API of the marketplace."""
+"""What `tests.desk` needs to know about a marketplace API."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -27,9 +27,9 @@ class Api(Protocol):
 
     @property
     def calls(self) -> Mapping[str, Sequence[str]]:
-        """The sandbox's names for the calls that have another name in tests.
+        """The sandbox's names for calls, by the name that tests use.
 
-        Tests name them put_offer, publish, go_live, cancel, look, list_operations and read_slot.
+        Tests use the names put_offer, publish, go_live, cancel, look, list_operations and read_slot.
         """
         ...
 

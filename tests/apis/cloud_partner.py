@@ -45,7 +45,7 @@ class CloudPartnerApi:
         return request.method == "PUT" and "/api/publishers/" in request.url.path
 
     def put(self, publisher: str, document: dict[str, Any]) -> ByHand:
-        """Return the request that creates the offer or replaces its draft, whatever that holds."""
+        """Return the request that creates the offer or replaces its draft, whatever the draft holds."""
         return ByHand("PUT", _path(publisher), document, {"If-Match": "*"})
 
     def publish(self, publisher: str) -> ByHand:

@@ -55,7 +55,7 @@ class ProductIngestionApi:
         return document
 
     def creation(self, publisher: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Return the document with the publisher, as the input has them."""
+        """Return the publisher and the document under their names in the input."""
         return {"publisher_id": publisher, "configure": document}
 
     def writes(self, request: httpx.Request) -> bool:
@@ -95,7 +95,7 @@ def submission(product: object, target: str) -> dict[str, Any]:
 
 
 def resource_of(document: dict[str, Any], kind: str, number: int = 0) -> dict[str, Any]:
-    """Return a resource of a type, the first unless another number is given."""
+    """Return a resource of a type, by default the first."""
     found: list[dict[str, Any]] = [each for each in document["resources"] if f"/{kind}/" in each["$schema"]]
     return found[number]
 

@@ -15,7 +15,7 @@ CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_EN
     "TEMPORAL_CONFIG_FILE": os.devnull,
     "PYTHONUNBUFFERED": "1",
 }
-"""The environment of every program: what it inherits from the caller, and two variables more."""
+"""The environment of every program: what it inherits from the caller, and two more variables."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -55,8 +55,8 @@ def free_port() -> int:
 def die_with_us(number: int = signal.SIGKILL) -> None:
     """Ask the kernel to send this process a signal when its parent dies. Pass it as ``preexec_fn``.
 
-    This covers a parent that is killed and cannot clean up. The process also listens to Ctrl-C again, which a shell
-    ignores for what it runs in the background.
+    This covers a parent that is killed and cannot clean up. The process also accepts Ctrl-C again. A shell disables
+    it for background processes.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":

@@ -21,7 +21,7 @@ class Program:
     """A running program and the log of what it writes.
 
     Attributes:
-        wanted: Whether it should be running. It should not once it was killed or stopped.
+        wanted: Whether it should be running. After it was killed or stopped, it should not.
     """
 
     process: subprocess.Popen[bytes]
@@ -119,7 +119,7 @@ class Programs:
         return sandbox.said().split()[1].rstrip("/")
 
     def worker(self, address: str, sandbox_url: str, task_queue: str, **more: str) -> Program:
-        """Start a worker as a user does, on the sandbox; ``more`` are more variables of its environment."""
+        """Start a worker on the sandbox as a user does. ``more`` sets more environment variables."""
         return self.python("-m", "worker", environment=worker_environment(address, sandbox_url, task_queue) | more)
 
 

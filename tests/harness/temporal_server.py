@@ -65,11 +65,11 @@ async def connected(address: str, **options: Any) -> Client:
 async def development_server(
     *dynamic_config: str, continue_as_new_after: int | None = None, **options: Any
 ) -> AsyncIterator[WorkflowEnvironment]:
-    """Run the server of the `temporal` binary, whose time is real.
+    """Run the development server of the `temporal` binary, in real time.
 
     Args:
         dynamic_config: Settings of the server, each as ``key=value``.
-        continue_as_new_after: How many events the server suggests to continue as new after; ``None`` for its default.
+        continue_as_new_after: After how many events the server suggests continue-as-new; ``None`` for its default.
         options: More options of `WorkflowEnvironment.start_local`.
     """
     settings = [
@@ -112,9 +112,9 @@ async def time_skipping_server(**options: Any) -> AsyncIterator[WorkflowEnvironm
 
 
 class ServersInTurn:
-    """Servers that skip time, one after the other. Each serves as long as it skips time.
+    """Time-skipping servers, one after the other. Each is used as long as it skips time.
 
-    A server stops skipping for good when a run ends with an activity in flight.
+    A server stops skipping permanently when a run ends with an activity in flight.
     """
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class ServersInTurn:
         return self._serving
 
     async def release(self) -> None:
-        """Stop the server if it skips no time any more, so that the next test gets another."""
+        """Stop the server if it no longer skips time. The next test then gets another one."""
         if self._serving is None:
             return
         try:

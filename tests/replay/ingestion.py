@@ -1,4 +1,4 @@
-"""Scenes in which the Product Ingestion API takes a run another way than the Cloud Partner Portal API does."""
+"""Scenes in which a run takes another path with the Product Ingestion API than with the other API."""
 
 from tests.desk import Desk, Run
 from tests.harness.runs import until_asked, until_requested

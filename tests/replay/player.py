@@ -29,7 +29,7 @@ IDENTITY = "recorder@fabrikam.example"
 AT_A_TIME = 8
 SCENE_SECONDS = 120
 CONTINUE_AS_NEW_AFTER = 70
-"""How many events a run leaves before it continues as new. The server's own 4096 would be a megabyte of history."""
+"""The number of events after which a run continues as new. The server's default of 4096 events takes a megabyte."""
 
 STEP_SECONDS = 0.1
 PUBLISHING = publishing_time(STEP_SECONDS)
@@ -59,7 +59,7 @@ class Webhook(Recorder):
 
 
 class Webhooks:
-    """One webhook for each publisher, which lets the webhook of one scene fail."""
+    """One webhook for each publisher. A scene can let its own webhook fail."""
 
     def __init__(self) -> None:
         self.of: dict[str, Webhook] = {}
@@ -92,7 +92,7 @@ class Player:
             return [each async for each in _histories(self._temporal.client, run.id, run.first_execution_run_id)]
 
     async def _ingestion(self, stack: AsyncExitStack, publisher: str) -> tuple[Api, str, str]:
-        """Start a marketplace and a worker for one scene, because no URL of that API names a publisher."""
+        """Start a marketplace and a worker for one scene, because the URLs of that API do not name a publisher."""
         api, queue = ProductIngestionApi(), f"ingestion-{publisher}"
         url = await stack.enter_async_context(serve(sandbox_with(STEP_SECONDS, account=publisher)))
         client, marketplace = self._temporal.client, api.marketplace(self._http, url)
@@ -114,7 +114,7 @@ class Player:
 
 @asynccontextmanager
 async def playing() -> AsyncIterator[Player]:
-    """Run what scenes are played on: a server, a marketplace, workers."""
+    """Run the server, the marketplace and the workers that scenes need."""
     webhooks = Webhooks()
     async with (
         development_server(continue_as_new_after=CONTINUE_AS_NEW_AFTER, identity=IDENTITY) as temporal,

@@ -45,7 +45,7 @@ from workflows.messages import PublicationResult, PublishStage
 
 BUSY: dict[str, Any] = {"kind": "respond", "status": 503, "headers": {"Retry-After": "60"}}
 
-# What the marketplace refuses for good, or never answers
+# Requests that the marketplace refuses permanently or never answers
 
 
 @recorded(UPDATE)
@@ -169,7 +169,7 @@ async def continues_as_new_while_a_look_is_still_asked_for(desk: Desk) -> Run:
     await until_continued(run)
     await release(desk)
     await desk.let_publish()
-    with contextlib.suppress(RPCError):  # the run may have ended with the look that was asked for before
+    with contextlib.suppress(RPCError):  # the run may have ended after the earlier look
         await run.signal("check_now")
     return await ended(run)
 
@@ -200,7 +200,7 @@ async def somebody_else_goes_live(desk: Desk) -> Run:
     return await ended(run)
 
 
-# Publishes of others
+# Publishes by others
 
 
 @recorded(UPDATE)
@@ -494,7 +494,7 @@ async def reset_to_its_beginning(desk: Desk) -> Run:
     return await approved(run_of(desk, run.id))
 
 
-# Cancellation, wherever a run may be
+# Cancellation at every stage of a run
 
 
 @recorded(CHECK)

@@ -20,7 +20,7 @@ NO_COMMANDS = {"__init__", "inputs", "measuring", "messages", "page", "publicati
 
 MODULES = [
     *(path for path in sorted(PROJECT.glob("workflows/*.py")) if path.stem not in NO_COMMANDS),
-    PROJECT / "activities" / "offers.py",  # for the properties of a survey
+    PROJECT / "activities" / "offers.py",  # it has the properties of a survey
 ]
 
 NEVER_IN_A_HISTORY = {
@@ -32,12 +32,12 @@ NEVER_IN_A_HISTORY = {
     r"return await self\._survey_once_shown\(wanted\)$": "somebody would have to publish while the draft is written",
     r"def _last_note": "it takes a hundred rounds",
     r"if survey.preview_of == published.operation_id": "somebody would have to publish other plans just before",
-    r"!= \"OperationTimedOut\":\n\s+raise$": "Production would have to become unreadable for good",
+    r"!= \"OperationTimedOut\":\n\s+raise$": "Production would have to stay unreadable",
     r"changed the offer \{MAX_ROUNDS\} times": "a hundred rounds make a history of megabytes",
     r"check_now is not heeded any more": "ten thousand events make a history of megabytes",
     r"interval = max\(interval, WHEN_LONG\)": "ten thousand events make a history of megabytes",
     r"shows a preview but no operation": "the marketplace would have to forget five operations",
-    r"a write needs an offer or images": "it always has one",
+    r"a write needs an offer or images": "every write has one",
     r"if is_cancelled_exception\(error\):\n\s+raise\n\s+reason = application_error": "a run is cancelled once",
     r"if operation_id is None:\n\s+return$": "an operation whose cancellation was requested has an ID",
 }

@@ -1,4 +1,4 @@
-"""The scenes whose histories are recorded: all ways that a run may take. The name of each says what its run does."""
+"""The scenes whose histories are recorded: every path that a run may take. A scene's name says what its run does."""
 
 from tests.desk import OFFER, Desk, Run
 from tests.harness.runs import until_asked, until_followed, until_progress, until_requested
@@ -586,7 +586,7 @@ async def _go_live_without_a_webhook(desk: Desk) -> Run:
 
 
 async def _looks_when_it_is_asked_to(desk: Desk, run: Run) -> Run:
-    """Ask a run for a look once the operation that it follows has ended."""
+    """Ask a run to look after the operation that it follows has ended."""
     await until_followed(run)
     await release(desk)
     await desk.let_publish()

@@ -1,4 +1,4 @@
-"""What scenes are made of. A scene acts as a release engineer, lets its run end, and returns the run.
+"""The building blocks of scenes. A scene acts as a release engineer, lets its run end, and returns the run.
 
 Each scene has its own publisher, and a marketplace where publishing takes a second. A scene acts only while its run
 waits for a timer, a person or a delayed answer, as `until_followed`, `until_asked` and `until_delaying` make sure.

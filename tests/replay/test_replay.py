@@ -60,7 +60,7 @@ async def test_a_recorded_history_replays_without_a_difference(name: str) -> Non
 
 
 async def test_every_line_that_decides_what_a_run_does_is_reached_by_a_recorded_run() -> None:
-    # A process of its own, for lines that run at import count too.
+    # In a separate process, because lines that run at import count too.
     reached = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.replay.reached"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -92,7 +92,7 @@ def test_a_history_shows_neither_a_host_name_nor_a_secret(name: str) -> None:
 
     assert not re.search(rf"\b{re.escape(socket.gethostname())}\b", shown)
     assert DEFAULT_TOKEN not in shown
-    # No signature of the worker's is shown, and only an invented one of a user's.
+    # No signature is from the worker. Those from users are invented.
     assert set(re.findall(r"sig(?:=|%3D)([^&\"\\]*)", shown)) <= {"INVENTED", "REDACTED"}
     assert len(text) < 120_000
 
@@ -133,7 +133,7 @@ COMMANDS = (
     "start_child_workflow",
     "wait_condition",
 )
-"""What workflows await that issues a command. (Waiting for a condition without a timeout issues none.)"""
+"""The calls with which workflows issue commands. (A `wait_condition` without a timeout issues none.)"""
 
 
 class Places:
