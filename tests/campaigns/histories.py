@@ -1,4 +1,4 @@
-"""Workflow histories as the campaigns read them, and one rule that every history has to keep."""
+"""Workflow histories for the campaigns, and one rule that holds for every history."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 @dataclass(frozen=True)
 class History:
-    """The history of one workflow run, up to its end or to its continuation as new."""
+    """The history of one workflow run, up to its end or its continue-as-new."""
 
     workflow_id: str
     run_id: str
@@ -35,7 +35,7 @@ _HARMLESS = {
 
 
 def failing_tasks(history: History) -> Iterator[str]:
-    """Yield the workflow tasks that our code failed: such a task is retried, and fails, for ever."""
+    """Yield the workflow tasks that our code failed. Temporal retries such a task forever."""
     for event in history.events:
         if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
             continue

@@ -27,7 +27,7 @@ DURATIONS = {
     "live": 60_000,
 }
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
-"""The server suggests to continue as new after 40 events, so runs do it after a few looks."""
+"""The server suggests continue-as-new after 40 events, which a run reaches after a few looks."""
 
 
 class UnexpectedExitError(Exception):
@@ -55,7 +55,7 @@ class Proxy:
         self.hang_up()
 
     def silence(self) -> None:
-        """Drop all data, but keep the connections: the far end just falls silent."""
+        """Drop all data, but keep the connections open. The far end falls silent."""
         self._state = "silent"
 
     def mend(self) -> None:
@@ -115,10 +115,10 @@ class Stack(Programs):
         return int(self.sandbox_url.rpartition(":")[2])
 
     def check(self) -> None:
-        """Check that every program runs, but for those that the campaign ended.
+        """Check that every program runs, except for programs that the campaign ended.
 
         Raises:
-            UnexpectedExitError: A program ended. Whatever the campaign found after that would prove nothing.
+            UnexpectedExitError: A program ended. Later results of the campaign would prove nothing.
         """
         for program in self.started:
             if program.wanted and program.process.poll() is not None:

@@ -1,4 +1,4 @@
-"""The two APIs as the campaigns see them: their offers, their documents, and where they differ."""
+"""The two APIs for the campaigns: their offers, their documents and their differences."""
 
 from tests.campaigns.apis.api import Call, CampaignApi, Images
 from tests.campaigns.apis.cloud_partner import CloudPartnerCampaignApi

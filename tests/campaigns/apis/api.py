@@ -1,4 +1,4 @@
-"""What a campaign has to know about an API."""
+"""What a campaign needs to know about an API."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -8,7 +8,7 @@ Images: TypeAlias = Mapping[str, str]
 """The disk URL of each image. An image is named by its plan and version, such as ``lts 1.0.0``."""
 
 Call: TypeAlias = Literal["edit", "publish", "go_live", "cancel", "read_slot", "list_operations", "read_operation"]
-"""A kind of request to the marketplace, named alike for both APIs."""
+"""A kind of request to the marketplace. Its name is the same for both APIs."""
 
 
 class CampaignApi(Protocol):
@@ -18,10 +18,10 @@ class CampaignApi(Protocol):
         name: The value of ``MARKETPLACE_API``.
         path: Where the sandbox serves the API.
         calls: The sandbox's name for each call.
-        guards_drafts: Whether drafts have ETags, unless a switch of the sandbox takes them away.
+        guards_drafts: Whether drafts have ETags, unless a switch of the sandbox removes them.
         names_publishers: Whether request URLs name the publisher.
-        cancels_all: Whether every publish can be cancelled until it is live. Otherwise a publish that has become a
-            preview cannot be cancelled, nor can one whose job is unknown.
+        cancels_all: Whether every publish can be cancelled until it is live. If not, a publish that has become a
+            preview cannot be cancelled, nor can a publish whose job is unknown.
     """
 
     name: str
@@ -32,7 +32,7 @@ class CampaignApi(Protocol):
     cancels_all: bool
 
     def offer_id(self, publisher: str) -> str:
-        """Return the ID of the one offer that a publisher has."""
+        """Return the ID of a publisher's only offer."""
         ...
 
     def definition(self, publisher: str, plans: Sequence[str], images: Images) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class CampaignApi(Protocol):
         ...
 
     def quirks(self, choose: Random) -> dict[str, Any]:
-        """Choose values for the switches on which real marketplaces were seen to differ."""
+        """Choose values for the switches of behaviour that differs between real marketplaces."""
         ...
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:

@@ -55,7 +55,7 @@ class CloudPartnerCampaignApi:
         return {"offer": offer}
 
     def images_in(self, document: dict[str, Any]) -> dict[str, str]:
-        """Return the images of all plans, their disk URLs without the query."""
+        """Return the images of all plans. Their disk URLs have no query."""
         return {
             f"{plan['planId']} {version}": image["osVhdUrl"].partition("?")[0]
             for plan in document["definition"]["plans"]
@@ -63,15 +63,15 @@ class CloudPartnerCampaignApi:
         }
 
     def deprecated_in(self, _document: dict[str, Any]) -> frozenset[str]:
-        """Return nothing: this API removes versions and deprecates none."""
+        """Return nothing, because this API removes versions instead of deprecating them."""
         return frozenset()
 
     def listing_in(self, _document: dict[str, Any]) -> str:
-        """Return nothing: this API publishes the whole draft, so the campaigns change no listing."""
+        """Return nothing. This API publishes the whole draft, and the campaigns change no listing."""
         return ""
 
     def quirks(self, _choose: Random) -> dict[str, Any]:
-        """Choose nothing: the scenario decides about ETags."""
+        """Choose nothing. The scenario decides about ETags."""
         return {}
 
     def promoted_by(self, go_live: str, operations: Sequence[dict[str, Any]]) -> str | None:

@@ -115,7 +115,7 @@ def _of_plan(plan: str, disks: Mapping[str, str], examples: Iterable[dict[str, A
         else:
             resource["plan"] = {"resourceName": plan}
         if _type_of(resource) == _CONFIGURATION:
-            # One SKU of a plan has to have the plan's name.
+            # One SKU of a plan must have the plan's name.
             resource["skus"] = [
                 {"imageType": each, "skuId": plan if each == types[0] else f"{plan}-{each.lower()}"} for each in types
             ]

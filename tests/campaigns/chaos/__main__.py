@@ -1,4 +1,4 @@
-"""Publish under fault, and check that nothing is lost and nothing is done twice: ``make chaos``.
+"""Publish while faults strike, and check that nothing is lost or done twice: ``make chaos``.
 
 The exit status is 0 only when there are no findings.
 """

@@ -21,7 +21,7 @@ from tests.campaigns.chaos.trouble import trouble_for
 from tests.campaigns.stack import Stack, stack_in
 
 SHARED_QUEUE = "shared"
-"""The task queue of all kinds that strike no workers."""
+"""The task queue that all kinds of faults share if they do not strike workers."""
 
 SHARED_WORKERS = 2
 
@@ -31,7 +31,7 @@ class Campaign:
     """A campaign through one API.
 
     Attributes:
-        runs: The fewest runs to play.
+        runs: The minimum number of runs.
         kinds: The kinds of faults. Those that the API does not have are left out.
         jobs: How many kinds to play at a time.
         folder: Where the programs' logs go, and the evidence of findings.

@@ -1,4 +1,4 @@
-"""What remains when a scenario is over: the sandbox's request log, the offer's slots, and every history."""
+"""The evidence that a scenario leaves: the sandbox's request log, the offer's slots, and every history."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ Place: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Chain:
-    """Histories of which each continues the one before: one run in the eyes of a person."""
+    """Histories of which each continues the one before. To a person they are one run."""
 
     workflow_id: str
     histories: Sequence[History]
@@ -76,13 +76,13 @@ class Evidence:
     """Everything about one scenario.
 
     Attributes:
-        ends: How each accepted start ended, by workflow ID. The last end counts.
-        requests: The sandbox's log of the offer, with calls in words of neither API.
-        offer: Slots and operations in the end.
+        ends: The ends of all accepted starts, in order, by workflow ID. The last end counts.
+        requests: The sandbox's log of the offer. Its calls have names that do not depend on the API.
+        offer: The slots and operations at the end.
         strikes: When faults hit the processes and connections that the scenario depends on.
-        own_workers: Whether only the strikes count as hits, because the sandbox's faults just make time for them.
-        observations: The offer as it was whenever a run had ended.
-        forgetful: The runs that asked for an approval they already had, without saying why.
+        own_workers: Whether only the strikes count as hits. The sandbox's faults then just delay requests.
+        observations: The state of the offer after each end of a run.
+        forgetful: The runs that asked for an approval again without saying why.
         hit_by: Returns whether a request was hit by the fault.
     """
 
@@ -125,11 +125,11 @@ class Evidence:
         ]
 
     def of_run(self, workflow_id: str) -> list[Chain]:
-        """Return the chains of a workflow ID: more than one where a person started the run again."""
+        """Return the chains of a workflow ID. There are several if a person started the run again."""
         return [chain for chain in self.chains if chain.workflow_id == workflow_id]
 
     def operation(self, named: str) -> str | None:
-        """Return the ID of the operation that an activity named, be it by its ID or by the job that began it."""
+        """Return the ID of an operation, which an activity names by this ID or by the job that began it."""
         operations: Sequence[dict[str, Any]] = self.offer["operations"]
         job = named.removeprefix("job:")
         return next((each["id"] for each in operations if named == each["id"] or job == each.get("job_id")), None)
@@ -193,7 +193,7 @@ async def _list_runs(batch: Batch, scenario: Scenario) -> list[WorkflowExecution
 
 
 def keep(evidence: Evidence, folder: Path) -> None:
-    """Write the evidence into a file, for whoever investigates a finding."""
+    """Write the evidence into a file, for the investigation of a finding."""
     kept = {
         "ends": evidence.ends,
         "strikes": [each.isoformat() for each in evidence.strikes],
@@ -216,7 +216,7 @@ def time_of(event: HistoryEvent) -> datetime:
 
 
 def activities(chain: Chain) -> Iterator[Activity]:
-    """Yield the activities of a chain, all writes among them, but not local activities."""
+    """Yield the activities of a chain except local ones. All writes are ordinary activities."""
     results = {
         (place[0], event.activity_task_completed_event_attributes.scheduled_event_id): event
         for place, event in chain.events()

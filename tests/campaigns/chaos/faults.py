@@ -1,4 +1,4 @@
-"""The kinds of faults: what the sandbox does wrong, and what happens to processes and connections."""
+"""The kinds of faults: in the sandbox's answers, and in processes and connections."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -62,9 +62,9 @@ class Kind:
         injected: Makes the sandbox's faults for a publisher.
         trouble: What happens to processes and connections meanwhile.
         at: The call or the activity at which the trouble strikes.
-        may_end: Error types that are the right answer to the fault. A person then mends the cause and starts the run
-            again, and the second run has to end well.
-        etags: Which of its offers have ETags, where the API has any.
+        may_end: Error types that are correct for the fault. A person then removes the cause and starts the run
+            again. The second run must succeed.
+        etags: Which of its offers have ETags, if the API has ETags.
         apis: The APIs that have this kind of fault.
         modular: Whether half of the runs publish only the plans of their images.
         hit_by: Returns whether a request was hit, for kinds that inject none of the sandbox's faults.
@@ -108,7 +108,7 @@ def _hitting(action: dict[str, Any], *, writes: int, reads: int, times: int = 2)
     """Hit randomly chosen writes and reads."""
 
     def injected(choose: Random) -> Injected:
-        # The first is a call that every scenario makes early, so that none escapes the fault.
+        # Every scenario makes the first of these calls early, so that the fault hits every scenario.
         hit = [("publish", 0)] if writes else [("read_slot", 1)]
         hit += [(choose.choice(WRITES), choose.randrange(2)) for _ in range(writes - 1)]
         hit += [(choose.choice(READS), choose.randrange(8)) for _ in range(reads)]
@@ -132,7 +132,7 @@ def _stall(choose: Random) -> Injected:
 
 
 def _stranger_edits(choose: Random) -> Injected:
-    """Let a stranger edit the draft just before our second edit, and just before or after a publish."""
+    """Let a stranger edit the draft just before a run's second edit, and just before or after a publish."""
     return [
         {
             "call": call,
@@ -155,7 +155,7 @@ def _stranger_publishes(choose: Random) -> Injected:
 
 
 def _stranger_changes(choose: Random) -> Injected:
-    """Let a stranger change the listing around one of our reads or writes."""
+    """Let a stranger change the listing just before or after a read or write of a run."""
     call, after = choose.choice([("read_slot", choose.randrange(4, 9)), ("edit", 1), ("publish", 1)])
     when = "before" if call == "publish" else choose.choice(["before", "after"])
     return [
@@ -214,7 +214,7 @@ def _all_slow(calls: Sequence[Call], least: float, most: float) -> Callable[[Ran
 
 
 def _points() -> list[Kind]:
-    """Return the kinds that kill workers at a certain point of a run."""
+    """Return the kinds that kill workers at a particular point of a run."""
     kinds = []
     points: Sequence[tuple[Call, str, Call, tuple[Shape, ...]]] = (
         ("edit", "edit_images", "read_slot", CROWDS),
@@ -249,7 +249,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("connection dropped before the effect", _hitting({"kind": "drop", "when": "before"}, writes=2, reads=3)),
     Kind("connection dropped after the effect", _hitting({"kind": "drop", "when": "after"}, writes=2, reads=3)),
     Kind("answer cut off", _hitting({"kind": "truncate", "bytes": 12}, writes=2, reads=3)),
-    # One run at a time: while this publish request is held, another run would publish the same draft to the end.
+    # Only one run at a time, because another run would publish the same draft while this publish request is held.
     Kind("stall beyond the timeout", _stall, shapes=("release", "rejected"), held_for=32),
     Kind(
         "token withdrawn",
@@ -259,7 +259,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("reads are slow", _all_slow(READS, 0.15, 0.35), shapes=CROWDS, etags="none"),
     Kind("drafts are written slowly", _all_slow(["edit"], 0.8, 1.2), shapes=("throng",), etags="none"),
-    # Going live stays fast: else a whole publish would fit between the last look at the preview and its promotion.
+    # Going live stays fast. If it were slow, a whole publish would fit between the last look and the promotion.
     Kind(
         "reads and writes are slow",
         _all_slow((*READS, "edit", "publish"), 0.15, 0.4),
@@ -267,7 +267,7 @@ KINDS: tuple[Kind, ...] = (
         etags="none",
     ),
     Kind("run terminated in its write", _slow("edit", 1.5), shapes=("terminated",), etags="none"),
-    # Without ETags nothing can prevent that a write overwrites a stranger's edit.
+    # Without ETags, a write can overwrite a stranger's edit.
     Kind("stranger edits", _stranger_edits, shapes=("crowd", "release", "cancelled", "rejected"), etags="all"),
     Kind("stranger publishes", _stranger_publishes, shapes=RELEASES, etags="all"),
     Kind(
@@ -328,7 +328,7 @@ KINDS: tuple[Kind, ...] = (
 NOT_FOUND = 404
 
 CROWDS_WITHOUT_ETAGS_OF_FOUR = 3
-"""The turns of four in which a crowded scenario has no ETags: there, runs could lose each other's images."""
+"""In which of every four turns a crowded scenario has no ETags. Without them, runs could lose each other's images."""
 
 
 def plan(seed: int, runs: int, kinds: Sequence[Kind], api: CampaignApi = CLOUD_PARTNER) -> dict[str, list[Scenario]]:
@@ -349,9 +349,9 @@ def plan(seed: int, runs: int, kinds: Sequence[Kind], api: CampaignApi = CLOUD_P
 
 
 def _switches(kind: Kind, api: CampaignApi, shape: Shape, turn: int, choose: Random) -> dict[str, Any]:
-    """Choose how the marketplace behaves: whether it sends ETags, whether it refuses edits meanwhile, its quirks."""
+    """Choose the marketplace's quirks, whether it sends ETags, and whether it refuses edits during an operation."""
     without_etags = turn % 4 < CROWDS_WITHOUT_ETAGS_OF_FOUR if shape in CROWDED else choose.random() < 0.5
-    # It would refuse the stranger's edit too.
+    # It would also refuse the stranger's edit.
     refuses_edits = choose.random() < 0.3 and not kind.name.startswith("stranger")
     if kind.etags != "some":
         without_etags = kind.etags == "none"

@@ -1,4 +1,4 @@
-"""What has to hold whatever goes wrong: pure functions from evidence to findings."""
+"""The invariants, which hold under every fault, as pure functions from evidence to findings."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ SECRETS = re.compile(
     + re.escape(DEFAULT_TOKEN.encode())
 )
 SIGNED_INPUTS = {"survey", "edit_images", "put_offer"}
-"""The activities whose input repeats disk URLs of the run's input, signatures included."""
+"""The activities whose input contains disk URLs from the run's input, with their signatures."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def secrets_in(text: bytes) -> list[str]:
 
 
 def recoveries(evidence: Evidence) -> list[float]:
-    """Return the seconds from every hit to the next recorded step of each run that was under way."""
+    """Return the seconds from every hit to the next recorded step of each open run."""
     took = []
     for run in evidence.scenario.runs:
         events = [event for chain in evidence.of_run(run.id) for _, event in chain.events()]
@@ -92,7 +92,7 @@ def _is_step(event: HistoryEvent) -> bool:
 
 
 def _ends(evidence: Evidence) -> Iterator[str]:
-    """Every accepted start ends as its input and the faults allow."""
+    """Every accepted start ends in a way that its input and the faults allow."""
     for run in evidence.scenario.runs:
         ends = evidence.ends[run.id]
         if not ends or ends[-1] not in run.ends:
@@ -144,7 +144,7 @@ def _kept(evidence: Evidence) -> Iterator[str]:
 
 
 def _strangers(evidence: Evidence) -> list[str]:
-    """Return the images that strangers really added to the draft."""
+    """Return the images that strangers added to the draft successfully."""
     hit = {entry["call"] for entry in evidence.requests if "stranger_edit" in entry["faults"]}
     edits = (fault for fault in evidence.scenario.injected if fault["action"]["kind"] == "stranger_edit")
     return [f"{STRANGERS_PLAN} {fault['action']['version']}" for fault in edits if fault["call"] in hit]
@@ -183,7 +183,7 @@ def _too_few(evidence: Evidence) -> Iterator[str]:
 
 
 def _bounds(evidence: Evidence) -> Iterator[tuple[Call, int, int]]:
-    """Yield how often each call has to have an effect, at least and at most."""
+    """Yield each call with the minimum and maximum number of its effects."""
     fewest, most = evidence.scenario.publishes
     yield "publish", fewest, most + _started_again(evidence, "CreateOfferAndPublish")
     yield ("go_live", *evidence.scenario.go_lives)
@@ -214,7 +214,7 @@ def _approved(evidence: Evidence) -> Iterator[str]:
 
 
 def _askers(evidence: Evidence, go_live: str, promoted: str | None) -> list[tuple[Chain, Activity]]:
-    """Return the activities that returned a go-live. Where a worker died with the result, return those that asked."""
+    """Return the activities that returned a go-live, or all that asked if a worker died with the result."""
     asked = [(chain, each) for chain in evidence.chains for each in activities(chain) if each.name == "go_live"]
     returned = [
         (chain, each)
@@ -245,13 +245,13 @@ def _was_approved(evidence: Evidence, chain: Chain, scheduled: Place, promoted: 
 
 
 def _remembered(evidence: Evidence) -> Iterator[str]:
-    """No run asks again for an approval that it has, unless it says why."""
+    """No run asks for an approval again without saying why."""
     for run_id in evidence.forgetful:
         yield f"{run_id} forgot its approval"
 
 
 def _orphans(evidence: Evidence) -> Iterator[str]:
-    """Nothing keeps running, neither on Temporal nor at the marketplace."""
+    """Nothing is left running on Temporal or at the marketplace."""
     for chain in evidence.chains:
         if chain.status is WorkflowExecutionStatus.RUNNING:
             yield f"{chain.workflow_id} still runs"

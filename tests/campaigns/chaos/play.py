@@ -1,4 +1,4 @@
-"""Play scenarios: start their runs, act as the people in them, and wait for every run, but not for ever."""
+"""Play scenarios: start their runs, act as the people in them, and wait for every run up to a limit."""
 
 import asyncio
 import contextlib
@@ -28,11 +28,11 @@ RUN_WITHIN = 600.0
 
 STARTS_AT_MOST = 4
 CANCELLED_WITHIN = 30.0
-"""Then certification continues: a run whose publish cannot be cancelled waits for the publish to end."""
+"""After this time certification continues, because a run whose publish cannot be cancelled waits for its end."""
 
 QUEUE_WITHIN = 180.0
 REFUSED_FOR = 3.0
-"""Seconds that a queue gets to form where edits are refused. The marketplace shows nothing of such a queue."""
+"""Seconds for a queue to form if edits are refused. The marketplace does not show such a queue."""
 
 CERTIFICATION = "steps/displaycertify"
 CANCELS = {"cancels", "cancels at once", "cancels in the queue"}
@@ -52,15 +52,15 @@ class Observation:
 
 @dataclass
 class Batch:
-    """All scenarios of one kind of fault, with what runs them and what was seen of them.
+    """All scenarios of one kind of fault, with the programs that run them and the observations.
 
     Attributes:
         queue: The task queue.
         workers: The running workers, for a kind that has its own.
         strikes: When a fault hit processes or connections.
-        ends: How the starts of each run ended, by workflow ID.
-        observations: What the offers looked like whenever a run had ended, by publisher.
-        approved: Workflow IDs of the runs that took an approval.
+        ends: The ends of all starts of each run, by workflow ID.
+        observations: The states of the offers after each end of a run, by publisher.
+        approved: Workflow IDs of the runs that accepted an approval.
         forgetful: Workflow IDs of the runs that asked again without saying why.
         no_workers: Set while the workers are down on purpose.
     """
@@ -110,7 +110,7 @@ class Batch:
         return entries
 
     async def offer(self, scenario: Scenario) -> dict[str, Any] | None:
-        """Return the offer of a scenario as the sandbox shows it, or ``None`` where there is none."""
+        """Return the offer of a scenario as the sandbox shows it, or ``None`` if there is none."""
         with contextlib.suppress(httpx.HTTPError):
             offer: dict[str, Any] = await self.control("GET", f"offers/{scenario.publisher}/{scenario.offer_id}")
             return offer
@@ -118,7 +118,7 @@ class Batch:
 
 
 async def play(batch: Batch, scenario: Scenario) -> None:
-    """Play one scenario, act by act."""
+    """Play the acts of one scenario in order."""
     publisher = f"publishers/{scenario.publisher}"
     if not scenario.api.names_publishers:
         await batch.control("PUT", f"owners/{scenario.offer_id}", {"publisher": scenario.publisher})
@@ -148,7 +148,7 @@ async def _certification_held(batch: Batch, scenario: Scenario) -> AsyncIterator
 
 
 async def _play_queue(batch: Batch, scenario: Scenario, act: Sequence[Run]) -> None:
-    """Let one run publish and all others queue up behind it. The marketplace continues after that."""
+    """Let one run publish and all others queue up behind it. Then let the marketplace continue."""
     leader, *others = act
     async with asyncio.TaskGroup() as runs, _certification_held(batch, scenario):
         runs.create_task(_perform(batch, scenario, leader))
@@ -161,20 +161,20 @@ async def _play_queue(batch: Batch, scenario: Scenario, act: Sequence[Run]) -> N
 
 
 async def _until(reached: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something is true. If it never is, the invariants say what went wrong."""
+    """Wait until a condition holds, or give up. The invariants then show what went wrong."""
     deadline = time.monotonic() + QUEUE_WITHIN
     while not await reached() and time.monotonic() < deadline:  # noqa: ASYNC110 - the sandbox sends no events
         await asyncio.sleep(LOOK_EVERY / 2)
 
 
 async def _publishes_again(batch: Batch, scenario: Scenario) -> bool:
-    """Return whether an operation runs that is not the offer's first."""
+    """Return whether an operation other than the offer's first is running."""
     offer = await batch.offer(scenario)
     return offer is not None and len(offer["operations"]) > 1 and offer["operations"][-1]["outcome"] is None
 
 
 async def _have_queued_up(batch: Batch, scenario: Scenario, runs: Sequence[Run]) -> bool:
-    """Return whether the queue is complete: all images are in the draft, where the draft takes any."""
+    """Return whether the queue is complete. If the marketplace accepts edits, all images are then in the draft."""
     if not all(batch.ends.get(run.id) for run in runs if run.leaves == "nothing" or run.person in CANCELS):
         return False
     return scenario.refuses_edits or all(
@@ -190,7 +190,7 @@ async def _is_in_draft(batch: Batch, scenario: Scenario, run: Run) -> bool:
 
 
 async def _perform(batch: Batch, scenario: Scenario, run: Run) -> None:
-    """Run a workflow to its end. Where the fault ended it, mend the cause and start it again, as a person would."""
+    """Run a workflow to its end. If the fault ended it, remove the cause and start it again, as a person would."""
     ends = batch.ends.setdefault(run.id, [])
     mended: dict[str, Any] = {}
     await asyncio.sleep(run.after)
@@ -229,7 +229,7 @@ async def _mend_foreign_edits(batch: Batch, scenario: Scenario, choose: Random) 
 
 
 async def _start(batch: Batch, run: Run, start: dict[str, Any]) -> WorkflowHandle[Any, Any]:
-    """Start a run as a pipeline does: repeat the start, with the same workflow ID, until the server accepts it."""
+    """Start a run like a pipeline. Repeat the start with the same workflow ID until the server accepts it."""
     options: dict[str, Any] = {}
     if run.person == "approves early":
         options = {"start_signal": "approve_go_live", "start_signal_args": [{"approver": APPROVER}]}
@@ -251,7 +251,7 @@ async def _start(batch: Batch, run: Run, start: dict[str, Any]) -> WorkflowHandl
 
 
 async def _end(batch: Batch, scenario: Scenario, run: Run, handle: WorkflowHandle[Any, Any]) -> str:
-    """Watch a run until it ends, act for the person in it, and return how it ended."""
+    """Watch a run until it ends, act as its person, and return how it ended."""
     deadline, acted = time.monotonic() + RUN_WITHIN, False
     release = deadline
     while time.monotonic() < deadline:
@@ -310,7 +310,7 @@ async def _decide(batch: Batch, run: Run, handle: WorkflowHandle[Any, Any]) -> N
 
 
 async def _may_be_cancelled_now(batch: Batch, scenario: Scenario, run: Run) -> bool:
-    """Return whether it is time to cancel: the publish runs, or the image waits in the draft for the next one."""
+    """Return whether it is time to cancel, because the publish is running or the image waits in the draft."""
     if run.person == "cancels in the queue" and not scenario.refuses_edits:
         return await _is_in_draft(batch, scenario, run)
     return run.person != "cancels" or await _publishes_again(batch, scenario)

@@ -27,9 +27,9 @@ class Row:
     Attributes:
         runs: How many runs there were.
         hits: How often the fault hit.
-        survived: How many runs ended as they may.
+        survived: How many runs ended in an allowed way.
         restarted: How many runs a person had to start again.
-        recoveries: Seconds from each hit to the next recorded step of each run that was under way.
+        recoveries: Seconds from each hit to the next recorded step of each open run.
     """
 
     kind: str
@@ -106,7 +106,7 @@ def show(console: Console, played: Played) -> None:
 
 
 def write(path: Path, played: Played, made_by: str) -> None:
-    """Write the table into a Markdown file, in place of everything below the heading."""
+    """Write the table into a Markdown file. It replaces everything below the heading."""
     first, *others = _lines(played)
     lines = [HEADING, made_by, "", f"| {' | '.join(first)} |", f"|---|{'---:|' * (len(first) - 1)}"]
     lines += [f"| {' | '.join(line)} |" for line in others]
@@ -115,7 +115,7 @@ def write(path: Path, played: Played, made_by: str) -> None:
 
 
 def _lines(played: Played) -> list[list[str]]:
-    """Return the lines of the table, the APIs side by side."""
+    """Return the lines of the table, with the APIs side by side."""
     kinds = [kind.name for kind in KINDS if any(kind.name == row.kind for rows in played.values() for row in rows)]
     sides = [{row.kind: row for row in [*rows, total(rows)]} for rows in played.values()]
     heads = [f"{api.name}: {column}" if column == COLUMNS[0] else column for api in played for column in COLUMNS]

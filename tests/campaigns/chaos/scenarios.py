@@ -1,6 +1,6 @@
-"""What a campaign publishes.
+"""The scenarios that a campaign plays.
 
-A scenario is one offer, of a publisher that has no other, and the runs on it, act by act. The runs of an act start at
+A scenario is a publisher's only offer and the runs on it, in acts. The runs of an act start at
 the same moment. Each run lists how it may end. The seed alone determines a scenario.
 """
 
@@ -16,7 +16,7 @@ from tests.campaigns.secrets import SAS
 from tests.campaigns.switches import REFUSING_EDITS
 
 PLANS = ("lts", "edge", "slim", "tiny", "gpu", "arm", "dev", "fips", "others")
-"""A new version has to be above all others of its plan, so concurrent runs need plans of their own."""
+"""A new version must be above all others of its plan. Concurrent runs therefore use different plans."""
 
 STRANGERS_PLAN = "others"
 APPROVER = "dana@fabrikam.example"
@@ -51,9 +51,9 @@ class Run:
         ends: The outcomes and error types that the run may end with.
         images: The images that the run wants, and the disk URL of each.
         person: What a person does about the run.
-        impatient: Whether a person keeps sending ``check_now``.
+        impatient: Whether a person sends ``check_now`` again and again.
         after: Seconds from the beginning of the act to the start of the run.
-        leaves: Whether the images are in the draft when the run has ended. ``either`` is for a run that is stopped
+        leaves: Whether the images are in the draft after the run has ended. ``either`` is for a run that is stopped
             halfway.
     """
 
@@ -79,10 +79,10 @@ class Scenario:
     """One offer and the runs on it.
 
     Attributes:
-        acts: The runs of an act start at once, or shortly one after another. In a queue the first run of an act
+        acts: The runs of an act start at once or shortly after one another. In a queue, the first run of an act
             publishes, and the marketplace holds that publish until all others wait for it.
-        publishes: The fewest and the most publishes that the runs may lead to.
-        go_lives: The fewest and the most go-lives that the runs may lead to.
+        publishes: The minimum and maximum number of publishes.
+        go_lives: The minimum and maximum number of go-lives.
         switches: The sandbox's switches for the publisher.
         injected: The sandbox's faults for the publisher.
     """
@@ -139,7 +139,7 @@ def make_scenario(
         kind: The name of the kind of fault.
         shape: The shape.
         publisher: The publisher.
-        choose: Chooses whatever the other arguments leave open.
+        choose: The random choices that the other arguments leave open.
         switches: The sandbox's switches for the publisher.
         api: The API to publish through.
         modular: Whether half of the runs publish only the plans of their images.
@@ -163,7 +163,7 @@ def make_scenario(
             apart = refuses_edits(switches)
             left = make.leaves_the_queue("arm", "either" if apart else "images")
             many = (make.update(leader), *waiting, left, make.refused("dev"))
-            # One more publish carries the images of all that wait, where the draft took their images.
+            # If the draft accepts edits, one more publish carries the images of all waiting runs.
             made = scenario((first, many), (3, 2 + len(waiting) if apart or modular else 3), (1, 1))
         case "cancelled" | "taken back":
             late = shape == "taken back" or choose.random() < 0.5
@@ -213,7 +213,7 @@ class _Maker:
         return self._run("UpdateOfferAndPublish", self._wanted(plan), *ends, person=person, leaves="either")
 
     def promote(self, *plans: str) -> Run:
-        # An approval given before the preview is ready holds for the named images, so there have to be some.
+        # An approval before the preview is ready applies to the named images, so the run must name some.
         early = bool(plans) and self._choose.random() < 0.5
         person: Person = "approves early" if early else "approves"
         start = self._wanted(*plans) | {"approval": {"approvers": [APPROVER]}}

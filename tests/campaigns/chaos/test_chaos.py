@@ -39,13 +39,13 @@ SLICES = {
     "cloud-partner": ("502 after the effect", "kill -9 at the approval"),
     "product-ingestion": ("kill -9 between publish and its recording", "network to Temporal cut"),
 }
-"""Kinds of faults, half of the slice through each API: each costs servers and workers of its own."""
+"""Two kinds of faults for each API, because each kind needs its own servers and workers."""
 
 BEGAN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 @pytest.mark.timeout(300)
-async def test_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
+async def test_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path) -> None:
     console = Console(width=160)
     slices = {name: [kind for kind in KINDS if kind.name in SLICES[name]] for name in APIS}
     # Both campaigns mostly wait for retries. Each has its own server, sandbox and workers.
@@ -74,7 +74,7 @@ class Published:
 
 
 async def test_a_publish_that_waited_for_a_worker_does_not_repeat_the_publish_of_somebody_else() -> None:
-    """Found by a campaign that killed workers at random."""
+    """A campaign that killed workers at random found this."""
     request = PublishRequest(offer=OfferKey(publisher_id="fabrikam", offer_id="webstack"), known_operations=["known"])
     publish = OperationActivities(cast("Marketplace", Published())).publish
 
@@ -114,7 +114,7 @@ def test_a_third_of_all_runs_are_concurrent_runs_on_an_offer_without_etags(seed:
 
 
 @pytest.mark.parametrize(("takes_edits", "most"), [("accept", 3), ("refuse", 6)])
-def test_runs_that_wait_for_a_publish_share_the_next_one_where_the_draft_takes_their_images(
+def test_runs_that_wait_for_a_publish_share_the_next_one_if_the_draft_accepts_their_images(
     takes_edits: str, most: int
 ) -> None:
     switches = {"edits_while_running": takes_edits}
@@ -125,7 +125,7 @@ def test_runs_that_wait_for_a_publish_share_the_next_one_where_the_draft_takes_t
 
 
 class Flawless:
-    """The evidence of a flawless release: created, published, approved, continued as new, gone live, checked."""
+    """The evidence of a flawless release. Its offer is created, published, approved and checked, and goes live."""
 
     def __init__(self) -> None:
         self.scenario = make_scenario("kind", "release", "publisher", Random(1))  # noqa: S311 - repeatable

@@ -1,4 +1,4 @@
-"""What happens to processes and connections while scenarios are played: one coroutine for each kind of trouble."""
+"""Trouble for processes and connections while scenarios are played, with one coroutine for each kind."""
 
 import asyncio
 import contextlib
@@ -101,7 +101,7 @@ async def _kill_workers(batch: Batch, *, away: float = 0) -> None:
 
 
 async def _is_held(batch: Batch, scenario: Scenario) -> bool:
-    """Return whether the sandbox is delaying the write: then the fault is no longer waiting."""
+    """Return whether the sandbox is delaying the write. If it is, the fault is no longer waiting."""
     faults = await batch.control("GET", f"publishers/{scenario.publisher}/faults")
     return not faults and bool(scenario.injected)
 
@@ -179,7 +179,7 @@ async def _replace_build(batch: Batch, choose: Random) -> None:
 
 
 async def _full_disk(batch: Batch, _choose: Random) -> None:
-    """Count a hit once a worker has put an offer: by then its log lines have met the full disk."""
+    """Count a hit after a worker has put an offer. By then the disk was full for its log lines."""
     while not any([await batch.requests(scenario, "edit") for scenario in batch.scenarios]):  # noqa: ASYNC110
         await asyncio.sleep(CHECK_EVERY)
     batch.struck()

@@ -33,7 +33,7 @@ def check(
     machine: type[PublishingMachine] = PublishingMachine,
     api: CampaignApi = CLOUD_PARTNER,
 ) -> str | None:
-    """Play the examples of a seed. Return the shortest list of steps that led to a finding, if there is one."""
+    """Play the examples of a seed. If there is a finding, return the shortest list of steps that led to it."""
 
     def begin() -> RuleBasedStateMachine:
         return machine(started, tally, api)
@@ -48,7 +48,7 @@ def check(
 
 
 def playing(examples: int, steps: int) -> settings:
-    """Return hypothesis' settings for so many examples of so many steps."""
+    """Return hypothesis' settings for a number of examples and of steps in each."""
     return settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -64,7 +64,7 @@ def playing(examples: int, steps: int) -> settings:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Play until enough steps were played or something was found. Return 1 if something was."""
+    """Play until enough steps were played or there is a finding. Return 1 if there is a finding."""
     end_on_sigterm()
     parser = argparse.ArgumentParser(
         prog="python -m tests.campaigns.model", description="Check the procedures against a model."

@@ -1,4 +1,4 @@
-"""What the state machine chooses from: how the marketplace behaves, what people want, and what goes wrong."""
+"""The choices of the state machine: the marketplace's behaviour, what people want, and what goes wrong."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
@@ -13,7 +13,7 @@ from tests.campaigns.switches import REFUSING_EDITS
 
 DANA, LEE, MALLORY = "dana@fabrikam.example", "lee@fabrikam.example", "mallory@fabrikam.example"
 OPEN_RUNS = 4
-"""The most open runs on the offer. More of them only take time."""
+"""The maximum number of open runs on the offer. More would only take longer."""
 
 SWITCHES: dict[CampaignApi, Sequence[dict[str, Any]]] = {
     CLOUD_PARTNER: (
@@ -59,7 +59,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "comes just after a stranger's cancel": {"kind": "stranger_cancel"},
     "comes just before a stranger's cancel": {"kind": "stranger_cancel", "when": "after"},
 }
-"""What may happen to a request, as the list of steps words it."""
+"""What may happen to a request, by the words for it in the list of steps."""
 
 Wanted: TypeAlias = Sequence[tuple[str, Literal["next", "same", "other disk"]]]
 """Images that a run wants: for each plan the next version, the last one again, or the last one with another disk."""

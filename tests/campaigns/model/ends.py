@@ -1,4 +1,4 @@
-"""How an intent may end: every outcome needs a reason in what was observed during its life."""
+"""The ways in which an intent may end. Every outcome needs a reason among the observations during its life."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Life:
     """The observations during the life of an intent.
 
     Attributes:
-        last: Those of the step in which it ended.
+        last: The observations of the step in which it ended.
     """
 
     intent: Intent
@@ -49,9 +49,9 @@ class Life:
         return bool(self.images) or self.intent.workflow == "check"
 
     def operations(self, kind: str) -> list[Operation]:
-        """Return the operations that ran during its life, in their present state.
+        """Return the operations that ran during its life, in their current state.
 
-        A check also sees the operation that had ended last before.
+        A check also sees the last operation that had ended before.
         """
         before = self.observations[0].operations
         before = before[:-1] if self.intent.workflow == "check" else before
@@ -60,7 +60,7 @@ class Life:
 
 
 def complaints(intent: Intent, outcome: str, world: World, since: int) -> Iterator[str]:
-    """Yield what is wrong about the end of an intent.
+    """Yield what is wrong with the end of an intent.
 
     Args:
         intent: The intent.
@@ -108,7 +108,7 @@ def _production_holds_what_was_approved(life: Life) -> bool:
 
 
 def _was_replaced(life: Life) -> bool:
-    """Return whether somebody replaced the draft that the intent had put, or made room in it."""
+    """Return whether somebody replaced the intent's draft or removed images from it to make room."""
     creates = [each for each in life.world.intents if each.workflow == "create"]
     others = any((each.replace or each.remove_oldest) and each is not life.intent for each in life.world.intents)
     put = next(
@@ -122,14 +122,14 @@ def _was_replaced(life: Life) -> bool:
 def _joined_another(life: Life) -> bool:
     """Return whether `CreateOfferAndPublish` followed a publish that somebody else asked for.
 
-    It trusts that such a publish is of its draft, and does not read the preview.
+    It assumes that such a publish carries its draft, and does not read the preview.
     """
     published = any(each.asked_by == life.intent.name for each in life.operations("publish"))
     return life.intent.workflow == "create" and not published
 
 
 def _check_saw(*states: tuple[str, str]) -> Callable[[Life], bool]:
-    """Return the reason of a check: there is an operation of this kind in this state."""
+    """Return the reason for a check to end, which is an operation of this kind in this state."""
 
     def reason(life: Life) -> bool:
         seen = {(each.kind, each.state) for observation in life.last for each in observation.operations}

@@ -1,6 +1,6 @@
-"""What the model is made of, in plain Python that knows neither the product nor Temporal.
+"""The entities of the model, in plain Python that uses neither the product nor Temporal.
 
-An *intent* is what somebody started, with what people decided about it since. An *observation* is the state of the
+An *intent* is a started workflow with the decisions about it. An *observation* is the state of the
 offer at one moment.
 """
 
@@ -26,8 +26,8 @@ class Operation:
         name: ``publish-1`` or ``go-live-2``, numbered among all operations of the offer.
         asked_by: The name of the intent that published, ``stranger``, or empty.
         content: The images that the operation publishes.
-        listing: The description that it publishes, which stands for everything that is no image.
-        state: ``waits`` is a preview that waits for sign-off.
+        listing: The description that it publishes. It stands for everything except images.
+        state: ``waits`` means that its preview waits for sign-off.
     """
 
     id: str
@@ -102,11 +102,11 @@ class Rules:
     """The rules in which the APIs differ.
 
     Attributes:
-        versions_grow: Whether a new version has to be above all versions of its plan.
-        cancels_all: Whether every publish of a run can be cancelled. Otherwise only a running publish can be, and
+        versions_grow: Whether a new version must be above all versions of its plan.
+        cancels_all: Whether every publish of a run can be cancelled. If not, only a running publish can be, and
             only if the answer to its request arrived.
         newest_of_draft_stays: Whether the newest version of the draft is never removed to make room.
-        forgets: Whether the marketplace stops showing publishes that were cancelled, or replaced by another.
+        forgets: Whether the marketplace stops showing publishes that were cancelled or replaced by others.
     """
 
     versions_grow: bool = True
@@ -120,7 +120,7 @@ class Decision:
     """A decision of an approver.
 
     Attributes:
-        approves: The images of the preview that was approved; ``None``: any preview that holds the intent's images.
+        approves: The images of the approved preview. ``None`` means any preview that holds the intent's images.
     """
 
     approve: bool
@@ -130,14 +130,14 @@ class Decision:
 
 @dataclass
 class Intent:
-    """What somebody started, and what people decided about it since.
+    """A workflow that somebody started, and the decisions about it.
 
     Attributes:
-        limit: The most versions of a plan, deprecated ones not counted.
+        limit: The maximum number of versions in a plan, without deprecated ones.
         includes: Whether to publish changes by others that concern no image.
         modular: Whether to publish only the plans of the images.
         began: The number of the first observation of its life.
-        shown: The images of the preview that approvers were shown last.
+        shown: The images of the preview that approvers saw last.
         shown_publish: The ID of the publish that made this preview.
         ended: The outcome, the error type, or ``canceled``.
     """
@@ -165,7 +165,7 @@ class Intent:
 
     @property
     def open(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it has not ended yet."""
         return self.ended is None
 
     @property
@@ -205,7 +205,7 @@ def of_plan(slot: Images | None, plan: str) -> set[str]:
 
 
 def excess_of(intent: Intent, plan: str, observation: Observation) -> int:
-    """Return how many versions too many a plan would hold with the images of an intent."""
+    """Return by how many versions a plan would exceed the limit with the images of an intent."""
     return (
         len((of_plan(observation.draft, plan) - observation.deprecated) | of_plan(intent.images, plan)) - intent.limit
     )

@@ -9,7 +9,7 @@ from tests.campaigns.secrets import SAS
 
 PLANS = ("lts", "edge")
 MAIL = "@model.example"
-"""Each intent has a notification address of its own, which tells whose publish an operation is."""
+"""Each intent has its own notification address, which shows whose publish an operation is."""
 
 _POLLING = {"min_interval": 0.1, "max_interval": 0.1}
 

@@ -22,10 +22,10 @@ from tests.campaigns.model.runs import Runs
 from tests.campaigns.switches import WITHOUT_ETAGS
 
 READ_AGE = 0.1
-"""Seconds that a read's answer takes where runs start together. A write takes no time, so such reads are outdated."""
+"""Seconds until a read is answered if runs start together. Writes take no time, so these reads are outdated."""
 
 ROUNDS = 30
-"""A run is stuck if it has not ended after everything could proceed this often."""
+"""A run is stuck if it has not ended after this many rounds in which everything could proceed."""
 
 RULES = (
     *("update", "together", "promote", "create", "check"),
@@ -41,7 +41,7 @@ class FoundError(AssertionError):
 
 @dataclass
 class Tally:
-    """What was played, and the last finding."""
+    """The rules that were played, how runs ended, and the last finding."""
 
     examples: int = 0
     found: str = ""
@@ -124,7 +124,7 @@ class PublishingMachine(RuleBasedStateMachine):
         early: bool | None,
         person: str | None,
     ) -> None:
-        """Start `ValidateAndGoLive`; the start itself may approve or reject."""
+        """Start `ValidateAndGoLive`. The start may include an approval or a rejection."""
         approval = approval or not wanted
         if not wanted and if_publishing == "cancel":
             if_publishing = "wait"
@@ -143,7 +143,7 @@ class PublishingMachine(RuleBasedStateMachine):
 
     @rule(limit=choices.LIMITS, remove_oldest=st.booleans())
     def together(self, limit: int, *, remove_oldest: bool) -> None:
-        """Start `UpdateOfferAndPublish` for each plan at once, with reads that are outdated when they arrive."""
+        """Start `UpdateOfferAndPublish` for all plans at once, with reads that are outdated when they arrive."""
         if len(self.runs.open()) + len(PLANS) > OPEN_RUNS:
             return
         intents = []
@@ -201,7 +201,7 @@ class PublishingMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.intents)
     @rule(which=choices.A_RUN, approve=st.booleans())
     def decide_twice(self, which: int, *, approve: bool) -> None:
-        """Decide as an approver, and at once the other way, before the run settles."""
+        """Decide as an approver, and immediately send the opposite decision, before the run settles."""
         intent = _nth(which, [each for each in self.runs.open() if each.workflow == "promote"])
         if intent is None:
             return
@@ -232,7 +232,7 @@ class PublishingMachine(RuleBasedStateMachine):
         intent = _nth(which, self.runs.open())
         if intent is None:
             return
-        self._step("check_now", f"{intent} is told to look now")
+        self._step("check_now", f"{intent} gets check_now")
         self.rig.run(self.runs.check_now(intent))
         self._done(intent)
 
@@ -251,7 +251,7 @@ class PublishingMachine(RuleBasedStateMachine):
 
     @rule(steps=st.sampled_from([1, 5, 5]))
     def advance(self, steps: int) -> None:
-        """Let the marketplace work: one step of an operation, or all steps up to its end or its sign-off."""
+        """Advance the marketplace by one step of an operation, or to its end or its sign-off."""
         if self.world.now.busy is None:
             return
         self._step("advance", f"the marketplace advances by {steps} step{'s' * (steps > 1)}")
@@ -303,7 +303,7 @@ class PublishingMachine(RuleBasedStateMachine):
     # The end
 
     def teardown(self) -> None:
-        """Let every run end, and judge it. After a finding, only clean up."""
+        """Let every run end and judge it. After a finding, only clean up."""
         try:
             if not self.broken:
                 self._run_out()
@@ -343,7 +343,7 @@ class PublishingMachine(RuleBasedStateMachine):
             self.offer.findings.append(f"{intent} asks and takes no decision")
         self._done(intent)
 
-    # What a step is made of
+    # The parts of a step
 
     def _step(self, name: str, description: str) -> None:
         self.broken = True  # until the step is done: it may raise

@@ -1,4 +1,4 @@
-"""The offer that an example is played on: what the sandbox has of it, and what strangers and time do to it."""
+"""The offer of an example: its state in the sandbox, and what strangers and time do to it."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -22,13 +22,13 @@ Act: TypeAlias = Literal["edit", "publish", "go_live", "cancel", "change"]
 
 
 class PlayedOffer:
-    """One offer, of a publisher that has no other.
+    """The only offer of a publisher.
 
     Every request and every change makes an observation, which the model judges at once.
 
     Attributes:
         world: The model.
-        findings: What the model, or a check, found wrong.
+        findings: The findings of the model and of checks.
         since: The first observation of the current step.
     """
 
@@ -61,7 +61,7 @@ class PlayedOffer:
         self.publisher.switches = Switches.model_validate(self.publisher.switches.model_dump() | switches)
 
     async def set_up(self, stage: str) -> None:
-        """Bring the offer to a stage, as somebody would who works by hand."""
+        """Bring the offer to a stage by hand, without the workflows."""
         self._by_hand = True
         if stage != "no offer":
             await self._put_by_hand(published_by_hand(self.publisher_id, self.api))
@@ -109,7 +109,7 @@ class PlayedOffer:
         return self.rig.marketplace.add_fault(self.publisher, fault)
 
     def operation_id(self, named: str) -> str:
-        """Return the ID of an operation. Until a run knows it, the run names the job that begins the operation."""
+        """Return the ID of an operation. A run that does not know it yet names the job that begins the operation."""
         job = self.publisher.jobs.get(named.removeprefix("job:"))
         return job.operation or named if job is not None else named
 

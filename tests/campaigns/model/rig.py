@@ -1,7 +1,7 @@
-"""What a model check runs on: a real Temporal server, real workers and the sandbox, moved step by step.
+"""The rig of a model check: a real Temporal server, real workers and the sandbox, moved step by step.
 
-Nothing happens by itself. The marketplace's clock stands still until it is put forward, and every look at a followed
-operation is held until it is let go. So a step is over when its run has settled, and the same steps lead to the same
+Nothing happens by itself. The marketplace's clock stands still until a step advances it. A gate holds every look at a
+followed operation until a step lets it go. A step is over when its run has settled. The same steps lead to the same
 end. Runs continue as new after a few looks.
 """
 
@@ -48,7 +48,7 @@ STEP_SECONDS = 300.0
 _STEPS = ("displaydummycertify", "displaycertify", "displayprovision", "displaypackage", "live")
 
 RETRY_AFTER = timedelta(milliseconds=50)
-"""The first retry interval, instead of a second: a lost answer would otherwise cost as much as ten steps."""
+"""The first retry interval, instead of a second, which would take as long as ten steps."""
 
 HEARTBEAT_EVERY = 5.0
 POLL_EVERY = 0.01
@@ -94,11 +94,11 @@ class Gate(temporalio.client.Interceptor, temporalio.worker.Interceptor):
         self.held.pop(looker).set()
 
     def forget(self, looker: str) -> None:
-        """Keep holding a look whose run was cancelled: the worker hears of that and cancels the look."""
+        """Keep holding a look whose run was cancelled. The worker gets the cancellation and cancels the look."""
         self.held.pop(looker, None)
 
     def open(self) -> None:
-        """Let all looks proceed, and hold none any more."""
+        """Let all looks proceed, and hold no more looks."""
         self.shut = False
         for looker in list(self.held):
             self.let_go(looker)
@@ -121,11 +121,11 @@ class _HoldLooks(temporalio.worker.ActivityInboundInterceptor):
         _SENDER.set(await _sender_of(info))
         workflow_id, run_id = info.workflow_id or "", info.workflow_run_id or ""
         self._gate.seen.add((workflow_id, run_id))
-        # A glance at a preview follows nothing, and a run does not wait for it for long.
+        # A look at a preview follows no operation, and a run does not wait for it for long.
         glances = info.schedule_to_close_timeout == GLANCE
         if info.activity_type == "look" and self._gate.shut and not glances:
             if info.is_local:
-                # A local activity cannot be seen pending, nor held for long. The run falls back to an ordinary one.
+                # A local activity is never shown as pending. The run falls back to an ordinary activity.
                 raise ApplicationError("held", type="Busy", category=ApplicationErrorCategory.BENIGN)
             await self._hold(_looker(run_id, info.activity_id))
         return await super().execute_activity(input)
@@ -140,7 +140,7 @@ class _HoldLooks(temporalio.worker.ActivityInboundInterceptor):
 
 
 async def _sender_of(info: activity.Info) -> str:
-    """Return the ID of the workflow that an activity works for; an internal workflow works for its parent."""
+    """Return the ID of the workflow that an activity works for. An internal workflow works for its parent."""
     workflow_id = info.workflow_id or ""
     if not workflow_id.startswith("internal/"):
         return workflow_id
@@ -179,7 +179,7 @@ class Inbox:
 
 @dataclass
 class Rig:
-    """The server, workers and sandbox of a model check, and the event loop that they run on."""
+    """The server, workers and sandbox of a model check, and their event loop."""
 
     runner: asyncio.Runner
     client: Client
@@ -198,7 +198,7 @@ class Rig:
 
         Args:
             handle: The run.
-            cancelled: Whether the run was cancelled. Then its stage may still say that it asks, and it does not.
+            cancelled: Whether the run was cancelled. Its stage may then still say, wrongly, that it asks.
 
         Raises:
             TimeoutError: The run did none of these.
@@ -259,7 +259,7 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
     temporal = await connected(
         f"127.0.0.1:{port}",
         interceptors=[gate],
-        # It would warn of every held look whose run was cancelled.
+        # It would log a warning about every held look whose run was cancelled.
         runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="ERROR"))),
     )
     switches = {"step_durations": dict.fromkeys(_STEPS, STEP_SECONDS)}
@@ -274,7 +274,7 @@ async def _enter(stack: AsyncExitStack, runner: asyncio.Runner) -> Rig:
 @contextmanager
 def _server(port: int) -> Iterator[None]:
     """Run a Temporal server with its state in memory. The SDK's would outlive us when we are killed."""
-    # Otherwise timers fire up to a second late.
+    # Without this setting, timers fire up to a second late.
     timers = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"')
     server = start(server_command(port, *timers, *SHORT_HISTORIES))
     try:
@@ -299,7 +299,7 @@ async def _pause(_time: timedelta) -> None:
 
 @asynccontextmanager
 async def _run_worker(client: Client, queue: str, marketplace: Marketplace) -> AsyncIterator[None]:
-    """Run a worker in a task of its own, because the SDK cancels the task that enters a worker that fails."""
+    """Run a worker in its own task, because the SDK cancels the task that entered a failing worker."""
     working = create_worker(client, queue, marketplace, Inbox())
     running = asyncio.create_task(working.run())
     try:

@@ -1,4 +1,4 @@
-"""The runs of an example: start them, act on them, wait until they settle, and check what they say of themselves."""
+"""The runs of an example: start them, act on them, wait until they settle, and check what they report."""
 
 import asyncio
 import contextlib
@@ -52,8 +52,8 @@ class Runs:
 
         Args:
             intent: What the run is for.
-            early: Whether the start approves or rejects; ``None``: neither.
-            person: Who does so.
+            early: Whether the start approves or rejects. ``None`` means neither.
+            person: Who approves or rejects.
         """
         options: dict[str, Any] = {}
         if early is not None:
@@ -73,7 +73,7 @@ class Runs:
         await asyncio.gather(*(self.start(each) for each in intents))
 
     async def decide(self, intent: Intent, person: str | None, *, approve: bool, update: bool) -> bool | None:
-        """Send a decision. Return whether the run took it; a signal has no answer."""
+        """Send a decision. Return whether the run accepted it. A signal has no answer."""
         handle = self._handles[intent.name]
         if not update:
             await handle.signal("approve_go_live" if approve else "reject_go_live", {"approver": person})
@@ -89,7 +89,7 @@ class Runs:
         return True
 
     def expect_decision(self, intent: Intent, person: str | None, *, approve: bool) -> bool:
-        """Return whether a run has to take a decision, and record the decision if so."""
+        """Return whether a run must accept a decision. If it must, record the decision."""
         if not intent.may_decide(person):
             return False
         approves = intent.shown
@@ -114,7 +114,7 @@ class Runs:
         self._rig.gate.let_go(self._settled[intent.name].looker)
 
     async def settle(self, intent: Intent) -> str:
-        """Wait until a run settles, and check what it shows or how it ended. Return what to report of it."""
+        """Wait until a run settles, and check what it shows or how it ended. Return a text for the list of steps."""
         handle = self._handles[intent.name]
         try:
             settled = self._settled[intent.name] = await self._rig.settle(handle, cancelled=intent.cancelled)
@@ -207,7 +207,7 @@ class Runs:
         intent.decision = None
 
     def _check_operation(self, intent: Intent, progress: Progress) -> None:
-        """Check that a run names the operation that it looks at; before its first look it cannot."""
+        """Check that a run names the operation that it looks at. Before its first look it cannot."""
         named = progress.operation
         known = self._world.now.operation(self._offer.operation_id(named.id)) if named is not None else None
         if (named is None and progress.looks) or (named is not None and known is None):

@@ -99,7 +99,7 @@ def test_a_broken_procedure_is_reported_in_the_fewest_steps(started: Rig, monkey
 
 
 def only(rules: set[str]) -> type[PublishingMachine]:
-    """Return a machine with a few rules, which finds their consequences at once."""
+    """Return a machine with only these rules, which finds their consequences quickly."""
     machine: type[PublishingMachine] = type("Few", (PublishingMachine,), dict.fromkeys(set(RULES) - rules))
     return machine
 

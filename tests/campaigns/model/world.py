@@ -1,7 +1,7 @@
-"""What may happen to an offer between two observations, given what people want and decided.
+"""What may happen to an offer between two observations, given the intents and decisions of people.
 
 Every request, and everything that strangers and time do, makes an observation. The model knows who sent a publish but
-not who sent any other request. So a change is fine if it suits any intent.
+not who sent any other request. A change is therefore correct if it suits any intent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,7 +62,7 @@ class World:
         return any(intent in willing for willing in self._go_lives.values())
 
     def see(self, after: Observation, request: Request | None = None) -> Iterator[str]:
-        """Take in an observation, and yield what is wrong about the change.
+        """Take in an observation, and yield what is wrong with the change.
 
         Args:
             after: The observation.
@@ -99,7 +99,7 @@ class World:
             yield from self._cancels(before, request)
 
     def _note_order(self, asked: Request | None) -> None:
-        """Note who has edited the draft and not listed the operations since.
+        """Record which intents have edited the draft and have not listed the operations since.
 
         A publish that begins in between may lack the edit. The intent cannot tell, so it may publish again.
         """
@@ -138,12 +138,12 @@ class World:
                 yield f"{image} is in the draft with {disk}, which nobody asked for"
 
     def _may_have_put_the_same(self, asked: Request | None) -> bool:
-        """Return whether somebody may have put an identical document: a failed put may have had its effect."""
+        """Return whether somebody may have put an identical document, as a failed put may have had its effect."""
         creates = any(each.workflow == "create" and each.replace and each.acts for each in self.intents)
         return asked is not None and asked.call == "edit" and creates
 
     def _may_remove(self, intent: Intent, image: str, before: Observation, after: Observation) -> bool:
-        """Return whether an intent may remove an image: it needs the room, and the image is among the oldest."""
+        """Return whether an intent may remove an image, because it needs room and the image is among the oldest."""
         plan = plan_of(image)
         over = max(excess_of(intent, plan, before), 0)
         room = len(of_plan(after.draft, plan) - after.deprecated) >= intent.limit
@@ -190,7 +190,7 @@ class World:
         return any(each.state in CAME_TO_NOTHING or each.id in self.closed for each in later)
 
     def _goes_live(self, before: Observation, operation: Operation) -> Iterator[str]:
-        """Check that somebody approved exactly this preview, and that no intent goes live twice."""
+        """Check that somebody approved exactly this preview and that no intent goes live twice."""
         self._go_lives[operation.id] = [each for each in self.intents if _may_go_live(each, operation.content)]
         if not self._go_lives[operation.id]:
             yield f"{operation.name} promotes {sorted(operation.content)}, which nobody approved"
@@ -215,7 +215,7 @@ class World:
 
 
 def _is_published(observation: Observation, intent: Intent) -> bool:
-    """Return whether there was nothing to publish: the images are published, or on their way to Production."""
+    """Return whether there was nothing to publish, because the images are published or on their way to Production."""
     going_live = (each for each in observation.operations if each.kind == "go_live" and each.state in BUSY)
     if any(holds(each.content, intent.images) for each in going_live):
         return True

@@ -1,4 +1,4 @@
-"""Start far more runs at once than the marketplace allows requests a second: ``make overload``.
+"""Start many more runs at once than the marketplace allows requests per second: ``make overload``.
 
 The stack is a real server, tuned as in the demo, the sandbox with a limit, and one worker. The exit status is 0 only
 when every run ended as it should, the limit was kept and used, and no publisher starved.
@@ -35,7 +35,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--workers",
         type=int,
         default=1,
-        help="how many; memory and CPU are of the first (%(default)s)",
+        help="how many workers; only the first is measured (%(default)s)",
     )
     parser.add_argument("--minutes", type=float, default=90, help="give up after (%(default)s)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the programs' logs")

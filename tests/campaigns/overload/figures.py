@@ -20,9 +20,9 @@ class Facts:
     """What is known when an overload is over.
 
     Attributes:
-        allowed: How many requests a second the marketplace allows.
+        allowed: How many requests per second the marketplace allows.
         requests: The marketplace's log, in order.
-        ended: When each run ended, and with which outcome or error. A run that did not end is missing.
+        ended: The time and the outcome or error of each run's end. A run that did not end is missing.
         failed_attempts: The number of failed activity attempts, by their message.
         resident: Memory of the worker in bytes, second by second.
     """
@@ -49,7 +49,7 @@ class Figures:
 
     @cached_property
     def wrong_ends(self) -> Counter[str]:
-        """The number of runs that did not end as they should, by how they ended."""
+        """The number of runs that did not end as they should, by outcome or error."""
         found = Counter[str]()
         for run in self._facts.runs:
             end = self._facts.ended[run.id][1] if run.id in self._facts.ended else "no end"
@@ -77,7 +77,7 @@ class Figures:
 
     @property
     def used(self) -> float:
-        """The share of the allowed requests that was used, until nearly all runs had ended."""
+        """The share of the allowed requests that was used until nearly all runs had ended."""
         ends = sorted(moment for curve in self.curves.values() for moment in curve)
         until = ends[round(len(ends) * NEARLY_ALL) - 1]
         served = [at for at, entry in self._served() if at <= until]
@@ -95,7 +95,7 @@ class Figures:
     def jain(self) -> float:
         """Jain's index of the publishers' requests while all publishers had runs waiting.
 
-        That is from the first request of the last publisher until the first publisher's runs had half ended.
+        This is the time from the last publisher's first request until half of the first publisher's runs had ended.
         """
         until = min(middle(curve) for curve in self.curves.values())
         since = self.all_served if self.all_served < until else 0.0
@@ -108,7 +108,7 @@ class Figures:
                 yield at, entry
 
     def wrong(self, *, capped: bool) -> list[str]:
-        """Return what is wrong. Without a cap in the worker, the runs only have to end as they should."""
+        """Return what is wrong. Without a cap in the worker, the only requirement is that runs end as they should."""
         found = [f"{count} runs ended with {end}" for end, count in self.wrong_ends.items()]
         if not capped or not all(self.curves.values()):
             return found
@@ -142,7 +142,7 @@ class Figures:
         }
 
     def table(self) -> Iterator[str]:
-        """Return when the runs of each publisher ended, as a Markdown table."""
+        """Yield a Markdown table of the times at which the runs of each publisher ended."""
         yield "| publisher | runs | a tenth ended | half | nine tenths | all |"
         yield "|---|---:|---:|---:|---:|---:|"
         for publisher, curve in self.curves.items():
@@ -156,7 +156,7 @@ def middle(curve: Sequence[float]) -> float:
 
 
 def most_within_a_second(moments: Sequence[float]) -> int:
-    """Return the largest number of moments within any second; the moments are sorted."""
+    """Return the largest number of moments within any second. The moments are sorted."""
     most, first = 0, 0
     for last, moment in enumerate(moments):
         while moment - moments[first] >= 1:

@@ -10,13 +10,13 @@ FEWEST = 40
 """With fewer runs the small publishers would get none."""
 
 ONE_IN = {"ValidateAndGoLive": 50, "UpdateOfferAndPublish": 17}
-"""One in so many runs is of this workflow. The other runs look once at a settled operation."""
+"""One in this many runs is of the workflow. All other runs look once at a settled operation."""
 
 ENDS = {"CheckLastOperationStatus": "preview", "UpdateOfferAndPublish": "preview", "ValidateAndGoLive": "live"}
 APPROVER = "dana@fabrikam.example"
 
 SETTLED = "settled"
-"""The offer that a publisher's looks are at. Every other run has an offer of its own."""
+"""The offer that a publisher's runs look at. Every other run has its own offer."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Run:
 
 
 def plan(runs: int) -> list[Run]:
-    """Return the runs, those of the greedy publisher first."""
+    """Return the runs. The runs of the greedy publisher come first."""
     greedy = round(runs * SHARE_OF_THE_GREEDY)
     shares = {GREEDY: greedy} | dict.fromkeys(SMALL, (runs - greedy) // len(SMALL))
     return [_run(publisher, number) for publisher, count in shares.items() for number in range(1, count + 1)]

@@ -42,8 +42,8 @@ class Overload:
     """One overload.
 
     Attributes:
-        allowed: How many requests a second the marketplace allows.
-        capped: Whether the workers are told so.
+        allowed: How many requests per second the marketplace allows.
+        capped: Whether the workers know this limit.
         patience: Seconds after which to give up.
         folder: Where logs go.
     """
@@ -83,7 +83,7 @@ class Overload:
         )
 
     async def _put_offers(self, stack: Stack) -> None:
-        """Put the offers, publish those that are only looked at, and then turn on the limit."""
+        """Put the offers, publish the offers that runs only look at, and then turn on the limit."""
         offer = json.loads(_EXAMPLE.read_text())["offer"]
         image = offer["definition"]["plans"][0]["microsoft-azure-virtualmachines.vmImages"]["4.2.0"]
         image["osVhdUrl"] += f"?{SAS}"
@@ -149,7 +149,7 @@ class Overload:
             await asyncio.sleep(LOOK_EVERY)
 
     async def _fetch_requests(self, stack: Stack) -> None:
-        """Fetch the new part of the request log. The sandbox does not keep it for ever."""
+        """Fetch the new part of the request log. The sandbox does not keep it forever."""
         answer = await stack.http.get(f"{stack.sandbox_url}/_control/requests", params={"after": self._seen})
         self._requests += answer.json()
         if self._requests:

@@ -56,7 +56,7 @@ async def _rig(folder: Path) -> AsyncIterator[Rig]:
 
 
 async def _play_all(rig: Rig, names: Sequence[str]) -> Mapping[tuple[type[Publisher], str], Played]:
-    """Play everything at once, each play on an offer of its own."""
+    """Play everything at once, each play on its own offer."""
     plain = {f"plain-{number}": play for number, play in enumerate(PLAIN)} if not names else {}
     plays = plain | {name: play for name, play in PLAYS.items() if not names or name in names}
     pairs = [(client, name) for name in plays for client in COLUMNS]

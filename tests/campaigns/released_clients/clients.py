@@ -1,4 +1,4 @@
-"""The clients that publish: two released ones, and a worker of ours. Each is a process of its own."""
+"""The clients that publish: two released ones and our worker. Each runs in its own process."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ class Rig:
     """What all clients share.
 
     Attributes:
-        speed: How many times faster than ours the marketplace's clock is.
+        speed: How many times faster than real time the marketplace's clock runs.
         temporal: The address of a Temporal server and a client of it, for our worker.
     """
 
@@ -81,12 +81,12 @@ class Publisher(ABC):
         self.rig, self.offer = rig, offer
         self.front = stack.enter_context(Front(rig.sandbox_url, rig.certificates))
 
-    async def open(self) -> None:  # noqa: B027 - most clients need nothing
+    async def open(self) -> None:  # noqa: B027 - most clients need no preparation
         """Start what the client needs before it can publish."""
 
     @abstractmethod
     async def publish(self, wanted: Wanted) -> Attempt:
-        """Start publishing an image, up to live."""
+        """Start publishing an image, until it is live."""
 
     @abstractmethod
     async def kill_and_start_again(self) -> Attempt:
@@ -127,7 +127,7 @@ class _Released(Publisher):
 
 
 class Cloudpub(_Released):
-    """Red Hat's library, through its one method."""
+    """Red Hat's library, through its only method."""
 
     title = f"cloudpub {environment.versions()['cloudpub']}"
     polls = "every 5 min, its default"
@@ -218,7 +218,7 @@ class Ours(Publisher):
     _runs: Sequence[_Run] = ()
 
     async def open(self) -> None:
-        """Start a worker on a task queue of its own."""
+        """Start a worker on its own task queue."""
         address, _ = self._temporal()
         self._worker = self.rig.programs.start(
             *(sys.executable, "-m", "worker"),
@@ -279,7 +279,7 @@ class OursEveryFiveMinutes(Ours):
 
 
 def _last_words(said: str) -> str:
-    """Return the last line of a log that names an error, and what follows it."""
+    """Return the last line of a log that names an error, and the lines after it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [at for at, line in enumerate(lines) if re.match(r"[\w.]*(Error|Exception|Timeout|Header)\b", line)]
     return _shortened(" ".join(lines[errors[-1] if errors else -1 :]) or "nothing said")

@@ -64,7 +64,7 @@ class State:
 
 
 class Offer:
-    """An offer, of a publisher that has no other."""
+    """The only offer of a publisher."""
 
     def __init__(self, http: httpx.AsyncClient, name: str) -> None:
         self.name = self.publisher = name
@@ -88,7 +88,7 @@ class Offer:
         self._before = len(await self.requests())
 
     async def set_durations(self, *, preview: float, live: float) -> None:
-        """Set how long publishing and going live take, in seconds of the marketplace."""
+        """Set how long publishing and going live take, in seconds of the marketplace's clock."""
         durations = dict.fromkeys(_BEFORE_THE_PREVIEW, preview / len(_BEFORE_THE_PREVIEW)) | {"live": live}
         await self.switch(step_durations=durations)
 

@@ -1,4 +1,4 @@
-"""What is played with each client: the same faults for all, judged by the state of the sandbox in the end."""
+"""The plays. Each client gets the same faults, and is judged by the state of the sandbox at the end."""
 
 import asyncio
 import statistics
@@ -28,7 +28,7 @@ class Duration:
 
 SHORT = Duration(15, 10)
 LONG = Duration(240, 20)
-"""cloudpub repeats a failed step twice, after a minute of real time each. This publish still runs then."""
+"""cloudpub repeats a failed step twice, each time after a minute of real time. This publish is then still running."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Played:
         late: The delay until the client read the status after each change, in seconds of the marketplace.
         by_hand: Whether a person had to start the client again.
         effects: How many requests of a second run changed something.
-        state: The state of the offer in the end.
+        state: The state of the offer at the end.
     """
 
     wanted: Sequence[Wanted]
@@ -52,7 +52,7 @@ class Played:
     state: State | None = None
 
     def held(self) -> State:
-        """Return the state of the offer in the end."""
+        """Return the state of the offer at the end."""
         if self.state is None:
             raise AssertionError("it is not over")
         return self.state
@@ -134,7 +134,7 @@ class Play:
     with_gallery: bool = False
 
     async def play(self, name: str, client: type[Publisher], rig: Rig, opening: asyncio.Semaphore) -> Played:
-        """Play it with a client, on an offer of its own."""
+        """Play it with a client, on a new offer."""
         offer = Offer(rig.http, name)
         played = Played([Wanted(plan=plan) for plan in self.plans])
         with ExitStack() as stack:
@@ -162,7 +162,7 @@ def _late(change: datetime, requests: Sequence[Json]) -> float:
     return (seen - change).total_seconds()
 
 
-# So long that changes fall at different places between two looks that are five minutes apart.
+# Long enough that changes fall at different times between two looks five minutes apart.
 PLAIN: Sequence[Play] = tuple(
     Play("", duration, _plain) for duration in (Duration(111, 53), Duration(188, 82), Duration(264, 107))
 )

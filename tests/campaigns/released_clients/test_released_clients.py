@@ -84,7 +84,7 @@ async def test_a_client_adds_a_disk_publishes_it_and_goes_live(
     assert publisher.front.requests(TOKENS)
 
 
-async def test_cloudpub_changes_nothing_when_its_image_is_published_already(
+async def test_cloudpub_changes_nothing_if_its_image_is_already_published(
     rig: Rig, offer: Offer, stack: ExitStack
 ) -> None:
     publisher = Cloudpub(rig, offer, stack)
@@ -99,7 +99,7 @@ async def test_cloudpub_changes_nothing_when_its_image_is_published_already(
 
 
 @pytest.mark.parametrize("listed", ["second_live", "preview_and_live"])
-async def test_cloudpub_goes_live_however_submissions_are_listed_after_it(
+async def test_cloudpub_goes_live_in_whatever_order_submissions_are_listed(
     listed: str, rig: Rig, offer: Offer, stack: ExitStack
 ) -> None:
     await offer.switch(after_go_live=listed)

@@ -1,4 +1,4 @@
-"""The verdicts on plays."""
+"""The verdicts on the plays of clients."""
 
 import pytest
 
@@ -12,7 +12,7 @@ NEW = Wanted().version
 def played(
     *live: str, publishes: int = 1, ending: str | None = None, by_hand: bool = False, effects: int = 0
 ) -> Played:
-    """Return the result for one image that reached the preview, and Production if it is among these versions."""
+    """Return the result for one image that reached the preview, and is live if it is among these versions."""
     preview = {PLAN: [FIRST, NEW]}
     state = State({"Draft": preview, "Preview": preview, "Production": {PLAN: live}}, publishes, 1, running=False)
     return Played([Wanted()], [ending], requests=7, by_hand=by_hand, effects=effects, state=state)
@@ -49,7 +49,7 @@ def test_a_second_run_that_changes_anything_counts_as_publishing_again(publishes
     assert verdict("again", played(FIRST, NEW, publishes=publishes, effects=effects))[0] == "publishes again"
 
 
-def test_two_builds_may_need_a_submission_each_and_both_have_to_be_live() -> None:
+def test_two_builds_may_need_one_submission_each_and_must_both_be_live() -> None:
     wanted = [Wanted(), Wanted(plan=OTHER_PLAN)]
     both = {PLAN: [FIRST, NEW], OTHER_PLAN: [FIRST, NEW]}
     one = both | {OTHER_PLAN: [FIRST]}

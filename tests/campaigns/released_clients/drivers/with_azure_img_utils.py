@@ -2,7 +2,7 @@
 
 The only argument is a JSON object: `offer`, one of `image` and `gallery_image` (the arguments of
 `add_image_to_offer` and `add_sig_image_to_offer`), and `interval`, in seconds. The library adds, publishes and goes
-live, and does not wait for the last two. So this polls `get_offer_status`, as users of the library have to.
+live, and does not wait for the last two. Therefore this polls `get_offer_status`, as users of the library must.
 """
 
 import json
