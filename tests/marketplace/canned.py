@@ -4,7 +4,7 @@ import httpx
 
 
 class CannedService:
-    """Returns the given answers one after the other, the last one repeatedly, and records requests."""
+    """Returns the given answers in turn, repeats the last one, and records requests."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""What writes to a draft share in both APIs."""
+"""The code for writes to a draft that both APIs share."""
 
 from marketplace.draft_writes import MAX_REPORTED, capped
 

@@ -1,4 +1,4 @@
-"""The nouns that both APIs share."""
+"""The model that both APIs share."""
 
 from typing import Any
 

@@ -49,7 +49,7 @@ def test_a_sas_that_meets_the_requirements_has_no_problems() -> None:
         ({"se": "2024-05-20T12%3A00%3A00Z"}, "se (expiry) 2024-05-20T12:00:00Z has passed"),
     ],
 )
-def test_a_sas_with_which_the_service_cannot_read_is_an_error(changes: dict[str, str | None], expected: str) -> None:
+def test_a_sas_that_does_not_let_the_service_read_is_an_error(changes: dict[str, str | None], expected: str) -> None:
     found = sas.problems(signed(**changes), NOW)
     assert len(found.errors) == 1
     assert found.errors[0].startswith(expected)

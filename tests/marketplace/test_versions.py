@@ -1,4 +1,4 @@
-"""Versions are sorted by their numbers, whatever they look like."""
+"""Versions are sorted by their numbers, whatever their spelling."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -62,7 +62,7 @@ async def test_the_clock_runs_at_the_given_speed() -> None:
         SpeedClock(0)
 
 
-def test_a_file_that_is_no_state_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_state_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text('{"publishers": 7}')
     with pytest.raises(ValueError, match="not a state file"):

@@ -1,4 +1,4 @@
-"""The calls on the wire: addresses, headers, timeouts, the one repetition, and no secrets."""
+"""The calls on the wire: URLs, headers, timeouts, the only case of a second attempt, and no secrets."""
 
 import asyncio
 import gzip
@@ -71,7 +71,7 @@ async def test_every_call_has_its_url_and_headers(name: str) -> None:
 
 
 @every_call
-async def test_after_a_401_one_new_token_is_used(name: str) -> None:
+async def test_after_a_401_the_call_is_repeated_once_with_a_new_token(name: str) -> None:
     call, _, _, body = CALLS[name]
     service = Service(httpx.Response(401), httpx.Response(200, json=body))
     await call(service.portal(NumberedTokens()))
@@ -92,7 +92,7 @@ async def test_a_second_401_is_an_error(name: str) -> None:
 
 @every_call
 @pytest.mark.parametrize("status", [302, 400, 403, 404, 409, 412, 422, 429, 500, 503])
-async def test_nothing_else_is_repeated(name: str, status: int) -> None:
+async def test_no_other_status_is_repeated(name: str, status: int) -> None:
     service = Service(httpx.Response(status, text="No.", headers={"location": "https://elsewhere.example/"}))
     with pytest.raises(errors.MarketplaceError) as caught:
         await CALLS[name][0](service.portal())

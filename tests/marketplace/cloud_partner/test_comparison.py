@@ -1,4 +1,4 @@
-"""A stored document is recognised as our own write, and as nobody else's."""
+"""A stored document counts as our own write only if nobody else changed it."""
 
 import json
 from collections.abc import Callable

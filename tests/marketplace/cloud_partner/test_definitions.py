@@ -39,7 +39,7 @@ def document(images: dict[str, Any], **of_plan: object) -> str:
 
 
 def marked(address: str) -> str | None:
-    """Sign with a fixed signature, to see what was signed."""
+    """Sign with a fixed signature that a test recognises."""
     return f"{address}?sig=made" if "//fabrikamimages." in address else None
 
 

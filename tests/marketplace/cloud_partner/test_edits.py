@@ -443,7 +443,7 @@ def test_two_plans_with_the_same_id_are_refused() -> None:
         put(document(plan("lts", {}), plan("lts", {})), image("1.0.0"))
 
 
-def test_a_version_with_the_same_disk_is_left_alone_whatever_its_sas_is() -> None:
+def test_a_version_with_the_same_disk_is_left_alone_whatever_its_sas() -> None:
     text = document(plan("lts", entries("1.0.0")))
     for query in (FINE, EXPIRED, "", "sig=x"):
         assert put(text, image("1.0.0", query=query)) == (text, EditOutcome())

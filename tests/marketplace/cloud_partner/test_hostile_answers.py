@@ -1,4 +1,4 @@
-"""Any answer of the marketplace is read, or becomes an error of the contract that is bounded and without secrets."""
+"""Any answer of the marketplace is read or becomes an error of the contract, bounded and without secrets."""
 
 import asyncio
 import gzip
@@ -104,7 +104,7 @@ def marketplace_that(answer: Callable[[httpx.Request], httpx.Response]) -> Cloud
 
 
 def judge(outcome: object) -> None:
-    """Check the outcome of a use: a value of bounded size, or an error of the contract."""
+    """Check that an outcome is a value of bounded size or an error of the contract."""
     if isinstance(outcome, errors.MarketplaceError | errors.RuleBroken):
         error = application_error(outcome)
         assert error.type in CONTRACT
@@ -355,7 +355,7 @@ def test_an_edit_takes_linear_time(plans: int, versions: int) -> None:
     text, outcome = edited(document, images)
     assert len(outcome.added) == 500
     assert edited(text, images)[0] == text
-    # Each takes a quarter of a second. Reading every version for every image took half a minute.
+    # An edit takes a quarter of a second. When every version was read for every image, it took half a minute.
     assert time.thread_time() - begun < 4
 
 

@@ -78,7 +78,7 @@ async def test_a_request_whose_answer_takes_minutes_does_not_block_others(monkey
     assert await passes(pace, 2)
     answered.set()
     await putting
-    assert not await passes(pace), "the long one gave its place back twice"
+    assert not await passes(pace), "the long request gave its place back twice"
 
 
 async def test_a_request_that_gives_up_waiting_takes_no_place() -> None:

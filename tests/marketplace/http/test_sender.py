@@ -45,7 +45,7 @@ class Amending:
         return {**headers, "X-Again": "yes"} if refused and "X-Again" not in headers else None
 
 
-async def test_an_api_may_ask_for_one_more_attempt_with_other_headers() -> None:
+async def test_an_api_may_ask_for_one_more_attempt_with_changed_headers() -> None:
     service, amending = Service(httpx.Response(400), httpx.Response(202, text="done")), Amending()
     answer = await service.asked(headers={"X-Own": "1"}, resend_with=amending)
     assert (answer.status, answer.text) == (202, "done")

@@ -21,7 +21,7 @@ Reply = httpx.Response | Exception | dict[str, Any] | str | int | Callable[[http
 
 
 class Mocked:
-    """Returns answers by method and path, the last one of a list repeatedly, and records requests."""
+    """Returns answers by method and path, repeats the last one of a list, and records requests."""
 
     def __init__(self, answers: dict[str, Reply | list[Reply]] | None = None) -> None:
         self.answers: dict[str, list[Reply]] = {"GET product": [{"value": [product()]}]}

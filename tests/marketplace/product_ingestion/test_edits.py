@@ -74,7 +74,7 @@ def test_data_disks_are_written_in_the_order_of_their_numbers() -> None:
     assert source["dataDisks"] == [{"lunNumber": 0, "uri": url("a")}, {"lunNumber": 2, "uri": url("b")}]
 
 
-def test_a_gallery_image_without_a_tenant_gets_the_workers() -> None:
+def test_a_gallery_image_without_a_tenant_gets_the_tenant_of_the_worker() -> None:
     wanted = gallery_image("1.1.0", gallery_tenant_id=None)
     [written], _ = edit(slots(configuration(version("1.0.0"))), wanted, tenant=TENANT)
     assert written["vmImageVersions"][1]["vmImages"][0]["source"] == gallery_source("1.1.0")
@@ -196,7 +196,7 @@ def test_an_image_type_may_be_added_only_to_an_unpublished_version() -> None:
         edit(slots(drafted, drafted, live), image("1.1.0"))
 
 
-def test_a_version_that_only_production_has_is_restored_as_it_is_there() -> None:
+def test_a_version_that_only_production_has_is_restored_unchanged() -> None:
     old = version("1.0.0", lifecycleState="deprecated", deprecationSchedule={"date": "2026-06-01", "reason": "other"})
     live = configuration(old, version("1.1.0"))
     [written], outcome = edit(slots(configuration(version("1.1.0")), None, live), image("1.2.0"))
@@ -275,7 +275,7 @@ def test_capabilities_that_are_on_in_another_slot_stay_on() -> None:
     assert written["vmProperties"] == {"supportsNVMe": True, "supportsBackup": True}
 
 
-def test_members_that_only_reads_have_are_not_written() -> None:
+def test_members_that_only_answers_have_are_not_written() -> None:
     drafted = configuration(
         version("1.0.0"),
         validations=[{"code": "x", "level": "warning"}],

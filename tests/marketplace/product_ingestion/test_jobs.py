@@ -108,7 +108,7 @@ def test_the_report_follows_from_progress_and_errors(
 
 @pytest.mark.parametrize("now", Progress)
 @pytest.mark.parametrize("kind", OperationKind)
-def test_an_ended_job_is_over_even_as_a_preview(kind: OperationKind, now: Progress) -> None:
+def test_an_operation_is_over_when_its_job_has_ended(kind: OperationKind, now: Progress) -> None:
     assert jobs.report("1", kind, now).is_over is (now not in {Progress.NOT_STARTED, Progress.RUNNING})
 
 

@@ -82,7 +82,7 @@ async def test_a_modular_publish_sends_its_plans_as_they_were_read() -> None:
     expected = configuration(version("1.0.0"), plan="edge")
     del expected["id"]
     assert body["resources"][3] == expected
-    # The publish reverts whatever is written after the draft was read. Nothing comes in between.
+    # The publish reverts all writes after the read of the draft. No request may come in between.
     assert service.asked_for[-2:] == ["GET resource-tree/product draft", "POST configure"]
 
 
@@ -381,7 +381,7 @@ async def test_a_conflict_with_unknown_words_is_contention_if_something_is_in_th
         assert (report.operation_id, report.state) == (f"job:{JOB}", expected)
 
 
-async def test_a_process_distinguishes_its_own_operation_from_earlier_ones() -> None:
+async def test_a_client_distinguishes_its_own_operation_from_earlier_ones() -> None:
     older = {"value": [entry("preview", "11")]}
     service = Mocked({"POST configure": ACCEPTED, STATUS: 404, "GET submission": older})
     marketplace = service.marketplace()

@@ -1,4 +1,4 @@
-"""The list of submissions, in all shapes that were seen."""
+"""The list of submissions, in all shapes that real services return."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -19,7 +19,7 @@ from tests.sandbox.portal_client import LISTING, SAS, VM, PortalClient, image
         "[" * 100_000,
     ],
 )
-async def test_a_body_that_is_no_offer_is_not_stored(client: PortalClient, body: str | bytes) -> None:
+async def test_a_body_that_is_not_an_offer_is_not_stored(client: PortalClient, body: str | bytes) -> None:
     response = await client.call("PUT", "", content=body)
     assert response.status_code == 400
     assert (await client.call("GET", "")).status_code == 404

@@ -16,7 +16,7 @@ from tests.sandbox.product_ingestion.ingestion_client import (
 )
 
 
-async def test_a_product_is_found_by_its_external_id_however_the_query_is_spelled(client: IngestionClient) -> None:
+async def test_a_product_is_found_by_its_external_id_in_every_spelling_of_the_query(client: IngestionClient) -> None:
     product = await client.create()
     for name in ("externalId", "externalid", "externalID"):
         (found,) = (await client.get(f"product?{name}={OFFER}&%24version=2022-07-01"))["value"]

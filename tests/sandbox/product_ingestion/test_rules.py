@@ -289,7 +289,7 @@ async def test_schemas_above_the_ceiling_are_refused_and_old_ones_may_be(client:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"resources": []}', b'{"resources": [7]}', b"\xff", b"[" * 50_000, b"NaN"]
 )
-async def test_a_body_that_is_no_configure_document_is_answered_400(client: IngestionClient, body: bytes) -> None:
+async def test_a_body_that_is_not_a_configure_document_is_answered_400(client: IngestionClient, body: bytes) -> None:
     refused = await client.call("POST", "configure", content=body)
     assert refused.status_code == 400
     assert refused.json()["error"]["code"] == "badRequest"

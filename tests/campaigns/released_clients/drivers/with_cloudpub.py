@@ -1,6 +1,6 @@
 """Publish with cloudpub, as its users do: `AzureService.publish`. Runs in the environment of the released clients.
 
-The only argument is a JSON object: `interval` and `timeout` (seconds, for the constructor) and `metadata` (the members
+The only argument is a JSON object: `interval` and `timeout` (seconds, for the constructor) and `metadata` (members
 of `AzurePublishingMetadata`).
 """
 
