@@ -1,4 +1,4 @@
-"""Draw what `bench.frontier` measured. It runs in an environment of its own, the only one that has matplotlib."""
+"""Draw the measurements of `bench.frontier`. This runs in its own environment, the only one with matplotlib."""
 
 import importlib
 import json

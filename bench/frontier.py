@@ -1,4 +1,4 @@
-"""Compare how often schedules look, and how late they see news, on the same publications: ``make frontier``.
+"""Compare how often schedules look and how late they see changes, on the same publications: ``make frontier``.
 
 It writes the tables of docs/looks.md and draws docs/looks.png. This is arithmetic only: publications are drawn from
 documented durations, and each schedule computes when it would look.
@@ -37,18 +37,18 @@ GO_LIVE = {"live": (30 * MINUTE, 5 * DAY)}
 """The shortest and the longest reported duration of each step, in seconds."""
 
 LASTING = 5 * MINUTE
-"""A relative delay counts only after this long: before, a minute more does not matter."""
+"""A relative delay counts only for waits longer than this. In shorter waits, a minute does not matter."""
 
 Operation: TypeAlias = list[float]
-"""When each step ends, in seconds since the beginning of the operation."""
+"""The end of each step, in seconds since the beginning of the operation."""
 
 Next: TypeAlias = Callable[[float, float], float]
-"""Returns the seconds until the next look, from the time waited so far and the last wait."""
+"""Takes the time waited so far and the last wait. Returns the seconds until the next look."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule of looks, with its family and its settings."""
+    """A schedule of looks, with its family and settings."""
 
     family: str
     name: str
@@ -61,11 +61,11 @@ class Measured:
 
     Attributes:
         looks: The mean number of looks at a publication.
-        promise: The longest time between two looks. News is never later.
-        fewest: The fewest looks that any schedule with this promise needs, on average.
+        promise: The longest time between two looks. No change is seen later than this.
+        fewest: The mean number of looks that a schedule with this promise needs at least.
         mean: The mean delay until the end of a step is seen.
         worst: The longest delay.
-        relative: The longest delay as a share of the time waited, of steps that ended after `LASTING`.
+        relative: The longest delay as a share of the time waited, for steps that ended after `LASTING`.
     """
 
     schedule: Schedule
@@ -78,7 +78,7 @@ class Measured:
 
     @property
     def excess(self) -> float:
-        """The share of looks beyond the fewest."""
+        """The share of looks beyond the minimum."""
         return self.looks / self.fewest - 1
 
 
@@ -103,7 +103,7 @@ def rooted(least: float, most: float) -> Next:
 
 
 def backing_off(factor: float, least: float, most: float) -> Next:
-    """Wait longer by a factor each time."""
+    """Multiply the wait by a factor each time."""
     return lambda _waited, before: min(max(before * factor, least), most)
 
 
@@ -144,7 +144,7 @@ def schedules() -> list[Schedule]:
 
 
 def publications(count: int = PUBLICATIONS, seed: int = SEED) -> list[list[Operation]]:
-    """Draw publications, each a publish and a go-live. Durations are log-uniform in their ranges."""
+    """Draw publications, each with a publish and a go-live. Durations are log-uniform in their ranges."""
     choose = Random(seed)  # noqa: S311 - draws examples
 
     def operation(steps: dict[str, tuple[float, float]]) -> Operation:
@@ -154,7 +154,7 @@ def publications(count: int = PUBLICATIONS, seed: int = SEED) -> list[list[Opera
 
 
 def looks_at(operation: Operation, schedule: Schedule) -> list[float]:
-    """Return the looks at an operation: the first at once, the last when the end of its last step is seen."""
+    """Return the looks at an operation. The first is immediate, and the last one sees the end of the last step."""
     looks, wait = [0.0], 0.0
     while looks[-1] < operation[-1]:
         wait = schedule.next(looks[-1], wait)
@@ -163,7 +163,7 @@ def looks_at(operation: Operation, schedule: Schedule) -> list[float]:
 
 
 def measure(schedule: Schedule, drawn: Sequence[Sequence[Operation]]) -> Measured:
-    """Follow all publications on a schedule."""
+    """Measure a schedule on all publications."""
     operations = [operation for publication in drawn for operation in publication]
     followed = [(operation, looks_at(operation, schedule)) for operation in operations]
     late = [(looks[bisect_left(looks, end)] - end, end) for operation, looks in followed for end in operation]
@@ -235,7 +235,7 @@ def sixteen_days() -> list[Operation]:
 
 
 def curves(drawn: Sequence[list[Operation]]) -> dict[str, list[Measured]]:
-    """Return the curves of the plot: each family, by its longest interval."""
+    """Return the curves of the plot, one for each family, over the longest interval."""
     longest = [MINUTE * minutes for minutes in (2, 5, 10, 20, 30, 60, 120, 240, 480)]
     families: dict[str, Callable[[float], Next]] = {
         f"ours: {SHARE_OF_THE_WAIT:g} of the wait": lambda most: ours(_polling(MINUTE, most)),

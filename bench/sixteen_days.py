@@ -1,4 +1,4 @@
-"""Count what a publication of sixteen days costs: looks, history events and delays. ``make sixteen-days``.
+"""Count the looks, history events and delays of a publication of sixteen days: ``make sixteen-days``.
 
 The real workflows, activities and client run with the default polling against the sandbox, on a Temporal server that
 skips time. The figures come from the sandbox's request log and from the histories.
@@ -45,7 +45,7 @@ DURATIONS = {
 
 
 class TemporalClock:
-    """The sandbox's clock: the time of the server that skips time."""
+    """A clock for the sandbox that shows the time of the time-skipping server."""
 
     def __init__(self, temporal: WorkflowEnvironment) -> None:
         self._temporal = temporal
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 async def play(server: str) -> None:
-    """Play the publication, and print what it cost."""
+    """Play the publication and print its cost."""
     async with await WorkflowEnvironment.start_time_skipping(
         data_converter=create_data_converter(), test_server_existing_path=server
     ) as temporal:
@@ -141,7 +141,7 @@ def _days(time: timedelta) -> str:
 
 
 def _changes(operation: dict[str, Any]) -> list[datetime]:
-    """Return when the steps of an operation ended, without the sign-off."""
+    """Return the times at which the steps of an operation ended, except for the sign-off."""
     steps = [step for step in operation["steps"] if (step["id"] == "live") == (operation["kind"] == "goLive")]
     return [
         datetime.fromisoformat(step["messages"][-1]["timestamp"])

@@ -1,9 +1,9 @@
-"""The default schedule compared with others, as docs/looks.md claims."""
+"""The claims of docs/looks.md about the default schedule."""
 
 from bench.frontier import DEFAULT, Schedule, fixed, measure, publications, sixteen_days
 
 
-def test_the_default_schedule_takes_few_looks_beyond_the_fewest_for_the_same_promise() -> None:
+def test_the_default_schedule_takes_few_looks_beyond_the_minimum_for_the_same_promise() -> None:
     ours = measure(DEFAULT, publications())
     long = measure(DEFAULT, [sixteen_days()])
 

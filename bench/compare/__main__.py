@@ -27,7 +27,7 @@ SLOW_READ = 0.5
 """Seconds that a read of a slow marketplace takes."""
 
 MOST_IN_A_LONG_WAIT = 400
-"""With more, the first would look again before the last begins to wait."""
+"""With more publications, the first would look again before the last begins to wait."""
 
 DURABLE = [each for each in CONTESTANTS if each is not SCRIPT]
 
@@ -40,8 +40,8 @@ class Measurement:
         name: The name on the command line and in the results.
         of: The contestants that take part.
         measure: Measures one contestant.
-        repeated: The contestants that are measured in every round; the others are measured in the first only.
-        notes: Kept with the figures.
+        repeated: The contestants that are measured in every round. The others are measured in the first round only.
+        notes: Facts to keep with the figures.
     """
 
     name: str
@@ -77,8 +77,8 @@ NAMES = ["single", "in_flight", "slow_reads", "crash", "parked", "long_wait"]
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small numbers, one round: some minutes")
-    parser.add_argument("--goals", action="store_true", help="only ours and the bare workflows")
+    parser.add_argument("--quick", action="store_true", help="small numbers and one round, which takes some minutes")
+    parser.add_argument("--goals", action="store_true", help="measure only ours and the bare workflows")
     parser.add_argument("--only", help="measurements, comma-separated: " + ", ".join(NAMES))
     parser.add_argument("--contestants", help="comma-separated: " + ", ".join(each.name for each in CONTESTANTS))
     parser.add_argument("--rounds", type=int, help="rounds of ours and of the bare workflows")
@@ -105,7 +105,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class Comparison:
-    """Runs the measurements. The contestants take turns, so that changes of the machine hit all alike."""
+    """Runs the measurements. The contestants take turns, so that changes of the machine affect all of them."""
 
     def __init__(self, chosen: argparse.Namespace, command: str) -> None:
         self.chosen = chosen

@@ -1,4 +1,4 @@
-"""The requests of one publication, for all contestants but ours. aiohttp is the cheapest client."""
+"""The requests of one publication, for all contestants except ours. They use aiohttp, the cheapest client."""
 
 import os
 import time
@@ -19,7 +19,7 @@ _VERSION = {"api-version": "2017-10-31"}
 
 
 def has_settled(operation: dict[str, Any]) -> bool:
-    """Return whether an operation has ended or waits for the sign-off."""
+    """Return whether an operation has ended or waits for sign-off."""
     return operation["status"] == "completed" or any(
         step["status"] == "waitingForPublisherReview" for step in operation["steps"]
     )
@@ -67,7 +67,7 @@ class Calls:
         return await self._start(offer, "golive")
 
     async def started(self, offer: str, kind: str) -> str | None:
-        """Return the running operation of a kind. A repeated step finds the one that it began before."""
+        """Return the running operation of a kind. A repeated step finds the one that it started before."""
         async with self._session.get(f"{self._url}/{offer}/submissions/", params=_VERSION) as answer:
             listed = await answer.json()
         found = (each for each in listed if each["submissionType"] == kind and each["submissionState"] == "running")

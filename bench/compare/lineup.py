@@ -1,4 +1,4 @@
-"""The contestants: how engine, worker and client of each are started."""
+"""The contestants, and how to start the engine, the worker and the client of each."""
 
 import asyncio
 import contextlib
@@ -36,8 +36,8 @@ class Engine:
 
     Attributes:
         programs: Its programs. An engine inside the worker has none.
-        environment: What worker and client need to know of it.
-        after_worker: What to do once the worker runs.
+        environment: The variables that worker and client need for it.
+        after_worker: Runs after the worker has started.
     """
 
     programs: list[Program] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Contestant:
         start_engine: Starts the engine.
         packages: The environment; ``None`` is the project's own.
         worker: The worker's command, after the interpreter. It is empty if the client does the work.
-        ready: What a worker logs when it works.
+        ready: The text that a worker logs when it works.
         waits: The event at which a publication waits for the approval.
         done: The event at which a publication is live.
         environment: More variables for worker and client.
@@ -121,7 +121,7 @@ class Running:
 
 @asynccontextmanager
 async def at_work(contestant: Contestant, *, wait: float) -> AsyncIterator[Running]:
-    """Run a contestant with a marketplace of its own. Leaving the context ends all programs.
+    """Run a contestant with its own marketplace. Leaving the context ends all programs.
 
     Args:
         contestant: The contestant.
@@ -160,7 +160,7 @@ async def _no_engine(_programs: Programs) -> Engine:
 
 
 async def _temporal(programs: Programs) -> Engine:
-    """Start the embedded server with its state in a file, tuned as in the demo and with its throttles raised."""
+    """Start the development server with its state in a file, tuned as in the demo and with higher rate limits."""
     port = free_port()
     try:
         command = server_command(port, *SERVER_TUNING, *UNTHROTTLED, file=programs.folder / "temporal.db")

@@ -1,7 +1,7 @@
-"""The marketplace of the benchmark: it answers as documented at next to no cost, and counts requests.
+"""The marketplace of the benchmark. It answers as documented at very low cost, and counts requests.
 
-The sandbox would not do. Here an operation settles at the same look for every contestant, however fast they look. And
-the sandbox takes 0.3 to 0.7 ms of CPU time for a request, which would be measured with the contestants.
+The sandbox is not suitable. Here an operation settles at the same look for every contestant, however fast they look.
+The sandbox also takes 0.3 to 0.7 ms of CPU time for a request, which would add to the contestants' figures.
 """
 
 import asyncio
@@ -59,14 +59,14 @@ class Offer:
 
 
 class Marketplace:
-    """Any offer exists, with one image version in all slots.
+    """A marketplace in which any offer exists, with one image version in all slots.
 
     Attributes:
         on_event: Called with an event, an offer and the time (`time.monotonic`). The events are ``publish`` and
             ``go_live`` when such a request arrives, ``looked`` at each look, ``preview`` and ``live`` at the last
-            look of an operation, and ``notified_`` with the name of the webhook's event.
+            look of an operation, and ``notified_`` plus the name of the webhook's event.
         read_seconds: How long a read takes.
-        write_seconds: How long the answer to a write takes, after the effect.
+        write_seconds: How long the answer to a write takes after the effect.
         looks: The look at which an operation has settled.
         requests: The number of requests.
     """
@@ -80,7 +80,7 @@ class Marketplace:
         self.requests = 0
 
     def await_sign_off(self, offer_id: str) -> None:
-        """Give an offer a preview with the new image that waits for the sign-off."""
+        """Give an offer a preview with the new image, which waits for sign-off."""
         offer = self.offers[offer_id] = Offer(draft=document(offer_id, new=True))
         offer.preview = offer.draft
         offer.operations.append(Operation(str(uuid.uuid4()), "publish", self.looks, settled=True))
@@ -162,7 +162,7 @@ class Marketplace:
         return _json(offer.draft, ETag=etag)
 
     async def _start(self, offer_id: str, offer: Offer, kind: Kind) -> web.Response:
-        """Start an operation, or join the one of this kind. A second request is counted, and has no effect."""
+        """Start an operation, or join the running one of this kind. A second request is counted and has no effect."""
         call = "publish" if kind == "publish" else "go_live"
         offer.calls[call] += 1
         self.on_event(call, offer_id, time.monotonic())
@@ -207,7 +207,7 @@ def _submissions(offer_id: str, offer: Offer) -> list[dict[str, object]]:
 
 
 def _shown(operation: Operation, looks: int) -> str:
-    """Return an operation's document. A publish shows a new step at every look, a go-live has only one step."""
+    """Return an operation's document. A publish shows a new step at every look. A go-live has only one step."""
     publishes = operation.kind == "publish"
     under_way = min(operation.looks - 1, _SIGN_OFF - 1) if publishes else _SIGN_OFF + 1
     if operation.looks >= looks:

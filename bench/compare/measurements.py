@@ -1,4 +1,4 @@
-"""The measurements: each is a function of a contestant that returns figures."""
+"""The measurements. Each is a function that measures a contestant and returns figures."""
 
 import asyncio
 import contextlib
@@ -22,27 +22,27 @@ WAIT = 1.0
 """Seconds between two looks."""
 
 WAITS = 8
-"""The waits of a publication: four between five looks, at each of two operations."""
+"""The waits of a publication: four between the five looks at each of its two operations."""
 
 WARM_UP = 4
 LIMIT = 600.0
-"""The most seconds that a round may take."""
+"""The maximum seconds of a round."""
 
 CRASH_LIMIT = 120.0
-"""Seconds after which a publication of a killed worker counts as lost."""
+"""Seconds after which a publication whose worker was killed counts as lost."""
 
 WRITE_SECONDS = 0.3
 """How long the answer to a write takes while a worker is killed, so that writes are under way."""
 
 IDLE_SECONDS = 2
 IDLE_CORES = 0.1
-"""What worker and engine may use together when they are idle."""
+"""The cores that worker and engine may use together when they are idle."""
 
 LONG_WAIT = 60.0
 """Seconds between two looks at an operation that does not end."""
 
 ENDLESS = 1_000_000
-"""The look at which an endless operation settles: nobody looks that often."""
+"""The look at which an endless operation settles. No contestant looks that often."""
 
 
 async def in_flight(contestant: Contestant, *, number: int, read_seconds: float = 0.0) -> Figures:
@@ -73,7 +73,7 @@ def _each(seconds: float, measured: Round) -> float | None:
 
 
 async def _ended(running: Running, expected: int) -> int | None:
-    """Ask the engine how many publications ended well. Visibility may lag."""
+    """Ask the engine how many publications succeeded. Visibility may lag."""
     ended: int | None = None
     for _ in range(50):
         ended = await running.client.order("ended")
@@ -84,7 +84,7 @@ async def _ended(running: Running, expected: int) -> int | None:
 
 
 async def crash(contestant: Contestant, *, number: int) -> Figures:
-    """Kill the worker when half of the publish requests have arrived, with writes under way, and start another."""
+    """Kill the worker during writes, after half of the publish requests have arrived, and start another."""
     undisturbed = await _with_slow_writes(contestant, number, kill=False)
     killed = await _with_slow_writes(contestant, number, kill=True)
     return {
@@ -122,10 +122,10 @@ async def _with_slow_writes(contestant: Contestant, number: int, *, kill: bool) 
 
 
 async def waiting_publications(contestant: Contestant, *, number: int, seconds: float, approval: bool) -> Figures:
-    """Let publications wait, measure what waiting costs, then approve all at once.
+    """Let publications wait, measure the cost of waiting, then approve all at once.
 
     Publications that wait for the approval have their previews from the beginning, and go live at the first look. The
-    others wait between two looks at an endless publish, and are not approved.
+    others wait between two looks at an endless publish and are not approved.
 
     Args:
         contestant: The contestant.
@@ -164,7 +164,7 @@ async def waiting_publications(contestant: Contestant, *, number: int, seconds: 
 
 
 async def _until_idle(running: Running) -> None:
-    """Wait until worker and engine are idle, which is some time after the last publication waits."""
+    """Wait until worker and engine are idle, some time after the last publication has begun to wait."""
     before = sum(running.cpu())
     while True:
         await asyncio.sleep(IDLE_SECONDS)
@@ -229,7 +229,7 @@ class WaitingPublications:
 
 
 async def single(contestant: Contestant) -> Figures:
-    """Measure one publication by itself, and count what it leaves on the Temporal server."""
+    """Measure one publication by itself, and count its events and tasks on the Temporal server."""
     async with at_work(contestant, wait=WAIT) as running:
         await play(running, "warm-up", WARM_UP, limit=LIMIT)
         requests = running.marketplace.requests

@@ -1,6 +1,6 @@
-"""The shape of every contestant: a worker, and a client that takes orders.
+"""The interface of every contestant: a worker, and a client that takes orders.
 
-The client reads orders from standard input and answers on standard output, a line of JSON each.
+The client reads orders from standard input and answers on standard output. Each is one line of JSON.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ class Orders(Protocol):
     """What a contestant's client can do."""
 
     async def start(self, offer: str, *, at_sign_off: bool) -> None:
-        """Start a publication. One that is at the sign-off has its preview already, and begins with the approval."""
+        """Start a publication. With ``at_sign_off`` its preview is ready, and it begins with the approval."""
         ...
 
     async def approve(self, offer: str) -> None:
@@ -25,7 +25,7 @@ class Orders(Protocol):
         ...
 
     async def ended(self) -> int:
-        """Count the publications that ended well."""
+        """Count the publications that succeeded."""
         ...
 
 
@@ -33,7 +33,7 @@ Client: TypeAlias = Callable[[], AbstractAsyncContextManager[Orders]]
 
 
 def run(client: Client, worker: Callable[[], Awaitable[None]] | None = None) -> None:
-    """Run the worker or the client of a contestant, as the command line says."""
+    """Run the worker or the client of a contestant, depending on the command line."""
 
     async def chosen() -> None:
         if worker is not None and sys.argv[1] == "worker":

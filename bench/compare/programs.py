@@ -21,7 +21,7 @@ _KEPT = ("PATH", "HOME", "LANG")
 
 
 class ProgramFailedError(Exception):
-    """A program ended unexpectedly or did not get ready. The message holds the end of its log."""
+    """A program ended unexpectedly or did not become ready. The message contains the end of its log."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Program:
     """A running program.
 
     Attributes:
-        log: Its log. The standard output of a client is read by the benchmark instead.
+        log: Its log. The benchmark reads the standard output of a client instead.
     """
 
     name: str
@@ -206,9 +206,9 @@ class Programs:
             await listening
             for answer in client.answers.values():
                 if answer.done():
-                    answer.exception()  # marks it as retrieved: nobody awaits it any more
+                    answer.exception()  # marks the error as retrieved, because nothing awaits it now
 
     def end(self) -> None:
-        """Kill all programs, the last one first."""
+        """Kill all programs, starting with the last one."""
         for program in reversed(self.started):
             program.kill()

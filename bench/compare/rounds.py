@@ -1,4 +1,4 @@
-"""Play one round: start publications at once, approve each as soon as it waits, until all are live."""
+"""Play one round. Start publications at once, and approve each as soon as it waits, until all are live."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,15 @@ CHECK_EVERY = 5.0
 
 @dataclass
 class Round:
-    """What happened in a round. Times are those of `time.monotonic`.
+    """What happened in a round. Times are from `time.monotonic`.
 
     Attributes:
         began: When the first order was sent.
         ordered: When the start of each offer's publication was ordered.
         waited: When each offer's publication began to wait for the approval.
         lived: When each offer was live.
-        doubled: How many publishes and go-lives were sent again.
-        failed: How many publications failed, as far as the contestant reports it.
+        doubled: How many publishes and go-lives were sent more than once.
+        failed: How many publications failed according to the contestant.
         worker_cpu: CPU seconds of the worker.
         engine_cpu: CPU seconds of the engine.
         others: The share of the machine that unrelated programs used.
@@ -89,12 +89,12 @@ async def play(
 
 
 def _own_cpu(running: Running) -> float:
-    """Return the CPU seconds of this process, the marketplace included, and of a client that is not the worker."""
+    """Return the CPU seconds of this process, which runs the marketplace, and of a client that is not the worker."""
     return time.process_time() + (running.client.program.cpu() if running.contestant.worker else 0.0)
 
 
 class _Play:
-    """A round under way: hears the events of the marketplace, and sends the orders."""
+    """A running round. It gets the events of the marketplace and sends the orders."""
 
     def __init__(self, running: Running, played: Round, number: int, strike: "asyncio.Future[None] | None") -> None:
         self.over = asyncio.Event()
@@ -112,7 +112,7 @@ class _Play:
         self._order("start", offer=offer, at_sign_off=False)
 
     def on_event(self, event: str, offer: str, at: float) -> None:
-        """Hear of an event of the marketplace."""
+        """Handle an event of the marketplace."""
         if offer not in self._played.ordered:
             return
         contestant = self._running.contestant

@@ -1,5 +1,5 @@
-"""One file for each contestant. They all have the shape of `bench.compare.orders`.
+"""One file for each contestant. Each implements `bench.compare.orders`.
 
-They run in environments of their own. Of the project, those of other engines import only `bench.compare.orders`,
-`bench.compare.calls` and `bench.compare.offers`.
+They run in their own environments. The files for other engines import only `bench.compare.orders`,
+`bench.compare.calls` and `bench.compare.offers` from the project.
 """

@@ -1,8 +1,8 @@
 """DBOS: a workflow of checkpointed steps in the application's process, on SQLite.
 
 It follows the documentation: asynchronous steps with retries, ``DBOS.sleep_async`` for waits, ``recv_async`` for the
-approval, and an HTTP endpoint of the application that starts a workflow with an ID of its own. Launching recovers
-workflows. A step runs at least once, so a step that is not safe to repeat first looks whether it was done.
+approval, and an HTTP endpoint of the application that starts a workflow with a given ID. Launching recovers
+workflows. A step runs at least once. A step that is not safe to repeat first checks whether it was done.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ class Application:
         await self._post(f"/approve/{offer}")
 
     async def ended(self) -> int:
-        """Count the publications that ended well."""
+        """Count the publications that succeeded."""
         async with self._http.get("/ended") as answer:
             return int(await answer.json())
 

@@ -1,4 +1,4 @@
-"""Our client: `ValidateAndGoLive` with an image that the preview lacks. The worker is ``python -m worker``."""
+"""Our client: `ValidateAndGoLive` with an image that is not in the preview. The worker is ``python -m worker``."""
 
 import os
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ class Ours:
         await handle.signal("approve_go_live", {"approver": "dana@fabrikam.example"})
 
     async def ended(self) -> int:
-        """Count the publications that ended well."""
+        """Count the publications that succeeded."""
         query = 'WorkflowType="ValidateAndGoLive" AND ExecutionStatus="Completed"'
         return (await self._temporal.count_workflows(query)).count
 

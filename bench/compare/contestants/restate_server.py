@@ -1,7 +1,7 @@
-"""Restate: a workflow whose journal the Restate server keeps, served over HTTP/2 by Hypercorn.
+"""Restate: a workflow with its journal in the Restate server, served over HTTP/2 by Hypercorn.
 
 It follows the documentation: ``run_typed`` around every request, ``sleep`` for waits, and a durable promise for the
-approval. What ``run_typed`` wraps runs at least once, so an action that is not safe to repeat first looks whether it
+approval. An action in ``run_typed`` runs at least once. An action that is not safe to repeat first checks whether it
 was done.
 """
 
@@ -37,7 +37,7 @@ async def publish(ctx: WorkflowContext, at_sign_off: bool) -> None:  # noqa: FBT
 
 async def follow(ctx: WorkflowContext, offer: str, operation: str) -> None:
     """Look until the operation has settled."""
-    # Not `ctx.time`, which costs a journal entry: the journal records when a sleep ends anyway.
+    # `ctx.time` would cost a journal entry, and the journal records the end of a sleep anyway.
     began = time.monotonic()
     while not await ctx.run_typed("look", calls.look, RunOptions(), offer, operation):
         await ctx.sleep(timedelta(seconds=time_to_next_look(began)))
@@ -80,7 +80,7 @@ class Ingress:
             pass
 
     async def ended(self) -> int:
-        """Count the publications that ended well."""
+        """Count the publications that succeeded."""
         query = (
             "SELECT count(*) AS n FROM sys_invocation WHERE status = 'completed'"
             " AND target_handler_name = 'run' AND completion_result = 'success'"

@@ -30,7 +30,7 @@ class Script:
         self._approved[offer].set()
 
     async def ended(self) -> int:
-        """Count the publications that ended well."""
+        """Count the publications that succeeded."""
         return self._ended
 
     async def _publication(self, offer: str, *, at_sign_off: bool) -> None:

@@ -1,4 +1,4 @@
-"""The engine itself: the least code on Temporal's SDK that does the work. It checks nothing and shows nothing."""
+"""The bare engine: the least code on Temporal's SDK that does the work. It checks nothing and shows nothing."""
 
 import os
 from collections.abc import AsyncIterator
@@ -17,10 +17,10 @@ with workflow.unsafe.imports_passed_through():
 
 QUEUE = "bare"
 ATTEMPT = timedelta(seconds=20)
-"""The timeout of one attempt, as in ours. The marketplace of the benchmark answers within 0.5 s."""
+"""The timeout of one attempt, the same as ours. The marketplace of the benchmark answers within 0.5 s."""
 
 LOCAL_LOOKS = "BENCH_LOCAL_LOOKS" in os.environ
-"""Whether a look is a local activity of one attempt, and an ordinary activity only if that attempt fails."""
+"""Whether a look is first a local activity with one attempt. If that fails, an ordinary activity follows."""
 
 
 class Activities:
@@ -114,7 +114,7 @@ class Bare:
         await self._temporal.get_workflow_handle(offer).signal(Publication.approve)
 
     async def ended(self) -> int:
-        """Count the publications that ended well."""
+        """Count the publications that succeeded."""
         query = 'WorkflowType="Publication" AND ExecutionStatus="Completed"'
         return (await self._temporal.count_workflows(query)).count
 
@@ -135,7 +135,7 @@ async def work() -> None:
             task_queue=QUEUE,
             workflows=[Publication],
             activities=[activities.put, activities.publish, activities.go_live, activities.look],
-            # As in ours: how soon other workers take over the runs of a killed one.
+            # The same as ours. It sets how soon other workers take over the runs of a killed worker.
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=2),
         )
         print("Working", flush=True)
