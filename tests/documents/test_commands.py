@@ -50,12 +50,12 @@ async def releases(reader: Reader) -> None:
     assert "Going live adds" in page
     await reader.type_next("decide_go_live")
     assert '"outcome":"live"' in (await reader.type_next("workflow result")).replace(" ", "")
-    await publishes_for_ever(reader, "ValidateAndGoLive", GO_LIVE_RUN)
+    await start_endless_publish(reader, "ValidateAndGoLive", GO_LIVE_RUN)
     await reader.type_next("workflow cancel")
     await assert_canceled(reader, GO_LIVE_RUN)
 
 
-async def publishes_for_ever(reader: Reader, workflow: str, workflow_id: str) -> None:
+async def start_endless_publish(reader: Reader, workflow: str, workflow_id: str) -> None:
     """Start a run whose publish never ends by itself."""
     await reader.desk.step("displaycertify", outcome="never")
     await reader.start_example(workflow, workflow_id, "update.json")
@@ -131,7 +131,7 @@ async def lists(reader: Reader) -> None:
 @scene(RUNBOOK, "Cancel", AS_WITH_ONE)
 async def cancels(reader: Reader) -> None:
     await reader.desk.preview("4.2.0")
-    await publishes_for_ever(reader, "UpdateOfferAndPublish", OFFER_RUN)
+    await start_endless_publish(reader, "UpdateOfferAndPublish", OFFER_RUN)
     await reader.type_next("workflow cancel")
     await assert_canceled(reader, OFFER_RUN)
 
@@ -166,7 +166,7 @@ async def repairs(reader: Reader) -> None:
 
 
 @scene(RUNBOOK, "The command", AS_WITH_ONE)
-async def has_less_to_type(reader: Reader) -> None:
+async def needs_less_typing(reader: Reader) -> None:
     await reader.await_approval()
     watching = asyncio.create_task(reader.type_next("watch go-live/"))
     await asyncio.sleep(0)

@@ -76,12 +76,12 @@ NONSENSE = b"is not JSON"
 """From the error about an answer that the worker cannot read."""
 
 Place: TypeAlias = tuple[str, bytes]
-"""A place where somebody can read, and what it shows."""
+"""A place that people or machines can read, and its content."""
 
 
 @dataclass
 class Stage:
-    """Starts the test's runs, and collects what can be read meanwhile."""
+    """Starts the test's runs, and collects everything that can be read in the meantime."""
 
     api: Api
     outside: Outside

@@ -2,7 +2,7 @@
 
 Each scene has its own publisher, and a marketplace where publishing takes a second. A scene acts only while its run
 waits for a timer, a person or a delayed answer, as `until_followed`, `until_asked` and `until_delaying` make sure.
-So a scene leaves the same history whenever it is played.
+A scene therefore leaves the same history whenever it is played.
 """
 
 import contextlib

@@ -16,7 +16,7 @@ ACTIVITY = {"activity_type": "publish", "workflow_id": "go-live/fabrikam/webstac
 
 
 @pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
+def restore_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield

@@ -61,11 +61,11 @@ async def nothing() -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "LOOK_EVERY", timedelta(seconds=0.01))
 
 
-async def looked_at(temporal: Temporal, times: int = 2) -> None:
+async def until_asked(temporal: Temporal, times: int = 2) -> None:
     for _ in range(times):
         temporal.asked.clear()
         await temporal.asked.wait()
@@ -76,18 +76,18 @@ async def test_a_worker_is_not_ready_once_temporal_has_been_silent_for_twenty_se
     ready = Readiness(clock=clock)
     assert ready.objection() == "the worker has not started yet, or has stopped"
     async with watched(ready, temporal, nothing):
-        await looked_at(temporal)
+        await until_asked(temporal)
         assert ready.objection() is None
 
         temporal.refusal = RPCStatusCode.UNAVAILABLE
-        await looked_at(temporal)
+        await until_asked(temporal)
         clock.now = ANSWERED_WITHIN.total_seconds()
         assert ready.objection() is None
         clock.now += 1
         assert ready.objection() == "Temporal has not answered for 21 s"
 
         temporal.refusal = None
-        await looked_at(temporal)
+        await until_asked(temporal)
         assert ready.objection() is None
     assert ready.objection() == "the worker has not started yet, or has stopped"
 
@@ -97,7 +97,7 @@ async def test_a_server_that_refuses_to_describe_the_task_queue_counts_as_reacha
     temporal.refusal = RPCStatusCode.PERMISSION_DENIED
     ready = Readiness(clock=clock)
     async with watched(ready, temporal, nothing):
-        await looked_at(temporal)
+        await until_asked(temporal)
         assert ready.objection() is None
 
 
@@ -114,13 +114,13 @@ async def test_a_worker_whose_polls_do_not_come_back_is_not_ready() -> None:
         )
 
     async with watched(ready, temporal, scrape):
-        await looked_at(temporal)
+        await until_asked(temporal)
         clock.now = POLLED_WITHIN.total_seconds() + 1
-        await looked_at(temporal)
+        await until_asked(temporal)
         assert ready.objection() == "no poll has come back for 151 s"
 
         came_back += 1
-        await looked_at(temporal)
+        await until_asked(temporal)
         assert ready.objection() is None
 
 
@@ -132,7 +132,7 @@ async def test_the_watch_goes_on_after_a_failed_scrape() -> None:
         raise aiohttp.ClientConnectionError
 
     async with watched(ready, temporal, scrape):
-        await looked_at(temporal, 3)
+        await until_asked(temporal, 3)
         assert ready.objection() is None
 
 

@@ -60,7 +60,7 @@ class Kind:
 
     Attributes:
         injected: Makes the sandbox's faults for a publisher.
-        trouble: What happens to processes and connections meanwhile.
+        trouble: The trouble for processes and connections.
         at: The call or the activity at which the trouble strikes.
         may_end: Error types that are correct for the fault. A person then removes the cause and starts the run
             again. The second run must succeed.

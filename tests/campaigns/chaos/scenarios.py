@@ -1,7 +1,7 @@
 """The scenarios that a campaign plays.
 
-A scenario is a publisher's only offer and the runs on it, in acts. The runs of an act start at
-the same moment. Each run lists how it may end. The seed alone determines a scenario.
+A scenario is a publisher's only offer and the runs on it, in acts. All runs of an act start at the same moment. Each
+run lists how it may end. The seed alone determines a scenario.
 """
 
 from collections.abc import Mapping

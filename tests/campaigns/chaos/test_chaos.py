@@ -225,7 +225,7 @@ def test_a_flawless_release_has_no_findings() -> None:
     assert findings(Flawless().evidence()) == []
 
 
-def ended_otherwise(release: Flawless) -> None:
+def ended_wrongly(release: Flawless) -> None:
     release.ends[release.promoted] = ["MarketplaceError"]
 
 
@@ -316,7 +316,7 @@ def shows_a_signature(release: Flawless) -> None:
 @pytest.mark.parametrize(
     ("tamper", "loss"),
     [
-        (ended_otherwise, "lost"),
+        (ended_wrongly, "lost"),
         (never_ended, "lost"),
         (another_disk, "lost"),
         (removed_unasked, "lost"),

@@ -1,7 +1,7 @@
 """The entities of the model, in plain Python that uses neither the product nor Temporal.
 
-An *intent* is a started workflow with the decisions about it. An *observation* is the state of the
-offer at one moment.
+An *intent* is a started workflow with the decisions about it. An *observation* is the state of the offer at one
+moment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

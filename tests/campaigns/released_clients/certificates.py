@@ -17,7 +17,7 @@ class Certificates:
     """An authority and a certificate that it issued, in a folder.
 
     Attributes:
-        authority: The authority's certificate, which a client has to trust.
+        authority: The authority's certificate, which a client must trust.
     """
 
     def __init__(self, folder: Path, hosts: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
 """An HTTPS proxy between a released client and the sandbox, which answers for the marketplace's host names.
 
-The clients know only the real addresses and obey `HTTPS_PROXY`. Each opens a tunnel to `graph.microsoft.com`
-through the front. The front terminates TLS and forwards the requests to the sandbox. The clients run unchanged, and
-nothing that they send leaves this machine.
+The clients know only the real addresses and obey `HTTPS_PROXY`. Each opens a tunnel to `graph.microsoft.com` through
+the front. The front terminates TLS and forwards the requests to the sandbox. The clients run unchanged, and nothing
+that they send leaves this machine.
 """
 
 import contextlib
