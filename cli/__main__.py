@@ -20,8 +20,8 @@ from temporalio.service import RPCError
 from cli.arguments import program_of, read_arguments
 from cli.connection import connected, explained, read_settings
 from cli.deciding import decide
-from cli.rows import ending
-from cli.runs import End, Publication
+from cli.rows import ending_text
+from cli.runs import Ending, Publication
 from cli.starting import KINDS, default_id, read_input, start
 from cli.statuses import CommandError, Status
 from cli.summary import append, summary
@@ -39,14 +39,14 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_Command(arguments, read_settings(), program).run())
     except KeyboardInterrupt:
-        _remark("Interrupted. What was started goes on.")
+        _print_message("Interrupted. What was started goes on.")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Status.ELSE
-    except Exception as error:  # noqa: BLE001 - a traceback helps only where the command itself is wrong
+        return Status.OTHER
+    except Exception as error:  # noqa: BLE001 - only a defect of the command shows a traceback
         failure = _failure(error)
-        _remark(str(failure))
+        _print_message(str(failure))
         return failure.status
 
 
@@ -97,11 +97,11 @@ class _Command:
         arguments = self._arguments
         queue = self._settings.temporal_task_queue
         publication = await start(client, arguments.command, text, workflow_id, queue)
-        _say(workflow_id)
+        _print_result(workflow_id)
         if arguments.wait:
-            return (await _end_of(publication, workflow_id)).status
-        _remark(f"Started. Follow it: {self._program} {shlex.join(['watch', workflow_id])}")
-        return Status.WELL
+            return (await _wait_and_print(publication, workflow_id)).status
+        _print_message(f"Started. Follow it: {self._program} {shlex.join(['watch', workflow_id])}")
+        return Status.OK
 
     async def _decide(self, client: Client, workflow_id: str) -> int:
         arguments = self._arguments
@@ -113,45 +113,47 @@ class _Command:
             comment=arguments.comment,
         )
         if answer.decision is not None:
-            _say(_json(answer.decision))
-        if answer.remark is not None:
-            _remark(answer.remark)
-        return Status.WELL
+            _print_result(_json(answer.decision))
+        if answer.explanation is not None:
+            _print_message(answer.explanation)
+        return Status.OK
 
     async def _wait(self, client: Client, workflow_id: str) -> int:
         file = self._arguments.summary
-        end = await _end_of(await Publication.find(client, workflow_id), workflow_id)
+        ending = await _wait_and_print(await Publication.find(client, workflow_id), workflow_id)
         if file is not None:
-            append(file, summary(workflow_id, end))
-        return end.status
+            append(file, summary(workflow_id, ending))
+        return ending.status
 
 
-async def _end_of(publication: Publication, workflow_id: str) -> End:
-    """Wait for the end, and print the result or the error."""
-    end = await publication.end(_away)
-    if end.status is not Status.WELL:
-        end = replace(end, progress=await publication.last_progress())
-    if end.result is not None:
-        _say(_json(end.result))
+async def _wait_and_print(publication: Publication, workflow_id: str) -> Ending:
+    """Wait for a publication to end. Print its result, or its error."""
+    ending = await publication.wait(_print_outage)
+    if ending.status is not Status.OK:
+        ending = replace(ending, progress=await publication.last_progress())
+    if ending.result is not None:
+        _print_result(_json(ending.result))
     else:
-        _remark(ending(workflow_id, end))
-    return end
+        _print_message(ending_text(workflow_id, ending))
+    return ending
 
 
-def _away(why: str | None) -> None:
-    _remark("Temporal answers again." if why is None else f"Temporal does not answer ({why}): trying again.")
+def _print_outage(reason: str | None) -> None:
+    _print_message(
+        "Temporal answers again." if reason is None else f"Temporal does not answer ({reason}): trying again."
+    )
 
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _say(text: str) -> None:
+def _print_result(text: str) -> None:
     """Print to standard output."""
     print(text, flush=True)
 
 
-def _remark(text: str) -> None:
+def _print_message(text: str) -> None:
     """Print to standard error."""
     print(text, file=sys.stderr, flush=True)
 
@@ -159,11 +161,11 @@ def _remark(text: str) -> None:
 def run() -> NoReturn:
     """Run the command and end the process with its status, without Python's finalization.
 
-    Threads of the SDK may still call into Python. During finalization, such a call would crash the process.
+    The SDK's threads may still call into Python. During finalization, such a call would crash the process.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # for terminals with another encoding
+            stream.reconfigure(errors="replace")  # the terminal may have another encoding
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     status = main()
     sys.stdout.flush()

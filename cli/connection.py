@@ -16,7 +16,7 @@ from worker.settings import Settings, wrong_setting
 
 SHARED = ("temporal_task_queue", "payload_encryption_keys")
 
-PASSING = {
+TRANSIENT = {
     RPCStatusCode.CANCELLED,
     RPCStatusCode.UNKNOWN,
     RPCStatusCode.DEADLINE_EXCEEDED,
@@ -94,7 +94,7 @@ def explained(error: RPCError, namespace: str) -> CommandError:
             )
         case RPCStatusCode.NOT_FOUND if is_no_namespace(error):
             return CommandError(f"There is no namespace {namespace}. Check TEMPORAL_NAMESPACE.", Status.USAGE)
-        case status if status in PASSING:
+        case status if status in TRANSIENT:
             return CommandError(f"Temporal does not answer: {said or status.name.lower()}. Try again later.")
         case _:
             return CommandError(f"Temporal refuses: {said}.")

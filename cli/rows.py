@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from cli.runs import End, Look
+from cli.runs import Ending, Snapshot
 from cli.statuses import Status
 from marketplace.model import ImageVersion, Step, StepState
 from marketplace.wording import listed, one_line
@@ -19,14 +19,14 @@ SHOWN_IMAGES = 10
 SHOWN_NOTES = 5
 MAX_TEXT = 2000
 MAX_NAME = 100
-DECIDED_FOR_GOOD = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
+FINAL_STAGES = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
 
 
 class Row(NamedTuple):
     """One fact about a publication.
 
     Attributes:
-        fleeting: Whether it changes with every look and is not news by itself.
+        fleeting: Whether it changes all the time, so that a change of it alone is not shown.
     """
 
     label: str
@@ -34,34 +34,34 @@ class Row(NamedTuple):
     fleeting: bool = False
 
 
-def rows(look: Look, program: str) -> list[Row]:
+def rows(snapshot: Snapshot, program: str) -> list[Row]:
     """Describe a publication.
 
     Args:
-        look: The latest look.
+        snapshot: The latest snapshot.
         program: The name of this command.
     """
-    progress = look.progress
+    progress = snapshot.progress
     if progress is None:
-        stage = [Row("Stage", _words(look.stage))] if look.stage else []
-        return [*stage, *(Row("Trouble", text) for text in look.trouble)]
-    return list(_rows(look, progress, program))
+        stage = [Row("Stage", _spaced(snapshot.stage))] if snapshot.stage else []
+        return [*stage, *(Row("Trouble", text) for text in snapshot.trouble)]
+    return list(_rows(snapshot, progress, program))
 
 
-def _rows(look: Look, progress: Progress, program: str) -> Iterator[Row]:
-    yield Row("Stage", f"{_words(progress.stage)} since {_time(progress.since)}")
+def _rows(snapshot: Snapshot, progress: Progress, program: str) -> Iterator[Row]:
+    yield Row("Stage", f"{_spaced(progress.stage)} since {_time(progress.since)}")
     if progress.images:
         yield Row("Images", versions(progress.images))
-    if progress.waiting_for and look.running:
+    if progress.waiting_for and snapshot.running:
         yield Row("Waiting for", one_line(progress.waiting_for, MAX_TEXT))
-    if progress.next_look and look.running:
+    if progress.next_look and snapshot.running:
         yield Row("Next look", f"{_time(progress.next_look)}, look {progress.looks + 1}", fleeting=True)
-    for text in look.trouble:
+    for text in snapshot.trouble:
         yield Row("Trouble", text)
     if progress.approval:
-        yield from _approval(progress.approval, over=progress.stage in DECIDED_FOR_GOOD)
-        if progress.stage is PublishStage.AWAITING_APPROVAL and look.running:
-            yield Row("To approve", how_to_approve(look.workflow_id, progress.approval, program))
+        yield from _approval(progress.approval, over=progress.stage in FINAL_STAGES)
+        if progress.stage is PublishStage.AWAITING_APPROVAL and snapshot.running:
+            yield Row("To approve", how_to_approve(snapshot.workflow_id, progress.approval, program))
     for note in progress.notes[-SHOWN_NOTES:]:
         yield Row("Note", one_line(note, MAX_TEXT))
 
@@ -97,7 +97,7 @@ def how_to_approve(workflow_id: str, approval: ApprovalProgress, program: str) -
 def step_text(step: Step) -> str:
     """Return the state of a step, with its percentage while it is running."""
     percent = f", {step.percent} %" if step.state is StepState.IN_PROGRESS and step.percent else ""
-    return f"{_words(step.state)}{percent}"
+    return f"{_spaced(step.state)}{percent}"
 
 
 def step_name(step: Step) -> str:
@@ -110,12 +110,12 @@ def step_errors(step: Step) -> Sequence[str]:
     return [one_line(error, MAX_TEXT) for error in step.errors]
 
 
-def ending(workflow_id: str, end: End) -> str:
+def ending_text(workflow_id: str, ending: Ending) -> str:
     """Return how a publication ended: one sentence, and what else is known of one that ended badly."""
-    if end.status is not Status.WELL:
-        lines = [end.error or f"{workflow_id} has failed."]
-        if end.progress is not None:
-            about = end.progress
+    if ending.status is not Status.OK:
+        lines = [ending.error or f"{workflow_id} has failed."]
+        if ending.progress is not None:
+            about = ending.progress
             if about.publisher_id and about.offer_id:
                 lines.append(one_line(f"Offer: {about.publisher_id}/{about.offer_id}", MAX_TEXT))
             if about.images:
@@ -125,13 +125,13 @@ def ending(workflow_id: str, end: End) -> str:
             lines += [one_line(f"Note: {note}", MAX_TEXT) for note in about.notes[-LAST_NOTES:]]
             lines += what_next(about)
         return "\n".join(lines)
-    if end.result is None or "outcome" not in end.result:
-        return end.remark or f"{workflow_id} has ended well."
-    result = end.result
+    if ending.result is None or "outcome" not in ending.result:
+        return ending.explanation or f"{workflow_id} has ended well."
+    result = ending.result
     changed = "" if result.get("changed") else ". Nothing had to be changed"
     who = f", approved by {result['approved_by']}" if result.get("approved_by") else ""
     offer = f"{result.get('publisher_id')}/{result.get('offer_id')}"
-    return one_line(f"{offer} has ended well: {_words(str(result['outcome']))}{who}{changed}.", MAX_TEXT)
+    return one_line(f"{offer} has ended well: {_spaced(str(result['outcome']))}{who}{changed}.", MAX_TEXT)
 
 
 def what_next(progress: Progress) -> list[str]:
@@ -150,8 +150,8 @@ def versions(images: Sequence[ImageVersion]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _words(word: str) -> str:
-    return one_line(word.replace("_", " "), MAX_NAME)
+def _spaced(name: str) -> str:
+    return one_line(name.replace("_", " "), MAX_NAME)
 
 
 def _time(moment: datetime) -> str:

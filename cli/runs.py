@@ -21,17 +21,17 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.connection import PASSING, is_no_namespace
-from cli.statuses import OF_ERROR, CommandError, Status
+from cli.connection import TRANSIENT, is_no_namespace
+from cli.statuses import STATUS_OF_ERROR, CommandError, Status
 from marketplace.wording import one_line
 from workflows.messages import Progress
 from workflows.search_attributes import PUBLISH_STAGE
 
-ANSWERED_WITHIN = timedelta(seconds=5)
-TRY_AGAIN = 1.0
+RPC_TIMEOUT = timedelta(seconds=5)
+RETRY_INTERVAL = 1.0
 """Seconds."""
 
-MAX_SAID = 3000
+MAX_MESSAGE = 3000
 ENCRYPTED = "is encrypted with a key that is not in PAYLOAD_ENCRYPTION_KEYS"
 WAS_CANCELED = "The run was cancelled"
 WAS_TERMINATED = "The run was terminated"
@@ -40,32 +40,32 @@ NO_REASON = "Workflow terminated"
 
 
 @dataclass(frozen=True)
-class End:
+class Ending:
     """How a publication ended.
 
     Attributes:
         result: The result; ``None`` if there is none or it cannot be read.
-        error: Type and message of the error.
-        remark: Why the result cannot be read.
+        error: The type and the message of the error.
+        explanation: What to tell a person if the result cannot be read.
         progress: The last progress of a run that ended badly, if a worker answered.
     """
 
     status: Status
     result: dict[str, Any] | None = None
     error: str | None = None
-    remark: str | None = None
+    explanation: str | None = None
     progress: Progress | None = None
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """The state of a publication at one moment.
 
     Attributes:
-        length: Events in the history. Any change makes it grow.
+        length: The number of events in the history. It grows with every change.
         stage: The search attribute, which is readable without a worker and without keys.
         progress: The run's answer to the query ``progress``.
-        trouble: Why there is no answer, and which activities keep failing.
+        trouble: Why the query was not answered, and which activities are retried.
     """
 
     workflow: str
@@ -79,10 +79,10 @@ class Look:
 
 
 class Publication:
-    """The runs of one start. Another publication may use the workflow ID later."""
+    """The chain of runs that one start began. Another publication may use the workflow ID later."""
 
     def __init__(self, client: Client, workflow_id: str, run_id: str, first_run_id: str) -> None:
-        """Begin at one of its runs. Each run names the first one of its chain."""
+        """Refer to a publication by one of its runs and by the first run of its chain."""
         self._client = client
         self._workflow_id = workflow_id
         self._run_id = run_id
@@ -95,27 +95,30 @@ class Publication:
         Raises:
             CommandError: There is none.
         """
-        found = await described(client, workflow_id)
-        return cls(client, workflow_id, found.run_id, _first(found))
+        found = await describe_newest(client, workflow_id)
+        return cls(client, workflow_id, found.run_id, _first_run_id(found))
 
-    async def look(self, before: Look | None = None) -> Look:
+    async def snapshot(self, before: Snapshot | None = None) -> Snapshot:
         """Return the present state.
 
         Args:
-            before: The last look. If nothing has happened since, the worker is not queried again.
+            before: The last snapshot. If nothing has happened since, the worker is not queried again.
 
         Raises:
             RPCError: Temporal does not answer, or refuses.
         """
         newest = await self._newest()
         length = newest.history_length
-        known = before is not None and before.progress is not None and before.length == length
-        if before is not None and known and before.run_id == newest.run_id:
-            progress, trouble = before.progress, list[str]()
-        else:
+        progress: Progress | None = None
+        trouble: list[str] = []
+        if before is not None and (before.run_id, before.length) == (newest.run_id, length):
+            progress = before.progress
+        if progress is None:
             progress, trouble = await self._progress(newest)
-        trouble += [_failing(each) for each in newest.raw_description.pending_activities if _keeps_failing(each)]
-        return Look(
+        trouble += [
+            _activity_trouble(each) for each in newest.raw_description.pending_activities if _is_retried(each)
+        ]
+        return Snapshot(
             workflow=newest.workflow_type,
             workflow_id=self._workflow_id,
             run_id=newest.run_id,
@@ -126,34 +129,34 @@ class Publication:
             trouble=tuple(filter(None, trouble)),
         )
 
-    async def end(self, away: Callable[[str | None], None] = lambda _why: None) -> End:
-        """Wait for the end, for days if need be, even while the server is away.
+    async def wait(self, on_outage: Callable[[str | None], None] = lambda _reason: None) -> Ending:
+        """Wait until the publication has ended, through outages of the server.
 
         Args:
-            away: Called with a reason when Temporal does not answer, and with ``None`` when it answers again.
+            on_outage: Called with a reason when Temporal does not answer, and with ``None`` when it answers again.
 
         Raises:
             RPCError: Temporal refuses.
         """
-        is_away = False
+        is_out = False
         while True:
             try:
-                if is_away:
+                if is_out:
                     await self._newest()
-                    is_away = False
-                    away(None)
+                    is_out = False
+                    on_outage(None)
                 try:
-                    return _ended_well(await self._handle(self._run_id).result())
-                except WorkflowFailureError as failure:
-                    if not isinstance(failure.cause, TerminatedError) or not await self._goes_on():
-                        return ended_badly(failure.cause)
+                    return _ending_of_result(await self._handle(self._run_id).result())
+                except WorkflowFailureError as error:
+                    if not isinstance(error.cause, TerminatedError) or not await self._was_reset():
+                        return ending_of_failure(error.cause)
             except RPCError as error:
-                if error.status not in PASSING:
+                if error.status not in TRANSIENT:
                     raise
-                if not is_away:
-                    away(reason(error))
-                is_away = True
-                await asyncio.sleep(TRY_AGAIN)
+                if not is_out:
+                    on_outage(outage_reason(error))
+                is_out = True
+                await asyncio.sleep(RETRY_INTERVAL)
 
     async def last_progress(self) -> Progress | None:
         """Return the progress of a run that has ended; ``None`` if no worker answers within a few seconds."""
@@ -162,38 +165,36 @@ class Publication:
         except RPCError:
             return None
 
-    async def _goes_on(self) -> bool:
-        """Whether a terminated run goes on in another one, because of ``temporal workflow reset``."""
+    async def _was_reset(self) -> bool:
+        """Return whether another run continues the terminated one, as after ``temporal workflow reset``."""
         ended = self._run_id
         try:
             return (await self._newest()).run_id != ended
         except RPCError as error:
-            if error.status in PASSING:
+            if error.status in TRANSIENT:
                 raise
             return False
 
     async def _newest(self) -> WorkflowExecutionDescription:
-        """Describe the newest run, and go on from it: the history of an earlier run may be deleted."""
-        newest = await self._handle(None).describe(rpc_timeout=ANSWERED_WITHIN)
-        if _first(newest) == self._first_run_id:
+        """Describe the newest run, and refer to it from now on. The histories of earlier runs may be deleted."""
+        newest = await self._handle(None).describe(rpc_timeout=RPC_TIMEOUT)
+        if _first_run_id(newest) == self._first_run_id:
             self._run_id = newest.run_id
             return newest
         # Somebody has started another publication under this ID.
-        return await self._handle(self._run_id).describe(rpc_timeout=ANSWERED_WITHIN)
+        return await self._handle(self._run_id).describe(rpc_timeout=RPC_TIMEOUT)
 
     async def _progress(self, run: WorkflowExecutionDescription) -> tuple[Progress | None, list[str]]:
-        """Query the run's progress. Return it, or the reason why there is none."""
+        """Query the run's progress. Return it, or why it cannot be read."""
         try:
-            answer = await self._handle(run.run_id).query(
-                "progress", result_type=RawValue, rpc_timeout=ANSWERED_WITHIN
-            )
+            answer = await self._handle(run.run_id).query("progress", result_type=RawValue, rpc_timeout=RPC_TIMEOUT)
         except WorkflowQueryFailedError as error:
-            return None, [f"The run does not answer the query: {one_line(str(error), MAX_SAID)}"]
+            return None, [f"The run does not answer the query: {one_line(str(error), MAX_MESSAGE)}"]
         except RPCError as error:
             if error.status in {RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED}:
                 raise
             return None, [f"No worker of task queue {run.task_queue} answers. The run goes on as soon as one does."]
-        data = readable(answer)
+        data = decrypted(answer)
         if data is None:
             return None, [f"The run's progress {ENCRYPTED}."]
         try:
@@ -205,7 +206,7 @@ class Publication:
         return self._client.get_workflow_handle(self._workflow_id, run_id=run_id, result_type=RawValue)
 
 
-async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
+async def describe_newest(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
     """Describe the newest run with a workflow ID.
 
     Raises:
@@ -221,55 +222,57 @@ async def described(client: Client, workflow_id: str) -> WorkflowExecutionDescri
         raise
 
 
-def readable(value: RawValue | None) -> bytes | None:
-    """Return the JSON of a payload; ``None`` if it could not be decrypted."""
+def decrypted(value: RawValue | None) -> bytes | None:
+    """Return the JSON of a payload; ``None`` if no key decrypts it."""
     if value is None:
         return b"null"
     encoding = value.payload.metadata.get("encoding", b"")
     return None if encoding == b"binary/encrypted" else value.payload.data or b"null"
 
 
-def reason(error: RPCError) -> str:
-    """Return briefly why Temporal did not answer."""
+def outage_reason(error: RPCError) -> str:
+    """Return in a few words why Temporal does not answer."""
     return one_line(error.message.rstrip("."), 200) or error.status.name.lower().replace("_", " ")
 
 
-def ended_badly(cause: BaseException) -> End:
-    """Return the end of a run that failed, was cancelled or terminated."""
+def ending_of_failure(cause: BaseException) -> Ending:
+    """Return how a run ended that failed, or was cancelled or terminated."""
     if isinstance(cause, ApplicationError):
         kind = cause.type or "ApplicationError"
-        return End(OF_ERROR.get(kind, Status.ELSE), error=one_line(f"{kind}: {cause.message}", MAX_SAID))
+        return Ending(
+            STATUS_OF_ERROR.get(kind, Status.OTHER), error=one_line(f"{kind}: {cause.message}", MAX_MESSAGE)
+        )
     if isinstance(cause, CancelledError):
-        return End(Status.CANCELED, error=f"{WAS_CANCELED}.")
+        return Ending(Status.CANCELED, error=f"{WAS_CANCELED}.")
     if isinstance(cause, TerminatedError):
         why = f": {cause.message}" if cause.message not in {"", NO_REASON} else ""
-        return End(Status.CANCELED, error=one_line(f"{WAS_TERMINATED}{why}.", MAX_SAID))
-    return End(Status.ELSE, error=one_line(f"The run ended otherwise: {cause}", MAX_SAID))
+        return Ending(Status.CANCELED, error=one_line(f"{WAS_TERMINATED}{why}.", MAX_MESSAGE))
+    return Ending(Status.OTHER, error=one_line(f"The run ended with an unexpected error: {cause}", MAX_MESSAGE))
 
 
-def _ended_well(value: RawValue | None) -> End:
-    data = readable(value)
+def _ending_of_result(value: RawValue | None) -> Ending:
+    data = decrypted(value)
     if data is None:
-        return End(Status.WELL, remark=f"The run ended well. Its result {ENCRYPTED}.")
+        return Ending(Status.OK, explanation=f"The run ended well. Its result {ENCRYPTED}.")
     result = json.loads(data)
-    return End(Status.WELL, result=result if isinstance(result, dict) else {"result": result})
+    return Ending(Status.OK, result=result if isinstance(result, dict) else {"result": result})
 
 
-def _first(description: WorkflowExecutionDescription) -> str:
+def _first_run_id(description: WorkflowExecutionDescription) -> str:
     return description.raw_description.workflow_execution_info.first_run_id or description.run_id
 
 
-def _keeps_failing(activity: PendingActivityInfo) -> bool:
+def _is_retried(activity: PendingActivityInfo) -> bool:
     return activity.attempt > 1 and activity.HasField("last_failure")
 
 
-def _failing(activity: PendingActivityInfo) -> str:
-    """Describe an activity that keeps failing, and when its next attempt is due."""
+def _activity_trouble(activity: PendingActivityInfo) -> str:
+    """Describe the last failure of an activity, and when its next attempt is due."""
     name = activity.activity_type.name.replace("_", " ")
-    tried = f"{name}, attempt {activity.attempt - 1}: {one_line(activity.last_failure.message, 300)}"
+    failure = f"{name}, attempt {activity.attempt - 1}: {one_line(activity.last_failure.message, 300)}"
     if activity.paused:
-        return f"{tried} (paused)"
+        return f"{failure} (paused)"
     if activity.HasField("next_attempt_schedule_time"):
         moment = activity.next_attempt_schedule_time.ToDatetime()
-        return f"{tried} (again at {moment:%Y-%m-%d %H:%M:%S} UTC)"
-    return tried
+        return f"{failure} (again at {moment:%Y-%m-%d %H:%M:%S} UTC)"
+    return failure

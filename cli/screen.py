@@ -1,4 +1,4 @@
-"""Shows a publication on a terminal: steps with bars, what the run is waiting for, the time of the next look."""
+"""Draws a publication on a terminal."""
 
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -10,15 +10,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.rows import Row, ending, rows, step_errors, step_name, step_text
-from cli.runs import End, Look
+from cli.rows import Row, ending_text, rows, step_errors, step_name, step_text
+from cli.runs import Ending, Snapshot
 from cli.statuses import Status
 from marketplace.model import Step, StepState
 from workflows.page import MARKS
 
-BAR = 30
-A_SECOND = 4
-"""Refreshes of the screen."""
+BAR_WIDTH = 30
+REFRESHES_PER_SECOND = 4
 
 COLOURS = {
     StepState.COMPLETE: "green",
@@ -33,20 +32,20 @@ ROW_COLOURS = {"Trouble": "red", "Approve again": "yellow", "To approve": "bold 
 
 
 class Screen:
-    """Draws the latest look on the terminal."""
+    """Draws the latest snapshot."""
 
     def __init__(self, program: str, workflow_id: str, console: Console | None = None) -> None:
         """Draw on a console. ``program`` is the name of this command."""
         self._program = program
         self._workflow_id = workflow_id
         self._console = console or Console(highlight=False)
-        self._look: Look | None = None
-        self._away: tuple[str, datetime] | None = None
-        self._end: End | None = None
+        self._snapshot: Snapshot | None = None
+        self._outage: tuple[str, datetime] | None = None
+        self._ending: Ending | None = None
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
-            refresh_per_second=A_SECOND,
+            refresh_per_second=REFRESHES_PER_SECOND,
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -62,50 +61,50 @@ class Screen:
         """Leave the last picture on the terminal."""
         self._live.stop()
 
-    def look(self, look: Look) -> None:
-        """Show a look."""
-        self._look = look
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show the present state."""
+        self._snapshot = snapshot
 
-    def away(self, why: str | None) -> None:
-        """Show that Temporal does not answer, or answers again."""
-        self._away = None if why is None else (why, datetime.now(UTC))
+    def show_outage(self, reason: str | None) -> None:
+        """Show that Temporal does not answer. Without a reason, show that it answers again."""
+        self._outage = None if reason is None else (reason, datetime.now(UTC))
 
-    def end(self, end: End) -> None:
-        """Show the end."""
-        self._end, self._away = end, None
+    def show_ending(self, ending: Ending) -> None:
+        """Show how the publication ended."""
+        self._ending, self._outage = ending, None
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = [self._head()]
-        look = self._look
-        if look is not None and look.progress is not None and look.progress.steps:
-            parts += [Text(), _steps(look.progress.steps)]
-        if look is not None:
-            parts += [Text(), self._rows(look)]
-        if self._away is not None:
-            why, since = self._away
+        snapshot = self._snapshot
+        if snapshot is not None and snapshot.progress is not None and snapshot.progress.steps:
+            parts += [Text(), _steps(snapshot.progress.steps)]
+        if snapshot is not None:
+            parts += [Text(), self._rows(snapshot)]
+        if self._outage is not None:
+            reason, since = self._outage
             parts.append(
-                Text(f"Temporal has not answered since {since:%H:%M:%S} UTC ({why}): trying again", style="red")
+                Text(f"Temporal has not answered since {since:%H:%M:%S} UTC ({reason}): trying again", style="red")
             )
-        if self._end is not None:
-            colour = "green" if self._end.status is Status.WELL else "red"
-            parts += [Text(), Text(ending(self._workflow_id, self._end), style=f"bold {colour}")]
+        if self._ending is not None:
+            colour = "green" if self._ending.status is Status.OK else "red"
+            parts += [Text(), Text(ending_text(self._workflow_id, self._ending), style=f"bold {colour}")]
         return Group(*parts)
 
     def _head(self) -> Text:
         head = Text(self._workflow_id, style="bold")
-        return head.append(f"  {self._look.workflow}", style="dim") if self._look else head
+        return head.append(f"  {self._snapshot.workflow}", style="dim") if self._snapshot else head
 
-    def _rows(self, look: Look) -> Table:
+    def _rows(self, snapshot: Snapshot) -> Table:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        for row in rows(look, self._program):
-            table.add_row(row.label, Text(self._text(row, look), style=ROW_COLOURS.get(row.label, "")))
+        for row in rows(snapshot, self._program):
+            table.add_row(row.label, Text(self._text(row, snapshot), style=ROW_COLOURS.get(row.label, "")))
         return table
 
-    def _text(self, row: Row, look: Look) -> str:
-        if row.label == "Next look" and look.progress is not None and look.progress.next_look is not None:
-            left = max(look.progress.next_look - datetime.now(UTC), timedelta(0))
+    def _text(self, row: Row, snapshot: Snapshot) -> str:
+        if row.label == "Next look" and snapshot.progress is not None and snapshot.progress.next_look is not None:
+            left = max(snapshot.progress.next_look - datetime.now(UTC), timedelta(0))
             return f"in {_duration(left)}, at {row.text}"
         return row.text
 
@@ -114,7 +113,7 @@ def _steps(steps: list[Step]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_column(width=BAR)
+    table.add_column(width=BAR_WIDTH)
     table.add_column(overflow="fold")
     for step in steps:
         colour = COLOURS.get(step.state, "dim")

@@ -12,7 +12,7 @@ from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from cli.runs import Publication, described
+from cli.runs import Publication, describe_newest
 from cli.statuses import CommandError, Status
 from workflows.messages import Configure
 
@@ -113,7 +113,7 @@ async def start(client: Client, command: str, text: bytes, workflow_id: str, tas
 async def _already_there(client: Client, workflow_id: str) -> str:
     what = ""
     try:
-        running = await described(client, workflow_id)
+        running = await describe_newest(client, workflow_id)
         what = f" ({running.workflow_type}, run {running.run_id}, since {running.start_time:%Y-%m-%d %H:%M} UTC)"
     except (CommandError, RPCError):
         pass  # it has ended by now, or Temporal does not answer

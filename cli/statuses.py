@@ -6,30 +6,30 @@ from enum import IntEnum
 class Status(IntEnum):
     """How the command ends."""
 
-    WELL = 0
-    ELSE = 1
+    OK = 0
+    OTHER = 1
     USAGE = 2
     REFUSED = 3
     MARKETPLACE = 4
-    PERSON = 5
+    NOT_APPROVED = 5
     NOT_AUTHORIZED = 6
     TIMED_OUT = 7
     CANCELED = 8
 
 
 MEANINGS = {
-    Status.WELL: "ended well",
-    Status.ELSE: "anything else, such as a server that does not answer",
+    Status.OK: "ended well",
+    Status.OTHER: "anything else, such as a server that does not answer",
     Status.USAGE: "wrong usage or configuration",
     Status.REFUSED: "the run was refused, nothing was sent to the marketplace",
     Status.MARKETPLACE: "the marketplace said no",
-    Status.PERSON: "a person said no, or nobody decided",
+    Status.NOT_APPROVED: "a person said no, or nobody decided",
     Status.NOT_AUTHORIZED: "no rights at the marketplace, or by the worker's own policy",
     Status.TIMED_OUT: "the marketplace took longer than the deadline",
     Status.CANCELED: "the run was cancelled or terminated",
 }
 
-OF_ERROR = {
+STATUS_OF_ERROR = {
     "InvalidInput": Status.REFUSED,
     "OfferNotFound": Status.REFUSED,
     "OfferExists": Status.REFUSED,
@@ -43,8 +43,8 @@ OF_ERROR = {
     "GoLiveFailed": Status.MARKETPLACE,
     "OperationCanceled": Status.MARKETPLACE,
     "MarketplaceError": Status.MARKETPLACE,
-    "GoLiveRejected": Status.PERSON,
-    "ApprovalTimedOut": Status.PERSON,
+    "GoLiveRejected": Status.NOT_APPROVED,
+    "ApprovalTimedOut": Status.NOT_APPROVED,
     "NotAuthorized": Status.NOT_AUTHORIZED,
     "OperationTimedOut": Status.TIMED_OUT,
 }
@@ -54,6 +54,6 @@ OF_ERROR = {
 class CommandError(Exception):
     """The command has failed. The message is a sentence for a person."""
 
-    def __init__(self, sentence: str, status: Status = Status.ELSE) -> None:
+    def __init__(self, sentence: str, status: Status = Status.OTHER) -> None:
         super().__init__(sentence)
         self.status = status

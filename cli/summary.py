@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.rows import LAST_NOTES, what_next
-from cli.runs import WAS_CANCELED, WAS_TERMINATED, End
+from cli.runs import WAS_CANCELED, WAS_TERMINATED, Ending
 from cli.statuses import CommandError, Status
 from workflows.page import plain
 
@@ -26,14 +26,14 @@ STOPPED = {
 MOST_IMAGES = 100
 
 
-def summary(workflow_id: str, end: End) -> str:
+def summary(workflow_id: str, ending: Ending) -> str:
     """Return the summary. Text from the marketplace or from people is escaped."""
     rows = [("Workflow", plain(workflow_id))]
-    if end.status is not Status.WELL:
-        return _of_a_bad_end(workflow_id, end)
-    result = end.result or {}
+    if ending.status is not Status.OK:
+        return _of_a_bad_end(workflow_id, ending)
+    result = ending.result or {}
     if "outcome" not in result:
-        return f"{_page(f'✅ {plain(workflow_id)} has ended well', rows)}\n{plain(end.remark or '')}\n"
+        return f"{_page(f'✅ {plain(workflow_id)} has ended well', rows)}\n{plain(ending.explanation or '')}\n"
     offer = plain(f"{result.get('publisher_id')}/{result.get('offer_id')}")
     outcome = str(result["outcome"])
     for name, member in (("Images", "images"), ("Removed", "removed"), ("Deprecated", "deprecated")):
@@ -48,14 +48,14 @@ def summary(workflow_id: str, end: End) -> str:
     return _page(f"✅ {offer} {OUTCOMES.get(outcome, plain(outcome))}", rows)
 
 
-def _of_a_bad_end(workflow_id: str, end: End) -> str:
+def _of_a_bad_end(workflow_id: str, ending: Ending) -> str:
     rows = [("Workflow", plain(workflow_id))]
     title = f"❌ {plain(workflow_id)} failed"
-    said = [end.error or ""]
+    said = [ending.error or ""]
     if stopped := next((words for start, words in STOPPED.items() if said[0].startswith(start)), None):
         title = f"🛑 {plain(workflow_id)} {stopped}"
-    if end.progress is not None:
-        about = end.progress
+    if ending.progress is not None:
+        about = ending.progress
         if about.publisher_id and about.offer_id:
             rows.append(("Offer", plain(f"{about.publisher_id}/{about.offer_id}")))
         if about.images:

@@ -10,35 +10,35 @@ from typing import Protocol
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from cli.connection import PASSING
+from cli.connection import TRANSIENT
 from cli.lines import Lines
-from cli.runs import End, Look, Publication, reason
+from cli.runs import Ending, Publication, Snapshot, outage_reason
 
-LOOK_EVERY = 2.0
-"""Seconds. Each look asks the server. The worker is queried only if something has happened."""
+REFRESH_INTERVAL = 2.0
+"""Seconds. Each refresh asks the server. The worker is queried only if something has happened."""
 
 
 class View(Protocol):
     """Shows a publication."""
 
-    def look(self, look: Look) -> None:
-        """Show a look."""
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show the present state."""
         ...
 
-    def away(self, why: str | None) -> None:
-        """Show that Temporal does not answer, or answers again."""
+    def show_outage(self, reason: str | None) -> None:
+        """Show that Temporal does not answer. Without a reason, show that it answers again."""
         ...
 
-    def end(self, end: End) -> None:
-        """Show the end."""
+    def show_ending(self, ending: Ending) -> None:
+        """Show how the publication ended."""
         ...
 
 
 @contextmanager
 def view(program: str, workflow_id: str) -> Iterator[View]:
-    """Show on a terminal if there is one, otherwise as lines."""
+    """Draw on the terminal. If there is none, print lines."""
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}:
-        from cli.screen import Screen  # noqa: PLC0415 - rich is imported only for a terminal
+        from cli.screen import Screen  # noqa: PLC0415 - only a terminal needs rich
 
         with Screen(program, workflow_id) as screen:
             yield screen
@@ -46,7 +46,7 @@ def view(program: str, workflow_id: str) -> Iterator[View]:
         yield Lines(sys.stdout, program, workflow_id)
 
 
-async def watch(client: Client, workflow_id: str, program: str) -> End:
+async def watch(client: Client, workflow_id: str, program: str) -> Ending:
     """Show a publication until it ends.
 
     Raises:
@@ -54,35 +54,35 @@ async def watch(client: Client, workflow_id: str, program: str) -> End:
         RPCError: Temporal refuses.
     """
     publication = await Publication.find(client, workflow_id)
-    ending = asyncio.create_task(publication.end())
+    waiting = asyncio.create_task(publication.wait())
     try:
         with view(program, workflow_id) as shown:
-            await _show(publication, ending, shown)
-            end = await ending
-            shown.end(end)
-            return end
+            await _show_until(waiting, publication, shown)
+            ending = await waiting
+            shown.show_ending(ending)
+            return ending
     finally:
-        ending.cancel()
+        waiting.cancel()
 
 
-async def _show(publication: Publication, ending: asyncio.Task[End], shown: View) -> None:
-    last: Look | None = None
-    is_away = False
+async def _show_until(waiting: asyncio.Task[Ending], publication: Publication, shown: View) -> None:
+    last: Snapshot | None = None
+    is_out = False
     while True:
-        over = ending.done()
+        has_ended = waiting.done()
         try:
-            last = await publication.look(last)
+            last = await publication.snapshot(last)
         except RPCError as error:
-            if error.status not in PASSING:
+            if error.status not in TRANSIENT:
                 raise
-            if not is_away:
-                shown.away(reason(error))
-            is_away = True
+            if not is_out:
+                shown.show_outage(outage_reason(error))
+            is_out = True
         else:
-            if is_away:
-                shown.away(None)
-            is_away = False
-            shown.look(last)
-        if over:
+            if is_out:
+                shown.show_outage(None)
+            is_out = False
+            shown.show_snapshot(last)
+        if has_ended:
             return
-        await asyncio.wait([ending], timeout=LOOK_EVERY)
+        await asyncio.wait([waiting], timeout=REFRESH_INTERVAL)

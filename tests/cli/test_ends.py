@@ -9,7 +9,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.testing import WorkflowEnvironment
 
-from cli.runs import Publication, ended_badly
+from cli.runs import Publication, ending_of_failure
 from cli.statuses import Status
 from tests.cli.command import InProcess
 from tests.cli.test_releases import FAST
@@ -108,7 +108,7 @@ async def test_a_run_cancelled_after_go_live_was_requested_ends_with_8_and_says_
 
 
 def test_an_error_of_no_known_type_ends_with_1() -> None:
-    assert ended_badly(RuntimeError("gone")).status is Status.ELSE
+    assert ending_of_failure(RuntimeError("gone")).status is Status.OTHER
 
 
 async def test_a_run_that_is_taken_back_is_waited_for_as_it_goes_on(server: WorkflowEnvironment, desk: Desk) -> None:
@@ -117,7 +117,7 @@ async def test_a_run_that_is_taken_back_is_waited_for_as_it_goes_on(server: Work
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1") | FAST)
     await until_publishing(run)
     publication = await Publication.find(server.client, run.id)
-    waiting = asyncio.create_task(publication.end())
+    waiting = asyncio.create_task(publication.wait())
     await asyncio.sleep(0.2)
     execution = WorkflowExecution(workflow_id=run.id)
     taken_back = await server.client.workflow_service.reset_workflow_execution(
@@ -142,10 +142,10 @@ async def test_the_end_of_a_run_is_its_own_though_its_id_is_used_again(
 ) -> None:
     first = await desk.start("CheckLastOperationStatus", {"publisher_id": 7}, workflow_id=f"{desk.publisher}/twice")
     publication = await Publication.find(server.client, first.id)
-    assert (await publication.end()).status is Status.REFUSED
+    assert (await publication.wait()).status is Status.REFUSED
     await desk.preview("4.2.0")
     second = await desk.start("CheckLastOperationStatus", desk.check(), workflow_id=first.id)
     assert (await second.result()).outcome == "preview"
 
-    assert (await publication.end()).status is Status.REFUSED
-    assert (await (await Publication.find(server.client, first.id)).end()).status is Status.WELL
+    assert (await publication.wait()).status is Status.REFUSED
+    assert (await (await Publication.find(server.client, first.id)).wait()).status is Status.OK

@@ -12,8 +12,8 @@ import cli.__main__
 import worker.connection
 from cli.__main__ import main
 from cli.arguments import program_of
-from cli.rows import ending
-from cli.runs import End, ended_badly
+from cli.rows import ending_text
+from cli.runs import Ending, ending_of_failure
 from cli.starting import KINDS, default_id
 from cli.statuses import Status
 from cli.summary import summary
@@ -119,7 +119,7 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
         "changed": False,
         "approved_by": "<b>dana</b>",
     }
-    page = summary("offer/[x](y)", End(Status.WELL, result))
+    page = summary("offer/[x](y)", Ending(Status.OK, result))
     assert page.splitlines()[0] == "### ✅ p/o is live"
     assert "| Workflow | offer/\\[x\\](y) |" in page
     assert "| Removed | a\\|b 1.0.0 |" in page
@@ -127,12 +127,14 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
     assert "and 1 more |" in page
     assert "| Approved by | \\<b\\>dana\\</b\\> |" in page
     assert "nothing: everything was as requested already" in page
-    assert "🛑 x was rejected" in summary("x", End(Status.PERSON, error="GoLiveRejected: no"))
-    assert "🛑 x was not decided on in time" in summary("x", End(Status.PERSON, error="ApprovalTimedOut: no"))
-    assert "🛑 x was cancelled" in summary("x", ended_badly(CancelledError("no")))
-    assert "🛑 x was terminated" in summary("x", ended_badly(TerminatedError("no")))
-    assert "❌" in summary("x", End(Status.REFUSED, error="InvalidInput: no"))
-    assert "is encrypted" in summary("x", End(Status.WELL, remark="Its result is encrypted."))
+    assert "🛑 x was rejected" in summary("x", Ending(Status.NOT_APPROVED, error="GoLiveRejected: no"))
+    assert "🛑 x was not decided on in time" in summary(
+        "x", Ending(Status.NOT_APPROVED, error="ApprovalTimedOut: no")
+    )
+    assert "🛑 x was cancelled" in summary("x", ending_of_failure(CancelledError("no")))
+    assert "🛑 x was terminated" in summary("x", ending_of_failure(TerminatedError("no")))
+    assert "❌" in summary("x", Ending(Status.REFUSED, error="InvalidInput: no"))
+    assert "is encrypted" in summary("x", Ending(Status.OK, explanation="Its result is encrypted."))
 
 
 def test_the_summary_of_a_cancelled_run_says_that_the_offer_may_still_go_live() -> None:
@@ -142,8 +144,8 @@ def test_the_summary_of_a_cancelled_run_says_that_the_offer_may_still_go_live() 
         since=datetime(2026, 1, 1, tzinfo=UTC),
         notes=["Going live had been requested. It cannot be cancelled."],
     )
-    end = End(Status.CANCELED, error="The run was cancelled.", progress=progress)
-    for text in (summary("x", end), ending("x", end)):
+    ending = Ending(Status.CANCELED, error="The run was cancelled.", progress=progress)
+    for text in (summary("x", ending), ending_text("x", ending)):
         assert "fabrikam/vm" in text
         assert "It cannot be cancelled" in text
         assert "may still go live. Follow it: offer-publisher check" in text

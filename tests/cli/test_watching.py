@@ -102,8 +102,8 @@ async def test_who_stops_watching_stops_nothing(command: Command, desk: Desk) ->
 async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_worker_that_never_comes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli.runs, "ANSWERED_WITHIN", timedelta(seconds=0.7))
-    monkeypatch.setattr(cli.watching, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(cli.runs, "RPC_TIMEOUT", timedelta(seconds=0.7))
+    monkeypatch.setattr(cli.watching, "REFRESH_INTERVAL", 0.2)
     port, both = free_port(), InProcess(capsys)
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     with Programs(tmp_path) as programs:
@@ -112,7 +112,7 @@ async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_wo
         client = await connected(f"127.0.0.1:{port}", retry_config=hasty)
         run = await client.start_workflow("ValidateAndGoLive", {}, id="go-live/a/b", task_queue="nobody")
         troubles: list[str | None] = []
-        ending = asyncio.create_task((await Publication.find(client, run.id)).end(troubles.append))
+        ending = asyncio.create_task((await Publication.find(client, run.id)).wait(troubles.append))
         watching = asyncio.create_task(both.begin("watch", run.id))
         waiting = asyncio.create_task(both.begin("wait", run.id))
         await until(
@@ -139,7 +139,7 @@ async def test_a_decision_that_no_worker_takes_up_is_not_waited_for_without_end(
     with pytest.raises(
         CommandError, match=r"No answer came from go-live/no/worker within 0\.5 s\. Is a worker running"
     ):
-        await decide(server.client, run.id, approve=True, approver=None, comment=None, patience=0.5)
+        await decide(server.client, run.id, approve=True, approver=None, comment=None, max_wait=0.5)
     await run.terminate()
 
 
@@ -177,7 +177,7 @@ class _Outbound(OutboundInterceptor):
 async def test_a_decision_that_meets_an_outage_is_sent_again_and_counts_once(
     address: str, desk: Desk, monkeypatch: pytest.MonkeyPatch, *, reached: bool
 ) -> None:
-    monkeypatch.setattr(cli.deciding, "TRY_AGAIN", 0.05)
+    monkeypatch.setattr(cli.deciding, "RETRY_INTERVAL", 0.05)
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images() | FAST)
     await desk.until_asked(run)
@@ -210,10 +210,10 @@ async def test_a_look_says_what_the_marketplace_keeps_refusing(server: WorkflowE
     publication = await Publication.find(server.client, run.id)
 
     async def is_in_trouble() -> bool:
-        return bool((await publication.look()).trouble)
+        return bool((await publication.snapshot()).trouble)
 
     await until(is_in_trouble, "the publication shows its trouble")
-    (trouble,) = (await publication.look()).trouble
+    (trouble,) = (await publication.snapshot()).trouble
     await run.terminate()
 
     assert re.match(r"edit images, attempt \d+: .*503.* \(again at .* UTC\)$", trouble), trouble

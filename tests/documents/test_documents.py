@@ -10,7 +10,7 @@ import pytest
 
 from cli.arguments import read_arguments
 from cli.starting import KINDS
-from cli.statuses import OF_ERROR, Status
+from cli.statuses import STATUS_OF_ERROR, Status
 from tests.documents.markdown import DOCUMENTS, ROOT, Document, document, table
 from tests.harness.processes import CLEAN
 from worker.settings import Settings
@@ -108,11 +108,11 @@ def test_every_setting_of_the_worker_is_described_once() -> None:
 def test_the_exit_status_of_every_error_is_documented() -> None:
     rows = table(ERRORS.text, "exit status")
     said = {error: int(row[0]) for row in rows for error in re.findall(r"`([A-Z]\w+)`", row[2])}
-    assert said == {error: status.value for error, status in OF_ERROR.items()}
+    assert said == {error: status.value for error, status in STATUS_OF_ERROR.items()}
     assert [int(row[0]) for row in rows] == [status.value for status in Status]
 
 
 def test_every_documented_error_has_an_exit_status() -> None:
     explained = [error for row in table(ERRORS.text, "error type") for error in re.findall(r"`(\w+)`", row[0])]
     assert len(explained) == len(set(explained))
-    assert set(explained) == set(OF_ERROR)
+    assert set(explained) == set(STATUS_OF_ERROR)
