@@ -99,7 +99,7 @@ class _Command:
         publication = await start(client, arguments.command, text, workflow_id, queue)
         _print_result(workflow_id)
         if arguments.wait:
-            return (await _wait_and_print(publication, workflow_id)).status
+            return (await self._wait_and_print(publication, workflow_id)).status
         _print_message(f"Started. Follow it: {self._program} {shlex.join(['watch', workflow_id])}")
         return Status.OK
 
@@ -120,22 +120,21 @@ class _Command:
 
     async def _wait(self, client: Client, workflow_id: str) -> int:
         file = self._arguments.summary
-        ending = await _wait_and_print(await Publication.find(client, workflow_id), workflow_id)
+        ending = await self._wait_and_print(await Publication.find(client, workflow_id), workflow_id)
         if file is not None:
-            append(file, summary(workflow_id, ending))
+            append(file, summary(workflow_id, ending, self._program))
         return ending.status
 
-
-async def _wait_and_print(publication: Publication, workflow_id: str) -> Ending:
-    """Wait for a publication to end. Print its result, or its error."""
-    ending = await publication.wait(_print_outage)
-    if ending.status is not Status.OK:
-        ending = replace(ending, progress=await publication.last_progress())
-    if ending.result is not None:
-        _print_result(_json(ending.result))
-    else:
-        _print_message(ending_text(workflow_id, ending))
-    return ending
+    async def _wait_and_print(self, publication: Publication, workflow_id: str) -> Ending:
+        """Wait for a publication to end. Print its result, or its error."""
+        ending = await publication.wait(_print_outage)
+        if ending.status is not Status.OK:
+            ending = replace(ending, progress=await publication.last_progress())
+        if ending.result is not None:
+            _print_result(_json(ending.result))
+        else:
+            _print_message(ending_text(workflow_id, ending, self._program))
+        return ending
 
 
 def _print_outage(reason: str | None) -> None:

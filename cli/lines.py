@@ -47,7 +47,7 @@ class Lines:
 
     def show_ending(self, ending: Ending) -> None:
         """Show how the publication ended."""
-        self._write(ending_text(self._workflow_id, ending))
+        self._write(ending_text(self._workflow_id, ending, self._program))
 
     def _write(self, text: str) -> None:
         print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", file=self._out, flush=True)

@@ -5,19 +5,17 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from cli.details import details_of, first_of, name_of
 from cli.runs import Ending, Snapshot
 from cli.statuses import Status
 from marketplace.model import ImageVersion, Step, StepState
 from marketplace.wording import listed, one_line
 from workflows.messages import PLACEHOLDER, ApprovalProgress, Progress, PublishStage
 
-LAST_NOTES = 5
-LIVE_REQUESTED = "Going live had been requested"
-"""The beginning of the note of a run that was cancelled too late."""
-
-SHOWN_IMAGES = 10
+SHOWN_VALUES = 10
 SHOWN_NOTES = 5
 MAX_TEXT = 2000
+MAX_VALUE = 300
 MAX_NAME = 100
 FINAL_STAGES = {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
 
@@ -51,7 +49,7 @@ def rows(snapshot: Snapshot, program: str) -> list[Row]:
 def _rows(snapshot: Snapshot, progress: Progress, program: str) -> Iterator[Row]:
     yield Row("Stage", f"{_spaced(progress.stage)} since {_time(progress.since)}")
     if progress.images:
-        yield Row("Images", versions(progress.images))
+        yield Row("Images", _versions(progress.images))
     if progress.waiting_for and snapshot.running:
         yield Row("Waiting for", one_line(progress.waiting_for, MAX_TEXT))
     if progress.next_look and snapshot.running:
@@ -73,15 +71,15 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> Iterator[Row]:
         ("Deprecates", approval.deprecates),
     ):
         if images:
-            yield Row(label, versions(images))
+            yield Row(label, _versions(images))
     if approval.changes:
         yield Row("Changes", listed(approval.changes))
     if approval.reopened and not over:
         yield Row("Approve again", one_line(approval.reopened, MAX_TEXT))
     if approval.decision:
-        who = approval.decision.approver or "somebody who gave no name"
         why = f": {approval.decision.comment}" if approval.decision.comment else ""
-        yield Row("Approved by" if approval.decision.approve else "Rejected by", one_line(f"{who}{why}", MAX_TEXT))
+        label = "Approved by" if approval.decision.approve else "Rejected by"
+        yield Row(label, one_line(f"{name_of(approval.decision)}{why}", MAX_TEXT))
     elif approval.required and not over:
         until = f", until {_time(approval.until)}" if approval.until else ""
         yield Row("May approve", f"{listed(approval.approvers) or 'anyone'}{until}")
@@ -110,21 +108,18 @@ def step_errors(step: Step) -> Sequence[str]:
     return [one_line(error, MAX_TEXT) for error in step.errors]
 
 
-def ending_text(workflow_id: str, ending: Ending) -> str:
-    """Return how a publication ended: one sentence, and what else is known of one that ended badly."""
+def ending_text(workflow_id: str, ending: Ending, program: str) -> str:
+    """Describe how a publication ended: in one sentence, and with details if it did not end well."""
     if ending.status is not Status.OK:
-        lines = [ending.error or f"{workflow_id} has failed."]
-        if ending.progress is not None:
-            about = ending.progress
-            if about.publisher_id and about.offer_id:
-                lines.append(one_line(f"Offer: {about.publisher_id}/{about.offer_id}", MAX_TEXT))
-            if about.images:
-                lines.append(f"Images: {versions(about.images)}")
-            if about.approval and about.approval.decision and about.approval.decision.approve:
-                lines.append(one_line(f"Approved by: {about.approval.decision.approver or 'somebody'}", MAX_TEXT))
-            lines += [one_line(f"Note: {note}", MAX_TEXT) for note in about.notes[-LAST_NOTES:]]
-            lines += what_next(about)
-        return "\n".join(lines)
+        details = details_of(ending.progress, program)
+        return "\n".join(
+            [
+                ending.error or f"{workflow_id} has failed.",
+                *(f"{fact.label}: {_values(fact.values)}" for fact in details.facts),
+                *(one_line(f"Note: {note}", MAX_TEXT) for note in details.notes),
+                *details.next_steps,
+            ]
+        )
     if ending.result is None or "outcome" not in ending.result:
         return ending.explanation or f"{workflow_id} has ended well."
     result = ending.result
@@ -134,20 +129,12 @@ def ending_text(workflow_id: str, ending: Ending) -> str:
     return one_line(f"{offer} has ended well: {_spaced(str(result['outcome']))}{who}{changed}.", MAX_TEXT)
 
 
-def what_next(progress: Progress) -> list[str]:
-    """Return what to do after a run that ended badly although going live had been requested."""
-    if any(note.startswith(LIVE_REQUESTED) for note in progress.notes):
-        return [
-            "The offer may still go live. Follow it: offer-publisher check FILE, with its publisher_id and offer_id."
-        ]
-    return []
+def _versions(images: Sequence[ImageVersion]) -> str:
+    return _values([str(image) for image in images])
 
 
-def versions(images: Sequence[ImageVersion]) -> str:
-    """Return the first image versions, and the number of the others."""
-    shown = ", ".join(one_line(str(image), 200) for image in images[:SHOWN_IMAGES])
-    more = len(images) - SHOWN_IMAGES
-    return f"{shown} and {more} more" if more > 0 else shown
+def _values(values: Sequence[str]) -> str:
+    return first_of(values, SHOWN_VALUES, lambda value: one_line(value, MAX_VALUE))
 
 
 def _spaced(name: str) -> str:

@@ -87,7 +87,8 @@ class Screen:
             )
         if self._ending is not None:
             colour = "green" if self._ending.status is Status.OK else "red"
-            parts += [Text(), Text(ending_text(self._workflow_id, self._ending), style=f"bold {colour}")]
+            text = ending_text(self._workflow_id, self._ending, self._program)
+            parts += [Text(), Text(text, style=f"bold {colour}")]
         return Group(*parts)
 
     def _head(self) -> Text:

@@ -1,10 +1,10 @@
-"""Renders the end of a publication as Markdown, for the page of a pipeline."""
+"""Describes how a publication ended in Markdown, for the page of a pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.rows import LAST_NOTES, what_next
+from cli.details import details_of, first_of
 from cli.runs import WAS_CANCELED, WAS_TERMINATED, Ending
 from cli.statuses import CommandError, Status
 from workflows.page import plain
@@ -21,50 +21,41 @@ STOPPED = {
     WAS_CANCELED: "was cancelled",
     WAS_TERMINATED: "was terminated",
 }
-"""What stopped a run that did not fail, by how its error begins."""
+"""What became of a run that was stopped, by how its error begins."""
 
-MOST_IMAGES = 100
+MOST_VALUES = 100
 
 
-def summary(workflow_id: str, ending: Ending) -> str:
+def summary(workflow_id: str, ending: Ending, program: str) -> str:
     """Return the summary. Text from the marketplace or from people is escaped."""
-    rows = [("Workflow", plain(workflow_id))]
+    workflow = ("Workflow", plain(workflow_id))
     if ending.status is not Status.OK:
-        return _of_a_bad_end(workflow_id, ending)
+        error, details = ending.error or "", details_of(ending.progress, program)
+        facts = [(fact.label, _values(fact.values)) for fact in details.facts]
+        return _page(_title(workflow_id, error), [workflow, *facts], [error, *details.notes, *details.next_steps])
     result = ending.result or {}
     if "outcome" not in result:
-        return f"{_page(f'✅ {plain(workflow_id)} has ended well', rows)}\n{plain(ending.explanation or '')}\n"
+        return _page(f"✅ {plain(workflow_id)} has ended well", [workflow], [ending.explanation or ""])
     offer = plain(f"{result.get('publisher_id')}/{result.get('offer_id')}")
     outcome = str(result["outcome"])
+    return _page(f"✅ {offer} {OUTCOMES.get(outcome, plain(outcome))}", [workflow, *_rows(result)])
+
+
+def _title(workflow_id: str, error: str) -> str:
+    stopped = next((words for start, words in STOPPED.items() if error.startswith(start)), None)
+    return f"🛑 {plain(workflow_id)} {stopped}" if stopped else f"❌ {plain(workflow_id)} failed"
+
+
+def _rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, member in (("Images", "images"), ("Removed", "removed"), ("Deprecated", "deprecated")):
-        if versions := _versions(result.get(member) or []):
-            rows.append((name, versions))
+        if images := result.get(member):
+            yield name, _values([_version(image) for image in images])
     if result.get("approved_by"):
-        rows.append(("Approved by", plain(str(result["approved_by"]))))
+        yield "Approved by", plain(str(result["approved_by"]))
     if result.get("operation_id"):
-        rows.append(("Operation", plain(str(result["operation_id"]))))
+        yield "Operation", plain(str(result["operation_id"]))
     if not result.get("changed"):
-        rows.append(("Changed", "nothing: everything was as requested already"))
-    return _page(f"✅ {offer} {OUTCOMES.get(outcome, plain(outcome))}", rows)
-
-
-def _of_a_bad_end(workflow_id: str, ending: Ending) -> str:
-    rows = [("Workflow", plain(workflow_id))]
-    title = f"❌ {plain(workflow_id)} failed"
-    said = [ending.error or ""]
-    if stopped := next((words for start, words in STOPPED.items() if said[0].startswith(start)), None):
-        title = f"🛑 {plain(workflow_id)} {stopped}"
-    if ending.progress is not None:
-        about = ending.progress
-        if about.publisher_id and about.offer_id:
-            rows.append(("Offer", plain(f"{about.publisher_id}/{about.offer_id}")))
-        if about.images:
-            rows.append(("Images", _versions([image.model_dump(mode="json") for image in about.images])))
-        if about.approval and about.approval.decision and about.approval.decision.approve:
-            rows.append(("Approved by", plain(about.approval.decision.approver or "somebody")))
-        said += [*about.notes[-LAST_NOTES:], *what_next(about)]
-    text = "\n\n".join(map(plain, said))
-    return f"{_page(title, rows)}\n{text}\n"
+        yield "Changed", "nothing: everything was as requested already"
 
 
 def append(file: Path, text: str) -> None:
@@ -80,17 +71,16 @@ def append(file: Path, text: str) -> None:
         raise CommandError(f"{file} cannot be written: {error.strerror}.", Status.USAGE) from None
 
 
-def _page(title: str, rows: Sequence[tuple[str, str]]) -> str:
+def _page(title: str, rows: Sequence[tuple[str, str]], paragraphs: Sequence[str] = ()) -> str:
     table = "".join(f"| {name} | {text} |\n" for name, text in rows)
-    return f"### {title}\n\n| | |\n|---|---|\n{table}"
+    text = "".join(f"\n{plain(paragraph)}\n" for paragraph in paragraphs)
+    return f"### {title}\n\n| | |\n|---|---|\n{table}{text}"
 
 
-def _versions(images: Sequence[dict[str, Any]]) -> str:
-    shown = ", ".join(plain(_version(image)) for image in images[:MOST_IMAGES])
-    more = len(images) - MOST_IMAGES
-    return f"{shown} and {more} more" if more > 0 else shown
+def _values(values: Sequence[str]) -> str:
+    return first_of(values, MOST_VALUES, plain)
 
 
 def _version(image: dict[str, Any]) -> str:
-    generation = f" ({image['generation']})" if image.get("generation") else ""
+    generation = f" (generation {image['generation']})" if image.get("generation") else ""
     return f"{image.get('plan_id')} {image.get('version')}{generation}"

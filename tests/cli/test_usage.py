@@ -17,9 +17,10 @@ from cli.runs import Ending, ending_of_failure
 from cli.starting import KINDS, default_id
 from cli.statuses import Status
 from cli.summary import summary
+from marketplace.model import ImageVersion
 from tests.cli.command import InProcess
 from tests.harness.processes import free_port
-from workflows.messages import Progress
+from workflows.messages import ApprovalProgress, GoLiveDecision, Progress
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -119,22 +120,54 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
         "changed": False,
         "approved_by": "<b>dana</b>",
     }
-    page = summary("offer/[x](y)", Ending(Status.OK, result))
+    page = summary("offer/[x](y)", Ending(Status.OK, result), "offer-publisher")
     assert page.splitlines()[0] == "### ✅ p/o is live"
     assert "| Workflow | offer/\\[x\\](y) |" in page
     assert "| Removed | a\\|b 1.0.0 |" in page
-    assert "| Deprecated | a\\|b 1.0.0 (x64Gen2) |" in page
+    assert "| Deprecated | a\\|b 1.0.0 (generation x64Gen2) |" in page
     assert "and 1 more |" in page
     assert "| Approved by | \\<b\\>dana\\</b\\> |" in page
     assert "nothing: everything was as requested already" in page
-    assert "🛑 x was rejected" in summary("x", Ending(Status.NOT_APPROVED, error="GoLiveRejected: no"))
-    assert "🛑 x was not decided on in time" in summary(
-        "x", Ending(Status.NOT_APPROVED, error="ApprovalTimedOut: no")
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (Ending(Status.NOT_APPROVED, error="GoLiveRejected: no"), "🛑 x was rejected"),
+        (Ending(Status.NOT_APPROVED, error="ApprovalTimedOut: no"), "🛑 x was not decided on in time"),
+        (ending_of_failure(CancelledError("no")), "🛑 x was cancelled"),
+        (ending_of_failure(TerminatedError("no")), "🛑 x was terminated"),
+        (Ending(Status.REFUSED, error="InvalidInput: no"), "❌ x failed"),
+        (Ending(Status.OK, explanation="Its result is encrypted."), "Its result is encrypted."),
+    ],
+    ids=["rejected", "not decided", "cancelled", "terminated", "failed", "encrypted"],
+)
+def test_a_summary_says_how_the_run_ended(ending: Ending, said: str) -> None:
+    assert said in summary("x", ending, "offer-publisher")
+
+
+def test_the_details_of_a_failure_are_shortened_for_a_terminal_and_escaped_in_a_summary() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    progress = Progress(
+        publisher_id="fabrikam",
+        offer_id="vm",
+        since=moment,
+        images=[ImageVersion(plan_id="a|b", version=f"1.0.{number}") for number in range(101)],
+        approval=ApprovalProgress(required=True, decision=GoLiveDecision(approve=True, decided_at=moment)),
+        notes=[f"<note {number}>\n" for number in range(6)],
     )
-    assert "🛑 x was cancelled" in summary("x", ending_of_failure(CancelledError("no")))
-    assert "🛑 x was terminated" in summary("x", ending_of_failure(TerminatedError("no")))
-    assert "❌" in summary("x", Ending(Status.REFUSED, error="InvalidInput: no"))
-    assert "is encrypted" in summary("x", Ending(Status.OK, explanation="Its result is encrypted."))
+    ending = Ending(Status.OTHER, error="Unknown: no", progress=progress)
+
+    lines = ending_text("x", ending, "offer-publisher").splitlines()
+    assert lines[:2] == ["Unknown: no", "Offer: fabrikam/vm"]
+    assert lines[2].startswith("Images: a|b 1.0.0, ")
+    assert lines[2].endswith("a|b 1.0.9 and 91 more")
+    assert lines[3] == "Approved by: somebody who gave no name"
+    assert lines[4:] == [f"Note: <note {number}>" for number in range(1, 6)]
+    page = summary("x", ending, "offer-publisher")
+    assert "| Offer | fabrikam/vm |\n| Images | a\\|b 1.0.0, " in page
+    assert "a\\|b 1.0.99 and 1 more |\n| Approved by | somebody who gave no name |\n\nUnknown: no\n" in page
+    assert page.endswith("\n\\<note 4\\>\n\n\\<note 5\\>\n")
 
 
 def test_the_summary_of_a_cancelled_run_says_that_the_offer_may_still_go_live() -> None:
@@ -145,10 +178,10 @@ def test_the_summary_of_a_cancelled_run_says_that_the_offer_may_still_go_live() 
         notes=["Going live had been requested. It cannot be cancelled."],
     )
     ending = Ending(Status.CANCELED, error="The run was cancelled.", progress=progress)
-    for text in (summary("x", ending), ending_text("x", ending)):
+    for text in (summary("x", ending, "python -m cli"), ending_text("x", ending, "python -m cli")):
         assert "fabrikam/vm" in text
         assert "It cannot be cancelled" in text
-        assert "may still go live. Follow it: offer-publisher check" in text
+        assert "may still go live. Follow it: python -m cli check FILE" in text
 
 
 def test_every_workflow_has_a_command() -> None:
