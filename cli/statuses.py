@@ -1,10 +1,10 @@
-"""The exit statuses, on which pipelines branch, and the error that carries one."""
+"""The exit statuses, and the error that carries one."""
 
 from enum import IntEnum
 
 
 class Status(IntEnum):
-    """How the command ends."""
+    """The exit status of the command."""
 
     OK = 0
     OTHER = 1
@@ -19,13 +19,13 @@ class Status(IntEnum):
 
 MEANINGS = {
     Status.OK: "ended well",
-    Status.OTHER: "anything else, such as a server that does not answer",
+    Status.OTHER: "anything else: Temporal does not answer, there is no such run, a decision was refused",
     Status.USAGE: "wrong usage or configuration",
-    Status.REFUSED: "the run was refused, nothing was sent to the marketplace",
-    Status.MARKETPLACE: "the marketplace said no",
-    Status.NOT_APPROVED: "a person said no, or nobody decided",
+    Status.REFUSED: "the run was refused: its input is wrong, or the state of the offer does not allow it",
+    Status.MARKETPLACE: "the marketplace refused or failed",
+    Status.NOT_APPROVED: "a person rejected, or nobody decided",
     Status.NOT_AUTHORIZED: "no rights at the marketplace, or by the worker's own policy",
-    Status.TIMED_OUT: "the marketplace took longer than the deadline",
+    Status.TIMED_OUT: "the marketplace took longer than the deadline, or did not answer until then",
     Status.CANCELED: "the run was cancelled or terminated",
 }
 
