@@ -86,8 +86,8 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> Iterator[Row]:
 
 
 def how_to_approve(workflow_id: str, approval: ApprovalProgress, program: str) -> str:
-    """Return the shell command that approves."""
-    approver = approval.approvers[0] if approval.approvers else PLACEHOLDER
+    """Return the shell command that approves. It names the approver if there is only one."""
+    approver = approval.approvers[0] if len(approval.approvers) == 1 else PLACEHOLDER
     words = ["approve", one_line(workflow_id, MAX_TEXT), "--approver", one_line(approver, MAX_TEXT)]
     return f"{program} {shlex.join(words)}"
 

@@ -12,10 +12,10 @@ import cli.__main__
 import worker.connection
 from cli.__main__ import main
 from cli.arguments import program_of
-from cli.rows import ending_text
+from cli.rows import ending_text, how_to_approve
 from cli.runs import Ending, ending_of_failure
 from cli.starting import KINDS, default_id
-from cli.statuses import Status
+from cli.statuses import MEANINGS, Status
 from cli.summary import summary
 from marketplace.model import ImageVersion
 from tests.cli.command import InProcess
@@ -182,6 +182,22 @@ def test_the_summary_of_a_cancelled_run_says_that_the_offer_may_still_go_live() 
         assert "fabrikam/vm" in text
         assert "It cannot be cancelled" in text
         assert "may still go live. Follow it: python -m cli check FILE" in text
+
+
+def test_the_help_and_the_document_explain_an_exit_status_in_the_same_words() -> None:
+    document = (EXAMPLES.parent / "docs" / "errors.md").read_text()
+    for status, meaning in MEANINGS.items():
+        assert f"| {status.value} | {meaning} |" in document
+
+
+@pytest.mark.parametrize(
+    ("approvers", "name"), [([], "'YOUR NAME'"), (["dana"], "dana"), (["dana", "eve"], "'YOUR NAME'")]
+)
+def test_the_command_that_approves_names_only_the_single_approver(approvers: list[str], name: str) -> None:
+    approval = ApprovalProgress(required=True, approvers=approvers)
+    assert how_to_approve("go-live/a/b", approval, "offer-publisher") == (
+        f"offer-publisher approve go-live/a/b --approver {name}"
+    )
 
 
 def test_every_workflow_has_a_command() -> None:
