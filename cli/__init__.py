@@ -1,1 +1,1 @@
-"""The command: starts, decides, watches and waits for publications, as the Temporal CLI would with more typing."""
+"""The command ``offer-publisher``. It starts, approves and watches publications, and waits for their results."""

@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from cli.arguments import program_of, read_arguments
-from cli.connection import connected, explained, read_settings
+from cli.connection import command_error, connected, read_settings
 from cli.deciding import decide
 from cli.rows import ending_text
 from cli.runs import Ending, Publication
@@ -78,7 +78,7 @@ class _Command:
         text = read_input(arguments.file) if arguments.command in KINDS else b""
         workflow_id = arguments.id or default_id(arguments.command, text)
         if arguments.command == "wait" and arguments.summary is not None:
-            append(arguments.summary, "")  # fail now, not after days, if the file cannot be written
+            append(arguments.summary, "")  # if the file cannot be written, fail now and not after days
         client = await connected(self._settings)
         try:
             match arguments.command:
@@ -91,7 +91,7 @@ class _Command:
                 case _:
                     return await self._start(client, workflow_id, text)
         except RPCError as error:
-            raise explained(error, client.namespace) from None
+            raise command_error(error, client.namespace) from None
 
     async def _start(self, client: Client, workflow_id: str, text: bytes) -> int:
         arguments = self._arguments

@@ -31,7 +31,7 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
         description="Publish offers to the Azure Marketplace: start, approve, watch, wait.",
         epilog="\n".join(
             [
-                "Temporal is found as by its own CLI: by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, …",
+                "Configure Temporal as for its own CLI: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, …",
                 "TEMPORAL_TASK_QUEUE and PAYLOAD_ENCRYPTION_KEYS must be the worker's.",
                 "",
                 "exit status:",
@@ -42,9 +42,9 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, says in STARTS.items():
+    for name, purpose in STARTS.items():
         start = commands.add_parser(
-            name, help=says, description=f"{KINDS[name].workflow}: {says}.", allow_abbrev=False
+            name, help=purpose, description=f"{KINDS[name].workflow}: {purpose}.", allow_abbrev=False
         )
         start.add_argument("file", metavar="FILE", help=f"the input, JSON; {STANDARD_INPUT} for standard input")
         start.add_argument(
@@ -54,8 +54,8 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
             help=f"the workflow ID (default: {KINDS[name].prefix}/PUBLISHER/OFFER); only one run of an ID at a time",
         )
         start.add_argument("--wait", action="store_true", help="wait for the end and print the result")
-    for name, says in (("approve", "approve going live"), ("reject", "reject going live")):
-        decide = commands.add_parser(name, help=says, description=f"Decide: {says}.", allow_abbrev=False)
+    for name, purpose in (("approve", "approve going live"), ("reject", "reject going live")):
+        decide = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.", allow_abbrev=False)
         decide.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
         decide.add_argument(
             "--approver", type=_approver, metavar="NAME", help="who decides; required if the run names approvers"

@@ -25,11 +25,11 @@ TRANSIENT = {
     RPCStatusCode.INTERNAL,
     RPCStatusCode.UNAVAILABLE,
 }
-"""Errors that may pass: the server may answer the next request."""
+"""After these statuses, the next request may succeed."""
 
 
 class _Shared(Settings):
-    """The worker's settings, of which this command reads only `SHARED`."""
+    """The worker's settings. This command reads only `SHARED`."""
 
     @classmethod
     def settings_customise_sources(
@@ -57,13 +57,13 @@ def read_settings() -> Settings:
 
 
 async def connected(settings: Settings) -> Client:
-    """Connect. Histories will name the person who runs the command.
+    """Connect to Temporal. Histories name the person who runs the command.
 
     Raises:
         SettingsError: The ``TEMPORAL_*`` variables or the profile are wrong.
         ConnectionFailedError: Temporal did not answer.
     """
-    # Without the SDK's log, which would mix with this command's own messages.
+    # The SDK's log would mix with this command's own messages.
     runtime = Runtime(telemetry=TelemetryConfig(logging=None), worker_heartbeat_interval=None)
     client = await connect(settings, runtime)
     client.service_client.config.identity = f"offer-publisher:{_person()}"
@@ -79,22 +79,22 @@ def _person() -> str:
 
 
 def is_no_namespace(error: RPCError) -> bool:
-    """Return whether the namespace does not exist. The server answers with the same status if a run does not."""
+    """Return whether the namespace does not exist. If a run does not exist, the server sends the same status."""
     return error.status is RPCStatusCode.NOT_FOUND and error.message.startswith("Namespace")
 
 
-def explained(error: RPCError, namespace: str) -> CommandError:
+def command_error(error: RPCError, namespace: str) -> CommandError:
     """Return an error of Temporal as an error of this command."""
-    said = error.message.rstrip(".")
+    message = error.message.rstrip(".")
     match error.status:
         case RPCStatusCode.UNAUTHENTICATED | RPCStatusCode.PERMISSION_DENIED:
             return CommandError(
-                f"Temporal refuses: {said}. Check TEMPORAL_API_KEY or TEMPORAL_TLS_*, and their permissions in"
+                f"Temporal refuses: {message}. Check TEMPORAL_API_KEY or TEMPORAL_TLS_*, and their permissions in"
                 f" namespace {namespace}."
             )
         case RPCStatusCode.NOT_FOUND if is_no_namespace(error):
             return CommandError(f"There is no namespace {namespace}. Check TEMPORAL_NAMESPACE.", Status.USAGE)
         case status if status in TRANSIENT:
-            return CommandError(f"Temporal does not answer: {said or status.name.lower()}. Try again later.")
+            return CommandError(f"Temporal does not answer: {message or status.name.lower()}. Try again later.")
         case _:
-            return CommandError(f"Temporal refuses: {said}.")
+            return CommandError(f"Temporal refuses: {message}.")

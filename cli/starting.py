@@ -18,7 +18,7 @@ from workflows.messages import Configure
 
 
 class Kind(NamedTuple):
-    """The workflow that a command starts, and the prefix of its workflow IDs."""
+    """The workflow that a command starts, and the prefix of its default workflow IDs."""
 
     workflow: str
     prefix: str
@@ -105,16 +105,16 @@ async def start(client: Client, command: str, text: bytes, workflow_id: str, tas
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         )
     except WorkflowAlreadyStartedError:
-        raise CommandError(await _already_there(client, workflow_id)) from None
+        raise CommandError(await _already_running(client, workflow_id)) from None
     run_id = handle.first_execution_run_id or ""
     return Publication(client, workflow_id, run_id, run_id)
 
 
-async def _already_there(client: Client, workflow_id: str) -> str:
-    what = ""
+async def _already_running(client: Client, workflow_id: str) -> str:
+    details = ""
     try:
         running = await describe_newest(client, workflow_id)
-        what = f" ({running.workflow_type}, run {running.run_id}, since {running.start_time:%Y-%m-%d %H:%M} UTC)"
+        details = f" ({running.workflow_type}, run {running.run_id}, since {running.start_time:%Y-%m-%d %H:%M} UTC)"
     except (CommandError, RPCError):
         pass  # it has ended by now, or Temporal does not answer
-    return f"{workflow_id} is running already{what}. Nothing was started. Watch that run, or give another --id."
+    return f"{workflow_id} is running already{details}. Nothing was started. Watch that run, or give another --id."

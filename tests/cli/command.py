@@ -1,4 +1,4 @@
-"""Run the command as a person or a pipeline does, in its own process or in that of the tests."""
+"""Runs the command as a person or a pipeline does, in its own process or in the tests' process."""
 
 import asyncio
 import contextlib
@@ -48,10 +48,10 @@ class InProcess:
         return Ended(status, *self._capture.readouterr())
 
     async def begin(self, *words: str) -> int:
-        """Run the command to its end, while `has_said` shows what it has written."""
+        """Run the command to its end, while `has_written` tells what it has written."""
         return await asyncio.to_thread(main, words)
 
-    def has_said(self, out: str = "", err: str = "") -> bool:
+    def has_written(self, out: str = "", err: str = "") -> bool:
         """Return whether the command has written some text."""
         more = self._capture.readouterr()
         self._out += more.out
@@ -122,7 +122,7 @@ class Running:
 
     def _read(self) -> None:
         chunk = b""
-        with contextlib.suppress(OSError):  # how Linux reports that the far end of a terminal is closed
+        with contextlib.suppress(OSError):  # Linux reports a closed terminal like this
             chunk = os.read(self._ours, 65536)
         self._written += chunk
         if not chunk:
@@ -135,18 +135,18 @@ class Running:
         asyncio.get_running_loop().remove_reader(self._ours)
         os.close(self._ours)
 
-    def said(self) -> str:
+    def written(self) -> str:
         """Return what it has written."""
         return self._written.decode(errors="replace")
 
     async def until(self, text: str) -> None:
-        """Wait until it has written a text, and fail if it ends before."""
+        """Wait until it has written a text. Fail if it ends first."""
 
-        def has_said() -> bool:
-            return text in self.said() or self._process.returncode is not None
+        def has_written() -> bool:
+            return text in self.written() or self._process.returncode is not None
 
-        await until(has_said, f"the command writes {text!r}", seconds=WITHIN, details=self.said)
-        assert text in self.said(), f"the command ended without writing {text!r}\n{self.said()}"
+        await until(has_written, f"the command writes {text!r}", seconds=WITHIN, details=self.written)
+        assert text in self.written(), f"the command ended without writing {text!r}\n{self.written()}"
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

@@ -1,4 +1,4 @@
-"""A Temporal server in real time, a worker on it, and a marketplace whose steps take tenths of seconds."""
+"""A Temporal server in real time, a worker, and a marketplace whose steps take tenths of a second."""
 
 import itertools
 from collections.abc import AsyncIterator, Mapping
@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that suggests to continue as new after a few events."""
+    """A server that suggests continue-as-new after 40 events."""
     async with development_server(continue_as_new_after=40) as environment:
         yield environment
 

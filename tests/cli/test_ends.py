@@ -1,4 +1,4 @@
-"""How a run ended is what the exit status says."""
+"""The exit status says how a run ended."""
 
 import asyncio
 import re
@@ -62,7 +62,7 @@ async def terminated(desk: Desk) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("end", "status", "sentence"),
+    ("begin", "status", "error"),
     [
         (refused, 3, "InvalidInput: CheckLastOperationStatusInput: "),
         (failed, 4, "PublishFailed: "),
@@ -73,18 +73,18 @@ async def terminated(desk: Desk) -> Run:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-async def test_the_wait_ends_with_the_status_of_the_runs_error_and_says_it(
-    here: InProcess, desk: Desk, end: Callable[[Desk], Awaitable[Run]], status: int, sentence: str
+async def test_wait_exits_with_the_status_of_the_error_and_prints_the_error(
+    here: InProcess, desk: Desk, begin: Callable[[Desk], Awaitable[Run]], status: int, error: str
 ) -> None:
-    run = await end(desk)
+    run = await begin(desk)
 
     ended = await here("wait", run.id)
     assert (ended.status, ended.out) == (status, "")
-    assert ended.err.startswith(sentence)
+    assert ended.err.startswith(error)
     assert (f"Offer: {desk.publisher}/" in ended.err) is (status != 3)
 
 
-async def test_a_run_cancelled_after_go_live_was_requested_ends_with_8_and_says_that_the_offer_may_go_live(
+async def test_wait_says_that_the_offer_may_still_go_live_if_the_run_was_cancelled_after_its_go_live_request(
     here: InProcess, desk: Desk, tmp_path: Path
 ) -> None:
     await desk.preview("4.2.0")
@@ -100,19 +100,19 @@ async def test_a_run_cancelled_after_go_live_was_requested_ends_with_8_and_says_
     assert (ended.status, ended.out) == (8, "")
     assert ended.err.startswith("The run was cancelled.\n")
     assert f"🛑 {run.id} was cancelled" in summary.read_text()
-    for said in (ended.err, summary.read_text()):
-        assert f"{desk.publisher}/{OFFER}" in said
-        assert "dana" in said
-        assert "Going live had been requested. It cannot be cancelled" in said
-        assert re.search("The offer may still go live. Follow it: (python -m cli|offer-publisher) check FILE", said)
+    for text in (ended.err, summary.read_text()):
+        assert f"{desk.publisher}/{OFFER}" in text
+        assert "dana" in text
+        assert "Going live had been requested. It cannot be cancelled" in text
+        assert re.search("The offer may still go live. Follow it: (python -m cli|offer-publisher) check FILE", text)
     assert (await desk.operations())[-1] == ("goLive", None)
 
 
-def test_an_error_of_no_known_type_ends_with_1() -> None:
+def test_an_error_of_an_unknown_type_exits_with_1() -> None:
     assert ending_of_failure(RuntimeError("gone")).status is Status.OTHER
 
 
-async def test_a_run_that_is_taken_back_is_waited_for_as_it_goes_on(server: WorkflowEnvironment, desk: Desk) -> None:
+async def test_wait_follows_a_run_that_is_reset(server: WorkflowEnvironment, desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.step("displaycertify", outcome="never")
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1") | FAST)
@@ -121,7 +121,7 @@ async def test_a_run_that_is_taken_back_is_waited_for_as_it_goes_on(server: Work
     waiting = asyncio.create_task(publication.wait())
     await asyncio.sleep(0.2)
     execution = WorkflowExecution(workflow_id=run.id)
-    taken_back = await server.client.workflow_service.reset_workflow_execution(
+    reset = await server.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=server.client.namespace,
             workflow_execution=execution,
@@ -130,7 +130,7 @@ async def test_a_run_that_is_taken_back_is_waited_for_as_it_goes_on(server: Work
             request_id=run.id,
         )
     )
-    assert (await server.client.get_workflow_handle(run.id).describe()).run_id == taken_back.run_id
+    assert (await server.client.get_workflow_handle(run.id).describe()).run_id == reset.run_id
     await asyncio.sleep(0.3)
     assert not waiting.done()
     await server.client.get_workflow_handle(run.id).terminate(reason="enough")
@@ -138,7 +138,7 @@ async def test_a_run_that_is_taken_back_is_waited_for_as_it_goes_on(server: Work
     assert (await waiting).error == "The run was terminated: enough."
 
 
-async def test_the_end_of_a_run_is_its_own_though_its_id_is_used_again(
+async def test_wait_returns_the_ending_of_its_own_publication_though_the_id_is_used_again(
     server: WorkflowEnvironment, desk: Desk
 ) -> None:
     first = await desk.start("CheckLastOperationStatus", {"publisher_id": 7}, workflow_id=f"{desk.publisher}/twice")

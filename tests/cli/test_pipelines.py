@@ -1,4 +1,4 @@
-"""The pipelines of the examples: of their platforms' schemas, and carried out as far as that goes without them."""
+"""The example pipelines fit their platforms' schemas, and their scripts publish an image."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ SCHEMAS = {
 VERSION = "4.2.1"
 RUN = f"go-live/fabrikam-linux/{OFFER}/{VERSION}"
 
-# What only the platforms have. The key of the vault would turn TLS on, which the tests' server has not.
+# Stand-ins for the platforms' tools. The vault's key would turn on TLS, which the tests' server does not have.
 TOOLS = {
     "az": 'echo "key-of-the-vault"',
     "gh": 'echo "fabrikam-dana"',
@@ -54,7 +54,7 @@ def document(pipeline: str) -> Any:
 
 
 def found(value: Any, name: str) -> Iterator[Any]:
-    """Find the members of a name, however deep."""
+    """Yield every member with a name, at any depth."""
     if isinstance(value, dict):
         for key, member in value.items():
             if key == name:
@@ -65,13 +65,13 @@ def found(value: Any, name: str) -> Iterator[Any]:
             yield from found(item, name)
 
 
-def test_every_file_for_a_platform_is_checked_with_its_schema() -> None:
+def test_every_file_of_a_platform_is_checked_with_a_schema() -> None:
     files = [*PIPELINES.iterdir(), *(ROOT / ".github").rglob("*.yml")]
     assert {str(path.relative_to(ROOT)) for path in files} == set(SCHEMAS)
 
 
 @pytest.mark.parametrize("file", SCHEMAS)
-def test_a_file_for_a_platform_has_the_platforms_schema(file: str) -> None:
+def test_a_file_of_a_platform_fits_its_schema(file: str) -> None:
     check = ["-m", "check_jsonschema", "--builtin-schema", SCHEMAS[file], str(ROOT / file)]
     checked = subprocess.run([sys.executable, *check], capture_output=True, text=True, check=False, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -88,7 +88,7 @@ def test_no_pipeline_holds_or_stores_a_secret() -> None:
     assert logins[0].keys() == {"client-id", "tenant-id", "subscription-id"}  # a login by OIDC
 
 
-def test_this_projects_own_pipeline_tests_every_python_that_the_package_allows() -> None:
+def test_ci_tests_every_python_version_that_the_package_allows() -> None:
     oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
     pythons = jobs["test"]["strategy"]["matrix"]["python"]
@@ -97,14 +97,14 @@ def test_this_projects_own_pipeline_tests_every_python_that_the_package_allows()
     assert any(step.get("run") == "make test PYTHON=python" for step in jobs["test"]["steps"])
 
 
-def test_the_approval_is_behind_the_protected_environment_and_nothing_else_is() -> None:
+def test_only_the_approval_uses_the_protected_environment() -> None:
     jobs = document("github-actions.yml")["jobs"]
     assert {name for name, job in jobs.items() if "environment" in job} == {"approve"}
     stages = {stage["stage"]: stage for stage in document("azure-pipelines.yml")["stages"]}
     assert {name for name, stage in stages.items() if list(found(stage, "environment"))} == {"approve"}
 
 
-def test_no_script_has_an_expression_that_the_platform_would_paste_into_it() -> None:
+def test_the_platform_pastes_no_expression_into_a_script() -> None:
     scripts = [*found(document("github-actions.yml"), "run")]
     for name in ("script", "inlineScript"):
         scripts += found(document("azure-pipelines.yml"), name)
@@ -115,7 +115,7 @@ def test_no_script_has_an_expression_that_the_platform_would_paste_into_it() -> 
 
 
 class Platform:
-    """Carries out scripts as a platform's runner does."""
+    """Runs scripts as a platform's runner does."""
 
     def __init__(self, folder: Path, address: str, task_queue: str) -> None:
         self._folder = folder
@@ -132,11 +132,11 @@ class Platform:
         }
 
     def file(self, name: str) -> Path:
-        """Return a file that the platform gives to its scripts."""
+        """Return the path of a file that the platform gives to its scripts."""
         return self._folder / name
 
     async def run(self, script: str, variables: Mapping[str, str]) -> str:
-        """Run a script that succeeds."""
+        """Run a script, and check that it succeeds. Return its output."""
         process = await asyncio.create_subprocess_exec(
             *("bash", "-eo", "pipefail", "-c", script),
             cwd=self._folder,
@@ -145,16 +145,16 @@ class Platform:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode == 0, f"{script}\n{said.decode()}"
-        return said.decode()
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, f"{script}\n{output.decode()}"
+        return output.decode()
 
 
 @pytest.fixture
 async def platform(
     server: WorkflowEnvironment, address: str, http: httpx.AsyncClient, webhook: Recorder, tmp_path: Path
 ) -> AsyncIterator[Platform]:
-    """A platform, where the pipelines' offer has its preview and a run looks at once."""
+    """A platform. The pipelines' offer has its preview, and their run looks at once."""
     durations = dict.fromkeys(STEPS, STEP_SECONDS)
     queue = tmp_path.name
     async with (
@@ -170,7 +170,7 @@ async def platform(
 
 
 async def hurry(server: WorkflowEnvironment) -> None:
-    """Let the run, which looks once a minute, look at once."""
+    """Make the run look at once. By itself it looks once a minute."""
     while True:
         with contextlib.suppress(RPCError):
             await server.client.get_workflow_handle(RUN).signal("check_now")
@@ -178,7 +178,7 @@ async def hurry(server: WorkflowEnvironment) -> None:
 
 
 def evaluated(text: str, context: Mapping[str, str]) -> str:
-    """Put values in place of expressions."""
+    """Replace the expressions with their values."""
     return re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda expression: context[expression[1]], text)
 
 
@@ -222,13 +222,13 @@ async def test_the_azure_pipeline_brings_an_image_to_production(platform: Platfo
         "BUILD_BUILDID": "7",
         "BUILD_ARTIFACTSTAGINGDIRECTORY": str(platform.file("")),
     }
-    said = []
+    outputs = []
     for stage in pipeline["stages"]:
         for step in [step for steps in found(stage, "steps") for step in steps]:
             script = step["inputs"]["inlineScript"] if "task" in step else step["script"]
-            said.append(await platform.run(script, variables))
+            outputs.append(await platform.run(script, variables))
 
-    assert RUN in said[2]
-    assert '"https://dev.azure.com/fabrikam/webstack/_build/results?buildId=7"' in said[4]
-    assert said[-1].endswith(f"##vso[task.uploadsummary]{platform.file('summary.md')}\n")
+    assert RUN in outputs[2]
+    assert '"https://dev.azure.com/fabrikam/webstack/_build/results?buildId=7"' in outputs[4]
+    assert outputs[-1].endswith(f"##vso[task.uploadsummary]{platform.file('summary.md')}\n")
     assert "| Approved by | azure-devops/marketplace |" in platform.file("summary.md").read_text()

@@ -1,4 +1,4 @@
-"""Releases by the command alone, from the creation of an offer to Production."""
+"""The command alone brings an offer from its creation to Production."""
 
 import json
 from collections.abc import Mapping
@@ -15,26 +15,26 @@ FAST = {"polling": {"min_interval": 0.1, "max_interval": 0.2}}
 DANA = "dana@fabrikam.example"
 
 
-def written(folder: Path, request: dict[str, Any]) -> str:
+def write_input(folder: Path, request: dict[str, Any]) -> str:
     file = folder / "input.json"
     file.write_text(json.dumps(request | FAST))
     return str(file)
 
 
-async def test_an_offer_is_created_promoted_approved_and_live_with_a_summary_for_the_pipelines_page(
+async def test_the_command_creates_promotes_and_approves_an_offer_and_summarizes_its_release(
     command: Command, desk: Desk, tmp_path: Path
 ) -> None:
     offer = f"{desk.publisher}/{OFFER}"
 
-    status, out, err = await command("create", written(tmp_path, desk.create("4.2.0")), "--wait")
+    status, out, err = await command("create", write_input(tmp_path, desk.create("4.2.0")), "--wait")
     assert status == 0, err
     workflow_id, _, result = out.partition("\n")
     assert workflow_id == f"offer/{offer}"
     assert json.loads(result)["outcome"] == "preview"
 
-    promotion = written(tmp_path, desk.images("4.2.1", approval={"approvers": [DANA]}))
-    said = f"Started. Follow it: python -m cli watch go-live/{offer}\n"
-    assert await command("go-live", promotion) == (0, f"go-live/{offer}\n", said)
+    promotion = write_input(tmp_path, desk.images("4.2.1", approval={"approvers": [DANA]}))
+    message = f"Started. Follow it: python -m cli watch go-live/{offer}\n"
+    assert await command("go-live", promotion) == (0, f"go-live/{offer}\n", message)
     status, out, err = await command("go-live", promotion)
     assert (status, out) == (1, "")
     assert f"go-live/{offer} is running already (ValidateAndGoLive, run " in err
@@ -60,7 +60,9 @@ async def test_an_offer_is_created_promoted_approved_and_live_with_a_summary_for
     assert f"| Approved by | {DANA} |\n" in page
 
 
-async def test_a_rejection_ends_the_wait_with_5_and_its_reason(here: InProcess, desk: Desk, tmp_path: Path) -> None:
+async def test_wait_exits_with_5_and_the_reason_after_a_rejection(
+    here: InProcess, desk: Desk, tmp_path: Path
+) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images() | FAST)
 
@@ -81,7 +83,7 @@ async def test_a_rejection_ends_the_wait_with_5_and_its_reason(here: InProcess, 
     assert f"🛑 {run.id} was rejected" in summary.read_text()
 
 
-async def test_the_input_comes_from_standard_input_as_it_is(command: Command, desk: Desk) -> None:
+async def test_an_input_from_standard_input_is_sent_unchanged(command: Command, desk: Desk) -> None:
     text = json.dumps(desk.check() | FAST) + "\n" * 3
     status, out, err = await command("check", "-", "--id", f"{desk.publisher}/check", "--wait", stdin="\ufeff" + text)
 
@@ -94,18 +96,18 @@ async def test_the_input_comes_from_standard_input_as_it_is(command: Command, de
     assert started.identity.startswith("offer-publisher:")
 
 
-async def test_nobody_without_the_keys_reads_what_was_started_with_them(
+async def test_what_is_encrypted_cannot_be_read_without_the_keys(
     here: InProcess, sealed: Mapping[str, str], desk: Desk, tmp_path: Path
 ) -> None:
     await desk.preview("4.2.0")
-    promotion = written(tmp_path, desk.images("4.2.0", approval={"approvers": [DANA]}))
+    promotion = write_input(tmp_path, desk.images("4.2.0", approval={"approvers": [DANA]}))
     go_live, blind = f"go-live/{desk.publisher}/{OFFER}", {"PAYLOAD_ENCRYPTION_KEYS": ""}
     assert (await here("go-live", promotion, **sealed)).status == 0
     history = await desk.temporal.client.get_workflow_handle(go_live).fetch_history()
     started = history.events[0].workflow_execution_started_event_attributes
     assert started.input.payloads[0].metadata["encoding"] == b"binary/encrypted"
 
-    # The decision is taken, whether its answer can be read or not: it must not look like a failure.
+    # The decision stands although its answer cannot be read. That must not look like a failure.
     status, out, err = await here("approve", go_live, "--approver", DANA, **blind)
     assert (status, out) == (0, "")
     assert err.startswith("Approved: the decision stands. The run's answer is encrypted")
@@ -122,28 +124,28 @@ async def test_nobody_without_the_keys_reads_what_was_started_with_them(
     assert "Trouble: The run's progress is encrypted" in out
 
 
-async def test_a_decision_on_a_run_that_asks_nobody_is_refused_with_its_kind(here: InProcess, desk: Desk) -> None:
+async def test_a_decision_on_a_run_that_asks_for_no_approval_is_refused(here: InProcess, desk: Desk) -> None:
     await desk.step("displaycertify", outcome="never")
     run = await desk.start("CreateOfferAndPublish", desk.create() | FAST)
     status, _, err = await here("approve", run.id)
     await run.terminate()
 
     assert status == 1
-    asks_nobody = f"{run.id} is a run of CreateOfferAndPublish, which asks for no approval."
-    assert err == f"{asks_nobody} Only runs of ValidateAndGoLive do.\n"
+    refusal = f"{run.id} is a run of CreateOfferAndPublish, which asks for no approval."
+    assert err == f"{refusal} Only runs of ValidateAndGoLive do.\n"
     status, _, err = await here("approve", run.id)
-    assert (status, err.startswith(asks_nobody)) == (1, True)
+    assert (status, err.startswith(refusal)) == (1, True)
 
 
-async def test_what_the_workflow_says_of_a_wrong_input_is_what_the_command_says(
+async def test_the_command_prints_the_workflows_message_about_a_wrong_input(
     here: InProcess, desk: Desk, tmp_path: Path
 ) -> None:
     request = desk.images("4.2.1") | {"when_ful": "fail"}
     file = tmp_path / "wrong.json"
     file.write_text(json.dumps(request))
     status, _, err = await here("publish", str(file), "--wait")
-    by_hand: ApplicationError = await failure_of(await desk.start("UpdateOfferAndPublish", request))
+    failure: ApplicationError = await failure_of(await desk.start("UpdateOfferAndPublish", request))
 
     assert status == 3
-    assert err == f"InvalidInput: {by_hand.message}\n"
+    assert err == f"InvalidInput: {failure.message}\n"
     assert "when_ful: is not a known member (did you mean when_full?)" in err

@@ -1,4 +1,4 @@
-"""Wrong usage and configuration end with 2 and a sentence, before anything is sent."""
+"""The command explains wrong usage and configuration, and describes how a run ended."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["check", "{folder}/nonesuch.json"], "nonesuch.json cannot be read: No such file or directory."),
         (["check", "{folder}/broken.json"], "broken.json is not JSON: Expecting value (line 1, column 1)."),
@@ -39,8 +39,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         (["wait", "x", "--summary", "{folder}/no/page.md"], "page.md cannot be written: No such file or directory."),
     ],
 )
-async def test_wrong_usage_ends_with_2_and_a_sentence(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_wrong_usage_exits_with_2_and_a_sentence(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "broken.json").write_text("publisher_id: fabrikam")
     (tmp_path / "list.json").write_text("[]")
@@ -48,28 +48,31 @@ async def test_wrong_usage_ends_with_2_and_a_sentence(
     (tmp_path / "utf16.json").write_bytes("{}".encode("utf-16"))
 
     assert await asyncio.to_thread(main, [word.format(folder=tmp_path) for word in words]) == 2
-    assert capsys.readouterr().err.endswith(f"{said}\n")
+    assert capsys.readouterr().err.endswith(f"{message}\n")
 
 
 @pytest.mark.parametrize("words", [[], ["publish"], ["publsh", "x"], ["approve", ""], ["wait", "x", "--sum", "y"]])
-def test_words_that_are_no_command_end_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_exits_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
     assert "usage: " in capsys.readouterr().err
 
 
-def test_the_placeholder_of_a_printed_command_is_no_approver(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_placeholder_for_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["approve", "x", "--approver", "YOUR NAME"])
     assert ended.value.code == 2
     assert "replace YOUR NAME with your name" in capsys.readouterr().err
 
 
-async def test_a_wrong_variable_ends_with_2_and_its_name_but_only_one_that_the_command_reads(here: InProcess) -> None:
-    none_of_its_business = {"LOG_LEVEL": "loud", "MARKETPLACE_URL": "nowhere", "METRICS_ADDRESS": "0.0.0.0:1"}
-    status, _, err = await here("wait", "nonesuch", **none_of_its_business)
+async def test_variables_that_only_the_worker_reads_are_not_checked(here: InProcess) -> None:
+    variables = {"LOG_LEVEL": "loud", "MARKETPLACE_URL": "nowhere", "METRICS_ADDRESS": "0.0.0.0:1"}
+    status, _, err = await here("wait", "nonesuch", **variables)
     assert (status, err) == (1, "There is no run with the ID nonesuch in namespace default.\n")
+
+
+async def test_a_wrong_variable_exits_with_2_and_its_name(here: InProcess) -> None:
     status, _, err = await here("wait", "x", PAYLOAD_ENCRYPTION_KEYS="secret")
     assert status == 2
     assert err.startswith("Wrong configuration: PAYLOAD_ENCRYPTION_KEYS: must be id:base64 key[,id:base64 key]")
@@ -77,7 +80,7 @@ async def test_a_wrong_variable_ends_with_2_and_its_name_but_only_one_that_the_c
     assert (status, err) == (2, "There is no namespace elsewhere. Check TEMPORAL_NAMESPACE.\n")
 
 
-async def test_a_server_that_never_answers_ends_with_1_and_where_it_was_looked_for(
+async def test_a_server_that_does_not_answer_exits_with_1_and_its_address(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(worker.connection, "PATIENCE", timedelta(0))
@@ -99,16 +102,16 @@ async def test_a_server_that_never_answers_ends_with_1_and_where_it_was_looked_f
         ("check", "check.json", "check/fabrikam-linux/webstack-appliance"),
     ],
 )
-def test_a_run_has_the_id_that_the_runbook_gives_it(command: str, example: str, workflow_id: str) -> None:
+def test_the_default_workflow_id_is_the_one_in_the_runbook(command: str, example: str, workflow_id: str) -> None:
     assert default_id(command, (EXAMPLES / example).read_bytes()) == workflow_id
 
 
-def test_the_command_calls_itself_what_it_was_called() -> None:
+def test_the_command_knows_the_name_by_which_it_was_called() -> None:
     assert program_of("/app/cli/__main__.py") == "python -m cli"
     assert program_of("/usr/local/bin/offer-publisher") == "offer-publisher"
 
 
-def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> None:
+def test_a_summary_names_removed_images_and_escapes_text_from_others() -> None:
     version = {"plan_id": "a|b", "version": "1.0.0"}
     result = {
         "publisher_id": "p",
@@ -131,7 +134,7 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
 
 
 @pytest.mark.parametrize(
-    ("ending", "said"),
+    ("ending", "text"),
     [
         (Ending(Status.NOT_APPROVED, error="GoLiveRejected: no"), "🛑 x was rejected"),
         (Ending(Status.NOT_APPROVED, error="ApprovalTimedOut: no"), "🛑 x was not decided on in time"),
@@ -142,8 +145,8 @@ def test_a_summary_names_what_was_removed_and_escapes_what_others_wrote() -> Non
     ],
     ids=["rejected", "not decided", "cancelled", "terminated", "failed", "encrypted"],
 )
-def test_a_summary_says_how_the_run_ended(ending: Ending, said: str) -> None:
-    assert said in summary("x", ending, "offer-publisher")
+def test_a_summary_says_how_the_run_ended(ending: Ending, text: str) -> None:
+    assert text in summary("x", ending, "offer-publisher")
 
 
 def test_the_details_of_a_failure_are_shortened_for_a_terminal_and_escaped_in_a_summary() -> None:
@@ -170,7 +173,7 @@ def test_the_details_of_a_failure_are_shortened_for_a_terminal_and_escaped_in_a_
     assert page.endswith("\n\\<note 4\\>\n\n\\<note 5\\>\n")
 
 
-def test_the_summary_of_a_cancelled_run_says_that_the_offer_may_still_go_live() -> None:
+def test_the_text_and_the_summary_of_a_cancelled_run_say_that_the_offer_may_still_go_live() -> None:
     progress = Progress(
         publisher_id="fabrikam",
         offer_id="vm",
@@ -206,7 +209,7 @@ def test_every_workflow_has_a_command() -> None:
     assert json.loads((EXAMPLES / "schemas" / "decide_go_live.json").read_text())["title"] == "decide_go_live"
 
 
-async def test_a_defect_of_the_command_ends_with_1_and_shows_where_it_is(
+async def test_a_defect_of_the_command_exits_with_1_and_a_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_settings: object) -> None:

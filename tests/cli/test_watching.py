@@ -1,4 +1,4 @@
-"""What is seen of a run: on a terminal, in lines, and while Temporal or the worker is gone."""
+"""A watch shows a run on a terminal or as lines, also during outages."""
 
 import asyncio
 import re
@@ -35,9 +35,7 @@ from tests.harness.waiting import until
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-async def test_a_watch_without_a_terminal_tells_each_piece_of_news_once_until_the_end(
-    here: InProcess, desk: Desk
-) -> None:
+async def test_without_a_terminal_watch_prints_each_change_once(here: InProcess, desk: Desk) -> None:
     run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0") | FAST)
     status, out, err = await here("watch", run.id)
 
@@ -51,15 +49,17 @@ async def test_a_watch_without_a_terminal_tells_each_piece_of_news_once_until_th
     assert "\x1b" not in out
 
 
-async def test_a_watch_goes_on_through_continue_as_new_and_says_how_to_approve(command: Command, desk: Desk) -> None:
+async def test_watch_follows_a_run_that_continues_as_new_and_shows_how_to_approve(
+    command: Command, desk: Desk
+) -> None:
     await desk.preview("4.2.0")
     approval = {"approvers": ["O'Neill"]}
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.1", approval=approval) | FAST)
     async with command.begin("watch", run.id) as watching:
         await watching.until(f"To approve: python -m cli approve {run.id} --approver 'O'\"'\"'Neill'")
-        assert "May approve: O'Neill, until " in watching.said()
+        assert "May approve: O'Neill, until " in watching.written()
         handle = desk.temporal.client.get_workflow_handle(run.id)
-        for _ in range(3):  # refused: each leaves its mark in the history, which then has grown long
+        for _ in range(3):  # the run refuses these signals, and its history grows
             for _ in range(10):
                 await handle.signal("approve_go_live", {"approver": "eve"})
             await handle.signal("check_now")
@@ -67,39 +67,39 @@ async def test_a_watch_goes_on_through_continue_as_new_and_says_how_to_approve(c
         await watching.until(", continued as run ")
         await decide(desk.temporal.client, run.id, approve=True, approver="O'Neill", comment=None)
         assert await watching.ended() == 0
-        assert watching.said().endswith("has ended well: live, approved by O'Neill.\n")
+        assert watching.written().endswith("has ended well: live, approved by O'Neill.\n")
 
 
-async def test_a_terminal_shows_bars_the_next_look_and_the_end(command: Command, desk: Desk) -> None:
+async def test_on_a_terminal_watch_shows_bars_the_next_look_and_the_ending(command: Command, desk: Desk) -> None:
     await desk.step("displaycertify", outcome="never")
     polling = {"polling": {"min_interval": 600, "max_interval": 600}}
     run = await desk.start("CreateOfferAndPublish", desk.create("4.2.0") | polling)
     async with command.begin("watch", run.id, terminal=True) as watching:
         await watching.until("━━━")
         await watching.until("Next look")
-        shown = ANSI.sub("", watching.said())
+        shown = ANSI.sub("", watching.written())
         assert re.search(r"Next look +in (9 min \d+ s|10 min 0 s), at \d{4}-", shown)
         assert re.search(r"▶ +Validate Pre-Requisites +[━╸╺]+ +in progress", shown), shown
         assert re.search(r"· +Certification +━+ +not started", shown)
         await desk.temporal.client.get_workflow_handle(run.id).terminate(reason="seen")
         assert await watching.ended() == 8
-        assert "The run was terminated: seen." in ANSI.sub("", watching.said())
-        assert watching.said().endswith("\x1b[?25h")  # the cursor is back
+        assert "The run was terminated: seen." in ANSI.sub("", watching.written())
+        assert watching.written().endswith("\x1b[?25h")  # the cursor is back
 
 
-async def test_who_stops_watching_stops_nothing(command: Command, desk: Desk) -> None:
+async def test_stopping_a_watch_stops_nothing(command: Command, desk: Desk) -> None:
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images() | FAST)
     async with command.begin("watch", run.id) as watching:
         await watching.until("To approve")
         watching.interrupt()
         assert await watching.ended() == -signal.SIGINT
-        assert watching.said().endswith("Interrupted. What was started goes on.\n")
+        assert watching.written().endswith("Interrupted. What was started goes on.\n")
     assert (await desk.until_asked(run)).error is None
     await run.terminate()
 
 
-async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_worker_that_never_comes(
+async def test_watch_and_wait_survive_an_outage_of_the_server_and_a_missing_worker(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli.runs, "RPC_TIMEOUT", timedelta(seconds=0.7))
@@ -108,7 +108,7 @@ async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_wo
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{port}")
     with Programs(tmp_path) as programs:
         server = programs.temporal(port)
-        hasty = RetryConfig(max_elapsed_time_millis=200)  # else the SDK tries for ten seconds before it says so
+        hasty = RetryConfig(max_elapsed_time_millis=200)  # by default the SDK retries for ten seconds
         client = await connected(f"127.0.0.1:{port}", retry_config=hasty)
         run = await client.start_workflow("ValidateAndGoLive", {}, id="go-live/a/b", task_queue="nobody")
         troubles: list[str | None] = []
@@ -116,25 +116,25 @@ async def test_watch_and_wait_survive_a_server_that_is_gone_for_a_while_and_a_wo
         watching = asyncio.create_task(both.begin("watch", run.id))
         waiting = asyncio.create_task(both.begin("wait", run.id))
         await until(
-            lambda: both.has_said(out="Trouble: No worker of task queue "),
+            lambda: both.has_written(out="Trouble: No worker of task queue "),
             "the trouble with the worker is shown",
         )
         server.kill()
         await until(
-            lambda: both.has_said(out="Temporal does not answer (") and len(troubles) == 1, "the outage is shown"
+            lambda: both.has_written(out="Temporal does not answer (") and len(troubles) == 1, "the outage is shown"
         )
         programs.temporal(port)
         await until(
-            lambda: both.has_said(out="Temporal answers again\n") and len(troubles) > 1, "the recovery is shown"
+            lambda: both.has_written(out="Temporal answers again\n") and len(troubles) > 1, "the recovery is shown"
         )
         await run.terminate(reason="enough")
         assert (await watching, await waiting, (await ending).status) == (8, 8, 8)
-        assert both.has_said(out="The run was terminated: enough.\n", err="The run was terminated: enough.\n")
+        assert both.has_written(out="The run was terminated: enough.\n", err="The run was terminated: enough.\n")
     assert troubles[0] is not None
     assert troubles[1] is None
 
 
-async def test_a_decision_that_no_worker_takes_up_is_not_waited_for_without_end(server: WorkflowEnvironment) -> None:
+async def test_a_decision_fails_after_a_while_if_no_worker_answers(server: WorkflowEnvironment) -> None:
     run = await server.client.start_workflow("ValidateAndGoLive", {}, id="go-live/no/worker", task_queue="nobody")
     with pytest.raises(
         CommandError, match=r"No answer came from go-live/no/worker within 0\.5 s\. Is a worker running"
@@ -174,7 +174,7 @@ class _Outbound(OutboundInterceptor):
 
 
 @pytest.mark.parametrize("reached", [False, True], ids=["the request was lost", "the answer was lost"])
-async def test_a_decision_that_meets_an_outage_is_sent_again_and_counts_once(
+async def test_a_decision_is_sent_again_after_an_outage_and_counts_once(
     address: str, desk: Desk, monkeypatch: pytest.MonkeyPatch, *, reached: bool
 ) -> None:
     monkeypatch.setattr(cli.deciding, "RETRY_INTERVAL", 0.05)
@@ -204,7 +204,9 @@ async def test_a_decision_that_temporal_refuses_is_not_sent_again(address: str, 
     assert len(refusing.sent) == 1
 
 
-async def test_a_look_says_what_the_marketplace_keeps_refusing(server: WorkflowEnvironment, desk: Desk) -> None:
+async def test_a_snapshot_shows_which_request_the_marketplace_keeps_refusing(
+    server: WorkflowEnvironment, desk: Desk
+) -> None:
     await desk.fault("list_operations", {"kind": "respond", "status": 503}, times=-1)
     run = await desk.start("UpdateOfferAndPublish", desk.images("4.2.1") | FAST)
     publication = await Publication.find(server.client, run.id)
