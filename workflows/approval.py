@@ -153,6 +153,21 @@ class Approval:
         """Wait for the decision on the preview; return ``False`` when the offer has to be surveyed again first."""
         if not self.sign_off.required:
             return True
+        self._reconsider(survey)
+        self.sign_off.promotion = survey.promotion
+        self._logbook.show()  # before anybody can decide on it
+        if self.sign_off.until is None:
+            self.sign_off.until = self._stages.waiting.now + self._wanted.approval.timeout
+        if self.sign_off.decision is None:
+            await self._ask(survey.last_publish, self.sign_off.until)
+            if self.sign_off.decision is None or not self._wanted.images:
+                # Without images, the approval is for the preview of this moment: survey it once more.
+                return False
+        self.raise_if_rejected()
+        return True
+
+    def _reconsider(self, survey: Survey) -> None:
+        """Ask for the decision again if it was on something else than the surveyed preview."""
         published = survey.last_publish.id if survey.last_publish else None
         another = self.sign_off.decision is not None and self.sign_off.approved not in {None, published}
         # Without images, an approval is for the preview that waited for sign-off then, whoever published it.
@@ -164,23 +179,17 @@ class Approval:
         if given and not self._wanted.images and self.sign_off.until is None:
             # An early approval holds for the images that the input names. This one names none.
             self.reopen("it was given before a preview was shown")
-        self.sign_off.promotion = survey.promotion
-        self._logbook.show()  # before anybody can decide on it
-        if self.sign_off.until is None:
-            self.sign_off.until = self._stages.waiting.now + self._wanted.approval.timeout
-        if self.sign_off.decision is None:
-            self.sign_off.shown = published
-            await self._stages.show_steps(survey.last_publish)
-            # The run waits for a person now, perhaps across continue-as-new. The deadline counts again afterwards.
-            self._stages.publication.rounds = 0
-            self._stages.publication.wait_until = self.sign_off.until + self._wanted.deadline
-            await self._wait(self.sign_off.until)
-            self._stages.publication.wait_until = self._stages.waiting.now + self._wanted.deadline
-            if self.sign_off.decision is None or not self._wanted.images:
-                # Without images, the approval is for the preview of this moment: survey it once more.
-                return False
-        self.raise_if_rejected()
-        return True
+
+    async def _ask(self, publish: Operation | None, until: datetime) -> None:
+        """Show the preview, and wait until somebody decides on it. The deadline counts again afterwards."""
+        publication = self._stages.publication
+        self.sign_off.shown = publish.id if publish else None
+        await self._stages.show_steps(publish)
+        # The run waits for a person now, perhaps across continue-as-new.
+        publication.rounds = 0
+        publication.wait_until = until + self._wanted.deadline
+        await self._wait(until)
+        publication.wait_until = self._stages.waiting.now + self._wanted.deadline
 
     async def _wait(self, until: datetime) -> None:
         """Wait until somebody decides, or asks for another survey of the offer."""

@@ -51,8 +51,8 @@ def _result(stages: Stages, report: OperationReport | None) -> PublicationResult
     """Return how the operation stands; raise if it has ended badly."""
     if report is None:
         stages.logbook.waits_for(None)
-        return stages.result(Outcome.NEVER_PUBLISHED, None)
+        return stages.finish(Outcome.NEVER_PUBLISHED, None)
     reason = ended_badly(stages.offer, report)
     if reason is not None:
         raise reason
-    return stages.result(Outcome(report.state), report.operation_id)
+    return stages.finish(Outcome(report.state), report.operation_id)

@@ -49,7 +49,7 @@ class CreateOfferAndPublish:
                     await stages.bring_to_preview(survey, IfPublishing.WAIT)
                     await stages.follow()
             published = stages.publication.published
-            return stages.result(Outcome.PREVIEW, published.operation_id, stages.publication.images)
+            return stages.finish(Outcome.PREVIEW, published.operation_id, stages.publication.images)
 
     @workflow.signal(description="Look at the operation now instead of at the next timer.")
     def check_now(self, _ignored: RawValue = NOTHING) -> None:

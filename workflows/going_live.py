@@ -121,7 +121,7 @@ class GoingLive:
             return
         await heed_cancellation()
         publication.changed = publication.changed or started.ours
-        stages.name_followed(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known)
+        stages.follow_next(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known)
 
     async def verify(self, survey: Survey | None = None) -> None:
         """Wait until Production shows what was promoted, by this run or by somebody else."""
@@ -164,7 +164,7 @@ class GoingLive:
             self._stages.publication.report = None
             self._approval.sign_off.promotion = survey.promotion
         images = self._wanted.image_versions or (self._approval.sign_off.promotion.adds if own else [])
-        result = self._stages.result(Outcome.LIVE, own or _last_go_live(survey), images)
+        result = self._stages.finish(Outcome.LIVE, own or _last_go_live(survey), images)
         if result.changed or own is not None:
             what = listed([str(image) for image in images])
             by = f", approved by {approver}" if approver else ""

@@ -266,7 +266,7 @@ class Stages:
         if not live:
             await self.show_steps(last)
         operation_id = publication.published.operation_id if publication.published else last.id if last else None
-        return self.result(Outcome.LIVE if live else Outcome.PREVIEW, operation_id, publication.images)
+        return self.finish(Outcome.LIVE if live else Outcome.PREVIEW, operation_id, publication.images)
 
     async def bring_to_preview(self, survey: Survey, if_publishing: IfPublishing) -> None:
         """Do the next thing that brings the draft to the preview: publish it, or deal with a running operation."""
@@ -275,7 +275,7 @@ class Stages:
             if publication.known_operations is not None:
                 await self._publish()
         elif self._carries_the_images(running):
-            self.name_followed(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
+            self.follow_next(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
         elif (
             survey.in_draft
             and running.kind is OperationKind.PUBLISH
@@ -327,7 +327,7 @@ class Stages:
             publication.changed = True
         await heed_cancellation()
         known = publication.known_operations or []
-        self.name_followed(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started, known)
+        self.follow_next(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started, known)
 
     async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
         """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
@@ -344,10 +344,10 @@ class Stages:
             if answer.state is CancelState.NOTHING_TO_CANCEL:
                 return
             if answer.state is CancelState.REQUESTED:
-                self.name_followed(running.id, running.kind, Purpose.CANCELED)
+                self.follow_next(running.id, running.kind, Purpose.CANCELED)
                 return
             self.logbook.note(f"{answer.reason} It is waited for instead.")
-        self.name_followed(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
+        self.follow_next(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
 
     async def ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
         """Ask the service to cancel an operation. ``None`` stands for a publish that is not among those known."""
@@ -368,7 +368,7 @@ class Stages:
 
     # Follow
 
-    def name_followed(
+    def follow_next(
         self,
         operation_id: str,
         kind: OperationKind,
@@ -493,10 +493,10 @@ class Stages:
 
     # The end
 
-    def result(
+    def finish(
         self, outcome: Outcome, operation_id: str | None, images: Sequence[ImageVersion] = ()
     ) -> PublicationResult:
-        """Return the run's result. If the outcome is a stage, enter it."""
+        """Enter the stage of the outcome, if it has one, and return the run's result."""
         if outcome in {Outcome.PREVIEW, Outcome.LIVE}:
             named = list(images) != self.publication.images
             self.logbook.stage(PublishStage(outcome), images=images if named else None)
