@@ -14,7 +14,8 @@ CALLERS_VARIABLES = $(filter TEMPORAL_% MARKETPLACE_% AZURE_% DEMO_% PAYLOAD_ENC
   http_proxy https_proxy no_proxy all_proxy,$(.VARIABLES))
 
 WITH_PATH = PATH="$(CURDIR)/$(BIN):$$PATH"
-ISOLATED = env $(CALLERS_VARIABLES:%=-u %) TEMPORAL_CONFIG_FILE=/dev/null $(WITH_PATH)
+# Dozens of processes import the same modules. They share the bytecode, even if the caller's shell writes none.
+ISOLATED = env $(CALLERS_VARIABLES:%=-u %) -u PYTHONDONTWRITEBYTECODE TEMPORAL_CONFIG_FILE=/dev/null $(WITH_PATH)
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-21s%s\n", $$1, $$2 }'
