@@ -10,7 +10,7 @@ from cli.runs import Ending, Snapshot
 from cli.statuses import Status
 from marketplace.model import ImageVersion, Step, StepState
 from marketplace.wording import listed, one_line
-from workflows.messages import PLACEHOLDER, ApprovalProgress, Progress, PublishStage
+from workflows.messages import ApprovalProgress, Progress, PublishStage, name_to_fill_in
 
 SHOWN_VALUES = 10
 SHOWN_NOTES = 5
@@ -86,9 +86,9 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> Iterator[Row]:
 
 
 def how_to_approve(workflow_id: str, approval: ApprovalProgress, program: str) -> str:
-    """Return the shell command that approves. It names the approver if there is only one."""
-    approver = approval.approvers[0] if len(approval.approvers) == 1 else PLACEHOLDER
-    words = ["approve", one_line(workflow_id, MAX_TEXT), "--approver", one_line(approver, MAX_TEXT)]
+    """Return the shell command that approves."""
+    approver = one_line(name_to_fill_in(approval.approvers), MAX_TEXT)
+    words = ["approve", one_line(workflow_id, MAX_TEXT), "--approver", approver]
     return f"{program} {shlex.join(words)}"
 
 

@@ -134,8 +134,8 @@ def check_ports(arguments: argparse.Namespace) -> None:
             socket.create_server((HOST, port)).close()
         except (OSError, OverflowError) as error:
             # Newer versions of Python add the address to the system's message.
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-            refusals.append(f"Port {port} for {what} cannot be used: {reason}.")
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            refusals.append(f"Port {port} for {what} cannot be used: {reason.rstrip('.')}.")
             others.append(f"DEMO_{name.upper()}_PORT={port % 50_000 + 10_000}")
     if refusals:
         raise DemoError(

@@ -41,7 +41,7 @@ async def test_the_request_for_approval_says_what_going_live_changes_and_how_to_
     assert asked.approval.until == datetime.fromisoformat(body["until"])
     assert body["command"] == (
         f"temporal workflow update execute --workflow-id {run.id} --name decide_go_live"
-        f' --input \'{{"approve": true, "approver": "{DANA}"}}\''
+        ' --input \'{"approve": true, "approver": "YOUR NAME"}\''
     )
     await run.signal("approve_go_live", {"approver": LEE})
     await run.result()

@@ -4,6 +4,7 @@ Durations are ISO 8601 (``"PT30S"``, ``"P14D"``) or seconds. Unknown members are
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -42,6 +43,11 @@ Deadline = Annotated[timedelta, Field(gt=timedelta(0), le=MAX_WAIT, strict=False
 Email = Annotated[str, Field(pattern=r"^[^@\s,;]+@[^@\s,;]+$", max_length=254)]
 PLACEHOLDER = "YOUR NAME"
 """Stands in a shown command for the name of the approver."""
+
+
+def name_to_fill_in(approvers: Sequence[str]) -> str:
+    """Return the name that a shown command approves with: that of the only approver, or the placeholder."""
+    return approvers[0] if len(approvers) == 1 else PLACEHOLDER
 
 
 def own_name(name: str) -> str:

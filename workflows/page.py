@@ -8,7 +8,7 @@ from datetime import datetime
 
 from marketplace.model import ImageVersion, StepState
 from marketplace.wording import listed, one_line
-from workflows.messages import PLACEHOLDER, ApprovalProgress, Progress, PublishStage
+from workflows.messages import ApprovalProgress, Progress, PublishStage, name_to_fill_in
 
 MARKS = {
     StepState.COMPLETE: "✔",
@@ -91,7 +91,7 @@ def _command(workflow_id: str, namespace: str, approval: ApprovalProgress) -> li
 
 def approve_command(workflow_id: str, namespace: str, approvers: Sequence[str]) -> list[str]:
     """Return the shell command that approves: first the program, then its options."""
-    decision = {"approve": True, "approver": approvers[0] if approvers else PLACEHOLDER}
+    decision = {"approve": True, "approver": name_to_fill_in(approvers)}
     options = [("--namespace", namespace)] if namespace != DEFAULT_NAMESPACE else []
     options += [("--workflow-id", workflow_id), ("--name", "decide_go_live")]
     options += [("--input", json.dumps(decision, ensure_ascii=False))]
