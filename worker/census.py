@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.common import MetricMeter
@@ -27,15 +28,15 @@ UNDER_WAY = (
     PublishStage.AWAITING_APPROVAL,
     PublishStage.GOING_LIVE,
 )
-OLD = timedelta(minutes=30)
-"""A younger run is not queried: it cannot have been in its stage for long."""
-
 ASKED_AT_ONCE = 20
 """Runs queried in one count. The others are queried in the next. Each query costs a workflow task."""
 
 PATIENCE = timedelta(seconds=10)
 
 logger = logging.getLogger("worker")
+
+InStage: TypeAlias = tuple[str, str]
+"""The ID of a run, and the stage that it is in."""
 
 
 class Census:
@@ -50,7 +51,8 @@ class Census:
             "Seconds since the oldest running publication entered its stage",
             "s",
         )
-        self._since: dict[tuple[str, str], datetime] = {}
+        # When runs entered their stages; ``None`` if they did not answer. Those asked last are at the end.
+        self._entered: dict[InStage, datetime | None] = {}
 
     async def watch(self, client: Client) -> None:
         """Count every minute, forever."""
@@ -74,22 +76,27 @@ class Census:
         """
         stages = ", ".join(f'"{stage}"' for stage in UNDER_WAY)
         query = f'TaskQueue="{self._task_queue}" AND ExecutionStatus="Running" AND PublishStage IN ({stages})'
-        counted: Counter[str] = Counter()
+        runs = {
+            (run.run_id, run.typed_search_attributes.get(PUBLISH_STAGE, "")): run
+            async for run in client.list_workflows(query, page_size=1000)
+        }
+        await self._ask(client, runs)
         oldest: dict[str, datetime] = {}
-        known: dict[tuple[str, str], datetime] = {}
-        asked = 0
-        async for run in client.list_workflows(query, page_size=1000):
-            stage = run.typed_search_attributes.get(PUBLISH_STAGE, "")
-            key = (run.run_id, stage)
-            since = self._since.get(key)
-            if since is None and asked < ASKED_AT_ONCE and datetime.now(UTC) - run.start_time > OLD:
-                since, asked = await _entered(client, run, stage), asked + 1
-            if since is not None:
-                known[key] = since
-            counted[stage] += 1
-            oldest[stage] = min(oldest.get(stage, run.start_time), since or run.start_time)
-        self._since = known
-        self._show(counted, oldest)
+        for (run_id, stage), entered in self._entered.items():
+            since = entered or runs[run_id, stage].start_time
+            oldest[stage] = min(oldest.get(stage, since), since)
+        self._show(Counter(stage for _, stage in runs), oldest)
+
+    async def _ask(self, client: Client, runs: Mapping[InStage, WorkflowExecution]) -> None:
+        """Query when runs entered their stages: first those never asked, then those that have not answered."""
+        self._entered = {key: entered for key, entered in self._entered.items() if key in runs}
+        never_asked = [key for key in runs if key not in self._entered]
+        unanswered = [key for key, entered in self._entered.items() if entered is None]
+        asked = [*never_asked, *unanswered][:ASKED_AT_ONCE]
+        answers = await asyncio.gather(*(_entered(client, runs[key], key[1]) for key in asked))
+        for key, answer in zip(asked, answers, strict=True):
+            self._entered.pop(key, None)
+            self._entered[key] = answer
 
     def _show(self, counted: Mapping[str, int], oldest: Mapping[str, datetime]) -> None:
         now = datetime.now(UTC)
@@ -101,11 +108,11 @@ class Census:
 
 
 async def _entered(client: Client, run: WorkflowExecution, stage: str) -> datetime | None:
-    """Query when a run entered its stage. Return ``None`` if it does not answer, or has left the stage."""
+    """Query when a run entered its stage. Return ``None`` if it does not answer."""
     try:
         progress = await client.get_workflow_handle(run.id, run_id=run.run_id).query("progress", rpc_timeout=PATIENCE)
         if progress["stage"] != stage:
-            return None
+            return datetime.now(UTC)  # it has left the stage, and the search attribute shows that soon
         return datetime.fromisoformat(progress["since"])
     except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError, KeyError, TypeError, ValueError):
         return None

@@ -81,9 +81,8 @@ def gauges(buffer: MetricBuffer) -> dict[tuple[str, str], float]:
 
 
 async def test_the_runs_of_a_task_queue_are_counted_and_queried_for_their_time_in_the_stage(
-    searchable: WorkflowEnvironment, runs: str, monkeypatch: pytest.MonkeyPatch
+    searchable: WorkflowEnvironment, runs: str
 ) -> None:
-    monkeypatch.setattr(census, "OLD", timedelta(0))
     buffer = MetricBuffer(1000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=buffer))
     counting = Census(runtime.metric_meter, runs)
@@ -103,25 +102,40 @@ async def test_the_runs_of_a_task_queue_are_counted_and_queried_for_their_time_i
     assert found["oldest_run_seconds", "going_live"] == 0
 
 
-async def test_each_run_is_queried_once_and_young_runs_never(
+async def test_a_run_counts_from_when_it_entered_its_stage_even_if_it_started_before(
+    searchable: WorkflowEnvironment, runs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def soon(_client: Any, _run: Any, _stage: str) -> datetime:
+        return datetime.now(UTC) + AGE
+
+    monkeypatch.setattr(census, "_entered", soon)
+    buffer = MetricBuffer(1000)
+    await Census(Runtime(telemetry=TelemetryConfig(metrics=buffer)).metric_meter, runs).count(searchable.client)
+
+    assert gauges(buffer)["oldest_run_seconds", "awaiting_approval"] == 0
+
+
+async def test_each_run_is_queried_until_it_answers_a_few_at_a_time(
     searchable: WorkflowEnvironment, runs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
+    answers: dict[str, datetime] = {}
 
-    async def entered(_client: Any, run: Any, stage: str) -> datetime:
-        asked.append(stage)
-        return datetime.now(UTC) - AGE
+    async def entered(_client: Any, run: Any, _stage: str) -> datetime | None:
+        asked.append(run.id)
+        return answers.get(run.id)
 
     monkeypatch.setattr(census, "_entered", entered)
-    counting = Census(Runtime(telemetry=TelemetryConfig()).metric_meter, runs)
-    await counting.count(searchable.client)
-    assert asked == []
-
-    monkeypatch.setattr(census, "OLD", timedelta(0))
     monkeypatch.setattr(census, "ASKED_AT_ONCE", 2)
-    for total in (2, 3, 3):
+    counting = Census(Runtime(telemetry=TelemetryConfig()).metric_meter, runs)
+    for _ in range(3):
         await counting.count(searchable.client)
-        assert len(asked) == total
+    assert {run: asked.count(run) for run in asked} == {f"{runs}/{number}": 2 for number in range(3)}
+
+    answers |= dict.fromkeys(asked, datetime.now(UTC))
+    for _ in range(3):
+        await counting.count(searchable.client)
+    assert {run: asked.count(run) for run in asked} == {f"{runs}/{number}": 3 for number in range(3)}
 
 
 async def test_counting_goes_on_after_a_refusal_which_is_logged_once(
