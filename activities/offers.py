@@ -66,9 +66,11 @@ class SurveyRequest(ChangeRequest):
 
     Attributes:
         seen: The newest operation, if the run has just looked at it. Then the list is not read again.
+        production_suffices: Whether the run is done once Production holds the images.
     """
 
     seen: Operation | None = None
+    production_suffices: bool = False
 
 
 class Survey(Payload):
@@ -120,7 +122,7 @@ class Survey(Payload):
 
     @property
     def is_ready(self) -> bool:
-        """Whether every wanted image is in a preview that is ready, or in Production."""
+        """Whether the preview is ready and holds every wanted image. Without a preview, whether Production does."""
         if not self.preview_exists:
             return self.in_production
         promoted = self.going_live is not None or self.went_live or self.in_production
@@ -158,7 +160,6 @@ class EditRequest(SurveyRequest):
 
     Attributes:
         while_running: Whether to edit the draft while an operation runs that may not carry the images.
-        production_suffices: Whether the run is done once Production holds the images.
         sole_writer: Whether the run holds the draft's lease.
         would_remove: Image versions that the last survey said an edit would remove.
         would_deprecate: Image versions that the last survey said an edit would deprecate.
@@ -167,7 +168,6 @@ class EditRequest(SurveyRequest):
 
     images: SentImages = []
     while_running: bool = True
-    production_suffices: bool = False
     sole_writer: bool = False
     would_remove: list[ImageVersion] = []
     would_deprecate: list[ImageVersion] = []
@@ -226,7 +226,8 @@ class OfferActivities:
         """
         async with marketplace_call():
             survey, preview, production = await self._read(request)
-            if not survey.exists or not request.images or survey.in_preview or survey.in_production:
+            live = survey.in_production and (request.production_suffices or not survey.preview_exists)
+            if not survey.exists or not request.images or survey.in_preview or live:
                 return survey
             edit = await self._marketplace.planned_edit(
                 request.offer, _until_published(request.change, survey), preview=preview, production=production

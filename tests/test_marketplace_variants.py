@@ -206,6 +206,18 @@ async def test_a_preview_that_lags_behind_its_publish_is_waited_for_and_not_publ
     await run.terminate()
 
 
+@pytest.mark.only("cloud-partner", "the other API never removes a published version")
+async def test_a_lagging_preview_is_waited_for_even_if_production_holds_the_images_that_it_lacked(desk: Desk) -> None:
+    await desk.live("4.2.0", "4.2.1")
+    await desk.preview("4.2.0")
+    await desk.switch(preview_lag_seconds=2 * 3600)
+    result = await desk.run("UpdateOfferAndPublish", desk.images("4.2.1", polling=POLLING))
+
+    assert result.outcome == "preview"
+    assert await desk.versions("Preview") == ["4.2.0", "4.2.1"]
+    assert await desk.effects("publish") == 3
+
+
 async def test_a_preview_that_never_shows_what_was_published_ends_the_run_at_its_deadline(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.switch(preview_lag_seconds=100 * 3600)

@@ -108,7 +108,9 @@ class Stages:
 
     # Survey
 
-    async def survey(self, wanted: WantedImages | None = None, *, must_exist: bool = True) -> Survey:
+    async def survey(
+        self, wanted: WantedImages | None = None, *, must_exist: bool = True, production_suffices: bool = False
+    ) -> Survey:
         """Survey the offer, and check the wanted images against the marketplace's rules."""
         await heed_cancellation()
         seen, self._seen = self._seen, None
@@ -118,6 +120,7 @@ class Stages:
             SurveyRequest(
                 offer=self.offer,
                 seen=seen,
+                production_suffices=production_suffices,
                 **_asked(wanted),
             ),
             within(self.waiting.time_left(), READ, f"Read operations and slots of {self.offer}"),
@@ -133,7 +136,7 @@ class Stages:
             )
         return survey
 
-    async def _survey_once_shown(self, wanted: WantedImages) -> Survey:
+    async def _survey_once_shown(self, wanted: WantedImages, *, production_suffices: bool) -> Survey:
         """Survey the offer, repeatedly while the publish waits for sign-off but the preview still lags behind.
 
         Another publish would publish the same draft twice. A joined publish may be of an older draft, however: the
@@ -141,7 +144,7 @@ class Stages:
         """
         publication = self.publication
         while True:
-            survey = await self.survey(wanted)
+            survey = await self.survey(wanted, production_suffices=production_suffices)
             last, published = survey.last_publish, publication.published
             waits = survey.in_draft and survey.awaits_sign_off and not survey.in_preview
             if not waits or last is None or published is None or last.id != published.operation_id:
@@ -194,7 +197,7 @@ class Stages:
         publication = self.publication
         would_remove, would_deprecate = list[ImageVersion](), list[ImageVersion]()
         if publication.known_operations is not None or wanted.when_full is WhenFull.REMOVE_OLDEST:
-            survey = await self._survey_once_shown(wanted)
+            survey = await self._survey_once_shown(wanted, production_suffices=production_suffices)
             if survey.in_draft and (publication.known_operations is None or survey.running is None):
                 # Operations that have ended by now did not bring the images to the preview.
                 publication.known_operations = survey.known_operations
@@ -217,7 +220,7 @@ class Stages:
         if set(written.known_operations) <= set(survey.known_operations):
             return survey
         # A publish that began while the draft was written may carry the images already. Do not publish them again.
-        return await self._survey_once_shown(wanted)
+        return await self._survey_once_shown(wanted, production_suffices=production_suffices)
 
     async def put(self, definition: Callable[[], OfferDefinition], *, replace: bool) -> Survey:
         """Survey the offer, and put it unless that is done already or an operation is running.
