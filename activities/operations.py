@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -269,15 +269,10 @@ class OperationActivities:
 
     async def _send_publish(self, request: PublishRequest, trail: Trail) -> str | None:
         attempt = trail.attempt()
-        trail.record_send()
-        try:
+        with _recorded(trail):
             return await self._marketplace.publish(
                 request.offer, request.change, request.notification_emails, attempt=attempt
             )
-        except (Refused, Conflict, Unavailable) as error:
-            if not isinstance(error, Unavailable) or error.status == TOO_MANY_REQUESTS:
-                trail.record_no_effect()
-            raise
 
     def _let_settle(self, offer: OfferKey, trail: Trail, time: timedelta, *, may_have_sent: bool) -> None:
         """Wait for a request to show if its answer was lost.
@@ -344,9 +339,9 @@ class OperationActivities:
         await self._check_preview(request, operations)
         attempt = trail.attempt()
         known = [*request.known_operations, *(operation.id for operation in operations)]
-        trail.record_send()
         try:
-            named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)
+            with _recorded(trail):
+                named = await self._marketplace.go_live(offer, request.approved_publish, attempt=attempt)
         except (Refused, Conflict):
             operations = await self._marketplace.operations(offer)
             begun = _newest_since(operations, known, OperationKind.GO_LIVE)
@@ -493,6 +488,18 @@ class OperationActivities:
 
 
 _CANCELABLE = {OperationState.RUNNING, OperationState.PREVIEW}
+
+
+@contextlib.contextmanager
+def _recorded(trail: Trail) -> Iterator[None]:
+    """Record that a request is about to be sent and, if the service turns it away, that it had no effect."""
+    trail.record_send()
+    try:
+        yield
+    except (Refused, Conflict, Unavailable) as error:
+        if not isinstance(error, Unavailable) or error.status == TOO_MANY_REQUESTS:
+            trail.record_no_effect()
+        raise
 
 
 def _newest_since(operations: list[Operation], known: list[str], kind: OperationKind) -> Operation | None:

@@ -134,6 +134,23 @@ async def test_a_promotion_by_another_client_before_ours_is_sent_is_waited_for(d
     assert await desk.effects("go_live") == 0
 
 
+@pytest.mark.parametrize("status", [409, 429])
+async def test_a_promotion_by_another_client_after_ours_was_turned_away_does_not_count_as_ours(
+    desk: Desk, status: int
+) -> None:
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0"))
+    await desk.until_asked(run)
+    await desk.fault("go_live", {"kind": "respond", "status": status})
+    # The next list is the last look before the request. The list after it is that of the next attempt.
+    await desk.fault("list_operations", {"kind": "stranger_go_live"}, after=1 + (status == 409))
+    await run.signal("approve_go_live", {"approver": "dana"})
+    result = await run.result()
+
+    assert (result.outcome, result.changed, result.approved_by) == ("live", False, None)
+    assert await desk.effects("go_live") == 0
+
+
 async def test_a_promotion_by_another_client_before_the_run_starts_is_waited_for(desk: Desk) -> None:
     await desk.preview("4.2.0")
     await desk.stranger("go_live")
