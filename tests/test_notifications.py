@@ -167,6 +167,27 @@ class Release:
 
 
 @ONE_API
+@ONE_API
+async def test_a_run_that_is_cancelled_while_it_says_that_it_is_live_keeps_its_result(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = calls.at_once
+
+    async def cancelled_with_the_answer(*call: Any) -> None:
+        await post(*call)
+        if call[1].event == people.LIVE:
+            await workflow.wait_condition(lambda: workflow.cancellation_reason() is not None)
+
+    await desk.preview("4.2.0")
+    run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"required": False}))
+    monkeypatch.setattr(people, "at_once", cancelled_with_the_answer)
+    await desk.until(run, lambda _progress: bool(notifications(desk, run, people.LIVE)))
+    await run.cancel()
+
+    assert (await run.result()).outcome == "live"
+    assert any("nobody may have been notified" in note for note in (await progress_of(run)).notes)
+
+
 async def test_a_publication_that_is_a_child_of_another_workflow_notifies_too(desk: Desk) -> None:
     await desk.preview("4.2.0")
     client, name = desk.temporal.client, f"{desk.publisher}/release"

@@ -83,13 +83,17 @@ MAX_SUMMARY = 200
 
 def within(time: timedelta, config: ActivityConfig, summary: str) -> ActivityConfig:
     """Give an activity its share of the run's time, and a summary that a person can read."""
-    publisher = workflow.info().typed_search_attributes.get(PUBLISHER_ID, "")
-    return config | ActivityConfig(
-        schedule_to_close_timeout=time,
-        summary=short(summary),
-        # With fairness enabled on the server, publishers take turns when activities queue up.
-        priority=Priority(fairness_key=publisher[:MAX_FAIRNESS_KEY]),
-    )
+    return config | ActivityConfig(schedule_to_close_timeout=time, summary=short(summary), priority=fair_priority())
+
+
+def fair_priority() -> Priority:
+    """Return the priority of the run's activities and children.
+
+    With fairness enabled on the server, publishers take turns when activities queue up. An internal run has the
+    priority that its parent gave it.
+    """
+    publisher = workflow.info().typed_search_attributes.get(PUBLISHER_ID)
+    return Priority(fairness_key=publisher[:MAX_FAIRNESS_KEY]) if publisher else workflow.info().priority
 
 
 async def at_once(

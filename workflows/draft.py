@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.offers import DraftWritten, EditRequest, OfferActivities, PutOfferRequest
     from activities.operations import OperationActivities, PublishRequest, StartedOperation
     from marketplace.model import OfferKey, Payload, Scope
-    from workflows.calls import EDIT, START, Answer, short, within
+    from workflows.calls import EDIT, START, Answer, fair_priority, short, within
     from workflows.logbook import Logbook
     from workflows.waiting import Waiting, heed_cancellation
 
@@ -128,6 +128,7 @@ class DraftWriter:
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
                     result_type=answer,
+                    priority=fair_priority(),
                     static_summary=short(f"Write to the draft of {self._offer}, for {workflow.info().workflow_id}"),
                 )
             except WorkflowAlreadyStartedError:

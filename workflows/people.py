@@ -4,6 +4,7 @@ A run tries for a few seconds. If the webhook still fails, a short internal run 
 itself goes on.
 """
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -12,7 +13,7 @@ from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
-    from workflows.calls import NOTIFY, at_once, short, within
+    from workflows.calls import NOTIFY, at_once, fair_priority, short, within
     from workflows.errors import last_attempt
     from workflows.logbook import Logbook
     from workflows.page import approve_command
@@ -34,14 +35,28 @@ async def notify(logbook: Logbook, event: str, text: str, *, reminder: int = 0) 
         text: What happened and what to do now, for a person.
         reminder: The number of the reminder; 0 for the first notification.
     """
-    notification = _notification(logbook, event, text, reminder)
+    try:
+        await _deliver(logbook, _notification(logbook, event, text, reminder))
+    except asyncio.CancelledError:
+        # The cancellation came together with the webhook's answer. At its end, a run keeps its result or its error.
+        if event == AWAITING_APPROVAL or workflow.cancellation_reason() is None:
+            raise
+        logbook.note("this run was cancelled while it notified people: nobody may have been notified of its end")
+
+
+async def _deliver(logbook: Logbook, notification: Notification) -> None:
+    """Post to the webhook, or leave that to an internal run.
+
+    Raises:
+        ActivityError: The run was cancelled before people were asked to approve.
+    """
     try:
         await _post(notification)
     except ApplicationError as error:
         logbook.note(f"nobody was notified: {error}")
     except ActivityError as error:
-        if is_cancelled_exception(error) and event == AWAITING_APPROVAL:
-            raise  # at its end, a run that is cancelled meanwhile keeps its result or its error
+        if is_cancelled_exception(error) and notification.event == AWAITING_APPROVAL:
+            raise
         if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
             logbook.note(f"nobody was notified: {error.cause}")
         else:
@@ -103,6 +118,7 @@ async def _post_later(notification: Notification) -> str:
         notification,
         id=later,
         parent_close_policy=ParentClosePolicy.ABANDON,
+        priority=fair_priority(),
         static_summary=short(f"{what(notification)}, for {notification.workflow_id}"),
     )
     return later

@@ -74,6 +74,17 @@ async def test_a_run_that_waits_for_the_lease_shows_it_and_gets_its_turn(real_de
     assert await real_desk.versions("Preview") == ["4.2.0", "4.2.1", "4.2.2"]
 
 
+async def test_a_write_under_the_lease_takes_its_publishers_turn(real_desk: Desk) -> None:
+    await real_desk.switch(etag_on_get=False)
+    await real_desk.put("4.2.0")
+    await real_desk.run("UpdateOfferAndPublish", images(real_desk, "4.2.1"))
+
+    events = (await lease(real_desk).fetch_history()).events
+    scheduled = [each.activity_task_scheduled_event_attributes for each in events]
+    keys = [each.priority.fairness_key for each in scheduled if each.activity_id]
+    assert set(keys) == {real_desk.publisher}
+
+
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_run_that_ends_while_it_writes_gives_the_lease_back(real_desk: Desk, end: str) -> None:
     await real_desk.put("4.2.0")

@@ -29,7 +29,7 @@ NEVER_IN_A_HISTORY = {
     r"^class OfferActivities": "activities are not replayed",
     r"^def _(with|until_published)\(": "activities are not replayed",
     r"return Change\($": "activities are not replayed",
-    r"return await self\._survey_once_shown\(wanted\)$": "somebody would have to publish while the draft is written",
+    r"return await self\._survey_once_shown\(": "somebody would have to publish while the draft is written",
     r"def _last_note": "it takes a hundred rounds",
     r"if survey.preview_of == published.operation_id": "somebody would have to publish other plans just before",
     r"!= \"OperationTimedOut\":\n\s+raise$": "Production would have to stay unreadable",
@@ -39,6 +39,7 @@ NEVER_IN_A_HISTORY = {
     r"shows a preview but no operation": "the marketplace would have to forget five operations",
     r"a write needs an offer or images": "every write has one",
     r"if is_cancelled_exception\(error\):\n\s+raise\n\s+reason = application_error": "a run is cancelled once",
+    r"except asyncio.CancelledError:\n\s+# The cancellation came together": "a matter of milliseconds",
     r"if operation_id is None:\n\s+return$": "an operation whose cancellation was requested has an ID",
 }
 """Lines that no scene reaches, as regular expressions, each with the reason."""
