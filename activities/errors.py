@@ -73,7 +73,7 @@ def application_error(error: errors.MarketplaceError | errors.RuleBroken, attemp
     if len(message) > MAX_MESSAGE:
         message = f"{message[: MAX_MESSAGE - 1]}…"
     if asked is not None and retried:
-        message += f" (the service asked for {asked.total_seconds():g} s of patience)"
+        message += f" (the service asked to wait {asked.total_seconds():g} s)"
         delay = asked + _spread(attempt)
     return ApplicationError(message, type=error_type, non_retryable=not retried, next_retry_delay=delay)
 

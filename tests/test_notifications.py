@@ -171,7 +171,7 @@ class Release:
 async def test_a_run_that_is_cancelled_while_it_says_that_it_is_live_keeps_its_result(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post = calls.at_once
+    post = calls.call_locally
 
     async def cancelled_with_the_answer(*call: Any) -> None:
         await post(*call)
@@ -180,7 +180,7 @@ async def test_a_run_that_is_cancelled_while_it_says_that_it_is_live_keeps_its_r
 
     await desk.preview("4.2.0")
     run = await desk.start("ValidateAndGoLive", desk.images("4.2.0", approval={"required": False}))
-    monkeypatch.setattr(people, "at_once", cancelled_with_the_answer)
+    monkeypatch.setattr(people, "call_locally", cancelled_with_the_answer)
     await desk.until(run, lambda _progress: bool(notifications(desk, run, people.LIVE)))
     await run.cancel()
 

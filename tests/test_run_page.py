@@ -75,7 +75,7 @@ def test_the_page_asks_for_approval_until_the_run_is_over(stage: PublishStage) -
     approval = ApprovalProgress(required=True, until=NOW, reopened="published again")
     text = page(Progress(since=NOW, stage=stage, approval=approval), "run")
     over = stage in {PublishStage.LIVE, PublishStage.FAILED, PublishStage.CANCELED}
-    assert ("May approve until 2026-03-01 12:00:00 UTC: anyone" in text) is not over
+    assert ("May approve: anyone, until 2026-03-01 12:00:00 UTC" in text) is not over
     assert ("**Approve again:** published again" in text) is not over
 
 

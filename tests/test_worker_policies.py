@@ -77,7 +77,7 @@ async def test_a_run_none_of_whose_approvers_the_worker_allows_fails_without_ask
     error = await desk.failure("ValidateAndGoLive", desk.images("4.2.0", approval={"approvers": [MALLORY]}))
 
     assert error.type == "NotAuthorized"
-    assert f"lets none of this run's approvers decide on going live, only {DANA}, {LEE}" in error.message
+    assert f"The worker allows only {DANA}, {LEE} (GO_LIVE_APPROVERS)" in error.message
     assert await desk.effects("go_live") == 0
 
 

@@ -47,7 +47,7 @@ LOCAL_ACTIVITIES = 32
 """Concurrent local activities. Each holds a workflow task while it waits for the marketplace."""
 
 AT_WORK = 3
-"""Concurrent activities for each request per second that is allowed.
+"""Concurrent activities per request per second that the marketplace allows.
 
 With this many, the rate is fully used even if the marketplace takes three seconds to answer. With no more than these,
 each activity finishes well before its attempt times out. The others wait in the task queue, where people see them,

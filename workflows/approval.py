@@ -53,7 +53,7 @@ class Approval:
         if policy and not allowed:
             raise final(
                 "NotAuthorized",
-                f"{self._stages.offer}: the worker lets none of this run's approvers decide on going live, only"
+                f"{self._stages.offer}: none of this run's approvers may decide on going live. The worker allows only"
                 f" {listed(policy)} (GO_LIVE_APPROVERS). Start the run again with one of them as an approver.",
             )
         sign_off.required = wanted.required or bool(policy)
@@ -197,10 +197,12 @@ class Approval:
         entering = self._logbook.publication.stage is not PublishStage.AWAITING_APPROVAL
         self._logbook.stage(PublishStage.AWAITING_APPROVAL, f"approval to go live, by {who}")
         if entering:
+            again = self.sign_off.reopened
+            what = f"needs another decision: {again}" if again else "is ready"
             await notify(
                 self._logbook,
                 AWAITING_APPROVAL,
-                f"The preview of {self._stages.offer} is ready. Look at it, then approve or reject going live.",
+                f"The preview of {self._stages.offer} {what}. Look at it, then approve or reject going live.",
             )
         summary = f"Approval to go live, by {who}; until {until:%Y-%m-%d %H:%M} UTC"
         while True:

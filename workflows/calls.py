@@ -96,7 +96,7 @@ def fair_priority() -> Priority:
     return Priority(fairness_key=publisher[:MAX_FAIRNESS_KEY]) if publisher else workflow.info().priority
 
 
-async def at_once(
+async def call_locally(
     method: Callable[[Any, Request], Awaitable[Answer]], request: Request, time: timedelta, summary: str | None
 ) -> Answer:
     """Call an activity as a local activity, within the workflow task: one attempt, which costs one event.

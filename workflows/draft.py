@@ -41,8 +41,8 @@ class DraftWrite(Payload):
     publish: PublishRequest | None = None
     time: timedelta
 
-    def alone(self) -> "DraftWrite":
-        """Return the same write, marked as the only one."""
+    def under_lease(self) -> "DraftWrite":
+        """Return the same write, marked as made under the lease."""
         sole = {"sole_writer": True}
         return DraftWrite(
             put=self.put.model_copy(update=sole) if self.put else None,
@@ -123,7 +123,7 @@ class DraftWriter:
             try:
                 written: Answer = await workflow.execute_child_workflow(
                     "WriteDraft",
-                    wanted.alone().model_copy(update={"time": self._waiting.time_left()}),
+                    wanted.under_lease().model_copy(update={"time": self._waiting.time_left()}),
                     id=lease,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,

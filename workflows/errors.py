@@ -63,7 +63,10 @@ def ended_badly(offer: OfferKey, report: OperationReport) -> ApplicationError | 
         )
     if report.state is OperationState.FAILED:
         said = "; ".join(report.errors) or "the marketplace gives no reason"
-        advice = ". Correct this and start the run again. Another disk needs another version."
+        advice = (
+            ". Correct this and start the run again. If the image is at fault, give its new disk a new version, and"
+            " take this version out of the draft."
+        )
         # Clip what was said, so that the advice is never cut off.
         message = f"{what} failed. {said}"[: MAX_ERROR - len(advice)].rstrip(". ") + advice
         return final("PublishFailed" if report.kind is OperationKind.PUBLISH else "GoLiveFailed", message)
@@ -74,6 +77,6 @@ def _timed_out(last: BaseException | None) -> ApplicationError:
     seen = f" The last attempt: {last}." if last else ""
     return final(
         "OperationTimedOut",
-        f"the marketplace did not do what it was asked in the time this run allows.{seen}"
-        " Start the run again when it is well: what is done already is not done twice.",
+        f"the marketplace did not finish in the time that this run allows.{seen}"
+        " Start the run again once the marketplace works: nothing is done twice.",
     )

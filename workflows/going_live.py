@@ -121,7 +121,7 @@ class GoingLive:
             return
         await heed_cancellation()
         publication.changed = publication.changed or started.ours
-        stages.follow_next(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known)
+        stages.set_followed(started.operation_id, OperationKind.GO_LIVE, Purpose.TO_PRODUCTION, started, known)
 
     async def verify(self, survey: Survey | None = None) -> None:
         """Wait until Production shows what was promoted, by this run or by somebody else."""

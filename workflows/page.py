@@ -78,8 +78,8 @@ def _approval(approval: ApprovalProgress, *, over: bool) -> list[str]:
         lines += ["", plain(f"{verb} by {who}{why}")]
     elif approval.required and not over:
         who = listed(approval.approvers) or "anyone"
-        until = f" until {_time(approval.until)}" if approval.until else ""
-        lines += ["", plain(f"May approve{until}: {who}")]
+        until = f", until {_time(approval.until)}" if approval.until else ""
+        lines += ["", plain(f"May approve: {who}{until}")]
     return lines
 
 

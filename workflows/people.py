@@ -13,7 +13,7 @@ from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.notifications import Notification, NotificationActivities
-    from workflows.calls import NOTIFY, at_once, fair_priority, short, within
+    from workflows.calls import NOTIFY, call_locally, fair_priority, short, within
     from workflows.errors import last_attempt
     from workflows.logbook import Logbook
     from workflows.page import approve_command
@@ -102,7 +102,7 @@ async def _post(notification: Notification) -> None:
         ActivityError: The ordinary activity failed.
     """
     try:
-        await at_once(NotificationActivities.notify, notification, AT_ONCE, what(notification))
+        await call_locally(NotificationActivities.notify, notification, AT_ONCE, what(notification))
     except ApplicationError as error:
         if error.non_retryable:
             raise

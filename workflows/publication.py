@@ -105,8 +105,8 @@ class Publication(State):
         slot_since: When a slot was first seen to lag behind its operation.
         writer_since: When another run was first seen writing to the draft.
         unguarded: Whether the draft has no ETag: then only one run at a time may write to it.
-        known_operations: IDs of the newest operations when the draft held the images, newest first. A publish that
-            is not among them carries the images. ``None`` while the draft is not known to hold them.
+        known_operations: Set once the draft holds the images: IDs of the operations at that moment, newest first. Any
+            publish that begins later carries the images. ``None`` until then.
         asked_to_join: ID of the running publish that the run asked to join.
         changed: Whether anything that the run sent had an effect.
         publish_requested: Whether a publish was requested and its outcome is still unknown.

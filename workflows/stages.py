@@ -97,7 +97,7 @@ class Stages:
         self._seen: Operation | None = None
 
     @property
-    def _settle(self) -> timedelta:
+    def _time_to_show(self) -> timedelta:
         """How long the effect of a request may take to show at the marketplace when the answer was lost."""
         return 2 * self.patience.polling.min_interval
 
@@ -212,7 +212,7 @@ class Stages:
             production_suffices=production_suffices,
             would_remove=would_remove,
             would_deprecate=would_deprecate,
-            settle=self._settle,
+            settle=self._time_to_show,
             **_asked(wanted),
         )
         written = await self._draft.write(DraftWrite(edit=request, time=self.waiting.time_left()))
@@ -244,7 +244,9 @@ class Stages:
         else:
             publication.unguarded = True  # an offer that does not exist yet has no ETag
         self.logbook.waits_for("the marketplace to take the offer, which may take minutes")
-        request = PutOfferRequest(offer=self.offer, definition=definition(), replace=replace, settle=self._settle)
+        request = PutOfferRequest(
+            offer=self.offer, definition=definition(), replace=replace, settle=self._time_to_show
+        )
         written = await self._draft.write(DraftWrite(put=request, time=self.waiting.time_left()))
         if written.existed:
             raise final(
@@ -278,7 +280,7 @@ class Stages:
             if publication.known_operations is not None:
                 await self._publish()
         elif self._carries_the_images(running):
-            self.follow_next(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
+            self.set_followed(running.id, OperationKind.PUBLISH, Purpose.TO_PREVIEW)
         elif (
             survey.in_draft
             and running.kind is OperationKind.PUBLISH
@@ -310,7 +312,7 @@ class Stages:
             known_operations=publication.known_operations or [],
             notification_emails=self.notification_emails,
             ask_to_join=ask_to_join,
-            settle=self._settle,
+            settle=self._time_to_show,
             # An offer that was put whole is published with everything in its draft.
             **(_asked(self.wanted) or {"foreign_edits": ForeignEdits.INCLUDE}),
         )
@@ -330,27 +332,28 @@ class Stages:
             publication.changed = True
         await heed_cancellation()
         known = publication.known_operations or []
-        self.follow_next(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started, known)
+        self.set_followed(started.operation_id, OperationKind.PUBLISH, Purpose.TO_PREVIEW, started, known)
 
     async def make_way(self, running: Operation, if_publishing: IfPublishing) -> None:
         """Deal with an operation that is in the way: wait for it, cancel it, or fail."""
         in_the_way = f"{running.kind.replace('_', '-')} {running.id}, which is running on the offer already"
         self.logbook.stage(PublishStage.PREPARING, in_the_way)
         if if_publishing is IfPublishing.FAIL:
+            cancel = ' or "cancel"' if running.kind is OperationKind.PUBLISH and self.publication.images else ""
             raise final(
                 "PublishInProgress",
                 f"{self.offer}: {in_the_way}, has to end first. Start again after it, or with"
-                ' "if_publishing": "wait" or "cancel".',
+                f' "if_publishing": "wait"{cancel}.',
             )
         if if_publishing is IfPublishing.CANCEL and running.kind is OperationKind.PUBLISH:
             answer = await self.ask_to_cancel(running.id, [])
             if answer.state is CancelState.NOTHING_TO_CANCEL:
                 return
             if answer.state is CancelState.REQUESTED:
-                self.follow_next(running.id, running.kind, Purpose.CANCELED)
+                self.set_followed(running.id, running.kind, Purpose.CANCELED)
                 return
-            self.logbook.note(f"{answer.reason} It is waited for instead.")
-        self.follow_next(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
+            self.logbook.note(f"{answer.reason} The run waits for it to end.")
+        self.set_followed(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
 
     async def ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
         """Ask the service to cancel an operation. ``None`` stands for a publish that is not among those known."""
@@ -362,7 +365,7 @@ class Stages:
                 operation_id=operation_id,
                 known_operations=list(known_operations),
                 notification_emails=self.notification_emails,
-                settle=self._settle,
+                settle=self._time_to_show,
             ),
             **within(self.patience.deadline, START, f"Cancel the operation on {self.offer}"),
         )
@@ -371,7 +374,7 @@ class Stages:
 
     # Follow
 
-    def follow_next(
+    def set_followed(
         self,
         operation_id: str,
         kind: OperationKind,
@@ -458,7 +461,7 @@ class Stages:
         return False
 
     async def _come_back(self, report: OperationReport) -> None:
-        """Go on with a survey, some time after the marketplace turned a request of this run away."""
+        """Note that the marketplace turned the request away, and pause before the offer is surveyed again."""
         publication = self.publication
         publication.own_publish, publication.go_live_requested = None, False
         said = "; ".join(report.errors) or "something else is running on the offer"

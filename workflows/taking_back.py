@@ -77,7 +77,7 @@ async def _cancel(stages: Stages, operation_id: str | None) -> None:
 async def _follow(stages: Stages, operation_id: str | None, purpose: Purpose) -> None:
     if operation_id is None:
         return
-    stages.follow_next(operation_id, OperationKind.PUBLISH, purpose)
+    stages.set_followed(operation_id, OperationKind.PUBLISH, purpose)
     try:
         await stages.follow_on()
     except FailureError as error:

@@ -12,7 +12,7 @@ from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from workflows import history
-    from workflows.calls import LOCAL_ATTEMPT, Answer, Request, at_once, short
+    from workflows.calls import LOCAL_ATTEMPT, Answer, Request, call_locally, short
     from workflows.errors import final
     from workflows.inputs import NOTHING
     from workflows.logbook import Logbook
@@ -75,16 +75,16 @@ class Waiting:
             if self._look_now and not self._has_looked:
                 self._look_now, self._has_looked = False, True
                 return False
-            rests = self._look_now
+            too_soon = self._look_now
             try:
                 await workflow.wait_condition(
                     partial(self._is_woken, ready, self._look_now),
-                    timeout=BETWEEN_LOOKS if rests else max(moment - workflow.now(), AT_LEAST),
+                    timeout=BETWEEN_LOOKS if too_soon else max(moment - workflow.now(), AT_LEAST),
                     timeout_summary=short(summary),
                 )
                 come = False
             except TimeoutError:
-                come = not rests
+                come = not too_soon
                 self._has_looked = False
             except asyncio.CancelledError:
                 self.now = workflow.now()  # what is cancelled at the marketplace is followed from now on
@@ -119,7 +119,7 @@ class Waiting:
             ActivityError: The ordinary activity failed.
         """
         try:
-            return await at_once(method, request, LOCAL_ATTEMPT, config.get("summary"))
+            return await call_locally(method, request, LOCAL_ATTEMPT, config.get("summary"))
         except ApplicationError as error:
             if error.non_retryable:
                 raise
@@ -160,7 +160,7 @@ class Waiting:
 async def _stay_away(asked: timedelta, config: ActivityConfig) -> ActivityConfig:
     """Wait as long as the service asked for, but no longer than the whole call may take; return the rest of it."""
     allowed = config.get("schedule_to_close_timeout") or asked
-    await workflow.sleep(min(asked, allowed), summary="The marketplace asked for patience")
+    await workflow.sleep(min(asked, allowed), summary="The marketplace sent Retry-After")
     return config | ActivityConfig(schedule_to_close_timeout=max(allowed - asked, timedelta(seconds=1)))
 
 
