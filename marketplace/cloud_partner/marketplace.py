@@ -120,7 +120,8 @@ class CloudPartnerMarketplace:
 
         Raises:
             NotFound: There is no such publisher.
-            Conflict: Others wrote to the draft between read and write, `ROUNDS` times.
+            Conflict: Others wrote to the draft between read and write, `ROUNDS` times, or the service accepts no
+                writes now.
             Unguarded: There is no ETag, and the caller is not the sole writer. Nothing was sent.
             RuleBroken: The document is not a JSON object, or it has a disk that the service could not read. Nothing
                 was sent.
@@ -142,7 +143,7 @@ class CloudPartnerMarketplace:
                 await self._portal.put_offer(offer, text, if_match=if_match)
             except (Conflict, Refused) as refusal:
                 # Somebody else may have created the offer by now, or If-Match may be required for a new one.
-                try_again = isinstance(refusal, Conflict) if draft else to_create is None
+                try_again = _is_stale(refusal) if draft else to_create is None
                 if is_last or not try_again:
                     raise
                 to_create = _ANY_DRAFT
@@ -181,7 +182,8 @@ class CloudPartnerMarketplace:
 
         Raises:
             NotFound: There is no such offer.
-            Conflict: Others wrote to the draft between read and write, `ROUNDS` times.
+            Conflict: Others wrote to the draft between read and write, `ROUNDS` times, or the service accepts no
+                writes now.
             Unguarded: There is no ETag, and the caller is not the sole writer. Nothing was sent.
             RuleBroken: A rule of the marketplace is broken. Nothing was sent.
         """
@@ -196,8 +198,7 @@ class CloudPartnerMarketplace:
                 attempt.before_send()
                 await self._portal.put_offer(offer, text, if_match=draft.etag or _ANY_DRAFT)
             except Conflict as conflict:
-                # Only 412 means a stale ETag. With any other status, the service accepts no edits now.
-                if is_last or conflict.status != httpx.codes.PRECONDITION_FAILED:
+                if is_last or not _is_stale(conflict):
                     raise
                 continue
             if draft.etag is not None:
@@ -411,6 +412,14 @@ def _images(contents: Contents | None) -> list[HeldImage]:
 def _refuse_unguarded(offer: OfferKey, draft: OfferDocument | None, *, sole_writer: bool) -> None:
     if not sole_writer and (draft is None or draft.etag is None):
         raise unguarded(offer)
+
+
+def _is_stale(refusal: Conflict | Refused) -> bool:
+    """Return whether a write was refused because the draft has another ETag by now.
+
+    Only 412 means that. After any other conflict, the service accepts no writes for now.
+    """
+    return isinstance(refusal, Conflict) and refusal.status == httpx.codes.PRECONDITION_FAILED
 
 
 def _rounds() -> Iterator[bool]:

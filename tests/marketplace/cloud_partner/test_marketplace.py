@@ -240,6 +240,15 @@ async def test_a_replacement_gives_up_after_five_conflicts() -> None:
     assert len(service.puts) == 5
 
 
+@pytest.mark.parametrize("status", [409, 423])
+async def test_a_replacement_is_not_repeated_while_the_service_accepts_none(status: int) -> None:
+    service = Service(document("1.0.0"))
+    service.hook = lambda _, request: httpx.Response(status) if request.method == "PUT" else None
+    with pytest.raises(errors.Conflict):
+        await service.put_offer(json.dumps(document("2.0.0")), replace=True, repeated=False, sole_writer=True)
+    assert service.calls == [("GET", ""), ("PUT", "")]
+
+
 @pytest.mark.parametrize("status", [None, 409, 412])
 async def test_an_offer_that_somebody_else_creates_meanwhile_is_left_alone(status: int | None) -> None:
     def hook(service: Service, request: httpx.Request) -> httpx.Response | None:
