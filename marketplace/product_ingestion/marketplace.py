@@ -216,7 +216,7 @@ class ProductIngestionMarketplace:
         if attempt.may_have_sent:
             # If there is nothing left to do, the earlier attempt has done it.
             done = EditOutcome(added=_unpublished(change.images, preview, production))
-            await self._writes.finish_earlier(offer, attempt, is_done)
+            await self._writes.finish_earlier(offer, "edit", attempt, is_done)
         job: Job | None = None
         for number in range(ROUNDS + 1):
             draft = await self._reader.tree(offer, Slot.DRAFT)
@@ -267,7 +267,7 @@ class ProductIngestionMarketplace:
             )
         wanted = await _in_thread(offer, definitions.read, definition.text, offer.offer_id)
         is_done = partial(self._has_content, offer, wanted)
-        earlier = await self._writes.finish_earlier(offer, attempt, is_done)
+        earlier = await self._writes.finish_earlier(offer, "put", attempt, is_done)
         slots = await self._reader.trees(offer)
         if slots is not None:
             ours = earlier is not None and earlier.progress is Progress.SUCCEEDED

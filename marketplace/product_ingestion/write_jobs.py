@@ -56,12 +56,13 @@ class WriteJobs:
         if job_id is None:
             return None
         attempt.accepted(f"{JOB_PREFIX}{job_id}")
-        return await self._follow(offer, job_id, attempt.settle, is_done)
+        return await self._follow(offer, job_id, verb, attempt.settle, is_done)
 
-    async def finish_earlier(self, offer: OfferKey, attempt: Attempt, is_done: IsDone) -> Job | None:
+    async def finish_earlier(self, offer: OfferKey, verb: str, attempt: Attempt, is_done: IsDone) -> Job | None:
         """Follow the job of an earlier attempt to its end. If the job is unknown, wait until its effect shows."""
         if attempt.handle is not None:
-            return await self._follow(offer, attempt.handle.removeprefix(JOB_PREFIX), attempt.settle, is_done)
+            job_id = attempt.handle.removeprefix(JOB_PREFIX)
+            return await self._follow(offer, job_id, verb, attempt.settle, is_done)
         if attempt.may_have_sent:
             await self.shows(is_done, attempt.settle)
         return None
@@ -74,12 +75,15 @@ class WriteJobs:
             await self._pause(pause)
         return await is_done()
 
-    async def _follow(self, offer: OfferKey, job_id: str, settle: timedelta, is_done: IsDone) -> Job | None:
+    async def _follow(
+        self, offer: OfferKey, job_id: str, verb: str, settle: timedelta, is_done: IsDone
+    ) -> Job | None:
         """Follow a job to its end. Return ``None`` if the service does not know the job.
 
         Args:
             offer: The offer.
             job_id: The job.
+            verb: What the job is for, in a person's words.
             settle: How long the service may not know the job yet.
             is_done: Ends the wait for an unknown job.
 
@@ -101,10 +105,11 @@ class WriteJobs:
             await self._pause(pause)
         if job is None:
             return None
+        call = f"{verb} {offer}"
         raise Unavailable(
-            f"edit {offer}: the marketplace's job {one_line(job_id, 100)} has not ended after {PATIENCE}; the next"
-            " attempt follows it",
-            call=f"edit {offer}",
+            f"{call}: the marketplace's job {one_line(job_id, 100)} has not ended after {PATIENCE}; the next attempt"
+            " follows it",
+            call=call,
         )
 
 
@@ -112,7 +117,8 @@ def warnings_of(job: Job | None) -> list[str]:
     """Return a warning for a job that failed or was cancelled and had its effect all the same."""
     if job is None or job.progress is Progress.SUCCEEDED:
         return []
-    return [f"The marketplace called the edit {job.progress}, yet the draft holds what was asked for: {_reason(job)}"]
+    ended = "was cancelled" if job.progress is Progress.CANCELED else "failed"
+    return [f"The marketplace's job {ended}, yet the draft holds what was asked for: {_reason(job)}"]
 
 
 def failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:

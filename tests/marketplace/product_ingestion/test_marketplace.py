@@ -294,7 +294,7 @@ async def test_a_failed_job_that_has_changed_the_draft_is_a_success(publisher: P
     await publisher.by_hand.switch(failed_jobs_apply="everything", active_version_limit=1)
     outcome = await publisher.edit(image("4.3.0"))
     assert outcome.changed
-    assert "called the edit failed, yet the draft holds" in outcome.warnings[-1]
+    assert outcome.warnings[-1].startswith("The marketplace's job failed, yet the draft holds what was asked for: ")
     assert "4.3.0" in await publisher.by_hand.versions()
 
 
@@ -628,6 +628,16 @@ async def test_a_second_put_leaves_the_offer_alone(publisher: Publisher) -> None
     before = await publisher.requests()
     assert await publisher.put() is None
     assert "configure_draft" not in await publisher.calls_since(before)
+
+
+async def test_a_failed_put_that_has_changed_the_draft_is_a_success(publisher: Publisher) -> None:
+    await publisher.put()
+    await publisher.by_hand.switch(failed_jobs_apply="everything", active_version_limit=1)
+    other = json.loads(publisher.definition().text)
+    resource_in(other, CONFIGURATION)["vmImageVersions"].append(version_entry("4.3.0"))
+    put = await publisher.put(OfferDefinition(member="configure", text=json.dumps(other)), replace=True)
+    assert put is not None
+    assert put.warnings[-1].startswith("The marketplace's job failed, yet the draft holds what was asked for: ")
 
 
 async def test_a_repeated_put_recognises_its_own_work(publisher: Publisher) -> None:

@@ -471,16 +471,12 @@ DEFINITION = """{
     { "$schema": "%s", "plan": {"resourceName": "l"}, "vmImageVersions": [ { "versionNumber": "1.0.0",
         "vmImages": [ { "imageType": "x64Gen2", "source": {"sourceType": "sasUri", "osDisk": {"uri": "%s"}} } ] } ] }
   ] }"""
+SCHEMAS = [schema(kind) for kind in ("product", "plan", "virtual-machine-plan-technical-configuration")]
 
 
 async def test_a_definition_is_sent_as_it_is_apart_from_its_schema() -> None:
     url = image("1.0.0").os_vhd_url
-    definition = DEFINITION % (
-        schema("product"),
-        schema("plan"),
-        schema("virtual-machine-plan-technical-configuration"),
-        url,
-    )
+    definition = DEFINITION % (*SCHEMAS, url)
     service = Mocked(
         {
             "GET product": [{"value": []}, {"value": []}, {"value": [product()]}],
@@ -503,14 +499,29 @@ async def test_a_definition_is_sent_as_it_is_apart_from_its_schema() -> None:
     assert json.loads(sent)["$schema"] == schema("configure", "2022-03-01-preview2")
 
 
+@pytest.mark.parametrize("handle", [None, f"job:{JOB}"])
+async def test_a_put_whose_job_does_not_end_is_called_a_put(handle: str | None) -> None:
+    service = Mocked(
+        {
+            "GET product": {"value": []},
+            "POST configure": ACCEPTED,
+            STATUS: job("running", "pending"),
+        }
+    )
+    with pytest.raises(errors.Unavailable, match=r"^put fabrikam-linux/webstack: .* has not ended") as caught:
+        await service.marketplace().put_offer(
+            OFFER,
+            OfferDefinition(member="configure", text=DEFINITION % (*SCHEMAS, image("1.0.0").os_vhd_url)),
+            replace=False,
+            sole_writer=True,
+            attempt=Attempt(repeated=handle is not None, may_have_sent=handle is not None, handle=handle),
+        )
+    assert caught.value.call == "put fabrikam-linux/webstack"
+
+
 async def test_a_definition_with_an_unreadable_disk_is_refused() -> None:
     unsigned = "https://elsewhere.blob.core.windows.net/vhds/a.vhd"
-    definition = DEFINITION % (
-        schema("product"),
-        schema("plan"),
-        schema("virtual-machine-plan-technical-configuration"),
-        unsigned,
-    )
+    definition = DEFINITION % (*SCHEMAS, unsigned)
     service = Mocked({"GET product": {"value": []}})
     with pytest.raises(errors.RuleBroken, match=r"lts 1\.0\.0.*AZURE_STORAGE_ACCOUNT_KEYS=elsewhere"):
         await service.marketplace().put_offer(
