@@ -78,7 +78,7 @@ class Survey(Payload):
 
     Attributes:
         exists: Whether the offer exists.
-        operations: The newest operations, newest first, at most `KNOWN_OPERATIONS`.
+        operations: The newest operations, running ones first, then newest first, at most `KNOWN_OPERATIONS`.
         awaits_sign_off: Whether the preview waits for the publisher's sign-off.
         in_draft: Whether the draft holds every wanted image and needs no edit.
         would_remove: Image versions that an edit would remove from the draft to make room.
@@ -253,12 +253,7 @@ class OfferActivities:
             except NotFound:
                 return Survey(exists=False), None, None
             operations, awaits_sign_off = status.operations, status.awaits_sign_off
-        reading = asyncio.create_task(self._marketplace.read_slot(offer, Slot.PRODUCTION))
-        try:
-            preview = await self._marketplace.read_slot(offer, Slot.PREVIEW)
-            production = await reading
-        finally:
-            reading.cancel()
+        preview, production = await self._read_published(offer)
         if not operations and preview is None and await self._marketplace.read_slot(offer, Slot.DRAFT) is None:
             return Survey(exists=False), None, None
         published = [contents for contents in (preview, production) if contents is not None]
@@ -276,6 +271,16 @@ class OfferActivities:
             approvers=list(self._approvers),
         )
         return survey, preview, production
+
+    async def _read_published(self, offer: OfferKey) -> tuple[Contents | None, Contents | None]:
+        """Return what preview and Production hold. If a read fails, the other one is cancelled."""
+        try:
+            async with asyncio.TaskGroup() as reads:
+                preview = reads.create_task(self._marketplace.read_slot(offer, Slot.PREVIEW))
+                production = reads.create_task(self._marketplace.read_slot(offer, Slot.PRODUCTION))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return preview.result(), production.result()
 
     @activity.defn
     async def put_offer(self, request: PutOfferRequest) -> DraftWritten:

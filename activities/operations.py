@@ -255,13 +255,19 @@ class OperationActivities:
         An operation may have been in the way. It is a reason even if it has ended by now.
         """
         operations = await self._marketplace.operations(offer)
-        came_and_went = next((each for each in operations if each.id not in known), None)
-        in_the_way = await self._running(offer, operations) or in_the_way or came_and_went
-        if in_the_way is not None:
+        running = await self._running(offer, operations)
+        if running is not None:
             raise _in_progress(
                 offer,
-                f"operation {in_the_way.id} is running, and the marketplace publishes nothing else meanwhile."
+                f"operation {running.id} is running, and the marketplace publishes nothing else meanwhile."
                 f" It said: {refusal}",
+            ) from refusal
+        earlier = in_the_way or next((each for each in operations if each.id not in known), None)
+        if earlier is not None:
+            raise _in_progress(
+                offer,
+                f"the publish was refused, perhaps because of operation {earlier.id}, which is not running any more."
+                f" The marketplace said: {refusal}",
             ) from refusal
         if refusal.status is None:
             # Nothing was sent: the draft lacks what is live. The next round puts it back.
