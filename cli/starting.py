@@ -54,6 +54,11 @@ def read_input(file: str) -> bytes:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise CommandError(f"{name} is not JSON: {error.msg} ({where}).", Status.USAGE) from None
+    except ValueError:  # Python reads no longer numbers
+        digits = sys.get_int_max_str_digits()
+        raise CommandError(f"{name} has a number of more than {digits} digits.", Status.USAGE) from None
+    except RecursionError:
+        raise CommandError(f"{name} is nested too deeply.", Status.USAGE) from None
     if not isinstance(document, dict):
         raise CommandError(f"{name} must hold one JSON object, the input of the workflow.", Status.USAGE)
     return text

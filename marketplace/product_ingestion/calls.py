@@ -55,6 +55,7 @@ DIALECT = Dialect(
 
 _JOB = re.compile(r'"jobId"\s*:\s*"([0-9A-Za-z-]{1,100})"', re.IGNORECASE)
 _NEXT = ("@nextlink", "@odata.nextlink", "nextlink")
+_CONTINUATION = "continuationtoken"
 
 
 class ProductIngestion:
@@ -192,7 +193,10 @@ class ProductIngestion:
                 raise unreadable(call, answer, "is not a list")
             found += items
             asked.append(query)
-            more = _next_page(page, query)
+            try:
+                more = _next_page(page, query)
+            except ValueError:
+                raise unreadable(call, answer, "has an unreadable link to its next page") from None
             if more is None:
                 return found
             if more in asked:
@@ -223,16 +227,19 @@ class ProductIngestion:
 
 
 def _next_page(page: Mapping[str, object], query: Mapping[str, str]) -> Mapping[str, str] | None:
-    """Return the query of the next page, ``None`` after the last page."""
-    link = next((page[name] for name in _NEXT if isinstance(page.get(name), str) and page[name]), None)
+    """Return the query of the next page, ``None`` after the last page.
+
+    Raises:
+        ValueError: There is a next page, and its link or token cannot be read.
+    """
+    link = next((page[name] for name in _NEXT if page.get(name)), None)
+    token = page.get(_CONTINUATION)
+    if not all(isinstance(each, str) for each in (link, token) if each):
+        raise ValueError("not a string")
     if isinstance(link, str):
-        try:
-            asked = dict(parse_qsl(urlsplit(link).query))
-        except ValueError:
-            return None
+        asked = dict(parse_qsl(urlsplit(link).query))
         more = {name: value for name, value in asked.items() if name.lstrip("$").lower() != "version"}
         return {**query, **more}
-    token = page.get("continuationtoken")
     return {**query, "continuationToken": token} if isinstance(token, str) and token else None
 
 

@@ -59,7 +59,7 @@ def wanted_images(slots: Trees, images: Sequence[Image], tenant_id: str | None) 
 
     Raises:
         PlanMissing: There is no such plan, or it has no SKU of the image type.
-        RuleBroken: The image type is unclear, or one version is asked for with two sources.
+        RuleBroken: The image type is unclear, or none is left, or one version is asked for with two sources.
         VersionsHidden: A list of image versions is empty although the plan was published.
     """
     plans = plan_configurations(slots, (image.plan_id for image in images))
@@ -134,7 +134,13 @@ def _types_and_sku(
             f"have the image types: {names}. Correct generation, or give `sku` to add one."
         )
         return [], None
-    if not types:
+    if known and not types:
+        broken.append(
+            f"Plan {plan.plan_id}: an image of version {image.version} has no generation, and other images of that "
+            f"version name every image type of the plan: {names}. Leave it out, or say with `generation` which image "
+            "type it is for, and give `sku` to add one."
+        )
+    elif not types:
         broken.append(
             f"Plan {plan.plan_id} has no SKU with an image type for version {image.version}. Give generation, and "
             "`sku` to add one."

@@ -32,6 +32,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         (["check", "{folder}/broken.json"], "broken.json is not JSON: Expecting value (line 1, column 1)."),
         (["check", "{folder}/list.json"], "list.json must hold one JSON object, the input of the workflow."),
         (["check", "{folder}/utf16.json"], "utf16.json is not UTF-8 text."),
+        (["check", "{folder}/digits.json"], "digits.json has a number of more than 4300 digits."),
+        (["check", "{folder}/deep.json"], "deep.json is nested too deeply."),
         (
             ["create", "{folder}/empty.json"],
             "The input names no offer, so there is no default workflow ID. Correct the input, or give an --id.",
@@ -46,6 +48,8 @@ async def test_wrong_usage_exits_with_2_and_a_sentence(
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "empty.json").write_text("{}")
     (tmp_path / "utf16.json").write_bytes("{}".encode("utf-16"))
+    (tmp_path / "digits.json").write_text(f'{{"offer_id": {"7" * 5000}}}')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
 
     assert await asyncio.to_thread(main, [word.format(folder=tmp_path) for word in words]) == 2
     assert capsys.readouterr().err.endswith(f"{message}\n")

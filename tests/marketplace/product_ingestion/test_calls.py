@@ -169,6 +169,21 @@ async def test_endless_pages_are_unreadable() -> None:
         await calls.submissions(OFFER, P)
 
 
+@pytest.mark.parametrize(
+    "more", [{"@nextLink": "https://["}, {"nextLink": 7}, {"continuationToken": {"token": "two"}}]
+)
+async def test_a_list_whose_next_page_cannot_be_read_is_unreadable(more: dict[str, object]) -> None:
+    _, calls = against(httpx.Response(200, json={"value": [1], **more}))
+    with pytest.raises(errors.Unreadable, match="has an unreadable link to its next page"):
+        await calls.submissions(OFFER, P)
+
+
+@pytest.mark.parametrize("link", [None, ""])
+async def test_a_list_with_an_empty_link_has_no_further_page(link: object) -> None:
+    _, calls = against(httpx.Response(200, json={"value": [1], "@nextLink": link, "continuationToken": link}))
+    assert await calls.submissions(OFFER, P) == [1]
+
+
 async def test_an_id_cannot_leave_its_segment_of_the_path() -> None:
     service, calls = against(httpx.Response(200, json={}))
     await calls.job(OFFER, "../../x?y#z")

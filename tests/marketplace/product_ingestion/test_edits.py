@@ -124,6 +124,19 @@ def test_an_image_without_a_type_is_not_for_the_types_of_other_images() -> None:
     assert sorted(types) == ["arm64Gen2", "x64Gen1", "x64Gen2"]
 
 
+def test_an_image_for_which_other_images_leave_no_type_is_refused() -> None:
+    there = slots(configuration(version("1.0.0"), types="x64Gen1 x64Gen2"))
+    typed = [image("1.1.0", generation=each, name=each) for each in ("x64Gen1", "x64Gen2")]
+    with pytest.raises(errors.RuleBroken, match=r"^Plan lts: .* name every image type .*: x64Gen1, x64Gen2\. Leave"):
+        edit(there, *typed, image("1.1.0"))
+
+
+def test_an_image_for_a_plan_without_skus_needs_a_generation() -> None:
+    there = slots(configuration(skus=[]))
+    with pytest.raises(errors.RuleBroken, match=r"no SKU with an image type for version 1\.1\.0\. Give generation"):
+        edit(there, image("1.1.0"))
+
+
 def test_an_image_type_is_written_in_the_plans_spelling() -> None:
     there = slots(configuration(version("1.0.0", "armGen2"), types="armGen2"))
     [written], _ = edit(there, image("1.1.0", generation="arm64Gen2"))
