@@ -35,7 +35,8 @@ class Disk:
     """A disk of an image version.
 
     Attributes:
-        place: ``"os"``, or the logical unit number of a data disk. A data disk without a number has its index.
+        place: ``"os"``, or the logical unit number of a data disk. If the document gives no number, the position
+            among the data disks stands for it.
         url: The address with its SAS. Empty where the document has none.
         node: The JSON string that ``url`` was read from.
     """

@@ -40,9 +40,10 @@ PublisherId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 """The format of publisher IDs is not documented. This one excludes characters that would change a URL."""
 
 OFFER_ID = r"^[a-z0-9]([a-z0-9_-]{0,48}[a-z0-9_])?$"
+"""At most 50 lower-case letters, digits, dashes and underscores. The last one is not a dash."""
+
 OfferId = Annotated[str, Field(pattern=OFFER_ID)]
 PlanId = OfferId
-"""At most 50 lower-case letters, digits, dashes and underscores. The last one is not a dash."""
 
 Version = Annotated[str, AfterValidator(_checked_version)]
 """A version is compared as numbers, see `marketplace.versions`, and sent in its spelling."""
@@ -156,10 +157,10 @@ class ImageVersion(Payload):
         return f"{self.plan_id} {self.version}{suffix}"
 
 
-def added(before: Iterable[ImageVersion], after: Iterable[ImageVersion]) -> list[ImageVersion]:
-    """Return the versions that only the second slot holds. Another spelling counts as another version."""
-    held = set(before)
-    return [each for each in after if each not in held]
+def only_in_first(first: Iterable[ImageVersion], second: Iterable[ImageVersion]) -> list[ImageVersion]:
+    """Return the versions that only the first slot holds. Another spelling counts as another version."""
+    held = set(second)
+    return [each for each in first if each not in held]
 
 
 class Slot(StrEnum):
@@ -259,7 +260,9 @@ class OperationReport(Payload):
     Attributes:
         errors: The errors of a failed operation without HTML, each as ``"<step name>: <message>"``.
         unknown_words: Unknown status words, which count as "still in progress".
-        is_over: Whether it has ended for good and cannot be cancelled any more, even if it was successful.
+        is_over: Whether it has ended, even successfully, and can therefore not be cancelled any more. Only the
+            Product Ingestion API says so. With the Cloud Partner Portal API, a preview that waits for sign-off can
+            still be cancelled.
     """
 
     operation_id: str

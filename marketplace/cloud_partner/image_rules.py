@@ -188,7 +188,7 @@ def make_room(
         added: The images that are new in the draft.
         images: All images wanted. They are never removed.
         slots: The published slots. The newest versions of each are never removed.
-        when_full: Whether any version may be removed.
+        when_full: What to do with a plan that has no room.
         limit: Versions that a plan may hold; 0 for any number.
 
     Raises:

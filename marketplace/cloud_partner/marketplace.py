@@ -34,7 +34,7 @@ from marketplace.model import (
     Promotion,
     Scope,
     Slot,
-    added,
+    only_in_first,
 )
 from marketplace.protocol import KNOWN_OPERATIONS, Attempt, Contents, PutOutcome
 from marketplace.timestamps import utc_now
@@ -261,7 +261,8 @@ class CloudPartnerMarketplace:
             return Promotion()
         live = production.versions if production is not None else []
         return Promotion(
-            adds=added(live, preview.versions)[:SHOWN_IMAGES], removes=added(preview.versions, live)[:SHOWN_IMAGES]
+            adds=only_in_first(preview.versions, live)[:SHOWN_IMAGES],
+            removes=only_in_first(live, preview.versions)[:SHOWN_IMAGES],
         )
 
     async def operations(self, offer: OfferKey) -> list[Operation]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 
-from marketplace.model import SHOWN_IMAGES, Image, ImageVersion, Promotion
+from marketplace.model import SHOWN_IMAGES, Image, ImageVersion, Promotion, only_in_first
 from marketplace.product_ingestion import sources
 from marketplace.product_ingestion.configurations import (
     DEPRECATED,
@@ -98,10 +98,9 @@ def promotion(preview: OfferContents | None, production: OfferContents | None) -
     if preview is None:
         return Promotion()
     live = production.versions if production is not None else []
-    before, after = set(live), set(preview.versions)
     return Promotion(
-        adds=_ordered(each for each in preview.versions if each not in before),
-        removes=_ordered(each for each in live if each not in after),
+        adds=_ordered(only_in_first(preview.versions, live)),
+        removes=_ordered(only_in_first(live, preview.versions)),
         deprecates=_ordered(_deprecated(preview, production)),
         changes=_changes(preview, production)[:SHOWN_IMAGES],
         evidence=preview.evidence,

@@ -136,7 +136,7 @@ def _plan_edit(
     added = [one for one in added if one.plan.plan_id == plan.plan_id]
     renewed = [one for one in renewed if one.plan.plan_id == plan.plan_id]
     changes = _additions(plan, added, tenant_id, plan.published.values() if added else plan.live)
-    if added and retention.is_over(_active(plan, changes.restored, added), change.limit):
+    if added and retention.exceeds_limit(_active(plan, changes.restored, added), change.limit):
         # A version that only the preview holds may be missing because it made room.
         changes = _additions(plan, added, tenant_id, plan.live)
     if not (added or renewed or changes.restored):

@@ -39,7 +39,7 @@ _STEP_STATES = {
 }
 
 
-class Progress(StrEnum):
+class JobProgress(StrEnum):
     """The progress of a job or a submission."""
 
     NOT_STARTED = "not_started"
@@ -51,7 +51,7 @@ class Progress(StrEnum):
     @property
     def has_ended(self) -> bool:
         """Whether it is over."""
-        return self not in {Progress.NOT_STARTED, Progress.RUNNING}
+        return self not in {JobProgress.NOT_STARTED, JobProgress.RUNNING}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Job:
         unknown_words: Unknown status words.
     """
 
-    progress: Progress
+    progress: JobProgress
     started_at: datetime | None
     ended_at: datetime | None
     errors: list[Failure]
@@ -77,8 +77,8 @@ def read(document: object) -> Job:
     members = lower_keys(document)
     state, unknown = progress(members.get("jobstatus"), members.get("jobresult"))
     errors = failures.read(members.get("errors"))
-    if state is Progress.FAILED and failures.is_cancellation(errors):
-        state = Progress.CANCELED
+    if state is JobProgress.FAILED and failures.is_cancellation(errors):
+        state = JobProgress.CANCELED
     return Job(
         progress=state,
         started_at=timestamp(members.get("jobstart")),
@@ -88,7 +88,7 @@ def read(document: object) -> Job:
     )
 
 
-def progress(status: object, result: object) -> tuple[Progress, list[str]]:
+def progress(status: object, result: object) -> tuple[JobProgress, list[str]]:
     """Return the progress for a status and a result, and the words that are unknown.
 
     "Completed" with an unknown result is a failure. "Completed" with a pending result is still running.
@@ -100,26 +100,26 @@ def progress(status: object, result: object) -> tuple[Progress, list[str]]:
         if word not in vocabulary and given not in (None, "")
     ]
     if how_far == "notstarted":
-        return Progress.NOT_STARTED, unknown
+        return JobProgress.NOT_STARTED, unknown
     if how_far != _COMPLETED or outcome == "pending":
-        return Progress.RUNNING, unknown
+        return JobProgress.RUNNING, unknown
     if outcome == "succeeded":
-        return Progress.SUCCEEDED, unknown
-    return (Progress.CANCELED if outcome.startswith("cancel") else Progress.FAILED), unknown
+        return JobProgress.SUCCEEDED, unknown
+    return (JobProgress.CANCELED if outcome.startswith("cancel") else JobProgress.FAILED), unknown
 
 
-def state(kind: OperationKind, now: Progress) -> OperationState:
+def state(kind: OperationKind, now: JobProgress) -> OperationState:
     """Return the state of an operation for its progress."""
-    if now is Progress.SUCCEEDED:
+    if now is JobProgress.SUCCEEDED:
         return OperationState.PREVIEW if kind is OperationKind.PUBLISH else OperationState.LIVE
-    ended = {Progress.FAILED: OperationState.FAILED, Progress.CANCELED: OperationState.CANCELED}
+    ended = {JobProgress.FAILED: OperationState.FAILED, JobProgress.CANCELED: OperationState.CANCELED}
     return ended.get(now, OperationState.RUNNING)
 
 
 def report(
     operation_id: str,
     kind: OperationKind,
-    now: Progress,
+    now: JobProgress,
     *,
     errors: Sequence[Failure] = (),
     otherwise: str = "",
@@ -151,7 +151,7 @@ def report(
     step_id, name = STEPS[kind]
     if failed:
         name = CERTIFICATION if failures.is_certification(errors) else failures.stage(errors) or name
-    step_state = StepState.NOT_STARTED if now is Progress.NOT_STARTED else _STEP_STATES[reached]
+    step_state = StepState.NOT_STARTED if now is JobProgress.NOT_STARTED else _STEP_STATES[reached]
     return OperationReport(
         operation_id=operation_id,
         kind=kind,

@@ -13,7 +13,7 @@ from marketplace.errors import NotFound, Unreadable
 from marketplace.model import JOB_PREFIX, LIVE_SUFFIX, OfferKey, OperationKind, OperationReport, OperationState
 from marketplace.product_ingestion import jobs, submissions
 from marketplace.product_ingestion.calls import ProductIngestion
-from marketplace.product_ingestion.jobs import Job, Progress
+from marketplace.product_ingestion.jobs import Job, JobProgress
 from marketplace.product_ingestion.reader import Reader
 from marketplace.product_ingestion.references import SUBMISSION, kind_of, number_of
 from marketplace.product_ingestion.submissions import Submission
@@ -22,8 +22,8 @@ from marketplace.wording import lower_keys, one_line
 REMEMBERED = 1000
 """How many jobs of this process are remembered."""
 
-MISSED_AT_MOST = 5
-"""How often in a row a submission may be missing from the list before it counts as cancelled."""
+GONE_AFTER = 5
+"""After how many looks in a row a submission that the list lacks counts as cancelled."""
 
 UNKNOWN_FOR = timedelta(minutes=10)
 """How long the service may not know a new job yet."""
@@ -123,7 +123,7 @@ class OperationLooks:
         """Return the report on a submission.
 
         A publish that is not listed any more was cancelled or replaced by another publish. Since the list may lag
-        behind, a submission may be missing `MISSED_AT_MOST` times.
+        behind, it counts as such after `GONE_AFTER` misses in a row.
 
         Args:
             offer: The offer.
@@ -137,12 +137,12 @@ class OperationLooks:
         if found is not None:
             self._misses.pop(key, None)
             # If the submission has become a live one, its publish has succeeded.
-            now = Progress.SUCCEEDED if kind is not found.kind else found.progress
+            now = JobProgress.SUCCEEDED if kind is not found.kind else found.progress
             return jobs.report(
                 operation_id, kind, now, otherwise=WHERE_THE_REASON_IS, unknown_words=found.unknown_words
             )
         if kind is OperationKind.PUBLISH and (submissions.is_superseded(listed, number) or self._is_gone(key)):
-            return jobs.report(operation_id, kind, Progress.CANCELED)
+            return jobs.report(operation_id, kind, JobProgress.CANCELED)
         raise Unreadable(
             f"look at {offer}: the marketplace does not list submission {number} at the moment",
             call=f"look at {offer}",
@@ -155,7 +155,7 @@ class OperationLooks:
         self._misses[key] = times + 1, first
         if len(self._misses) > REMEMBERED:
             self._misses.popitem(last=False)
-        return times + 1 >= MISSED_AT_MOST and now - first >= at_least
+        return times + 1 >= GONE_AFTER and now - first >= at_least
 
     async def _at_job(
         self, offer: OfferKey, job_id: str, kind: OperationKind | None, known: Sequence[str]
@@ -170,7 +170,7 @@ class OperationLooks:
             job = jobs.read(await self._calls.job(offer, job_id))
         except NotFound:
             return await self._at_unknown_job(request, {*known, *(started.before if started is not None else ())})
-        if job.progress is Progress.SUCCEEDED:
+        if job.progress is JobProgress.SUCCEEDED:
             return await self._at_succeeded_job(request, job)
         return await self._at_other_job(request, job)
 
@@ -220,10 +220,10 @@ class OperationLooks:
             return jobs.report(number, kind, job.progress)
         if kind is not OperationKind.GO_LIVE and self._is_gone(request.key):
             # Somebody cancelled its preview before the first look.
-            return jobs.report(number or request.operation_id, OperationKind.PUBLISH, Progress.CANCELED)
+            return jobs.report(number or request.operation_id, OperationKind.PUBLISH, JobProgress.CANCELED)
         if kind is OperationKind.PUBLISH and number is None and submissions.any_since(listed, job.started_at):
             # Another publish replaced it before the first look, and nothing names its number.
-            return jobs.report(request.operation_id, kind, Progress.CANCELED)
+            return jobs.report(request.operation_id, kind, JobProgress.CANCELED)
         raise Unreadable(
             f"look at {request.offer}: job {one_line(request.job_id, 100)} has succeeded, and the marketplace does"
             " not list its submission yet",
@@ -263,7 +263,7 @@ class OperationLooks:
             self._misses.pop(request.key, None)
             return self._of_submission(request.offer, new[-1], listed)
         if self._is_gone(request.key, UNKNOWN_FOR) and request.kind is OperationKind.PUBLISH:
-            return jobs.report(request.operation_id, request.kind, Progress.CANCELED)
+            return jobs.report(request.operation_id, request.kind, JobProgress.CANCELED)
         raise Unreadable(
             f"look at {request.offer}: the marketplace does not know {one_line(request.operation_id, 100)}, not yet"
             " or not any more, and lists no submission that it may have made; look at the offer in Partner Center if"
@@ -293,7 +293,7 @@ def _made_before_the_end(
 
 def _is_earlier_attempt(found: Submission, known: Sequence[str]) -> bool:
     """Return whether a submission is that of an earlier attempt, which failed or was cancelled."""
-    return found.operation_id in known and found.progress in {Progress.FAILED, Progress.CANCELED}
+    return found.operation_id in known and found.progress in {JobProgress.FAILED, JobProgress.CANCELED}
 
 
 def _is_in_the_way(listed: Sequence[Submission], promoted: str | None) -> bool:

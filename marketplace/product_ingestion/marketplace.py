@@ -45,7 +45,7 @@ from marketplace.product_ingestion.calls import ProductIngestion
 from marketplace.product_ingestion.contents import OfferContents
 from marketplace.product_ingestion.definitions import CONFIGURE_SCHEMA
 from marketplace.product_ingestion.image_rules import members_refused
-from marketplace.product_ingestion.jobs import Job, Progress
+from marketplace.product_ingestion.jobs import Job, JobProgress
 from marketplace.product_ingestion.looks import OperationLooks
 from marketplace.product_ingestion.plan_configurations import Trees, VersionsHidden, trees
 from marketplace.product_ingestion.reader import Reader
@@ -223,7 +223,7 @@ class ProductIngestionMarketplace:
             texts, edit = await self._edited(offer, trees(draft, _tree(preview), _tree(production)), change)
             if not edit.changed:
                 return merged(done, edit, newest_ids(await self.operations(offer)), warnings_of(job))
-            if job is not None and job.progress is not Progress.SUCCEEDED:
+            if job is not None and job.progress is not JobProgress.SUCCEEDED:
                 raise failure(offer, "edit", job)
             if not sole_writer:
                 raise unguarded(offer)
@@ -270,7 +270,7 @@ class ProductIngestionMarketplace:
         earlier = await self._writes.finish_earlier(offer, "put", attempt, is_done)
         slots = await self._reader.trees(offer)
         if slots is not None:
-            ours = earlier is not None and earlier.progress is Progress.SUCCEEDED
+            ours = earlier is not None and earlier.progress is JobProgress.SUCCEEDED
             if attempt.repeated and not ours:
                 ours = await _draft_has_content(offer, wanted, slots.get(Slot.DRAFT))
             if ours:
@@ -281,7 +281,7 @@ class ProductIngestionMarketplace:
         if not sole_writer:
             raise unguarded(offer)
         job = await self._writes.write(offer, text, "put", attempt, is_done)
-        if job is None or job.progress is not Progress.SUCCEEDED:
+        if job is None or job.progress is not JobProgress.SUCCEEDED:
             if not await (self._writes.shows(is_done, attempt.settle) if job is None else is_done()):
                 raise failure(offer, "put", job)
             warnings += warnings_of(job)

@@ -11,7 +11,7 @@ from marketplace.model import OfferKey, Slot
 from marketplace.product_ingestion import resources, submissions
 from marketplace.product_ingestion.calls import ProductIngestion
 from marketplace.product_ingestion.failures import Unexplained
-from marketplace.product_ingestion.jobs import Progress
+from marketplace.product_ingestion.jobs import JobProgress
 from marketplace.product_ingestion.plan_configurations import Trees, trees
 from marketplace.product_ingestion.references import PRODUCT, external_id, product_of
 from marketplace.product_ingestion.resources import Tree
@@ -191,7 +191,7 @@ class Reader:
 
 def _is_target_filled(listed: Sequence[Submission], slot: Slot) -> bool:
     """Return whether a target is not empty. A preview may be cleared after its promotion."""
-    ended_well = [one for one in listed if one.progress is Progress.SUCCEEDED]
+    ended_well = [one for one in listed if one.progress is JobProgress.SUCCEEDED]
     live = {one.number for one in ended_well if one.target == submissions.LIVE}
     previews = {one.number for one in ended_well if one.target == submissions.PREVIEW}
     return bool(live if slot is Slot.PRODUCTION else previews - live)

@@ -153,7 +153,9 @@ class Tree:
 
 
 def read(text: str) -> Tree:
-    """Return the resources of a tree or of a `configure` document.
+    """Return the resources of a tree or of a `configure` document, except submissions.
+
+    The number of the target's submission is kept, if the tree names it.
 
     Raises:
         ValueError: The text is not JSON, or not an object with an array of resources.

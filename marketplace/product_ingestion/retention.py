@@ -44,7 +44,7 @@ def make_room(
         before: The active versions without the edit.
         after: The active versions after the edit.
         asked: The versions asked for.
-        when_full: Whether any version may go.
+        when_full: What to do if the plan has no room.
         limit: Active versions that the plan may hold; 0 for any number, ``None`` for the marketplace's limit.
 
     Raises:
@@ -52,7 +52,7 @@ def make_room(
     """
     most = VERSIONS_PER_PLAN if limit is None else limit
     over = len(after) - most
-    if not is_over(after, limit) or set(after) <= set(before):
+    if not exceeds_limit(after, limit) or set(after) <= set(before):
         return Room()
     oldest = _may_go(after, {sort_key(version) for version in asked} | _newest(plan, after))
     if when_full == WhenFull.FAIL or len(oldest) < over:
@@ -65,7 +65,7 @@ def make_room(
     return room
 
 
-def is_over(after: Active, limit: int | None) -> bool:
+def exceeds_limit(after: Active, limit: int | None) -> bool:
     """Return whether there are more active versions than the plan may hold; see `make_room` for the limit."""
     return limit != 0 and len(after) > (VERSIONS_PER_PLAN if limit is None else limit)
 

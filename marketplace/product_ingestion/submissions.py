@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from marketplace.model import LIVE_SUFFIX, OfferStatus, Operation, OperationKind, OperationState
-from marketplace.product_ingestion.jobs import Progress, progress, state
+from marketplace.product_ingestion.jobs import JobProgress, progress, state
 from marketplace.product_ingestion.references import number_of
 from marketplace.protocol import KNOWN_OPERATIONS
 from marketplace.timestamps import timestamp
@@ -36,7 +36,7 @@ class Submission:
 
     number: str
     target: str
-    progress: Progress
+    progress: JobProgress
     created: datetime | None
     unknown_words: tuple[str, ...] = ()
 
@@ -94,9 +94,9 @@ def awaits_sign_off(submissions: Sequence[Submission]) -> bool:
     promoted = {
         one.number
         for one in submissions
-        if one.target == LIVE and (one.progress is Progress.SUCCEEDED or not one.progress.has_ended)
+        if one.target == LIVE and (one.progress is JobProgress.SUCCEEDED or not one.progress.has_ended)
     }
-    return newest is not None and newest.progress is Progress.SUCCEEDED and newest.number not in promoted
+    return newest is not None and newest.progress is JobProgress.SUCCEEDED and newest.number not in promoted
 
 
 def offer_status(submissions: Sequence[Submission]) -> OfferStatus:

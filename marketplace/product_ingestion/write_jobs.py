@@ -9,7 +9,7 @@ from marketplace.errors import Conflict, Invalid, NotFound, PlanFull, Unavailabl
 from marketplace.model import JOB_PREFIX, OfferKey
 from marketplace.product_ingestion import failures, jobs
 from marketplace.product_ingestion.calls import ProductIngestion
-from marketplace.product_ingestion.jobs import Job, Progress
+from marketplace.product_ingestion.jobs import Job, JobProgress
 from marketplace.protocol import Attempt
 from marketplace.wording import one_line
 
@@ -115,9 +115,9 @@ class WriteJobs:
 
 def warnings_of(job: Job | None) -> list[str]:
     """Return a warning for a job that failed or was cancelled and had its effect all the same."""
-    if job is None or job.progress is Progress.SUCCEEDED:
+    if job is None or job.progress is JobProgress.SUCCEEDED:
         return []
-    ended = "was cancelled" if job.progress is Progress.CANCELED else "failed"
+    ended = "was cancelled" if job.progress is JobProgress.CANCELED else "failed"
     return [f"The marketplace's job {ended}, yet the draft holds what was asked for: {_reason(job)}"]
 
 
@@ -129,7 +129,7 @@ def failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
             f"{call}: the marketplace accepted the request, does not say what became of it, and does not show it yet",
             call=call,
         )
-    if job.progress is Progress.CANCELED:
+    if job.progress is JobProgress.CANCELED:
         return Conflict(f"{call}: somebody cancelled the job in between: {_reason(job)}", call=call, status=_CONFLICT)
     sentence = f"{call}: the marketplace's job failed: {_reason(job)}"
     if failures.is_full(job.errors):

@@ -16,7 +16,7 @@ from marketplace.model import (
     ImageVersion,
     Promotion,
     Sku,
-    added,
+    only_in_first,
     shown_id,
 )
 
@@ -160,20 +160,20 @@ VERSIONS = st.lists(
 
 
 @given(VERSIONS, VERSIONS)
-def test_added_versions_are_those_that_only_the_second_slot_holds_in_its_order(
-    before: list[ImageVersion], after: list[ImageVersion]
+def test_the_versions_that_only_the_first_slot_holds_are_in_its_order(
+    first: list[ImageVersion], second: list[ImageVersion]
 ) -> None:
-    found = added(before, after)
-    assert set(found) == set(after) - set(before)
-    assert [each for each in after if each in found] == found
-    assert added(after, after) == []
-    assert added([], after) == after
+    found = only_in_first(first, second)
+    assert set(found) == set(first) - set(second)
+    assert [each for each in first if each in found] == found
+    assert only_in_first(first, first) == []
+    assert only_in_first(first, []) == first
 
 
 def test_another_generation_or_spelling_is_another_version() -> None:
     one = ImageVersion(plan_id="lts", version="1.0.0")
     others = [one.model_copy(update={"generation": "2"}), one.model_copy(update={"version": "1.00.0"})]
-    assert added([one], [one, *others]) == others
+    assert only_in_first([one, *others], [one]) == others
 
 
 ONE = [ImageVersion(plan_id="lts", version="1.0.0")]

@@ -18,7 +18,7 @@ from marketplace.cloud_partner.plans import HeldImage
 from marketplace.disks import OS, DiskAddress
 from marketplace.errors import PlanFull, PlanMissing, RuleBroken, VersionTaken
 from marketplace.json_text import apply, change_members, parse
-from marketplace.model import DataDisk, EditOutcome, Image, ImageVersion, WhenFull, added
+from marketplace.model import DataDisk, EditOutcome, Image, ImageVersion, WhenFull, only_in_first
 from marketplace.versions import sort_key
 
 NOW = datetime(2024, 5, 20, 12, tzinfo=UTC)
@@ -381,7 +381,7 @@ def test_another_spelling_is_a_conflict_even_next_to_the_wanted_one_and_in_any_g
 
 def test_versions_that_going_live_adds_keep_their_spelling() -> None:
     before, after = (map(version_of, held(*versions)) for versions in (("1.2.0", "1.3.0"), ("1.02.0", "1.3.0")))
-    assert [str(one) for one in added(before, after)] == ["lts 1.02.0"]
+    assert [str(one) for one in only_in_first(after, before)] == ["lts 1.02.0"]
 
 
 def test_a_slot_that_is_older_than_the_second_generation_is_no_conflict() -> None:

@@ -8,30 +8,30 @@ from hypothesis import strategies as st
 
 from marketplace.model import OperationKind, OperationState, StepState
 from marketplace.product_ingestion import jobs
-from marketplace.product_ingestion.jobs import Progress
+from marketplace.product_ingestion.jobs import JobProgress
 from tests.marketplace.product_ingestion.test_failures import CERTIFICATION, FOR_GOOD, IN_PROGRESS, INVALID
 
 
 @pytest.mark.parametrize(
     ("status", "result", "expected"),
     [
-        ("notStarted", "pending", Progress.NOT_STARTED),
-        ("running", "pending", Progress.RUNNING),
-        ("running", None, Progress.RUNNING),
-        ("completed", "succeeded", Progress.SUCCEEDED),
-        ("Completed", "Succeeded", Progress.SUCCEEDED),
-        ("completed", "failed", Progress.FAILED),
-        ("completed", "cancelled", Progress.CANCELED),
-        ("completed", "canceled", Progress.CANCELED),
-        ("completed", "pending", Progress.RUNNING),
-        ("completed", "abandoned", Progress.FAILED),
-        ("completed", None, Progress.FAILED),
-        ("paused", "pending", Progress.RUNNING),
-        (None, None, Progress.RUNNING),
-        (["completed"], {"x": 1}, Progress.RUNNING),
+        ("notStarted", "pending", JobProgress.NOT_STARTED),
+        ("running", "pending", JobProgress.RUNNING),
+        ("running", None, JobProgress.RUNNING),
+        ("completed", "succeeded", JobProgress.SUCCEEDED),
+        ("Completed", "Succeeded", JobProgress.SUCCEEDED),
+        ("completed", "failed", JobProgress.FAILED),
+        ("completed", "cancelled", JobProgress.CANCELED),
+        ("completed", "canceled", JobProgress.CANCELED),
+        ("completed", "pending", JobProgress.RUNNING),
+        ("completed", "abandoned", JobProgress.FAILED),
+        ("completed", None, JobProgress.FAILED),
+        ("paused", "pending", JobProgress.RUNNING),
+        (None, None, JobProgress.RUNNING),
+        (["completed"], {"x": 1}, JobProgress.RUNNING),
     ],
 )
-def test_the_progress_of_a_job_is_read(status: object, result: object, expected: Progress) -> None:
+def test_the_progress_of_a_job_is_read(status: object, result: object, expected: JobProgress) -> None:
     assert jobs.read({"jobStatus": status, "jobResult": result}).progress is expected
 
 
@@ -42,12 +42,11 @@ def test_unknown_words_are_reported() -> None:
 
 def test_a_failed_job_with_a_cancellation_error_was_cancelled() -> None:
     errors = [{"code": "conflict", "details": [{"code": "operationCanceled", "message": "by a person"}]}]
-    assert (
-        jobs.read({"jobStatus": "completed", "jobResult": "failed", "errors": errors}).progress is Progress.CANCELED
-    )
+    found = jobs.read({"jobStatus": "completed", "jobResult": "failed", "errors": errors})
+    assert found.progress is JobProgress.CANCELED
 
 
-def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple[str, str, str, list[str]]:
+def report(kind: OperationKind, now: JobProgress, *errors: dict[str, Any]) -> tuple[str, str, str, list[str]]:
     found = jobs.report("1", kind, now, errors=jobs.read({"errors": list(errors)}).errors, otherwise="ask")
     [step] = found.steps
     return found.state, step.name, step.state, found.errors
@@ -56,15 +55,15 @@ def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple
 @pytest.mark.parametrize(
     ("kind", "now", "errors", "expected"),
     [
-        (OperationKind.PUBLISH, Progress.NOT_STARTED, [], ("running", "Publish to preview", "not_started", [])),
-        (OperationKind.GO_LIVE, Progress.RUNNING, [], ("running", "Go live", "in_progress", [])),
-        (OperationKind.PUBLISH, Progress.SUCCEEDED, [], ("preview", "Publish to preview", "complete", [])),
-        (OperationKind.GO_LIVE, Progress.SUCCEEDED, [], ("live", "Go live", "complete", [])),
-        (OperationKind.GO_LIVE, Progress.CANCELED, [], ("canceled", "Go live", "canceled", [])),
-        (OperationKind.GO_LIVE, Progress.FAILED, [], ("failed", "Go live", "rejected", ["Go live: ask"])),
+        (OperationKind.PUBLISH, JobProgress.NOT_STARTED, [], ("running", "Publish to preview", "not_started", [])),
+        (OperationKind.GO_LIVE, JobProgress.RUNNING, [], ("running", "Go live", "in_progress", [])),
+        (OperationKind.PUBLISH, JobProgress.SUCCEEDED, [], ("preview", "Publish to preview", "complete", [])),
+        (OperationKind.GO_LIVE, JobProgress.SUCCEEDED, [], ("live", "Go live", "complete", [])),
+        (OperationKind.GO_LIVE, JobProgress.CANCELED, [], ("canceled", "Go live", "canceled", [])),
+        (OperationKind.GO_LIVE, JobProgress.FAILED, [], ("failed", "Go live", "rejected", ["Go live: ask"])),
         (
             OperationKind.PUBLISH,
-            Progress.FAILED,
+            JobProgress.FAILED,
             [INVALID],
             (
                 "failed",
@@ -78,7 +77,7 @@ def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple
         ),
         (
             OperationKind.GO_LIVE,
-            Progress.FAILED,
+            JobProgress.FAILED,
             [CERTIFICATION],
             (
                 "failed",
@@ -89,7 +88,7 @@ def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple
         ),
         (
             OperationKind.PUBLISH,
-            Progress.FAILED,
+            JobProgress.FAILED,
             [IN_PROGRESS],
             (
                 "turned_away",
@@ -101,25 +100,27 @@ def report(kind: OperationKind, now: Progress, *errors: dict[str, Any]) -> tuple
     ],
 )
 def test_the_report_follows_from_progress_and_errors(
-    kind: OperationKind, now: Progress, errors: list[dict[str, Any]], expected: tuple[str, str, str, list[str]]
+    kind: OperationKind, now: JobProgress, errors: list[dict[str, Any]], expected: tuple[str, str, str, list[str]]
 ) -> None:
     assert report(kind, now, *errors) == expected
 
 
-@pytest.mark.parametrize("now", Progress)
+@pytest.mark.parametrize("now", JobProgress)
 @pytest.mark.parametrize("kind", OperationKind)
-def test_an_operation_is_over_when_its_job_has_ended(kind: OperationKind, now: Progress) -> None:
-    assert jobs.report("1", kind, now).is_over is (now not in {Progress.NOT_STARTED, Progress.RUNNING})
+def test_an_operation_is_over_when_its_job_has_ended(kind: OperationKind, now: JobProgress) -> None:
+    assert jobs.report("1", kind, now).is_over is (now not in {JobProgress.NOT_STARTED, JobProgress.RUNNING})
 
 
 def test_a_permanent_refusal_was_not_turned_away() -> None:
-    state, _, _, errors = report(OperationKind.GO_LIVE, Progress.FAILED, FOR_GOOD)
+    state, _, _, errors = report(OperationKind.GO_LIVE, JobProgress.FAILED, FOR_GOOD)
     assert state == "failed"
     assert "payout profile" in errors[0]
 
 
 def test_the_failed_step_has_the_errors() -> None:
-    found = jobs.report("1", OperationKind.PUBLISH, Progress.FAILED, errors=jobs.read({"errors": [INVALID]}).errors)
+    found = jobs.report(
+        "1", OperationKind.PUBLISH, JobProgress.FAILED, errors=jobs.read({"errors": [INVALID]}).errors
+    )
     assert found.state is OperationState.FAILED
     assert found.step is not None
     assert found.step.state is StepState.REJECTED
@@ -137,4 +138,4 @@ anything = st.recursive(
     st.dictionaries(st.sampled_from(["jobStatus", "jobResult", "jobStart", "errors", "jobEnd"]), anything) | anything
 )
 def test_a_job_of_any_shape_is_accepted(document: object) -> None:
-    assert jobs.read(document).progress in Progress
+    assert jobs.read(document).progress in JobProgress

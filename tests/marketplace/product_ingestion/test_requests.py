@@ -10,7 +10,7 @@ import pytest
 
 from marketplace import errors
 from marketplace.model import Change, ForeignEdits, OfferDefinition, OperationKind, OperationState, Scope, Slot
-from marketplace.product_ingestion.looks import MISSED_AT_MOST, UNKNOWN_FOR
+from marketplace.product_ingestion.looks import GONE_AFTER, UNKNOWN_FOR
 from marketplace.protocol import Attempt
 from tests.marketplace.product_ingestion.mocked import JOB, OFFER, Mocked, job
 from tests.marketplace.product_ingestion.offers import (
@@ -401,7 +401,7 @@ async def test_a_publish_whose_job_stays_unknown_is_cancelled(kind: OperationKin
     now = NOW
     service = Mocked({STATUS: 404, "GET submission": {"value": [entry("preview", "12")]}})
     marketplace = service.marketplace(clock=lambda: now)
-    for _ in range(MISSED_AT_MOST + 1):
+    for _ in range(GONE_AFTER + 1):
         with pytest.raises(errors.Unreadable, match="look at the offer in Partner Center if this lasts"):
             await marketplace.look(OFFER, f"job:{JOB}", kind, known=["12"])
     now += UNKNOWN_FOR
@@ -448,7 +448,7 @@ async def test_a_publish_that_is_not_listed_any_more_counts_as_cancelled() -> No
     marketplace = service.marketplace()
     published_over = await marketplace.look(OFFER, "12", OperationKind.PUBLISH)
     assert published_over.state is OperationState.CANCELED
-    for _ in range(MISSED_AT_MOST - 1):  # the list may lag behind
+    for _ in range(GONE_AFTER - 1):  # the list may lag behind
         with pytest.raises(errors.Unreadable, match="does not list submission 14 at the moment"):
             await marketplace.look(OFFER, "14", OperationKind.PUBLISH)
     gone = await marketplace.look(OFFER, "14", OperationKind.PUBLISH)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from marketplace.model import OperationKind
 from marketplace.product_ingestion import submissions
-from marketplace.product_ingestion.jobs import Progress
+from marketplace.product_ingestion.jobs import JobProgress
 
 OLD, NEW, NEWER = "999999999999999999", "1152921505690001234", "1152921505690009876"
 
@@ -178,4 +178,4 @@ anything = st.recursive(
 @given(st.lists(anything, max_size=4))
 def test_a_list_of_any_shape_is_accepted(items: list[object]) -> None:
     found = submissions.read(items)
-    assert all(one.progress in Progress for one in found)
+    assert all(one.progress in JobProgress for one in found)
