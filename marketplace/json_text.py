@@ -163,6 +163,11 @@ def parse(text: str) -> Node:
     return Node(text, start, end)
 
 
+def string_of(node: Node | None) -> str | None:
+    """Return a JSON string's text, ``None`` for any other value and where there is none."""
+    return node.string if node is not None else None
+
+
 def value_text(value: Any) -> str:
     """Return ``value`` as JSON text without unneeded escapes."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)

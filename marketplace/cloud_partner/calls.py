@@ -73,7 +73,7 @@ class OfferDocument:
 class Portal:
     """Makes the calls of the API.
 
-    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when the
+    Every method raises the errors in the table of `marketplace.http.answers.error_for`, and ``Unreadable`` when the
     body of a success differs from the documentation.
     """
 
@@ -108,7 +108,7 @@ class Portal:
         """
         published = _PUBLISHED_SLOTS.get(slot)
         place = ["slot", published] if published is not None else []
-        call = _call("read_offer", f"read {published} of" if published is not None else "read", offer)
+        call = Call("read_offer", f"read {published} of" if published is not None else "read", offer)
         answer = await self._send(call, "GET", _offer_path(offer, *place), limit=MAX_DOCUMENT_BYTES)
         if not isinstance(json_of(call, answer), dict):
             raise unreadable(call, answer, "is not an offer document")
@@ -127,14 +127,14 @@ class Portal:
         Raises:
             Conflict: The draft has another ETag by now.
         """
-        call = _call("put_offer", "put", offer)
+        call = Call("put_offer", "put", offer)
         headers = {"If-Match": if_match} if if_match is not None else {}
         content = encoded(call, document)
         await self._send(call, "PUT", _offer_path(offer), content=content, headers=headers, timeout=PUT_TIMEOUT)
 
     async def status(self, offer: OfferKey) -> object:
         """Return the offer's status document: ``GET …/offers/{offerId}/status``."""
-        call = _call("read_status", "read the status of", offer)
+        call = Call("read_status", "read the status of", offer)
         return json_of(call, await self._send(call, "GET", _offer_path(offer, "status")))
 
     async def publish(self, offer: OfferKey, notification_emails: Sequence[str] = ()) -> str | None:
@@ -157,7 +157,7 @@ class Portal:
 
     async def submissions(self, offer: OfferKey) -> object:
         """Return the list of the offer's operations: ``GET …/submissions/``."""
-        call = _call("list_operations", "list the operations of", offer)
+        call = Call("list_operations", "list the operations of", offer)
         answer = await self._send(call, "GET", f"{_offer_path(offer, 'submissions')}/")
         listed = json_of(call, answer)
         if not isinstance(listed, list | dict | None):
@@ -166,7 +166,7 @@ class Portal:
 
     async def operation(self, offer: OfferKey, operation: str) -> object:
         """Return an operation's document, or an array with it: ``GET …/operations/{operationId}``."""
-        call = _call("read_operation", f"look at operation {one_line(operation, 100)} of", offer)
+        call = Call("read_operation", f"look at operation {one_line(operation, 100)} of", offer)
         answer = await self._send(call, "GET", _offer_path(offer, "operations", operation))
         document = json_of(call, answer)
         items = document if isinstance(document, list) else [document]
@@ -176,7 +176,7 @@ class Portal:
 
     async def _start(self, name: str, verb: str, offer: OfferKey, action: str, content: bytes) -> str | None:
         answer = await self._send(
-            _call(name, verb, offer), "POST", _offer_path(offer, action), content=content, timeout=WRITE_TIMEOUT
+            Call(name, verb, offer), "POST", _offer_path(offer, action), content=content, timeout=WRITE_TIMEOUT
         )
         return operation_id(answer.headers)
 
@@ -225,10 +225,6 @@ def _notification(emails: Sequence[str]) -> bytes:
     # The documentation used to list this body and dropped it without comment. It may still be required.
     metadata = {"notification-emails": ",".join(emails)} if emails else {}
     return json.dumps({"metadata": metadata}).encode()
-
-
-def _call(name: str, verb: str, offer: OfferKey) -> Call:
-    return Call(verb, offer.publisher_id, offer.offer_id, name)
 
 
 def _offer_path(offer: OfferKey, *rest: str) -> str:

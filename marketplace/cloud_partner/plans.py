@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from marketplace.disks import OS, Disk, DiskAddress, addresses
-from marketplace.json_text import Member, Node, parse
+from marketplace.json_text import Member, Node, parse, string_of
 from marketplace.versions import SortKey, sort_key
 from marketplace.wording import encodable
 
@@ -173,10 +173,10 @@ def read(document: str) -> Offer:
     root = parse(document)
     if root.kind != "object":
         raise ValueError(f"not an offer document, but a JSON value of kind {root.kind}")
-    offer_type = _string(root.get("offerTypeId"))
+    offer_type = string_of(root.get("offerTypeId"))
     definition = root.get("definition")
     array = definition.get("plans") if definition else None
-    ids = [(node, _string(node.get("planId"))) for node in (array.items() if array else ())]
+    ids = [(node, string_of(node.get("planId"))) for node in (array.items() if array else ())]
     plans = [Plan(encodable(plan_id), node, offer_type) for node, plan_id in ids if plan_id is not None]
     return Offer(offer_type, plans)
 
@@ -229,7 +229,7 @@ def _disks(entry: Node) -> list[DocumentDisk]:
 def _data_disk(index: int, item: Node) -> DocumentDisk:
     """Return a data disk. Its members are recognised by their values, since their names are not documented."""
     luns = [one for one in item.members() if re.fullmatch("[0-9]+", _scalar(one.value))]
-    urls = [one for one in item.members() if re.match("https?://", _string(one.value) or "", re.IGNORECASE)]
+    urls = [one for one in item.members() if re.match("https?://", string_of(one.value) or "", re.IGNORECASE)]
     lun = min(luns, key=lambda one: "lun" not in one.key.lower(), default=None)
     url = min(urls, key=lambda one: not re.search("ur[il]", one.key.lower()), default=None)
     place = (_scalar(lun.value).lstrip("0") or "0") if lun else str(index)
@@ -237,12 +237,8 @@ def _data_disk(index: int, item: Node) -> DocumentDisk:
 
 
 def _disk(place: str, node: Node | None, lun_and_url: tuple[Member, Member] | None = None) -> DocumentDisk:
-    url = _string(node)
+    url = string_of(node)
     return DocumentDisk(place, encodable(url or ""), node if url is not None else None, lun_and_url)
-
-
-def _string(node: Node | None) -> str | None:
-    return node.string if node else None
 
 
 def _scalar(node: Node | None) -> str:

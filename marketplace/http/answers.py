@@ -25,6 +25,7 @@ from marketplace.errors import (
     Unreachable,
     Unreadable,
 )
+from marketplace.model import OfferKey
 from marketplace.wording import MAX_READ, error_sentences, hide, one_line, plain_text
 
 MAX_WORDS = 600
@@ -62,19 +63,20 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """A request in a person's words: ``Call("publish", "fabrikam-linux", "webstack-appliance")``.
+    """A request about an offer.
 
     Attributes:
         name: The kind of call, for metrics. Contains neither an offer nor an operation.
+        verb: What it does, in a person's words.
     """
 
+    name: str
     verb: str
-    publisher_id: str
-    offer_id: str = ""
-    name: str = "other"
+    offer: OfferKey
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.publisher_id}{'/' if self.offer_id else ''}{self.offer_id}"
+        """Return the call in a person's words: ``"publish fabrikam-linux/webstack-appliance"``."""
+        return f"{self.verb} {self.offer}"
 
 
 def words(body: str) -> str:
@@ -117,18 +119,18 @@ PLAIN = Dialect()
 
 
 @overload
-def failure(
+def error_for(
     call: Call, outcome: Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
 ) -> MarketplaceError: ...
 
 
 @overload
-def failure(
+def error_for(
     call: Call, outcome: Answer, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
 ) -> MarketplaceError | None: ...
 
 
-def failure(
+def error_for(
     call: Call, outcome: Answer | Exception, *, now: datetime, secret: str = "", dialect: Dialect = PLAIN
 ) -> MarketplaceError | None:
     """Return the error that the outcome of a request stands for, ``None`` for a success.
@@ -233,7 +235,7 @@ def retry_after(headers: httpx.Headers, now: datetime) -> timedelta | None:
 def _sentence(call: Call, answer: Answer, secret: str, dialect: Dialect) -> str:
     words = dialect.words(hide(answer.text, secret))
     sentence = f"{call}: the marketplace answered {answer.status}{': ' if words else ''}{words}"
-    hint = dialect.hints.get(answer.status, "").format(publisher_id=call.publisher_id)
+    hint = dialect.hints.get(answer.status, "").format(publisher_id=call.offer.publisher_id)
     return f"{sentence}{' - ' if hint else ''}{hint}{_request_id(answer.headers)}"
 
 

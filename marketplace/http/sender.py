@@ -20,7 +20,7 @@ from marketplace.http.answers import (
     Answer,
     Call,
     Dialect,
-    failure,
+    error_for,
     request_ids,
     retry_after,
     unreadable,
@@ -139,8 +139,8 @@ class Sender:
         now = self._clock()
         if isinstance(outcome, Exception):
             # The exception may quote the token. It must not be shown as the cause.
-            raise failure(call, outcome, now=now, secret=token) from None
-        failed = failure(call, outcome, now=now, secret=token, dialect=self._dialect)
+            raise error_for(call, outcome, now=now, secret=token) from None
+        failed = error_for(call, outcome, now=now, secret=token, dialect=self._dialect)
         if failed is not None:
             raise failed
         if method != "GET" and outcome.text.lstrip().startswith("<"):

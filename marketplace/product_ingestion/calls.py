@@ -61,7 +61,7 @@ _CONTINUATION = "continuationtoken"
 class ProductIngestion:
     """Makes the calls of the API.
 
-    Every method raises the errors in the table of `marketplace.http.answers.failure`, and ``Unreadable`` when the
+    Every method raises the errors in the table of `marketplace.http.answers.error_for`, and ``Unreadable`` when the
     body of a success differs from the documentation.
     """
 
@@ -93,14 +93,14 @@ class ProductIngestion:
 
     async def products(self, offer: OfferKey) -> list[object]:
         """Return the products with the offer's external ID: ``GET product``."""
-        return await self._list(_call("find_product", "find", offer), "product", {"externalId": offer.offer_id})
+        return await self._list(Call("find_product", "find", offer), "product", {"externalId": offer.offer_id})
 
     async def tree(self, offer: OfferKey, product: str, target: str) -> str:
         """Return the text of all resources of a target: ``GET resource-tree/…``.
 
         The targets are ``draft``, ``preview`` and ``live``. For an empty target, the service answers 400 or 404.
         """
-        call = _call("read_tree", f"read the {target} of", offer)
+        call = Call("read_tree", f"read the {target} of", offer)
         query = {"targetType": target}
         answer = await self._send(
             call, "GET", f"resource-tree/product/{segment(product)}", query=query, limit=MAX_DOCUMENT_BYTES
@@ -115,18 +115,18 @@ class ProductIngestion:
         Raises:
             NotFound: There is no such resource, or no draft.
         """
-        call = _call("read_resource", f"read {one_line(durable_id, 300)} of", offer)
+        call = Call("read_resource", f"read {one_line(durable_id, 300)} of", offer)
         path = "/".join(segment(part) for part in durable_id.split("/"))
         return await self._object(call, path, limit=MAX_DOCUMENT_BYTES)
 
     async def submissions(self, offer: OfferKey, product: str) -> list[object]:
         """Return the active submissions from all pages: ``GET submission/…``."""
-        call = _call("list_submissions", "list the submissions of", offer)
+        call = Call("list_submissions", "list the submissions of", offer)
         return await self._list(call, f"submission/{segment(product)}", {})
 
     async def submission(self, offer: OfferKey, product: str, number: str) -> object:
         """Return a submission: ``GET submission/…/<number>``."""
-        call = _call("read_submission", f"look at submission {one_line(number, 100)} of", offer)
+        call = Call("read_submission", f"look at submission {one_line(number, 100)} of", offer)
         return await self._object(call, f"submission/{segment(product)}/{segment(number)}")
 
     async def configure(self, offer: OfferKey, document: str, *, verb: str) -> str | None:
@@ -142,7 +142,7 @@ class ProductIngestion:
         Returns:
             The job's ID, ``None`` if the request was accepted and the answer was cut off.
         """
-        call = _call("configure", verb, offer)
+        call = Call("configure", verb, offer)
         content = encoded(call, document)
         answer = await self._send(call, "POST", "configure", content=content, timeout=WRITE_TIMEOUT)
         found = _JOB.search(answer.text)
@@ -150,7 +150,7 @@ class ProductIngestion:
 
     async def job(self, offer: OfferKey, job: str) -> object:
         """Return a job's status document: ``GET configure/<job>/status``."""
-        call = _call("read_job", f"look at job {one_line(job, 100)} of", offer)
+        call = Call("read_job", f"look at job {one_line(job, 100)} of", offer)
         return await self._object(call, f"configure/{segment(job)}/status")
 
     async def job_resources(self, offer: OfferKey, job: str) -> object:
@@ -159,7 +159,7 @@ class ProductIngestion:
         Raises:
             NotFound: The job has not ended, or has failed.
         """
-        call = _call("read_job_resources", f"read the outcome of job {one_line(job, 100)} of", offer)
+        call = Call("read_job_resources", f"read the outcome of job {one_line(job, 100)} of", offer)
         return await self._object(call, f"configure/{segment(job)}", limit=MAX_DOCUMENT_BYTES)
 
     async def cancel(self, offer: OfferKey, job: str) -> None:
@@ -168,7 +168,7 @@ class ProductIngestion:
         Raises:
             Refused: The job has ended, or is too far along.
         """
-        call = _call("cancel_job", f"cancel job {one_line(job, 100)} of", offer)
+        call = Call("cancel_job", f"cancel job {one_line(job, 100)} of", offer)
         await self._send(call, "POST", f"configure/{segment(job)}/cancel", content=b"", timeout=WRITE_TIMEOUT)
 
     async def _object(self, call: Call, path: str, limit: int = MAX_ANSWER_BYTES) -> object:
@@ -241,7 +241,3 @@ def _next_page(page: Mapping[str, object], query: Mapping[str, str]) -> Mapping[
         more = {name: value for name, value in asked.items() if name.lstrip("$").lower() != "version"}
         return {**query, **more}
     return {**query, "continuationToken": token} if isinstance(token, str) and token else None
-
-
-def _call(name: str, verb: str, offer: OfferKey) -> Call:
-    return Call(verb, offer.publisher_id, offer.offer_id, name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from marketplace.json_text import Node
+from marketplace.json_text import Node, string_of
 from marketplace.model import ImageVersion
 from marketplace.product_ingestion import sources
 from marketplace.product_ingestion.resources import AVAILABLE, VERSIONS, Resource, Tree
@@ -207,5 +207,5 @@ def _version(item: Node) -> VersionEntry | None:
 
 
 def _string(node: Node | None) -> str | None:
-    found = node.string if node is not None else None
+    found = string_of(node)
     return encodable(found) if found is not None else None

@@ -22,6 +22,7 @@ from marketplace.json_text import (
     edited,
     object_text,
     set_value,
+    string_of,
     value_text,
 )
 from marketplace.model import Change, Deprecation, EditOutcome, ImageVersion, Sku, Slot
@@ -302,7 +303,7 @@ def _resource_text(resource: Resource) -> str:
 
 def _schema_today(node: Node) -> list[Splice]:
     schema = node.get("$schema")
-    address = schema.string if schema is not None else None
+    address = string_of(schema)
     if schema is None or address is None or hosted_today(address) == address:
         return []
     return [set_value(schema, value_text(hosted_today(address)))]

@@ -51,7 +51,7 @@ from marketplace.product_ingestion.plan_configurations import Trees, VersionsHid
 from marketplace.product_ingestion.reader import Reader
 from marketplace.product_ingestion.references import PRODUCT, SUBMISSION, number_of, schema
 from marketplace.product_ingestion.resources import Tree
-from marketplace.product_ingestion.write_jobs import WriteJobs, failure, sleep, warnings_of
+from marketplace.product_ingestion.write_jobs import WriteJobs, sleep, warnings_of, write_error
 from marketplace.protocol import Attempt, Contents, PutOutcome
 from marketplace.timestamps import utc_now
 from marketplace.wording import bounded, listed, one_line
@@ -224,7 +224,7 @@ class ProductIngestionMarketplace:
             if not edit.changed:
                 return merged(done, edit, newest_ids(await self.operations(offer)), warnings_of(job))
             if job is not None and job.progress is not JobProgress.SUCCEEDED:
-                raise failure(offer, "edit", job)
+                raise write_error(offer, "edit", job)
             if not sole_writer:
                 raise unguarded(offer)
             if number == ROUNDS:
@@ -236,7 +236,7 @@ class ProductIngestionMarketplace:
             done = merged(done, edit)
             if job is None and not await self._writes.shows(is_done, attempt.settle):
                 # The write may still take effect. Nothing else is sent in this attempt.
-                raise failure(offer, "edit", job)
+                raise write_error(offer, "edit", job)
         raise Conflict(
             f"edit {offer}: the draft was changed by somebody else {ROUNDS} times while the images were put into it;"
             " run again when nobody works on the offer in Partner Center",
@@ -283,7 +283,7 @@ class ProductIngestionMarketplace:
         job = await self._writes.write(offer, text, "put", attempt, is_done)
         if job is None or job.progress is not JobProgress.SUCCEEDED:
             if not await (self._writes.shows(is_done, attempt.settle) if job is None else is_done()):
-                raise failure(offer, "put", job)
+                raise write_error(offer, "put", job)
             warnings += warnings_of(job)
         return await self._put_outcome(offer, wanted, warnings, is_new=slots is None)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from marketplace import sas
 from marketplace.disks import OS, Disk, addresses, given_disks
-from marketplace.json_text import Node, array_text, object_text, value_text
+from marketplace.json_text import Node, array_text, object_text, string_of, value_text
 from marketplace.model import Image
 from marketplace.wording import MAX_NAME, one_line
 
@@ -67,13 +67,13 @@ def read(source: Node | None) -> Source:
         return Source(other="none")
     shared = source.get("sharedImage")
     if shared is not None and shared.kind == "object":
-        resource_id, tenant = _string(shared.get("resourceId")), _string(shared.get("tenantId"))
+        resource_id, tenant = string_of(shared.get("resourceId")), string_of(shared.get("tenantId"))
         if resource_id:
             return Source(gallery=resource_id.lower(), tenant=tenant.lower() if tenant else None)
     os_disk = source.get("osDisk")
     uri = os_disk.get("uri") if os_disk is not None else None
     if uri is None or uri.string is None:
-        return Source(other=_string(source.get("sourceType")) or "none")
+        return Source(other=string_of(source.get("sourceType")) or "none")
     array = source.get("dataDisks")
     found = [_data_disk(index, item) for index, item in enumerate(array.items() if array is not None else ())]
     return Source(disks=_in_order([Disk(OS, uri.string, uri), *found]))
@@ -100,13 +100,9 @@ def text(image: Image, tenant_id: str | None) -> str:
 def _data_disk(index: int, item: Node) -> Disk:
     lun, uri = item.get("lunNumber"), item.get("uri")
     place = str(lun.value) if lun is not None and lun.kind in {"number", "string"} else f"#{index}"
-    url = uri.string if uri is not None else None
+    url = string_of(uri)
     return Disk(place, url or "", uri if url is not None else None)
 
 
 def _in_order(disks: Iterable[Disk]) -> tuple[Disk, ...]:
     return tuple(sorted(disks, key=lambda disk: disk.rank))
-
-
-def _string(node: Node | None) -> str | None:
-    return node.string if node is not None else None

@@ -121,7 +121,7 @@ def warnings_of(job: Job | None) -> list[str]:
     return [f"The marketplace's job {ended}, yet the draft holds what was asked for: {_reason(job)}"]
 
 
-def failure(offer: OfferKey, verb: str, job: Job | None) -> Exception:
+def write_error(offer: OfferKey, verb: str, job: Job | None) -> Exception:
     """Return the error of a write that did not have its effect."""
     call = f"{verb} {offer}"
     if job is None:

@@ -9,9 +9,10 @@ from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
 from marketplace.http.answers import Call
 from marketplace.http.exchange import Exchange
+from marketplace.model import OfferKey
 from worker.measured_requests import MeasuredRequests
 
-CALL = Call("publish", "fabrikam", "webstack", "publish")
+CALL = Call("publish", "publish", OfferKey(publisher_id="fabrikam", offer_id="webstack"))
 
 
 def exchange(**more: Any) -> Exchange:

@@ -16,6 +16,7 @@ from temporalio.worker import Replayer
 from marketplace.http.answers import Call
 from marketplace.http.credentials import FixedToken
 from marketplace.http.exchange import Exchange
+from marketplace.model import OfferKey
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.apis.cloud_partner import CloudPartnerApi
 from tests.desk import SAS, STEPS, Desk, Recorder
@@ -178,7 +179,9 @@ async def test_no_span_holds_a_secret(desk: Desk, kept: Kept, tracing: Tracing) 
 
 
 def test_a_signature_in_the_description_of_a_call_is_redacted(kept: Kept, tracing: Tracing) -> None:
-    call = Call(f"read https://images.example/1.vhd?{SAS}", "fabrikam", name="read_offer")
+    call = Call(
+        "read_offer", f"read https://images.example/1.vhd?{SAS} of", OfferKey(publisher_id="fabrikam", offer_id="web")
+    )
     tracing.requests(Exchange(call, "GET", "cloudpartner.azure.com", 1_700_000_000.0, 0.25, 0.0, failure="ReadError"))
     tracing.shutdown()
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from marketplace import errors
 from marketplace.cloud_partner.calls import DIALECT
-from marketplace.http.answers import Answer, Call, Dialect, failure, json_of, retry_after, words
+from marketplace.http.answers import Answer, Call, Dialect, error_for, json_of, retry_after, words
+from marketplace.model import OfferKey
 
 NOW = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
-CALL = Call("publish", "fabrikam-linux", "webstack-appliance")
+CALL = Call("publish", "publish", OfferKey(publisher_id="fabrikam-linux", offer_id="webstack-appliance"))
 TOKEN = "opaque-token-of-the-sandbox"
 
 
@@ -23,7 +24,7 @@ def answer(status: int, text: str = "", **headers: str) -> Answer:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_a_success_is_not_a_failure(status: int) -> None:
-    assert failure(CALL, answer(status), now=NOW) is None
+    assert error_for(CALL, answer(status), now=NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_a_success_is_not_a_failure(status: int) -> None:
     ],
 )
 def test_a_status_is_an_error(status: int, error: type[errors.MarketplaceError]) -> None:
-    failed = failure(CALL, answer(status), now=NOW)
+    failed = error_for(CALL, answer(status), now=NOW)
     assert type(failed) is error
     assert failed.status == status
     assert failed.call == "publish fabrikam-linux/webstack-appliance"
@@ -71,7 +72,7 @@ def test_a_status_is_an_error(status: int, error: type[errors.MarketplaceError])
     ],
 )
 def test_no_answer_is_an_error(exception: Exception, error: type[errors.MarketplaceError]) -> None:
-    failed = failure(CALL, exception, now=NOW)
+    failed = error_for(CALL, exception, now=NOW)
     assert type(failed) is error
     assert failed.status is None
     assert type(exception).__name__ in str(failed)
@@ -79,7 +80,7 @@ def test_no_answer_is_an_error(exception: Exception, error: type[errors.Marketpl
 
 def test_a_message_says_call_status_words_and_request_id() -> None:
     body = json.dumps({"error": {"code": "Invalid", "message": "No title.", "details": [{"message": "Nor logo."}]}})
-    failed = failure(CALL, answer(422, body, x_ms_request_id="r-1"), now=NOW, dialect=DIALECT)
+    failed = error_for(CALL, answer(422, body, x_ms_request_id="r-1"), now=NOW, dialect=DIALECT)
     assert str(failed) == (
         "publish fabrikam-linux/webstack-appliance: the marketplace answered 422:"
         " Invalid: No title.; Nor logo. - correct the offer's draft and start the run again (request id r-1)"
@@ -88,12 +89,12 @@ def test_a_message_says_call_status_words_and_request_id() -> None:
 
 @pytest.mark.parametrize("header", ["x-ms-request-id", "x-ms-correlation-id", "x-ms-requestid", "request-id"])
 def test_every_request_id_is_returned(header: str) -> None:
-    failed = failure(CALL, Answer(500, httpx.Headers({header: "abc\x1b"}), ""), now=NOW)
+    failed = error_for(CALL, Answer(500, httpx.Headers({header: "abc\x1b"}), ""), now=NOW)
     assert "(request id abc)" in str(failed)
 
 
 def test_a_401_says_what_to_check() -> None:
-    message = str(failure(CALL, answer(401), now=NOW, dialect=DIALECT))
+    message = str(error_for(CALL, answer(401), now=NOW, dialect=DIALECT))
     assert all(
         hint in message
         for hint in ["MARKETPLACE_ACCESS_TOKEN", "AZURE_", "https://cloudpartner.azure.com", "expired"]
@@ -101,7 +102,7 @@ def test_a_401_says_what_to_check() -> None:
 
 
 def test_a_403_says_what_to_check() -> None:
-    message = str(failure(CALL, answer(403), now=NOW, dialect=DIALECT))
+    message = str(error_for(CALL, answer(403), now=NOW, dialect=DIALECT))
     assert "publisher fabrikam-linux" in message
     assert "Object ID of the enterprise application" in message
 
@@ -109,28 +110,28 @@ def test_a_403_says_what_to_check() -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 423, 500])
 def test_hints_come_from_the_dialect_only(status: int) -> None:
     hinted = Dialect(hints={status: "see {publisher_id}'s account"})
-    plain = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW))
+    plain = str(error_for(CALL, answer(status, "No.", request_id="r-1"), now=NOW))
     assert plain == f"{CALL}: the marketplace answered {status}: No. (request id r-1)"
-    message = str(failure(CALL, answer(status, "No.", request_id="r-1"), now=NOW, dialect=hinted))
+    message = str(error_for(CALL, answer(status, "No.", request_id="r-1"), now=NOW, dialect=hinted))
     assert message == plain.replace(" (request", " - see fabrikam-linux's account (request")
 
 
 def test_the_dialect_decides_the_error_of_a_refusal_by_its_body() -> None:
     dialect = Dialect(error=lambda answer: errors.Unavailable if "later" in answer.text else None)
-    later = failure(CALL, answer(400, "later", retry_after="5"), now=NOW, dialect=dialect)
+    later = error_for(CALL, answer(400, "later", retry_after="5"), now=NOW, dialect=dialect)
     assert type(later) is errors.Unavailable
     assert (later.status, later.retry_after) == (400, timedelta(seconds=5))
-    assert type(failure(CALL, answer(400, "no"), now=NOW, dialect=dialect)) is errors.Refused
-    assert type(failure(CALL, answer(409, "no"), now=NOW, dialect=dialect)) is errors.Conflict
+    assert type(error_for(CALL, answer(400, "no"), now=NOW, dialect=dialect)) is errors.Refused
+    assert type(error_for(CALL, answer(409, "no"), now=NOW, dialect=dialect)) is errors.Conflict
 
 
 def test_a_success_is_not_a_failure_whatever_the_dialect_says() -> None:
-    assert failure(CALL, answer(200, "later"), now=NOW, dialect=Dialect(error=lambda _: errors.Conflict)) is None
+    assert error_for(CALL, answer(200, "later"), now=NOW, dialect=Dialect(error=lambda _: errors.Conflict)) is None
 
 
 def test_the_dialect_reads_the_words_of_a_refusal_without_the_token() -> None:
     dialect = Dialect(words=lambda body: f"{body!r} of {len(body)}")
-    message = str(failure(CALL, answer(400, f"no {TOKEN}"), now=NOW, secret=TOKEN, dialect=dialect))
+    message = str(error_for(CALL, answer(400, f"no {TOKEN}"), now=NOW, secret=TOKEN, dialect=dialect))
     assert message.endswith("answered 400: 'no REDACTED' of 11")
 
 
@@ -177,13 +178,13 @@ def test_any_error_body_is_accepted(body: str) -> None:
     ],
 )
 def test_no_secret_is_in_an_error(status: int, body: str) -> None:
-    message = str(failure(CALL, answer(status, body), now=NOW, secret=TOKEN))
+    message = str(error_for(CALL, answer(status, body), now=NOW, secret=TOKEN))
     assert "hunter2" not in message
     assert TOKEN not in message
 
 
 def test_a_refused_header_is_not_quoted() -> None:
-    failed = failure(CALL, httpx.LocalProtocolError("Illegal header value b'Bearer hunter2'"), now=NOW)
+    failed = error_for(CALL, httpx.LocalProtocolError("Illegal header value b'Bearer hunter2'"), now=NOW)
     assert "hunter2" not in str(failed)
 
 
@@ -206,7 +207,7 @@ def test_a_refused_header_is_not_quoted() -> None:
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_read_as_seconds_or_a_date(value: str, wait: timedelta | None, status: int) -> None:
-    failed = failure(CALL, answer(status, retry_after=value), now=NOW)
+    failed = error_for(CALL, answer(status, retry_after=value), now=NOW)
     assert failed is not None
     assert failed.retry_after == wait
 
@@ -217,7 +218,7 @@ def test_retry_after_trusts_the_clock_of_the_answer() -> None:
 
 
 def test_a_permanent_refusal_has_no_retry_after() -> None:
-    failed = failure(CALL, answer(400, retry_after="5"), now=NOW)
+    failed = error_for(CALL, answer(400, retry_after="5"), now=NOW)
     assert failed is not None
     assert failed.retry_after is None
 

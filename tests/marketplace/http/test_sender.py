@@ -14,9 +14,10 @@ from marketplace import errors
 from marketplace.http.answers import PLAIN, Answer, Call, Dialect
 from marketplace.http.credentials import FixedToken
 from marketplace.http.sender import Headers, Sender, segment
+from marketplace.model import OfferKey
 from tests.marketplace.canned import CannedService, NumberedTokens
 
-CALL = Call("publish", "fabrikam-linux", "webstack-appliance")
+CALL = Call("publish", "publish", OfferKey(publisher_id="fabrikam-linux", offer_id="webstack-appliance"))
 URL = "https://marketplace.example/publish"
 TOKEN = "hunter2-token"
 
