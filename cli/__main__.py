@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from cli.arguments import program_of, read_arguments
-from cli.connection import command_error, connected, read_settings
+from cli.connection import command_error, connected
 from cli.deciding import decide
 from cli.rows import ending_text
 from cli.runs import Ending, Publication
@@ -27,7 +27,7 @@ from cli.statuses import CommandError, Status
 from cli.summary import append, summary
 from cli.watching import watch
 from worker.connection import ConnectionFailedError
-from worker.settings import Settings, SettingsError
+from worker.settings import SettingsError, SharedSettings, read_settings
 
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -37,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
     program = program_of(sys.argv[0])
     arguments = read_arguments(program, words)
     try:
-        return asyncio.run(_Command(arguments, read_settings(), program).run())
+        return asyncio.run(_Command(arguments, read_settings(SharedSettings), program).run())
     except KeyboardInterrupt:
         _print_message("Interrupted. What was started goes on.")
         return INTERRUPTED
@@ -68,7 +68,7 @@ def _failure(error: Exception) -> CommandError:
 class _Command:
     """One invocation of the command."""
 
-    def __init__(self, arguments: argparse.Namespace, settings: Settings, program: str) -> None:
+    def __init__(self, arguments: argparse.Namespace, settings: SharedSettings, program: str) -> None:
         self._arguments = arguments
         self._settings = settings
         self._program = program

@@ -4,17 +4,13 @@ import getpass
 import os
 import socket
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.statuses import CommandError, Status
 from worker.connection import connect
-from worker.settings import Settings, wrong_setting
-
-SHARED = ("temporal_task_queue", "payload_encryption_keys")
+from worker.settings import SharedSettings
 
 TRANSIENT = {
     RPCStatusCode.CANCELLED,
@@ -28,35 +24,7 @@ TRANSIENT = {
 """After these statuses, the next request may succeed."""
 
 
-class _Shared(Settings):
-    """The worker's settings. This command reads only `SHARED`."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the names are pydantic's
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
-
-
-def read_settings() -> Settings:
-    """Read the settings that the command shares with the worker from the environment.
-
-    Raises:
-        SettingsError: A variable is wrong.
-    """
-    given = {name: value for name in SHARED if (value := os.environ.get(name.upper()))}
-    try:
-        return _Shared.model_validate(given)
-    except ValidationError as error:
-        raise wrong_setting(error) from None
-
-
-async def connected(settings: Settings) -> Client:
+async def connected(settings: SharedSettings) -> Client:
     """Connect to Temporal. Histories name the person who runs the command.
 
     Raises:

@@ -24,6 +24,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from cli.connection import TRANSIENT, is_no_namespace
 from cli.statuses import STATUS_OF_ERROR, CommandError, Status
 from marketplace.wording import one_line
+from worker.encryption import ENCODING
 from workflows.messages import Progress
 from workflows.search_attributes import PUBLISH_STAGE
 
@@ -227,7 +228,7 @@ def decrypted(value: RawValue | None) -> bytes | None:
     if value is None:
         return b"null"
     encoding = value.payload.metadata.get("encoding", b"")
-    return None if encoding == b"binary/encrypted" else value.payload.data or b"null"
+    return None if encoding == ENCODING else value.payload.data or b"null"
 
 
 def outage_reason(error: RPCError) -> str:

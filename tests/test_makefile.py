@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from worker.settings import CodecServerSettings
+from worker.settings import CodecServerSettings, Settings
 
 ROOT = Path(__file__).parents[1]
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 VARIABLES = [
-    *(name.upper() for name in CodecServerSettings.model_fields),
+    *(name.upper() for name in Settings.model_fields | CodecServerSettings.model_fields),
     *PROXIES,
     *(name.lower() for name in PROXIES),
     "TEMPORAL_ADDRESS",

@@ -34,7 +34,7 @@ logger = logging.getLogger("worker")
 def main() -> int:
     """Run the worker. Return the exit status."""
     try:
-        settings = read_settings()
+        settings = read_settings(Settings)
         set_up_logging(settings.log_level, settings.log_format)
         complete_proxies()
         asyncio.run(run(settings))

@@ -18,11 +18,11 @@ import httpx
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload, Payloads
 
 from worker.encryption import EncryptionCodec
-from worker.settings import CodecServerSettings, wrong_setting
+from worker.settings import CodecServerSettings, SettingsError, is_loopback, read_settings
 
 MAX_BYTES = 64 * 1024 * 1024
 """A whole history's payloads may come in one request."""
@@ -116,14 +116,15 @@ def _is_known(header: str, hosts: Collection[str]) -> bool:
     except httpx.InvalidURL:
         return False
     # DNS rebinding needs a name: nobody can point an IP address at another machine.
-    return host == "localhost" or host in hosts or _ip(host) is not None
+    return host == "localhost" or host in hosts or _is_ip(host)
 
 
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _is_ip(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host)
+        ipaddress.ip_address(host)
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _is_authorized(request: web.Request, token: SecretStr | None) -> bool:
@@ -137,16 +138,16 @@ def main() -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
     arguments = _read_arguments()
     try:
-        settings = CodecServerSettings()
-    except ValidationError as error:
-        sys.stderr.write(f"Wrong configuration: {wrong_setting(error)}\n")
+        settings = read_settings(CodecServerSettings)
+    except SettingsError as error:
+        sys.stderr.write(f"Wrong configuration: {error}\n")
         return 2
     keys, token = settings.payload_encryption_keys, settings.codec_server_token
     if not keys:
         sys.stderr.write("Wrong configuration: PAYLOAD_ENCRYPTION_KEYS: must be set to the keys of the worker\n")
         return 2
     host = arguments.host.lower()
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         sys.stderr.write(
             f"codec server: everybody who reaches {host}:{arguments.port} can read every payload, for"
             " CODEC_SERVER_TOKEN is not set\n"
@@ -159,11 +160,6 @@ def main() -> int:
         sys.stderr.write(f"codec server: cannot listen on {arguments.host}:{arguments.port}: {reason}\n")
         return 1
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    ip = _ip(host)
-    return host == "localhost" or (ip is not None and ip.is_loopback)
 
 
 def _read_arguments() -> argparse.Namespace:

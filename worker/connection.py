@@ -14,7 +14,7 @@ from temporalio.runtime import Runtime
 
 from worker.encryption import EncryptionCodec
 from worker.registration import create_data_converter
-from worker.settings import Settings, SettingsError
+from worker.settings import SettingsError, SharedSettings
 from worker.tls_refusals import closed, refusal
 
 DEFAULT_ADDRESS = "localhost:7233"
@@ -31,7 +31,7 @@ class ConnectionFailedError(Exception):
     """Temporal does not answer. The message says where and why."""
 
 
-async def connect(settings: Settings, runtime: Runtime) -> Client:
+async def connect(settings: SharedSettings, runtime: Runtime) -> Client:
     """Connect as the Temporal CLI would with the same environment.
 
     Raises:
@@ -84,7 +84,7 @@ def read_connection() -> ClientConnectConfig:
     return options
 
 
-async def _connect(settings: Settings, options: ClientConnectConfig, runtime: Runtime) -> Client:
+async def _connect(settings: SharedSettings, options: ClientConnectConfig, runtime: Runtime) -> Client:
     keys = settings.payload_encryption_keys
     try:
         return await Client.connect(

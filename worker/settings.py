@@ -4,7 +4,7 @@ import base64
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import httpx
 from pydantic import (
@@ -54,7 +54,8 @@ def _plain_address(address: str) -> str:
     return address
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host in lower case is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -178,17 +179,26 @@ StorageAccountKeys: TypeAlias = Annotated[
 ]
 
 
-class Settings(BaseSettings):
-    """The settings of ``python -m worker``. An empty variable counts as unset.
+class SharedSettings(BaseSettings):
+    """The settings that the worker shares with other programs. An empty variable counts as unset.
 
     Attributes:
-        azure_storage_account_keys: The base64 key of each storage account.
         payload_encryption_keys: The key of each key ID. The first one encrypts.
     """
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
     temporal_task_queue: str = "offer-publishing"
+    payload_encryption_keys: EncryptionKeys = {}
+
+
+class Settings(SharedSettings):
+    """The settings of ``python -m worker``.
+
+    Attributes:
+        azure_storage_account_keys: The base64 key of each storage account.
+    """
+
     temporal_deployment_name: DeploymentName | None = None
     temporal_deployment_build_id: BuildId | None = None
     marketplace_api: Literal["cloud-partner", "product-ingestion"] = "cloud-partner"
@@ -204,7 +214,6 @@ class Settings(BaseSettings):
     notify_format: Format = Format.JSON
     notify_secret: Secret | None = None
     temporal_ui_url: PlainAddress | None = None
-    payload_encryption_keys: EncryptionKeys = {}
     metrics_address: Annotated[str, AfterValidator(_listening_address)] | None = None
     otel_exporter_otlp_endpoint: PlainAddress | None = None
     otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
@@ -240,7 +249,7 @@ class Settings(BaseSettings):
     def _no_entra_token_in_clear_text(cls, address: str | None, info: ValidationInfo) -> str | None:
         if address is not None and info.data.get("marketplace_access_token") is None:
             url = httpx.URL(address)
-            if url.scheme == "http" and not _is_loopback(url.host):
+            if url.scheme == "http" and not is_loopback(url.host):
                 raise ValueError(
                     "must begin with https://: a token of Microsoft Entra is never sent in clear text. http:// is"
                     " accepted for loopback addresses, and with MARKETPLACE_ACCESS_TOKEN"
@@ -260,25 +269,24 @@ class Settings(BaseSettings):
         return WorkerDeploymentVersion(name, build_id) if name is not None and build_id is not None else None
 
 
-class CodecServerSettings(Settings):
+class CodecServerSettings(SharedSettings):
     """The settings of ``python -m worker.codec_server``: the worker's keys, and an access token."""
 
     codec_server_token: Secret | None = None
 
 
-def read_settings() -> Settings:
-    """Read the settings from the environment.
+AnySettings = TypeVar("AnySettings", bound=SharedSettings)
+
+
+def read_settings(program: type[AnySettings]) -> AnySettings:
+    """Read the settings of a program from the environment.
 
     Raises:
-        SettingsError: A variable is wrong.
+        SettingsError: A variable is wrong. The error names the first one and the reason.
     """
     try:
-        return Settings()
+        return program()
     except ValidationError as error:
-        raise wrong_setting(error) from None
-
-
-def wrong_setting(error: ValidationError) -> SettingsError:
-    """Return an error that names the first wrong variable and the reason."""
-    wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return SettingsError(f"{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}")
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name, reason = str(wrong["loc"][0]).upper(), wrong["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {reason}") from None

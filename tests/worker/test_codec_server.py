@@ -269,6 +269,15 @@ def test_a_short_token_is_a_wrong_configuration(
     assert not started
 
 
+def test_variables_that_only_the_worker_reads_are_not_checked(
+    monkeypatch: pytest.MonkeyPatch, started: dict[str, object]
+) -> None:
+    monkeypatch.setenv("MARKETPLACE_URL", "nowhere")
+    assert run(monkeypatch) == 0
+
+    assert started
+
+
 @pytest.mark.parametrize(
     ("host", "token", "warned"),
     [("0.0.0.0", None, True), ("0.0.0.0", TOKEN, False), ("127.0.0.1", None, False), ("localhost", None, False)],  # noqa: S104

@@ -22,7 +22,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_everything_has_a_default() -> None:
-    settings = read_settings()
+    settings = read_settings(Settings)
 
     assert settings.temporal_task_queue == "offer-publishing"
     assert url_of(settings) == "https://cloudpartner.azure.com"
@@ -43,7 +43,7 @@ async def test_the_api_setting_selects_the_client_and_its_address(
     monkeypatch: pytest.MonkeyPatch, api: str, address: str, client: type
 ) -> None:
     monkeypatch.setenv("MARKETPLACE_API", api)
-    settings = read_settings()
+    settings = read_settings(Settings)
 
     assert url_of(settings) == address
     async with http_client() as http:
@@ -54,7 +54,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     for variable in VARIABLES:
         monkeypatch.setenv(variable, "")
 
-    assert read_settings() == Settings.model_construct()
+    assert read_settings(Settings) == Settings.model_construct()
 
 
 def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for variable, value in given.items():
         monkeypatch.setenv(variable, value)
-    settings = read_settings()
+    settings = read_settings(Settings)
 
     assert sorted(given) == sorted(VARIABLES)
     assert settings.azure_storage_account_keys == {"one": "a2V5MQ==", "two": "a2V5Mg=="}
@@ -156,7 +156,7 @@ def test_a_wrong_value_is_reported_in_one_line_that_names_the_variable_but_not_t
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as wrong:
-        read_settings()
+        read_settings(Settings)
 
     said = str(wrong.value)
     assert said.startswith(f"{variable}: ")
@@ -168,10 +168,10 @@ def test_a_wrong_value_is_reported_in_one_line_that_names_the_variable_but_not_t
 def test_an_entra_token_is_never_sent_in_clear_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETPLACE_URL", "http://marketplace.example")
     with pytest.raises(SettingsError, match=r"^MARKETPLACE_URL: must begin with https://"):
-        read_settings()
+        read_settings(Settings)
 
     monkeypatch.setenv("MARKETPLACE_ACCESS_TOKEN", "sandbox-token")
-    assert url_of(read_settings()) == "http://marketplace.example"
+    assert url_of(read_settings(Settings)) == "http://marketplace.example"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_an_entra_token_is_never_sent_in_clear_text(monkeypatch: pytest.MonkeyPa
 def test_tls_and_loopback_need_no_fixed_token(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("MARKETPLACE_URL", address)
 
-    assert url_of(read_settings()) == address
+    assert url_of(read_settings(Settings)) == address
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_tls_and_loopback_need_no_fixed_token(monkeypatch: pytest.MonkeyPatch, a
 def test_an_address_that_only_resembles_loopback_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("MARKETPLACE_URL", address)
     with pytest.raises(SettingsError, match=r"^MARKETPLACE_URL: must begin with https://"):
-        read_settings()
+        read_settings(Settings)
 
 
 @pytest.mark.parametrize("file", ["sandbox.env", "sandbox-product-ingestion.env"])
@@ -199,7 +199,7 @@ def test_the_examples_of_a_sandbox_are_accepted(monkeypatch: pytest.MonkeyPatch,
         if line and not line.startswith("#"):
             monkeypatch.setenv(*line.split("=", 1))
 
-    assert url_of(read_settings()).startswith("http://sandbox:8400")
+    assert url_of(read_settings(Settings)).startswith("http://sandbox:8400")
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_the_examples_of_a_sandbox_are_accepted(monkeypatch: pytest.MonkeyPatch,
 def test_a_deployment_needs_both_a_name_and_a_build_id(
     monkeypatch: pytest.MonkeyPatch, set_alone: str, said: str
 ) -> None:
-    assert read_settings().deployment_version() is None
+    assert read_settings(Settings).deployment_version() is None
     monkeypatch.setenv(set_alone, "offers")
     with pytest.raises(SettingsError) as wrong:
-        read_settings()
+        read_settings(Settings)
 
     assert str(wrong.value) == f"TEMPORAL_DEPLOYMENT_BUILD_ID: {said}"
