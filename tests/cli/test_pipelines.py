@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ import yaml
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
+from cli.arguments import read_arguments
 from sandbox import SandboxMarketplace, serve
 from tests.apis.cloud_partner import CloudPartnerApi
 from tests.cli.conftest import STEP_SECONDS
@@ -112,6 +114,16 @@ def test_the_platform_pastes_no_expression_into_a_script() -> None:
     for script in scripts:
         assert "${{" not in script
         assert "$(" not in re.sub(r"\$\((az|gh|offer-publisher) ", "", script)
+
+
+@pytest.mark.parametrize("pipeline", ["github-actions.yml", "azure-pipelines.yml"])
+def test_the_decisions_that_a_pipeline_describes_are_in_the_name_of_an_approver(pipeline: str) -> None:
+    text = (PIPELINES / pipeline).read_text()
+    written = re.findall(r"^ *#   offer-publisher (.*)$", text, re.MULTILINE)
+    decisions = [read_arguments("offer-publisher", shlex.split(words)) for words in written]
+    assert [each.command for each in decisions] == ["reject", "approve"]
+    approvers = re.findall(r'"approvers": \["(.+)"\]', text)
+    assert [[each.approver] for each in decisions] == [approvers, approvers]
 
 
 class Platform:
