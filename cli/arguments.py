@@ -58,7 +58,10 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
         decide = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.", allow_abbrev=False)
         decide.add_argument("id", type=_id, metavar="ID", help="the workflow ID")
         decide.add_argument(
-            "--approver", type=_approver, metavar="NAME", help="who decides; required if the run names approvers"
+            "--approver",
+            type=_approver,
+            metavar="NAME",
+            help="who decides; required if the run or the worker's GO_LIVE_APPROVERS names approvers",
         )
         decide.add_argument("--comment", metavar="TEXT", help="why")
     watch = commands.add_parser("watch", help="watch a run until it ends", allow_abbrev=False)
