@@ -1,5 +1,7 @@
 """Collects what is known of a run that did not end well, for `cli.rows` and `cli.summary`."""
 
+import json
+import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -24,11 +26,13 @@ class Details(NamedTuple):
         facts: The offer, the images, who approved.
         notes: The run's last notes.
         next_steps: What to do next.
+        may_go_live: Whether the offer may still go live, although the run has ended.
     """
 
     facts: Sequence[Fact] = ()
     notes: Sequence[str] = ()
     next_steps: Sequence[str] = ()
+    may_go_live: bool = False
 
 
 def details_of(progress: Progress | None, program: str) -> Details:
@@ -48,11 +52,17 @@ def details_of(progress: Progress | None, program: str) -> Details:
     decision = progress.approval.decision if progress.approval else None
     if decision and decision.approve:
         facts.append(Fact("Approved by", [name_of(decision)]))
+    may_go_live = any(note.startswith(LIVE_REQUESTED) for note in progress.notes)
     next_steps = []
-    if any(note.startswith(LIVE_REQUESTED) for note in progress.notes):
-        check = f"{program} check FILE, with its publisher_id and offer_id."
-        next_steps.append(f"The offer may still go live. Follow it: {check}")
-    return Details(facts, progress.notes[-LAST_NOTES:], next_steps)
+    if may_go_live:
+        next_steps.append(f"The offer may still go live. Follow it: {_how_to_check(progress, program)}")
+    return Details(facts, progress.notes[-LAST_NOTES:], next_steps, may_go_live)
+
+
+def _how_to_check(progress: Progress, program: str) -> str:
+    """Return the shell command that follows the last operation of the run's offer."""
+    request = json.dumps({"publisher_id": progress.publisher_id, "offer_id": progress.offer_id})
+    return f"echo {shlex.quote(request)} | {program} check - --wait"
 
 
 def name_of(decision: GoLiveDecision) -> str:

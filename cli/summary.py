@@ -32,7 +32,8 @@ def summary(workflow_id: str, ending: Ending, program: str) -> str:
     if ending.status is not Status.OK:
         error, details = ending.error or "", details_of(ending.progress, program)
         facts = [(fact.label, _values(fact.values)) for fact in details.facts]
-        return _page(_title(workflow_id, error), [workflow, *facts], [error, *details.notes, *details.next_steps])
+        title = _title(workflow_id, error, may_go_live=details.may_go_live)
+        return _page(title, [workflow, *facts], [error, *details.notes, *details.next_steps])
     result = ending.result or {}
     if "outcome" not in result:
         return _page(f"✅ {plain(workflow_id)} has ended well", [workflow], [ending.explanation or ""])
@@ -41,9 +42,10 @@ def summary(workflow_id: str, ending: Ending, program: str) -> str:
     return _page(f"✅ {offer} {OUTCOMES.get(outcome, plain(outcome))}", [workflow, *_rows(result)])
 
 
-def _title(workflow_id: str, error: str) -> str:
+def _title(workflow_id: str, error: str, *, may_go_live: bool) -> str:
     stopped = next((words for start, words in STOPPED.items() if error.startswith(start)), None)
-    return f"🛑 {plain(workflow_id)} {stopped}" if stopped else f"❌ {plain(workflow_id)} failed"
+    title = f"🛑 {plain(workflow_id)} {stopped}" if stopped else f"❌ {plain(workflow_id)} failed"
+    return f"{title}; the offer may still go live" if may_go_live else title
 
 
 def _rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,9 @@
 """The exit status says how a run ended."""
 
 import asyncio
+import io
 import re
+import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tests.cli.command import InProcess
 from tests.cli.test_releases import FAST
 from tests.desk import OFFER, Desk, Run
 from tests.harness.runs import until_asked, until_progress
+from tests.harness.waiting import until
 from workflows.messages import PublishStage
 
 
@@ -84,8 +87,8 @@ async def test_wait_exits_with_the_status_of_the_error_and_prints_the_error(
     assert (f"Offer: {desk.publisher}/" in ended.err) is (status != 3)
 
 
-async def test_wait_says_that_the_offer_may_still_go_live_if_the_run_was_cancelled_after_its_go_live_request(
-    here: InProcess, desk: Desk, tmp_path: Path
+async def test_wait_says_how_to_follow_an_offer_that_may_still_go_live_though_its_run_was_cancelled(
+    here: InProcess, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await desk.preview("4.2.0")
     await desk.step("live", outcome="never")
@@ -99,13 +102,27 @@ async def test_wait_says_that_the_offer_may_still_go_live_if_the_run_was_cancell
     ended = await here("wait", run.id, "--summary", str(summary))
     assert (ended.status, ended.out) == (8, "")
     assert ended.err.startswith("The run was cancelled.\n")
-    assert f"🛑 {run.id} was cancelled" in summary.read_text()
+    assert f"🛑 {run.id} was cancelled; the offer may still go live\n" in summary.read_text()
     for text in (ended.err, summary.read_text()):
         assert f"{desk.publisher}/{OFFER}" in text
         assert "dana" in text
         assert "Going live had been requested. It cannot be cancelled" in text
-        assert re.search("The offer may still go live. Follow it: (python -m cli|offer-publisher) check FILE", text)
+        assert "The offer may still go live. Follow it: echo " in text
+    found = re.search("Follow it: (echo .*) [|] .* (check - --wait)$", ended.err, re.MULTILINE)
+    assert found is not None
+    request, words = shlex.split(found[1])[1], found[2].split()
     assert (await desk.operations())[-1] == ("goLive", None)
+
+    await desk.step("live")
+
+    async def is_live() -> bool:
+        return await desk.versions("Production") == ["4.2.0"]
+
+    await until(is_live, "Production holds the image")  # otherwise the check looks again a minute later
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(request.encode())))
+    checked = await here(*words)
+    assert checked.status == 0
+    assert '"outcome": "live"' in checked.out
 
 
 def test_an_error_of_an_unknown_type_exits_with_1() -> None:

@@ -185,10 +185,13 @@ def test_the_text_and_the_summary_of_a_cancelled_run_say_that_the_offer_may_stil
         notes=["Going live had been requested. It cannot be cancelled."],
     )
     ending = Ending(Status.CANCELED, error="The run was cancelled.", progress=progress)
-    for text in (summary("x", ending, "python -m cli"), ending_text("x", ending, "python -m cli")):
-        assert "fabrikam/vm" in text
-        assert "It cannot be cancelled" in text
-        assert "may still go live. Follow it: python -m cli check FILE" in text
+    page, text = summary("x", ending, "python -m cli"), ending_text("x", ending, "python -m cli")
+    assert page.startswith("### 🛑 x was cancelled; the offer may still go live\n")
+    for told in (page.replace("\\", ""), text):
+        assert "fabrikam/vm" in told
+        assert "It cannot be cancelled" in told
+        request = '{"publisher_id": "fabrikam", "offer_id": "vm"}'
+        assert f"may still go live. Follow it: echo '{request}' | python -m cli check - --wait" in told
 
 
 def test_the_help_and_the_document_explain_an_exit_status_in_the_same_words() -> None:
