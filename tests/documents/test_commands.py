@@ -177,6 +177,7 @@ async def needs_less_typing(reader: Reader) -> None:
     assert OFFER_RUN in (await reader.type_next("publish")).splitlines()
     await reader.type_next("watch offer/")
     assert GO_LIVE_RUN in (await reader.type_next("go-live -")).splitlines()
+    assert "wrong kernel" in await reader.type_next("reject")
     assert '"outcome": "preview"' in await reader.type_next("check")
 
 
