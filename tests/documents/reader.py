@@ -97,9 +97,9 @@ class Reader:
         request = json.loads((self.folder / "examples" / example).read_text())
         await self.desk.start(workflow, request, workflow_id=workflow_id)
 
-    async def until(self, workflow_id: str, ready: Callable[[Progress], bool]) -> None:
-        """Wait until the progress of a run meets a condition."""
-        await until_progress(self.run(workflow_id), ready, seconds=WITHIN)
+    async def until(self, workflow_id: str, ready: Callable[[Progress], bool]) -> Progress:
+        """Wait until the progress of a run meets a condition, and return it."""
+        return await until_progress(self.run(workflow_id), ready, seconds=WITHIN)
 
     async def until_asked(self) -> None:
         """Wait until the go-live run asks for approval and visibility shows it."""

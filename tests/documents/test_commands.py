@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from tests.documents.markdown import document
 from tests.documents.reader import GO_LIVE_RUN, OFFER_RUN, Reader
 from tests.harness.waiting import until
+from workflows.messages import PublishStage
 
 Scene: TypeAlias = Callable[[Reader], Awaitable[None]]
 
@@ -163,6 +164,20 @@ async def repairs(reader: Reader) -> None:
     await reader.until_asked()
     await reader.type_next("workflow reset")
     await reader.until_asked()
+
+
+@scene(RUNBOOK, "When a newer build arrives")
+async def replaces_a_release(reader: Reader) -> None:
+    newer = f"{GO_LIVE_RUN}/4.3.0"
+    await reader.await_approval()
+    assert newer in (await reader.type_next("go-live -")).splitlines()
+    asked = await reader.until(newer, lambda progress: progress.stage is PublishStage.AWAITING_APPROVAL)
+    assert asked.approval is not None
+    assert {each.version for each in asked.approval.adds} == {"4.2.0", "4.2.1", "4.3.0"}
+    assert "see 4.3.0" in await reader.type_next("reject")
+    await reader.type_next("approve")
+    assert (await reader.result(newer))["outcome"] == "live"
+    assert await reader.desk.versions("Production") == ["4.2.0", "4.2.1", "4.3.0"]
 
 
 @scene(RUNBOOK, "The command", AS_WITH_ONE)
