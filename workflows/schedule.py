@@ -9,7 +9,7 @@ SHARE_OF_THE_WAIT = 0.5
 
 After a wait of one minute the end is noticed within half a minute, after days within ``max_interval``. A larger share
 delays the news. A smaller one costs more looks on the way to ``max_interval`` and gains nothing afterwards: of the
-789 looks that a publication of 16 days takes, all but some twenty are at the default ``max_interval``.
+788 looks that a publication of 16 days takes, all but some twenty are at the default ``max_interval``.
 """
 
 
