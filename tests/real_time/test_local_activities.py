@@ -103,7 +103,7 @@ def test_a_run_that_is_evicted_while_it_reads_raises_nothing(monkeypatch: pytest
     async def hang(*_arguments: object, **_options: object) -> None:
         await asyncio.Future(loop=loop)
 
-    monkeypatch.setattr(waiting, "at_once", fail)
+    monkeypatch.setattr(waiting, "call_locally", fail)
     monkeypatch.setattr(workflow, "execute_activity_method", hang)
     loop = asyncio.new_event_loop()
     reading = waiting.Waiting.read(waiting.Waiting.__new__(waiting.Waiting), fail, None, {})
