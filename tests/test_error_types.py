@@ -77,15 +77,24 @@ async def test_a_full_plan_reaches_its_limit_and_the_error_says_how_to_make_room
     assert await desk.effects("put_offer") == 1
 
 
-async def test_a_run_that_may_not_wait_fails_and_names_the_publish_in_progress(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("workflow", "versions", "remedies"),
+    [
+        ("UpdateOfferAndPublish", ["4.2.2"], '"wait" or "cancel".'),
+        pytest.param("ValidateAndGoLive", [], '"wait".', id="without images a run may not cancel"),
+    ],
+)
+async def test_a_run_that_may_not_wait_fails_and_names_the_publish_in_progress(
+    desk: Desk, workflow: str, versions: list[str], remedies: str
+) -> None:
     await desk.preview("4.2.0")
     await desk.stranger("edit", "publish")
     running = (await desk.state())["operations"][-1]["id"]
-    error = await desk.failure("UpdateOfferAndPublish", desk.images("4.2.2", if_publishing="fail"))
+    error = await desk.failure(workflow, desk.images(*versions, if_publishing="fail"))
 
     assert error.type == "PublishInProgress"
     assert running in error.message
-    assert '"if_publishing": "wait"' in error.message
+    assert error.message.endswith(f'with "if_publishing": {remedies}')
     assert await desk.effects("put_offer") == 1
     assert await desk.effects("publish") == 1
 

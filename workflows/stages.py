@@ -339,7 +339,7 @@ class Stages:
         in_the_way = f"{running.kind.replace('_', '-')} {running.id}, which is running on the offer already"
         self.logbook.stage(PublishStage.PREPARING, in_the_way)
         if if_publishing is IfPublishing.FAIL:
-            cancel = ' or "cancel"' if running.kind is OperationKind.PUBLISH and self.publication.images else ""
+            cancel = ' or "cancel"' if self._may_cancel(running) else ""
             raise final(
                 "PublishInProgress",
                 f"{self.offer}: {in_the_way}, has to end first. Start again after it, or with"
@@ -354,6 +354,10 @@ class Stages:
                 return
             self.logbook.note(f"{answer.reason} The run waits for it to end.")
         self.set_followed(running.id, running.kind, Purpose.OUT_OF_THE_WAY)
+
+    def _may_cancel(self, running: Operation) -> bool:
+        """Whether the input may ask to cancel the operation."""
+        return running.kind is OperationKind.PUBLISH and (self.wanted is None or bool(self.wanted.images))
 
     async def ask_to_cancel(self, operation_id: str | None, known_operations: Sequence[str]) -> CancelAnswer:
         """Ask the service to cancel an operation. ``None`` stands for a publish that is not among those known."""
