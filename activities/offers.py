@@ -178,8 +178,8 @@ class DraftWritten(Payload):
     """The outcome of a write to the draft.
 
     Attributes:
-        survey: The offer before the write, except that ``in_draft`` is as of after it. Only an edit reads what the
-            slots hold.
+        survey: The survey from before the write. Only ``in_draft`` describes the draft after it. Only an edit reads
+            what the slots hold.
         known_operations: IDs of the newest operations after the write, newest first. A publish that is not among
             them carries what was written.
         changed: Whether anything was written.
