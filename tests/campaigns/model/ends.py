@@ -51,11 +51,15 @@ class Life:
     def operations(self, kind: str) -> list[Operation]:
         """Return the operations that ran during its life, in their current state.
 
-        A check also sees the last operation that had ended before.
+        A check also sees the last operation that had ended before. If the marketplace forgets cancelled publishes, a
+        check sees the last operation that is left.
         """
         before = self.observations[0].operations
-        before = before[:-1] if self.intent.workflow == "check" else before
         over = {each.id for each in before if each.state in {"completed", *CAME_TO_NOTHING}}
+        if self.intent.workflow == "check":
+            forgotten = self.world.closed if self.world.rules.forgets else set()
+            left = [each for each in before if each.id not in forgotten]
+            over -= {each.id for each in (*before[-1:], *left[-1:])}
         return [each for each in self.world.now.operations if each.kind == kind and each.id not in over]
 
 
@@ -79,8 +83,15 @@ def complaints(intent: Intent, outcome: str, world: World, since: int) -> Iterat
     elif not any(reason(life) for reason in _REASONS.get(outcome, ())):
         yield f"{intent} ended as {outcome}, for which there is no reason"
     for operation in published:
-        if operation.state == "failed" and outcome not in {"PublishFailed", "canceled"}:
+        failed = operation.state == "failed" and not _is_forgotten(operation, world)
+        if failed and outcome not in {"PublishFailed", "canceled"}:
             yield f"{intent} ended as {outcome} although its {operation.name} failed"
+
+
+def _is_forgotten(publish: Operation, world: World) -> bool:
+    """Return whether the marketplace has stopped showing a publish, because another one replaced it."""
+    later = world.now.operations[world.now.operations.index(publish) + 1 :]
+    return world.rules.forgets and any(each.kind == "publish" for each in later)
 
 
 def _cannot_be_cancelled(operation: Operation, world: World) -> bool:

@@ -14,7 +14,7 @@ from marketplace.cloud_partner import image_rules, marketplace
 from tests.campaigns.apis import APIS, CampaignApi
 from tests.campaigns.model.__main__ import SEED, check, playing
 from tests.campaigns.model.ends import complaints
-from tests.campaigns.model.entities import Decision, Images, Intent, Observation, Operation, Request, State
+from tests.campaigns.model.entities import Decision, Images, Intent, Observation, Operation, Request, Rules, State
 from tests.campaigns.model.machine import RULES, PublishingMachine, Tally
 from tests.campaigns.model.rig import Rig, rig
 from tests.campaigns.model.world import World
@@ -199,6 +199,29 @@ def test_an_intent_may_publish_again_if_somebody_published_between_its_edit_and_
     theirs = Request("publish", 202, effect=True, operation_id="id-1", sender="run-2")
     assert found(([], edit), ([first], theirs), ([first], listing)) == []
     assert "repeats publish-1" in str(found(([], edit), ([], listing), ([first], theirs)))
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_run_may_miss_that_its_publish_failed_if_the_marketplace_forgets_a_replaced_one(*, forgets: bool) -> None:
+    world = World(Rules(forgets=forgets))
+    list(world.see(Observation(NEW, BASE, BASE)))
+    world.start(update())
+    operations = [publish(1, NEW, "failed"), publish(2, NEW, "waits", "run-2")]
+    list(world.see(Observation(NEW, NEW, BASE, operations)))
+
+    assert (list(complaints(update(), "preview", world, 1)) == []) is forgets
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_check_sees_a_failed_publish_again_if_the_marketplace_forgets_a_cancelled_one(*, forgets: bool) -> None:
+    failed = publish(1, NEW, "failed")
+    world = World(Rules(forgets=forgets))
+    list(world.see(Observation(NEW, BASE, BASE, [failed, publish(2, NEW, "running")])))
+    check = Intent("run-1", "check", {})
+    world.start(check)
+    list(world.see(Observation(NEW, BASE, BASE, [failed, publish(2, NEW, "canceled")])))
+
+    assert (list(complaints(check, "PublishFailed", world, 2)) == []) is forgets
 
 
 @pytest.mark.parametrize(
