@@ -87,8 +87,8 @@ class Trail:
 async def unbroken(call: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a write to its end even if the activity is cancelled: its outcome must be known.
 
-    Cancellations arrive with heartbeats. The write cannot do without heartbeats, because it would take minutes to
-    notice that its worker died.
+    Cancellations arrive with heartbeats, and a write needs heartbeats: without them, it would take minutes to notice
+    that its worker has died.
     """
     running = asyncio.ensure_future(call)
     while not running.done():

@@ -229,7 +229,7 @@ class OperationActivities:
     def _begun_publish(
         self, request: PublishRequest, trail: Trail, operations: list[Operation]
     ) -> StartedOperation | None:
-        """Return the publish that has begun since the draft held the images.
+        """Return the publish that has begun since the draft held the images; ``None`` if there is none.
 
         Raises:
             ApplicationError: ``PublishInProgress`` if somebody else's publish has begun and ended; retryable if an

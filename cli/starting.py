@@ -54,7 +54,7 @@ def read_input(file: str) -> bytes:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise CommandError(f"{name} is not JSON: {error.msg} ({where}).", Status.USAGE) from None
-    except ValueError:  # Python reads no longer numbers
+    except ValueError:  # Python limits the length of a number
         digits = sys.get_int_max_str_digits()
         raise CommandError(f"{name} has a number of more than {digits} digits.", Status.USAGE) from None
     except RecursionError:

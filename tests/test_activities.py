@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -84,10 +85,21 @@ class BrokenMarketplace:
         raise Unavailable(f"read {slot}", call="read", status=503)
 
 
+@pytest.fixture
+async def logged() -> AsyncIterator[list[dict[str, Any]]]:
+    """Return the errors that the event loop, which all tests share, would log during the test."""
+    errors: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    yield errors
+    loop.set_exception_handler(before)
+
+
 @pytest.mark.parametrize("first", [Slot.PREVIEW, Slot.PRODUCTION])
-async def test_a_survey_whose_reads_all_fail_reports_one_error_and_logs_none(first: Slot) -> None:
-    logged: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+async def test_a_survey_whose_reads_all_fail_reports_one_error_and_logs_none(
+    first: Slot, logged: list[dict[str, Any]]
+) -> None:
     survey = OfferActivities(cast("Marketplace", BrokenMarketplace(first))).survey
 
     with pytest.raises(ApplicationError, match=f"read {first}"):

@@ -69,7 +69,7 @@ class Census:
             await asyncio.sleep(max(EVERY.total_seconds() - (time.monotonic() - began), REST))
 
     async def count(self, client: Client) -> None:
-        """Count once.
+        """Count once. A run that was not queried yet counts, and its age does not.
 
         Raises:
             RPCError: The server does not answer, or refuses.

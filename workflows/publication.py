@@ -106,7 +106,7 @@ class Publication(State):
         writer_since: When another run was first seen writing to the draft.
         unguarded: Whether the draft has no ETag: then only one run at a time may write to it.
         known_operations: Set once the draft holds the images: IDs of the operations at that moment, newest first. Any
-            publish that begins later carries the images. ``None`` until then.
+            publish that begins later carries the images. ``None`` while it is not known to hold them.
         asked_to_join: ID of the running publish that the run asked to join.
         changed: Whether anything that the run sent had an effect.
         publish_requested: Whether a publish was requested and its outcome is still unknown.

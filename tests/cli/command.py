@@ -48,7 +48,7 @@ class InProcess:
         return Ended(status, *self._capture.readouterr())
 
     async def begin(self, *words: str) -> int:
-        """Run the command to its end, while `has_written` tells what it has written."""
+        """Run the command to its end, while `has_written` shows what it has written."""
         return await asyncio.to_thread(main, words)
 
     def has_written(self, out: str = "", err: str = "") -> bool:

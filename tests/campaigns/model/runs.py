@@ -53,7 +53,7 @@ class Runs:
         Args:
             intent: What the run is for.
             early: Whether the start approves or rejects. ``None`` means neither.
-            person: Who approves or rejects.
+            person: The name of the person who approves or rejects.
         """
         options: dict[str, Any] = {}
         if early is not None:
