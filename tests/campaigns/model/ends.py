@@ -83,15 +83,16 @@ def complaints(intent: Intent, outcome: str, world: World, since: int) -> Iterat
     elif not any(reason(life) for reason in _REASONS.get(outcome, ())):
         yield f"{intent} ended as {outcome}, for which there is no reason"
     for operation in published:
-        failed = operation.state == "failed" and not _is_forgotten(operation, world)
+        failed = operation.state == "failed" and not _is_forgotten(operation, life)
         if failed and outcome not in {"PublishFailed", "canceled"}:
             yield f"{intent} ended as {outcome} although its {operation.name} failed"
 
 
-def _is_forgotten(publish: Operation, world: World) -> bool:
-    """Return whether the marketplace has stopped showing a publish, because another one replaced it."""
-    later = world.now.operations[world.now.operations.index(publish) + 1 :]
-    return world.rules.forgets and any(each.kind == "publish" for each in later)
+def _is_forgotten(publish: Operation, life: Life) -> bool:
+    """Return whether the marketplace does not show a publish any more, because one with its images replaced it."""
+    later = life.world.now.operations[life.world.now.operations.index(publish) + 1 :]
+    replaced = any(each.kind == "publish" and holds(each.content, life.images) for each in later)
+    return life.world.rules.forgets and replaced
 
 
 def _cannot_be_cancelled(operation: Operation, world: World) -> bool:
